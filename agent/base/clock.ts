@@ -1,0 +1,53 @@
+// The one door to time. Durations are measured on the monotonic clock, so that a clock set forward or back
+// expires nothing early; the wall clock is only shown to people and shared between machines.
+
+/** A source of time; tests replace it by a virtual one. */
+export interface Clock {
+  /** Milliseconds since an arbitrary start; never goes back. */
+  monotonicMs(): number;
+  /** Milliseconds since 1970 by the machine's clock. */
+  wallMs(): number;
+  /** Resolves after `ms`; rejects with the signal's reason when it is aborted first. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted === true) {
+        reject(signal.reason);
+        return;
+      }
+      const stop = (): void => {
+        clearTimeout(timer);
+        reject(signal?.reason);
+      };
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', stop);
+        resolve();
+      }, ms);
+      signal?.addEventListener('abort', stop, { once: true });
+    }),
+};
+
+/** A signal that is aborted when `parent` is, or after `ms` with an error that says `what` took too long. */
+export function deadline(
+  parent: AbortSignal | undefined,
+  ms: number,
+  what: string,
+): AbortSignal & Disposable {
+  const controller = new AbortController();
+  const forward = (): void => controller.abort(parent?.reason);
+  if (parent?.aborted === true) forward();
+  parent?.addEventListener('abort', forward, { once: true });
+  const timer = setTimeout(() => controller.abort(new Error(`${what}: no answer within ${ms} ms`)), ms);
+  return Object.assign(controller.signal, {
+    [Symbol.dispose]: () => {
+      clearTimeout(timer);
+      parent?.removeEventListener('abort', forward);
+    },
+  });
+}

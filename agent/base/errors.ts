@@ -1,0 +1,74 @@
+// What can go wrong for the operator, as one class. An outcome that callers expect (a lost race, a missing
+// key) is a value and never comes this way; a programmer's mistake is a plain Error and ends as `internal`.
+
+/**
+ * Kind of an operating error; it decides the exit code of the process.
+ *
+ * - `usage`: the command line or the environment
+ * - `config`: the network configuration in the datastore
+ * - `datastore`: the datastore cannot be reached, refuses us, or fails
+ * - `host`: this machine: interfaces, permissions, missing programs, the kernel's refusals, files
+ * - `exhausted`: no free subnet is left in the network
+ * - `conflict`: another live host holds what we need
+ * - `internal`: a bug in this program
+ */
+export type ErrorCode = 'usage' | 'config' | 'datastore' | 'host' | 'exhausted' | 'conflict' | 'internal';
+
+/** Exit code of the process for each kind of error; 0 is success and 1 a bug. Documented in the README. */
+export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
+  internal: 1,
+  usage: 2,
+  config: 3,
+  datastore: 4,
+  host: 5,
+  exhausted: 6,
+  conflict: 7,
+};
+
+/** What an error carries beside its message. */
+export interface ErrorDetails {
+  /** What the operator can do about it, as an instruction. */
+  readonly hint?: string;
+  /** Name of the failing system call's error (`ENETUNREACH`), where there was one. */
+  readonly errno?: string;
+  readonly cause?: unknown;
+}
+
+/** An operating error: says what was tried, with the value, and what the operator can do. */
+export class TwillError extends Error {
+  override readonly name = 'TwillError';
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly errno: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, { cause: details.cause });
+    this.code = code;
+    this.hint = details.hint;
+    this.errno = details.errno;
+  }
+}
+
+/** The message of anything that was thrown, on one line. */
+export function messageOf(thrown: unknown): string {
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  return text.replaceAll(/\s*\n\s*/g, ' ').trim();
+}
+
+/** Name of the system error that something thrown carries (`ENOENT`), or undefined. */
+export function errnoOf(thrown: unknown): string | undefined {
+  if (thrown instanceof TwillError) return thrown.errno;
+  if (thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string') return thrown.code;
+  return undefined;
+}
+
+/** Turns anything thrown into an operating error of the given kind; one that already is passes unchanged. */
+export function asTwillError(thrown: unknown, code: ErrorCode, what: string, hint?: string): TwillError {
+  if (thrown instanceof TwillError) return thrown;
+  const errno = errnoOf(thrown);
+  return new TwillError(code, `${what}: ${messageOf(thrown)}`, {
+    cause: thrown,
+    ...(hint === undefined ? {} : { hint }),
+    ...(errno === undefined ? {} : { errno }),
+  });
+}

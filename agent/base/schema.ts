@@ -1,0 +1,59 @@
+// The one door to the schema library, and the one place where its findings become a line for the operator:
+// what was wrong, where, and what is allowed.
+import * as v from 'valibot';
+import { type ErrorCode, TwillError } from './errors.ts';
+
+export { v };
+
+/** Anything that JSON can say. */
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly JsonValue[]
+  | { readonly [name: string]: JsonValue };
+
+/** Shortens a hostile or long value for a message. */
+export function excerpt(value: unknown, limit = 80): string {
+  const text = typeof value === 'string' ? JSON.stringify(value) : (JSON.stringify(value) ?? String(value));
+  return text.length <= limit ? text : `${text.slice(0, limit)}…`;
+}
+
+/**
+ * Checks `value` against `schema` and gives the parsed value.
+ *
+ * `where` names the source of the value (a key, a file, a flag) and starts the message. Fails with `code`
+ * (default `config`) and one line such as
+ * `/coreos.com/network/config: SubnetLen: must be at most 30, is 31`.
+ */
+export function parseWith<T>(
+  schema: v.GenericSchema<unknown, T>,
+  value: unknown,
+  where: string,
+  code: ErrorCode = 'config',
+): T {
+  const result = v.safeParse(schema, value, { abortEarly: true });
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  const path = v.getDotPath(issue);
+  const at = path === null ? where : `${where}: ${path}`;
+  throw new TwillError(code, `${at}: ${issue.message}, is ${excerpt(issue.input)}`);
+}
+
+/** Parses JSON text and checks it; malformed JSON is one line that says where it breaks. */
+export function parseJson<T>(
+  schema: v.GenericSchema<unknown, T>,
+  text: string,
+  where: string,
+  code: ErrorCode = 'config',
+): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message.replaceAll(/\s+/g, ' ') : String(error);
+    throw new TwillError(code, `${where}: not valid JSON: ${why}`, { cause: error });
+  }
+  return parseWith(schema, value, where, code);
+}

@@ -1,0 +1,35 @@
+// Every queue, batch, retry and time-out of the agent has a limit, and the limits are here.
+
+export const LIMITS = {
+  /** Time to live of a lease, in seconds; flannel's. */
+  leaseTtlSeconds: 86_400,
+  /** One request to the datastore. */
+  datastoreRequestMs: 5_000,
+  /** Between attempts to reach the datastore. */
+  datastoreBackoff: { firstMs: 100, maxMs: 5_000 },
+  /** Ping an idle connection to the datastore after this long, and give it up when unanswered for the second one. */
+  datastorePingMs: 10_000,
+  datastorePingTimeoutMs: 4_000,
+  /** The largest answer of the datastore that is read, in bytes: 5,000 leases are about 1.5 MB. */
+  datastoreAnswerBytes: 256 * 1024 * 1024,
+  /** Events of the datastore that wait for the agent. */
+  storeEvents: 100_000,
+  /** Attempts to get a subnet when others take them at the same time, before the store is read again. */
+  claimAttempts: 64,
+  /** How long the holder of a lease has to show that it is alive. */
+  challengeWaitMs: 3_000,
+  /** Netlink requests in flight; hundreds abort the process. */
+  netlinkWindow: 32,
+  /** One netlink request, and one whole dump. */
+  netlinkRequestMs: 5_000,
+  /** From a kernel event to the reconciler's pass, so that a burst becomes one pass. */
+  reconcileDelayMs: 20,
+  /** Between passes that the kernel refused something in. */
+  reconcileBackoff: { firstMs: 100, maxMs: 10_000 },
+  /** A full pass without any event. */
+  reconcileFullPassMs: 30_000,
+  /** One run of iptables-restore or nft. */
+  firewallCommandMs: 10_000,
+  /** From SIGTERM to the end of the process. */
+  stopMs: 900,
+} as const;

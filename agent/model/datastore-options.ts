@@ -1,0 +1,24 @@
+// Where the datastore is and how to reach it.
+
+export interface EtcdOptions {
+  readonly kind: 'etcd';
+  /** URLs such as `https://10.0.0.1:2379`, at least one; all http or all https. */
+  readonly endpoints: readonly string[];
+  /** Without a slash at its end. */
+  readonly prefix: string;
+  /** Paths of PEM files; certificate and key come together, a CA may come alone. */
+  readonly caFile: string | undefined;
+  readonly certFile: string | undefined;
+  readonly keyFile: string | undefined;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+}
+
+export interface FileStoreOptions {
+  readonly kind: 'file';
+  /** Absolute path of a folder that all agents share. */
+  readonly directory: string;
+  readonly prefix: string;
+}
+
+export type DatastoreOptions = EtcdOptions | FileStoreOptions;

@@ -1,0 +1,141 @@
+// What a node's kernel should hold, as a value: a set of objects, each of which is one line in the words of
+// `ip` and `bridge`. That line is the object: two objects are equal when their lines are, and what must be
+// unique in the kernel is the object's key.
+
+/** A vxlan device. */
+export interface VxlanLink {
+  readonly kind: 'link';
+  readonly type: 'vxlan';
+  readonly name: string;
+  readonly vni: number;
+  /** UDP port. */
+  readonly port: number;
+  readonly mtuBytes: number;
+  /** Lower-case, colons. */
+  readonly mac: string;
+  /** Source address of the outer packets. */
+  readonly local: string;
+  /** Name of the underlay link that it is bound to. */
+  readonly underlay: string;
+  readonly learning: boolean;
+  /** Group based policy extension. */
+  readonly gbp: boolean;
+  /** A desired link is always up; one that was read may be down. */
+  readonly up: boolean;
+}
+
+export type Link = VxlanLink;
+
+/** An address of one of our own links. */
+export interface LinkAddress {
+  readonly kind: 'addr';
+  /** With length: `10.5.1.0/32`. */
+  readonly prefix: string;
+  readonly dev: string;
+}
+
+/** A route in the main table, marked with our protocol number. */
+export interface Route {
+  readonly kind: 'route';
+  /** `unicast` goes via a gateway; `blackhole` drops what no other route takes. */
+  readonly type: 'unicast' | 'blackhole';
+  readonly dst: string;
+  /** Undefined for a blackhole. */
+  readonly via: string | undefined;
+  /** Undefined for a blackhole. */
+  readonly dev: string | undefined;
+  /** The gateway is taken as reachable on the link without looking. */
+  readonly onlink: boolean;
+}
+
+/** A permanent neighbour entry on one of our own links. */
+export interface Neighbour {
+  readonly kind: 'neigh';
+  readonly address: string;
+  readonly mac: string;
+  readonly dev: string;
+}
+
+/** A permanent forwarding entry of one of our own links: frames to `mac` go to the host `dst`. */
+export interface FdbEntry {
+  readonly kind: 'fdb';
+  readonly mac: string;
+  readonly dst: string;
+  readonly dev: string;
+}
+
+export type HostObject = Link | LinkAddress | Route | Neighbour | FdbEntry;
+
+/** All objects that are ours, in no particular order, no two with the same key. */
+export type HostState = readonly HostObject[];
+
+/** The protocol number that marks our routes in the kernel, so that we can tell them from everybody else's. */
+export const ROUTE_PROTOCOL = 84;
+
+/** What identifies the object in the kernel: there is at most one of each key. */
+export function keyOf(object: HostObject): string {
+  switch (object.kind) {
+    case 'link':
+      return `link ${object.name}`;
+    case 'addr':
+      return `addr ${object.prefix} ${object.dev}`;
+    case 'route':
+      return object.type === 'blackhole' ? `blackhole ${object.dst}` : `route ${object.dst}`;
+    case 'neigh':
+      return `neigh ${object.address} ${object.dev}`;
+    case 'fdb':
+      return `fdb ${object.mac} ${object.dev}`;
+  }
+}
+
+/** The object as one line. */
+export function formatObject(object: HostObject): string {
+  switch (object.kind) {
+    case 'link':
+      return [
+        `link vxlan ${object.name} vni ${object.vni} port ${object.port} mtu ${object.mtuBytes} mac ${object.mac}`,
+        `local ${object.local} dev ${object.underlay}`,
+        object.learning ? 'learning' : 'nolearning',
+        ...(object.gbp ? ['gbp'] : []),
+        ...(object.up ? [] : ['down']),
+      ].join(' ');
+    case 'addr':
+      return `addr ${object.prefix} dev ${object.dev}`;
+    case 'route':
+      return object.type === 'blackhole'
+        ? `route blackhole ${object.dst}`
+        : `route ${object.dst} via ${object.via} dev ${object.dev}${object.onlink ? ' onlink' : ''}`;
+    case 'neigh':
+      return `neigh ${object.address} lladdr ${object.mac} dev ${object.dev}`;
+    case 'fdb':
+      return `fdb ${object.mac} dst ${object.dst} dev ${object.dev}`;
+  }
+}
+
+const KIND_ORDER: readonly HostObject['kind'][] = ['link', 'addr', 'neigh', 'fdb', 'route'];
+
+/** The order in which objects can be made: each after those that it needs. */
+export function creationOrder(a: HostObject, b: HostObject): number {
+  return KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind);
+}
+
+/** The whole state as text, one object a line, in creation order and then by text. */
+export function formatHostState(state: HostState): string {
+  const lines = [...state]
+    .map((object) => ({ object, line: formatObject(object) }))
+    .sort((a, b) => creationOrder(a.object, b.object) || compareNatural(a.line, b.line))
+    .map(({ line }) => `${line}\n`);
+  return lines.join('');
+}
+
+const collator = new Intl.Collator('en', { numeric: true });
+
+// Numeric, so that 10.5.2.0 comes before 10.5.10.0.
+function compareNatural(a: string, b: string): number {
+  return collator.compare(a, b);
+}
+
+/** Name of the link that an object sits on and disappears with; undefined for links and blackhole routes. */
+export function linkOf(object: HostObject): string | undefined {
+  return object.kind === 'link' ? undefined : object.dev;
+}

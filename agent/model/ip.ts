@@ -1,0 +1,105 @@
+// Addresses and prefixes of both families. Everywhere else they are canonical text or a Prefix; how they are
+// parsed and compared is known here alone.
+import ipaddr from 'ipaddr.js';
+
+export type Family = 4 | 6;
+
+/** A block of addresses such as 10.5.34.0/24, or an address with the length of its network (10.5.34.1/24). */
+export interface Prefix {
+  readonly family: Family;
+  /** Canonical text: dotted quad, or compressed lower-case IPv6. */
+  readonly address: string;
+  /** Bits of the network part. */
+  readonly length: number;
+}
+
+const BITS: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
+
+/** The canonical text of an address, or undefined when it is none. IPv4 is a full dotted quad without leading zeros. */
+export function parseAddress(
+  text: string,
+): { readonly family: Family; readonly address: string } | undefined {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text))
+    return { family: 4, address: ipaddr.IPv4.parse(text).toString() };
+  if (text.includes(':') && !text.includes('%') && ipaddr.IPv6.isValid(text)) {
+    return { family: 6, address: canonical6(ipaddr.IPv6.parse(text).toByteArray()) };
+  }
+  return undefined;
+}
+
+/** Parses `address/length`; host bits may be set. Undefined when it is no prefix. */
+export function parsePrefix(text: string): Prefix | undefined {
+  const slash = text.indexOf('/');
+  if (slash < 0 || !/^\d{1,3}$/.test(text.slice(slash + 1))) return undefined;
+  const parsed = parseAddress(text.slice(0, slash));
+  const length = Number(text.slice(slash + 1));
+  if (parsed === undefined || length > BITS[parsed.family]) return undefined;
+  return { ...parsed, length };
+}
+
+/** `address/length`. */
+export function formatPrefix(prefix: Prefix): string {
+  return `${prefix.address}/${prefix.length}`;
+}
+
+/** The address as an integer. */
+export function addressBits(address: string): bigint {
+  return addressBytes(address).reduce((bits, byte) => (bits << 8n) | BigInt(byte), 0n);
+}
+
+/** The canonical text of an address given as an integer. */
+export function addressFromBits(family: Family, bits: bigint): string {
+  const bytes = new Array<number>(BITS[family] / 8);
+  for (let i = bytes.length - 1, rest = bits; i >= 0; i--, rest >>= 8n) bytes[i] = Number(rest & 0xffn);
+  return addressFromBytes(bytes);
+}
+
+/** The 4 or 16 bytes of an address in network order. */
+export function addressBytes(address: string): number[] {
+  return ipaddr.parse(address).toByteArray();
+}
+
+/** The canonical text of 4 or 16 bytes in network order. */
+export function addressFromBytes(bytes: readonly number[]): string {
+  return bytes.length === 4 ? bytes.join('.') : canonical6(bytes);
+}
+
+// RFC 5952: the longest run of two or more zero groups is left out, and nothing is written as a dotted quad.
+function canonical6(bytes: readonly number[]): string {
+  return new ipaddr.IPv6([...bytes]).toRFC5952String();
+}
+
+/** The same prefix with its host bits cleared: 10.5.34.1/24 becomes 10.5.34.0/24. */
+export function networkOf(prefix: Prefix): Prefix {
+  const hostBits = BigInt(BITS[prefix.family] - prefix.length);
+  const bits = (addressBits(prefix.address) >> hostBits) << hostBits;
+  return { ...prefix, address: addressFromBits(prefix.family, bits) };
+}
+
+/** The `offset`-th address of a prefix, counted from its network address. */
+export function addressAt(prefix: Prefix, offset: number): string {
+  return addressFromBits(prefix.family, addressBits(networkOf(prefix).address) + BigInt(offset));
+}
+
+/** A prefix of one address: /32 or /128. */
+export function hostPrefix(address: string): Prefix {
+  const family: Family = address.includes(':') ? 6 : 4;
+  return { family, address, length: BITS[family] };
+}
+
+/** Whether every address of `inner` lies in `outer`. */
+export function containsPrefix(outer: Prefix, inner: Prefix): boolean {
+  if (outer.family !== inner.family || outer.length > inner.length) return false;
+  const shift = BigInt(BITS[outer.family] - outer.length);
+  return addressBits(outer.address) >> shift === addressBits(inner.address) >> shift;
+}
+
+/** Whether `address` lies in `prefix`. */
+export function containsAddress(prefix: Prefix, address: string): boolean {
+  return containsPrefix(prefix, hostPrefix(address));
+}
+
+/** Whether two prefixes share an address. */
+export function overlaps(a: Prefix, b: Prefix): boolean {
+  return containsPrefix(a, b) || containsPrefix(b, a);
+}

@@ -1,0 +1,65 @@
+// The contract of a datastore: a small set of keys with revisions, where a key may be bound to a session that
+// must be kept alive. etcd's model, cut down to what a lease needs; one conformance suite holds all of them.
+
+/** A key with its value. */
+export interface KvEntry {
+  readonly key: string;
+  readonly value: string;
+  /** The revision of the store at which this key was last written. */
+  readonly revision: number;
+  /** The session that this key ends with; undefined for a key that never expires. */
+  readonly session: string | undefined;
+}
+
+/** All keys under a prefix at one moment. */
+export interface KvListing {
+  readonly entries: readonly KvEntry[];
+  /** The revision of the store at that moment; a watch from the next one misses nothing. */
+  readonly revision: number;
+}
+
+export type KvEvent =
+  | { readonly type: 'put'; readonly entry: KvEntry }
+  | { readonly type: 'delete'; readonly key: string; readonly revision: number };
+
+/** Thrown by `watch` when the revision asked for is no longer known: list again, then watch from there. */
+export class RevisionCompacted extends Error {
+  override readonly name = 'RevisionCompacted';
+}
+
+/**
+ * A datastore. Operations fail as `datastore` when the store cannot be reached or refuses, within a limited
+ * time; a lost race is `undefined` or `false`, never an error. Every operation ends early when its signal is aborted.
+ */
+export interface Kv extends AsyncDisposable {
+  /** All keys that start with `prefix`, in one request. */
+  list(prefix: string, signal?: AbortSignal): Promise<KvListing>;
+  get(key: string, signal?: AbortSignal): Promise<KvEntry | undefined>;
+  /** Opens a session that ends after `ttlSeconds` without `keepAlive`; keys bound to it are deleted then. */
+  openSession(ttlSeconds: number, signal?: AbortSignal): Promise<string>;
+  /** Resets the session's time to live, waking no watcher. Gives it in seconds; undefined: the session has ended. */
+  keepAlive(session: string, signal?: AbortSignal): Promise<number | undefined>;
+  /** Ends a session and deletes its keys; nothing happens where it has ended already. */
+  closeSession(session: string, signal?: AbortSignal): Promise<void>;
+  /** Writes a key that must not exist. Undefined: it exists, or the session has ended. */
+  create(
+    key: string,
+    value: string,
+    session: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<KvEntry | undefined>;
+  /**
+   * Replaces the value of a key that must still be at `entry.revision`; it keeps the session that `entry` names.
+   * Undefined: it was changed or deleted since.
+   */
+  update(entry: KvEntry, value: string, signal?: AbortSignal): Promise<KvEntry | undefined>;
+  /** Deletes a key that must still be at the given revision. False: it was changed or deleted since. */
+  delete(entry: Pick<KvEntry, 'key' | 'revision'>, signal?: AbortSignal): Promise<boolean>;
+  /**
+   * Changes of keys under `prefix` from `fromRevision` on, in order, each batch as the store delivered it.
+   *
+   * Ends quietly when `signal` is aborted, throws `RevisionCompacted` when that history is gone, and fails as
+   * `datastore` when the connection is lost; the caller decides when to watch again.
+   */
+  watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<readonly KvEvent[]>;
+}

@@ -1,0 +1,118 @@
+// A lease: which node owns which subnet, and how its peers reach it. The text forms are flannel's, to the
+// byte; what we add (`Node`) is an extra field that flannel ignores, and fields we do not know are kept.
+import { type JsonValue, parseJson, v } from '../base/schema.ts';
+import { formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from './ip.ts';
+
+/** Who a node is, whatever its addresses are. */
+export interface NodeIdentity {
+  /** 16 hexadecimal digits made from the machine's id; the machine's id cannot be computed from it. */
+  readonly id: string;
+  /** The host name, for people. */
+  readonly name: string;
+}
+
+/** What a node tells its peers. */
+export interface LeaseAttrs {
+  /** The address that peers send overlay traffic to. */
+  readonly publicIP: string;
+  readonly publicIPv6: string | undefined;
+  /** `udp` where the datastore names none. */
+  readonly backendType: string;
+  /** What the backend's peers must know, for IPv4; its form is the backend's. */
+  readonly backendData: JsonValue | undefined;
+  /** The same for IPv6. */
+  readonly backendV6Data: JsonValue | undefined;
+  /** Undefined where the lease was written by flannel. */
+  readonly node: NodeIdentity | undefined;
+  /** Fields that we do not know, kept as read. */
+  readonly extra: Readonly<Record<string, JsonValue>>;
+}
+
+/** A subnet and its owner, as read from the datastore. */
+export interface Lease {
+  readonly subnet: Prefix;
+  readonly ipv6Subnet: Prefix | undefined;
+  readonly attrs: LeaseAttrs;
+  /** Grows with every write of this lease; the datastore's token for "only if unchanged". */
+  readonly revision: number;
+  /** The datastore's token for keeping the lease alive; undefined for a reservation, which never expires. */
+  readonly session: string | undefined;
+}
+
+/** Name of a subnet in keys: `10.5.34.0-24`, or `10.5.34.0-24&fd00:5:22::-64` for dual stack. */
+export function formatSubnetKey(subnet: Prefix, ipv6Subnet?: Prefix): string {
+  const part = (prefix: Prefix): string => formatPrefix(prefix).replace('/', '-');
+  return ipv6Subnet === undefined ? part(subnet) : `${part(subnet)}&${part(ipv6Subnet)}`;
+}
+
+/** The subnets that a key names; undefined when it is not of flannel's form or has host bits set. */
+export function parseSubnetKey(key: string): Pick<Lease, 'subnet' | 'ipv6Subnet'> | undefined {
+  const [first = '', second, ...rest] = key.split('&');
+  const part = (text: string): Prefix | undefined => {
+    const prefix = parsePrefix(text.replace('-', '/'));
+    return prefix !== undefined && networkOf(prefix).address === prefix.address ? prefix : undefined;
+  };
+  const subnet = part(first);
+  if (subnet === undefined || subnet.family !== 4 || rest.length > 0) return undefined;
+  if (second === undefined) return { subnet, ipv6Subnet: undefined };
+  const ipv6Subnet = part(second);
+  return ipv6Subnet?.family === 6 ? { subnet, ipv6Subnet } : undefined;
+}
+
+const address = (family: 4 | 6) =>
+  v.pipe(
+    v.string('must be a string'),
+    v.check((text) => parseAddress(text)?.family === family, `must be an IPv${family} address`),
+    v.transform((text) => parseAddress(text)?.address ?? text),
+  );
+
+const json = v.custom<JsonValue>((value) => value !== undefined);
+
+const leaseValue = v.objectWithRest(
+  {
+    PublicIP: address(4),
+    PublicIPv6: v.nullish(address(6)),
+    BackendType: v.optional(v.string('must be a string'), 'udp'),
+    BackendData: v.optional(json),
+    BackendV6Data: v.optional(json),
+    // A node identity that is not of our form is somebody else's field: it is ignored, not fatal.
+    Node: v.fallback(
+      v.optional(
+        v.object({
+          ID: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
+          Name: v.pipe(v.string(), v.maxLength(253)),
+        }),
+      ),
+      undefined,
+    ),
+  },
+  json,
+);
+
+/** Parses a lease value. Fails as `datastore` with one line that starts with `where`. */
+export function parseLeaseValue(text: string, where: string): LeaseAttrs {
+  const value = parseJson(leaseValue, text, where, 'datastore');
+  const { PublicIP, PublicIPv6, BackendType, BackendData, BackendV6Data, Node, ...extra } = value;
+  return {
+    publicIP: PublicIP,
+    publicIPv6: PublicIPv6 ?? undefined,
+    backendType: BackendType === '' ? 'udp' : BackendType,
+    backendData: BackendData ?? undefined,
+    backendV6Data: BackendV6Data ?? undefined,
+    node: Node === undefined ? undefined : { id: Node.ID, name: Node.Name },
+    extra: extra as Readonly<Record<string, JsonValue>>,
+  };
+}
+
+/** The lease value as flannel writes it, fields in flannel's order, ours and unknown ones after them. */
+export function formatLeaseValue(attrs: LeaseAttrs): string {
+  return JSON.stringify({
+    PublicIP: attrs.publicIP,
+    PublicIPv6: attrs.publicIPv6 ?? null,
+    BackendType: attrs.backendType,
+    BackendData: attrs.backendData,
+    BackendV6Data: attrs.backendV6Data,
+    Node: attrs.node === undefined ? undefined : { ID: attrs.node.id, Name: attrs.node.name },
+    ...attrs.extra,
+  });
+}

@@ -1,0 +1,151 @@
+// The network configuration that all nodes share, in flannel's form: names are case-insensitive, and what is
+// left out has flannel's default.
+
+import { TwillError } from '../base/errors.ts';
+import { excerpt, type JsonValue, parseJson, parseWith, v } from '../base/schema.ts';
+import {
+  addressAt,
+  addressBits,
+  addressFromBits,
+  containsPrefix,
+  formatPrefix,
+  networkOf,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+} from './ip.ts';
+
+/** A backend and its options, not yet checked: their form is the backend's. */
+export interface BackendConfig {
+  readonly type: string;
+  /** All fields of `Backend` but `Type`. */
+  readonly options: Readonly<Record<string, JsonValue>>;
+}
+
+export interface NetworkConfig {
+  /** The whole overlay, host bits cleared. */
+  readonly network: Prefix;
+  /** Length of each node's subnet. */
+  readonly subnetLength: number;
+  /** The first subnet that may be leased. */
+  readonly subnetMin: Prefix;
+  /** The last subnet that may be leased. */
+  readonly subnetMax: Prefix;
+  readonly enableNFTables: boolean;
+  readonly backend: BackendConfig;
+  /** Whether `backend` was left out and is our default. */
+  readonly backendIsDefault: boolean;
+}
+
+const boolean = v.boolean('must be true or false');
+const integer = v.pipe(v.number('must be a number'), v.integer('must be a whole number'));
+const text = v.string('must be a string');
+const address4 = v.pipe(
+  text,
+  v.check((value) => parseAddress(value)?.family === 4, 'must be an IPv4 address such as 10.5.1.0'),
+);
+
+const schema = v.object({
+  Network: v.pipe(
+    v.string('must be an IPv4 prefix such as 10.5.0.0/16'),
+    v.check((value) => parsePrefix(value)?.family === 4, 'must be an IPv4 prefix such as 10.5.0.0/16'),
+  ),
+  EnableIPv4: v.optional(boolean, true),
+  EnableIPv6: v.optional(boolean, false),
+  EnableNFTables: v.optional(boolean, false),
+  IPv6Network: v.optional(text),
+  SubnetLen: v.optional(integer),
+  SubnetMin: v.optional(address4),
+  SubnetMax: v.optional(address4),
+  Backend: v.optional(
+    v.looseObject({
+      Type: v.pipe(v.string('must be the name of a backend'), v.nonEmpty('must be the name of a backend')),
+    }),
+  ),
+});
+
+const KNOWN = Object.keys(schema.entries);
+
+// JSON objects with names in any case: known names get the case that the schema knows.
+function withKnownNames(value: unknown, known: readonly string[]): unknown {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [
+      known.find((candidate) => candidate.toLowerCase() === name.toLowerCase()) ?? name,
+      item,
+    ]),
+  );
+}
+
+/** Parses the text of a network configuration. Fails as `config`, in one line that starts with `where`. */
+export function parseNetworkConfig(jsonText: string, where: string): NetworkConfig {
+  const raw = withKnownNames(parseJson(v.looseObject({}, 'must be a JSON object'), jsonText, where), KNOWN);
+  const named = raw as Record<string, unknown>;
+  const config = parseWith(
+    schema,
+    { ...named, ...('Backend' in named ? { Backend: withKnownNames(named['Backend'], ['Type']) } : {}) },
+    where,
+  );
+  const refuse = (field: string, why: string, value: unknown): never => {
+    throw new TwillError('config', `${where}: ${field}: ${why}, is ${excerpt(value)}`);
+  };
+  if (!config.EnableIPv4) refuse('EnableIPv4', 'must be true: this version carries IPv4 only', false);
+  if (config.EnableIPv6) refuse('EnableIPv6', 'must be false: this version carries IPv4 only', true);
+
+  const network = networkOf(parsePrefix(config.Network) as Prefix);
+  if (network.length > 28) refuse('Network', 'must be a /28 or larger', config.Network);
+  const subnetLength = config.SubnetLen ?? (network.length < 22 ? 24 : network.length + 2);
+  if (subnetLength > 30 || subnetLength < network.length + 2) {
+    refuse(
+      'SubnetLen',
+      `must be from ${network.length + 2} (Network's length + 2) to 30`,
+      config.SubnetLen ?? subnetLength,
+    );
+  }
+  const size = 2 ** (32 - subnetLength);
+  const total = 2 ** (subnetLength - network.length);
+  const boundary = (field: 'SubnetMin' | 'SubnetMax', value: string | undefined, index: number): Prefix => {
+    const subnet: Prefix = {
+      family: 4,
+      address: value ?? addressAt(network, index * size),
+      length: subnetLength,
+    };
+    const range = `${addressAt(network, 0)} to ${addressAt(network, (total - 1) * size)}`;
+    if (!containsPrefix(network, subnet))
+      refuse(field, `must be inside Network ${formatPrefix(network)} (${range})`, value);
+    if (networkOf(subnet).address !== subnet.address)
+      refuse(field, `must be the first address of a /${subnetLength}`, value);
+    return subnet;
+  };
+  const subnetMin = boundary('SubnetMin', config.SubnetMin, 1);
+  const subnetMax = boundary('SubnetMax', config.SubnetMax, total - 1);
+  if (addressBits(subnetMin.address) > addressBits(subnetMax.address)) {
+    refuse('SubnetMin', `must not be after SubnetMax ${subnetMax.address}`, subnetMin.address);
+  }
+  const { Type, ...options } = config.Backend ?? { Type: 'vxlan' };
+  return {
+    network,
+    subnetLength,
+    subnetMin,
+    subnetMax,
+    enableNFTables: config.EnableNFTables,
+    backend: { type: Type, options: options as Readonly<Record<string, JsonValue>> },
+    backendIsDefault: config.Backend === undefined,
+  };
+}
+
+/** How many subnets may be leased. */
+export function subnetCount(config: NetworkConfig): number {
+  const size = 1n << BigInt(32 - config.subnetLength);
+  return Number((addressBits(config.subnetMax.address) - addressBits(config.subnetMin.address)) / size) + 1;
+}
+
+/** The `index`-th subnet that may be leased, from 0. */
+export function subnetAt(config: NetworkConfig, index: number): Prefix {
+  const size = 1n << BigInt(32 - config.subnetLength);
+  return {
+    family: 4,
+    address: addressFromBits(4, addressBits(config.subnetMin.address) + BigInt(index) * size),
+    length: config.subnetLength,
+  };
+}
