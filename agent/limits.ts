@@ -22,6 +22,8 @@ export const LIMITS = {
   netlinkWindow: 32,
   /** One netlink request, and one whole dump. */
   netlinkRequestMs: 5_000,
+  /** Events of the kernel that wait for the reconciler. */
+  kernelEvents: 200_000,
   /** From a kernel event to the reconciler's pass, so that a burst becomes one pass. */
   reconcileDelayMs: 20,
   /** Between passes that the kernel refused something in. */
@@ -30,6 +32,18 @@ export const LIMITS = {
   reconcileFullPassMs: 30_000,
   /** One run of iptables-restore or nft. */
   firewallCommandMs: 10_000,
+  /** How long iptables-restore waits for the lock that all users of iptables share; less than firewallCommandMs. */
+  iptablesLockSeconds: 5,
+  /** Attempts to write rules while others change the same tables. */
+  firewallAttempts: 3,
+  /** As much of subnet.env as is read, in bytes; flannel's has less than 200. */
+  subnetFileBytes: 4_096,
+  /** The HTTP server: one request with its headers, the headers' size, connections at a time. */
+  httpRequestMs: 5_000,
+  httpHeaderBytes: 8_192,
+  httpConnections: 64,
+  /** One message to the service manager; less than stopMs, as the last one is sent while stopping. */
+  serviceNotifyMs: 600,
   /** From SIGTERM to the end of the process. */
   stopMs: 900,
 } as const;

@@ -57,3 +57,17 @@ export function parseJson<T>(
   }
   return parseWith(schema, value, where, code);
 }
+
+/**
+ * Gives the fields of a JSON object the case of `known` names, which flannel takes in any case; a value that is no
+ * object passes unchanged.
+ */
+export function withKnownNames(value: unknown, known: readonly string[]): unknown {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [
+      known.find((candidate) => candidate.toLowerCase() === name.toLowerCase()) ?? name,
+      item,
+    ]),
+  );
+}

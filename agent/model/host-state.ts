@@ -70,7 +70,7 @@ export type HostObject = Link | LinkAddress | Route | Neighbour | FdbEntry;
 export type HostState = readonly HostObject[];
 
 /** The protocol number that marks our routes in the kernel, so that we can tell them from everybody else's. */
-export const ROUTE_PROTOCOL = 84;
+export const ROUTE_PROTOCOL: number = 84;
 
 /** What identifies the object in the kernel: there is at most one of each key. */
 export function keyOf(object: HostObject): string {

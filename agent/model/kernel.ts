@@ -20,6 +20,14 @@ export interface ChangeFailure {
   readonly error: TwillError;
 }
 
+/**
+ * Something in the kernel changed, by us or by others. `line` is the object as text (`formatObject`) when it is
+ * there and ours, undefined when it is gone or somebody else's; `unknown`: events were lost, anything may have changed.
+ */
+export type KernelEvent =
+  | { readonly type: 'object'; readonly key: string; readonly line: string | undefined }
+  | { readonly type: 'unknown' };
+
 export interface Kernel extends AsyncDisposable {
   /** All objects that are ours: our links and what is on them, and the routes with our protocol number. */
   read(signal?: AbortSignal): Promise<HostState>;
@@ -28,6 +36,6 @@ export interface Kernel extends AsyncDisposable {
    * (gone, or there) is success. One that is refused stops no other; the refused ones are returned.
    */
   apply(changes: readonly Change[], signal?: AbortSignal): Promise<readonly ChangeFailure[]>;
-  /** Yields whenever links, addresses, routes, neighbours or fdb entries changed, by us or by others. */
-  watch(signal: AbortSignal): AsyncIterable<void>;
+  /** Changes of our links and what is on them, and of routes in the main table, until `signal` is aborted. */
+  watch(signal: AbortSignal): AsyncIterable<KernelEvent>;
 }

@@ -2,7 +2,7 @@
 // left out has flannel's default.
 
 import { TwillError } from '../base/errors.ts';
-import { excerpt, type JsonValue, parseJson, parseWith, v } from '../base/schema.ts';
+import { excerpt, type JsonValue, parseJson, parseWith, v, withKnownNames } from '../base/schema.ts';
 import {
   addressAt,
   addressBits,
@@ -65,17 +65,6 @@ const schema = v.object({
 });
 
 const KNOWN = Object.keys(schema.entries);
-
-// JSON objects with names in any case: known names get the case that the schema knows.
-function withKnownNames(value: unknown, known: readonly string[]): unknown {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => [
-      known.find((candidate) => candidate.toLowerCase() === name.toLowerCase()) ?? name,
-      item,
-    ]),
-  );
-}
 
 /** Parses the text of a network configuration. Fails as `config`, in one line that starts with `where`. */
 export function parseNetworkConfig(jsonText: string, where: string): NetworkConfig {

@@ -1,0 +1,104 @@
+// The steps from one host state to another. Pure: the reconciler decides when, the kernel how.
+import {
+  creationOrder,
+  formatObject,
+  type HostObject,
+  type HostState,
+  keyOf,
+  type Link,
+  linkOf,
+} from '../model/host-state.ts';
+import type { Change } from '../model/kernel.ts';
+
+/**
+ * Changes that make `actual` equal to `desired`, in an order in which the kernel takes them: what must go first
+ * (routes before the links they use), then links, then what sits on them.
+ *
+ * `actual` may hold several objects of one key, as the kernel may; all but the desired one are deleted.
+ */
+export function diff(desired: HostState, actual: HostState): Change[] {
+  const wanted = new Map(desired.map((object) => [keyOf(object), object]));
+  const links = linkChanges(wanted, actual);
+  // Everything on a link that goes, goes with it: there is nothing to delete, and all of it to add again.
+  const lostLinks = new Set(
+    links.flatMap(({ op, object }) =>
+      (op === 'delete' || op === 'replace') && object.kind === 'link' ? [object.name] : [],
+    ),
+  );
+  const readdressed = new Set(readdressedLinks(wanted, actual));
+  const isLost = (object: HostObject): boolean => {
+    const link = linkOf(object) ?? '';
+    return lostLinks.has(link) || (object.kind === 'neigh' && readdressed.has(link));
+  };
+  const present = new Map<string, HostObject[]>();
+  for (const object of actual) {
+    if (object.kind === 'link' || isLost(object)) continue;
+    const key = keyOf(object);
+    const same = present.get(key);
+    if (same === undefined) present.set(key, [object]);
+    else same.push(object);
+  }
+
+  const deletes: Change[] = [];
+  const adds: Change[] = [];
+  for (const [key, objects] of present) {
+    const want = wanted.get(key);
+    const line = want === undefined ? undefined : formatObject(want);
+    const kept = objects.find((object) => formatObject(object) === line);
+    // One object of a wanted key is replaced in place, so that there is no moment without it.
+    const replaced = want === undefined || kept !== undefined ? undefined : objects[0];
+    if (want !== undefined && replaced !== undefined) adds.push({ op: 'replace', object: want });
+    for (const object of objects) {
+      if (object !== kept && object !== replaced) deletes.push({ op: 'delete', object });
+    }
+  }
+  for (const [key, object] of wanted) {
+    if (object.kind !== 'link' && !present.has(key)) adds.push({ op: 'add', object });
+  }
+  return [
+    ...deletes.sort((a, b) => creationOrder(b.object, a.object)),
+    ...links,
+    ...adds.sort((a, b) => creationOrder(a.object, b.object)),
+  ];
+}
+
+function linkChanges(wanted: ReadonlyMap<string, HostObject>, actual: HostState): Change[] {
+  const present = new Map(
+    actual.flatMap((object) => (object.kind === 'link' ? [[keyOf(object), object] as const] : [])),
+  );
+  const changes: Change[] = [];
+  for (const [key, link] of present) {
+    if (!wanted.has(key)) changes.push({ op: 'delete', object: link });
+  }
+  for (const [key, object] of wanted) {
+    if (object.kind !== 'link') continue;
+    const before = present.get(key);
+    if (before === undefined) changes.push({ op: 'add', object });
+    else if (formatObject(before) !== formatObject(object)) {
+      changes.push({ op: canAlter(before, object) ? 'alter' : 'replace', object });
+    }
+  }
+  return changes;
+}
+
+// Linux forgets a link's neighbours, permanent ones too, when the link's own MAC changes.
+function readdressedLinks(wanted: ReadonlyMap<string, HostObject>, actual: HostState): string[] {
+  return actual.flatMap((before) => {
+    const after = wanted.get(keyOf(before));
+    return before.kind === 'link' && after?.kind === 'link' && before.mac !== after.mac ? [before.name] : [];
+  });
+}
+
+// A live link can change its MTU, its MAC and whether it is up; all else is fixed when it is made.
+function canAlter(before: Link, after: Link): boolean {
+  return (
+    formatObject({ ...before, mtuBytes: after.mtuBytes, mac: after.mac, up: after.up }) ===
+    formatObject(after)
+  );
+}
+
+/** One change as a line: `+` what is added, `-` what is deleted, `~` what is changed. */
+export function formatChange(change: Change): string {
+  const sign = { add: '+', delete: '-', replace: '~', alter: '~' }[change.op];
+  return `${sign} ${formatObject(change.object)}`;
+}

@@ -1,0 +1,89 @@
+// What the kernel tells of changes, reduced to objects that could be ours. Containers come and go on a busy host
+// and every one makes messages, so what concerns neither our links nor the main table is dropped here.
+import { createNetlink, Protocol, rt } from 'netlink';
+import { createChannel } from '../../base/channel.ts';
+import { LIMITS } from '../../limits.ts';
+import { formatObject, type HostObject, keyOf } from '../../model/host-state.ts';
+import type { KernelEvent } from '../../model/kernel.ts';
+import { parseLinkAddress } from './addresses.ts';
+import { parseOwnLink } from './links.ts';
+import { parseNeighbor } from './neighbors.ts';
+import { isOwnRoute, parseRoute } from './routes.ts';
+import { BRIDGE, kernelError } from './socket.ts';
+
+/** Room for a burst of events between two turns of the loop. */
+const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+
+/** Events until `signal` is aborted. `nameOf` is the table of links at this moment; it is kept up to date inside. */
+export async function* watchKernel(
+  initialNames: ReadonlyMap<number, string>,
+  signal: AbortSignal,
+): AsyncIterable<KernelEvent> {
+  const names = new Map(initialNames);
+  const channel = createChannel<KernelEvent>('kernel events', LIMITS.kernelEvents);
+  let socket: ReturnType<typeof createNetlink>;
+  try {
+    socket = createNetlink(Protocol.ROUTE, {
+      ref: true,
+      recvBufferSize: RECEIVE_BUFFER_BYTES,
+      sendBufferSize: 64 * 1024,
+    });
+  } catch (error) {
+    throw kernelError('cannot watch the kernel', error);
+  }
+  const stop = (): void => channel.close();
+  try {
+    signal.addEventListener('abort', stop, { once: true });
+    // Overrun of the receive buffer and messages of an unknown form: something changed, we do not know what.
+    socket.on('error', () => channel.push({ type: 'unknown' }));
+    socket.on('invalid', () => channel.push({ type: 'unknown' }));
+    socket.on('message', (messages) => {
+      for (const message of messages) {
+        const event = parseEvent(message.type, message.data, names);
+        if (event !== undefined) channel.push(event);
+      }
+    });
+    const { LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH } = rt.MulticastGroups;
+    for (const group of [LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH]) socket.addMembership(group);
+    if (signal.aborted) return;
+    yield* channel;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    socket.close();
+  }
+}
+
+function parseEvent(type: number, data: Buffer, names: Map<number, string>): KernelEvent | undefined {
+  const { DELLINK, DELADDR, DELROUTE, DELNEIGH } = rt.MessageType;
+  const gone = [DELLINK, DELADDR, DELROUTE, DELNEIGH].includes(type);
+  let message: rt.Message;
+  try {
+    message = rt.parseMessage(type, data);
+  } catch {
+    // Thrown inside the socket's callback it would end the process.
+    return { type: 'unknown' };
+  }
+  const event = (object: HostObject | undefined, present: boolean): KernelEvent | undefined =>
+    object && { type: 'object', key: keyOf(object), line: present ? formatObject(object) : undefined };
+  switch (message.kind) {
+    case 'link': {
+      // The bridge family's messages tell of ports of bridges, not of the link itself.
+      if (message.data.family === BRIDGE) return undefined;
+      const index = message.data.index ?? 0;
+      const event_ = event(parseOwnLink(message, names), !gone);
+      if (gone) names.delete(index);
+      else if (message.attrs.ifname !== undefined) names.set(index, message.attrs.ifname);
+      return event_;
+    }
+    case 'address':
+      return event(parseLinkAddress(message, names), !gone);
+    case 'route':
+      return event(parseRoute(message, names), !gone && isOwnRoute(message));
+    case 'neighbor': {
+      const parsed = parseNeighbor(message, names);
+      return parsed && event(parsed.entry, !gone && parsed.permanent);
+    }
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,55 @@
+// Permanent neighbours (who has this address on the link) and fdb entries (which host has this MAC): the kernel
+// keeps both in messages of one kind, told apart by their family.
+import type { RtNetlinkSocket, rt } from 'netlink';
+import type { FdbEntry, Neighbour } from '../../model/host-state.ts';
+import { addressBytes, addressFromBytes } from '../../model/ip.ts';
+import { formatMac, parseMac } from './links.ts';
+import { BOUNDED, BRIDGE, CREATE, IPV4, REPLACE } from './socket.ts';
+
+type Entry = Neighbour | FdbEntry;
+
+/** All IPv4 neighbours, then all fdb entries of the namespace. */
+export async function readNeighbors(socket: RtNetlinkSocket): Promise<rt.NeighborMessage[]> {
+  const neighbours = await socket.getNeighbors({ family: IPV4 }, {}, BOUNDED);
+  return [...neighbours, ...(await socket.getNeighbors({ family: BRIDGE }, {}, BOUNDED))];
+}
+
+/** The entry as an object and whether it is permanent; undefined for kinds that we never make. */
+export function parseNeighbor(
+  { data, attrs }: rt.NeighborMessage,
+  nameOf: ReadonlyMap<number, string>,
+): { readonly entry: Entry; readonly permanent: boolean } | undefined {
+  const dev = nameOf.get(data.ifindex ?? 0);
+  if (dev === undefined || attrs.dst?.length !== 4) return undefined;
+  const mac = formatMac(attrs.lladdr);
+  const address = addressFromBytes([...attrs.dst]);
+  const permanent = data.state?.permanent === true;
+  if (data.family === IPV4) return { entry: { kind: 'neigh', address, mac, dev }, permanent };
+  if (data.family === BRIDGE) return { entry: { kind: 'fdb', mac, dst: address, dev }, permanent };
+  return undefined;
+}
+
+/** Adds the entry or replaces the one that stands in its place. */
+export async function addNeighbor(socket: RtNetlinkSocket, entry: Entry, ifindex: number): Promise<void> {
+  const { data, attrs } = encode(entry, ifindex);
+  await socket.newNeighbor(data, attrs, { ...BOUNDED, flags: CREATE | REPLACE });
+}
+
+export async function deleteNeighbor(socket: RtNetlinkSocket, entry: Entry, ifindex: number): Promise<void> {
+  const { data, attrs } = encode(entry, ifindex);
+  await socket.delNeighbor(data, attrs, BOUNDED);
+}
+
+function encode(entry: Entry, ifindex: number): { data: rt.Neighbor; attrs: rt.NeighborAttrs } {
+  const address = entry.kind === 'neigh' ? entry.address : entry.dst;
+  return {
+    data: {
+      family: entry.kind === 'neigh' ? IPV4 : BRIDGE,
+      ifindex,
+      state: { permanent: true },
+      // `self`: the vxlan device's own table, not a bridge's.
+      flags: entry.kind === 'fdb' ? { self: true } : {},
+    },
+    attrs: { dst: Buffer.from(addressBytes(address)), lladdr: parseMac(entry.mac) },
+  };
+}

@@ -1,0 +1,79 @@
+// IPv4 routes of the main table.
+import type { RtNetlinkSocket, rt } from 'netlink';
+import { ROUTE_PROTOCOL, type Route } from '../../model/host-state.ts';
+import { addressBytes, addressFromBytes, parsePrefix } from '../../model/ip.ts';
+import { BOUNDED, CREATE, IPV4, REPLACE } from './socket.ts';
+
+const MAIN_TABLE = 254;
+const RTNH_F_ONLINK = 4;
+// A blackhole is for what no other route takes: it gives way to a connected route of the same prefix.
+const BLACKHOLE_METRIC = 0xffff_ffff;
+
+/** All IPv4 routes of all tables. */
+export function readRoutes(socket: RtNetlinkSocket): Promise<rt.RouteMessage[]> {
+  return socket.getRoutes({ family: IPV4 }, {}, BOUNDED);
+}
+
+/** Whether the route lies in the main table. */
+export function isMainRoute({ data, attrs }: rt.RouteMessage): boolean {
+  return data.family === IPV4 && (attrs.table ?? data.table) === MAIN_TABLE;
+}
+
+/** Whether the route carries our protocol number. */
+export function isOwnRoute(message: rt.RouteMessage): boolean {
+  return Number(message.data.protocol) === ROUTE_PROTOCOL;
+}
+
+/** A route of the main table, whoever made it, as an object; undefined for kinds that we never make. */
+export function parseRoute(message: rt.RouteMessage, nameOf: ReadonlyMap<number, string>): Route | undefined {
+  if (!isMainRoute(message)) return undefined;
+  const { data, attrs } = message;
+  const dst = `${attrs.dst === undefined ? '0.0.0.0' : addressFromBytes([...attrs.dst])}/${data.dstLen}`;
+  if (data.type === 'BLACKHOLE') {
+    return { kind: 'route', type: 'blackhole', dst, via: undefined, dev: undefined, onlink: false };
+  }
+  if (data.type !== 'UNICAST') return undefined;
+  return {
+    kind: 'route',
+    type: 'unicast',
+    dst,
+    via: attrs.gateway === undefined ? undefined : addressFromBytes([...attrs.gateway]),
+    dev: nameOf.get(attrs.oif ?? 0),
+    onlink: ((data.flags?.__unknown ?? 0) & RTNH_F_ONLINK) !== 0,
+  };
+}
+
+/** Adds the route, or puts it in the place of one to the same destination, without a moment between. */
+export async function addRoute(socket: RtNetlinkSocket, route: Route, index: number): Promise<void> {
+  const { data, attrs } = encode(route, index);
+  await socket.newRoute(data, attrs, { ...BOUNDED, flags: CREATE | REPLACE });
+}
+
+export async function deleteRoute(socket: RtNetlinkSocket, route: Route, index: number): Promise<void> {
+  const { data, attrs } = encode(route, index);
+  await socket.delRoute(data, attrs, BOUNDED);
+}
+
+function encode(route: Route, index: number): { data: rt.Route; attrs: rt.RouteAttrs } {
+  const prefix = parsePrefix(route.dst);
+  if (prefix === undefined) throw new Error(`not a prefix: ${route.dst}`);
+  const data: rt.Route = {
+    family: IPV4,
+    dstLen: prefix.length,
+    table: MAIN_TABLE,
+    protocol: ROUTE_PROTOCOL as rt.RouteProtocol,
+    scope: 'UNIVERSE',
+    type: route.type === 'blackhole' ? 'BLACKHOLE' : 'UNICAST',
+    flags: route.onlink ? { __unknown: RTNH_F_ONLINK } : {},
+  };
+  const dst = Buffer.from(addressBytes(prefix.address));
+  if (route.type === 'blackhole') return { data, attrs: { dst, priority: BLACKHOLE_METRIC } };
+  return {
+    data,
+    attrs: {
+      dst,
+      oif: index,
+      ...(route.via === undefined ? {} : { gateway: Buffer.from(addressBytes(route.via)) }),
+    },
+  };
+}

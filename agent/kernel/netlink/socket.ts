@@ -1,0 +1,71 @@
+// Sockets to the kernel's routing interface, and the one place that knows how the `netlink` package behaves:
+// it aborts the process with hundreds of requests in flight or when a callback throws, it crashes on an
+// `error` event without a listener, it reports refusals as text, and a request without an answer waits for ever.
+import { getSystemErrorMap } from 'node:util';
+import { createRtNetlink, type RtNetlinkSocket } from 'netlink';
+import { messageOf, TwillError } from '../../base/errors.ts';
+import { LIMITS } from '../../limits.ts';
+
+/** Flags of a request that makes something. */
+export const CREATE = 0x400;
+export const REPLACE = 0x100;
+export const EXCLUSIVE = 0x200;
+
+export const IPV4 = 2;
+export const BRIDGE = 7;
+
+/** Options that every request takes: it fails rather than wait for ever. */
+export const BOUNDED = { timeout: LIMITS.netlinkRequestMs } as const;
+
+/** A socket whose errors reach the pending requests (they time out) instead of the process. */
+export function openRouteSocket(): RtNetlinkSocket {
+  let socket: RtNetlinkSocket;
+  try {
+    socket = createRtNetlink();
+  } catch (error) {
+    throw kernelError('cannot open a netlink socket', error);
+  }
+  // Receive errors such as ENOBUFS lose an answer, which its request notices by its time-out.
+  socket.socket.on('error', () => undefined);
+  return socket;
+}
+
+/** `cannot …: network is unreachable (ENETUNREACH)`, whatever the package threw. */
+export function kernelError(what: string, thrown: unknown): TwillError {
+  const errno = refusalOf(thrown);
+  if (errno === undefined) {
+    const timedOut = messageOf(thrown) === 'Timeout has been reached';
+    const why = timedOut
+      ? `the kernel did not answer within ${LIMITS.netlinkRequestMs} ms`
+      : messageOf(thrown);
+    return new TwillError('host', `${what}: ${why}`, { cause: thrown });
+  }
+  const text = ERROR_TEXTS.get(errno) ?? 'refused by the kernel';
+  const hint = errno === 'EPERM' ? { hint: 'run as root, or with CAP_NET_ADMIN' } : {};
+  return new TwillError('host', `${what}: ${text} (${errno})`, { errno, cause: thrown, ...hint });
+}
+
+/** Name of the error that the kernel answered with; undefined when it did not answer. */
+export function refusalOf(thrown: unknown): string | undefined {
+  if (thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string') return thrown.code;
+  return /^Request rejected: (\S+)$/.exec(messageOf(thrown))?.[1];
+}
+
+const ERROR_TEXTS: ReadonlyMap<string, string> = new Map(getSystemErrorMap().values());
+
+/** Runs `work` for each item, at most `size` at a time; it must not throw. Ends early when aborted. */
+export async function inWindow<T>(
+  items: readonly T[],
+  size: number,
+  signal: AbortSignal | undefined,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let item = items[next++]; item !== undefined; item = items[next++]) {
+      signal?.throwIfAborted();
+      await work(item);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(size, items.length) }, worker));
+}

@@ -1,0 +1,12 @@
+// alloc: the node gets its subnet and nothing else; something outside carries the packets.
+import type { Backend } from '../../agent/model/backend.ts';
+import type { AllocOptions } from './options.ts';
+
+export function createAlloc(_options: AllocOptions): Backend {
+  return {
+    type: 'alloc',
+    announce: () => undefined,
+    mtuBytes: ({ underlay }) => underlay.mtuBytes,
+    plan: () => [],
+  };
+}

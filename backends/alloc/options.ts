@@ -1,0 +1,11 @@
+// alloc has no options.
+import { type JsonValue, parseWith, v } from '../../agent/base/schema.ts';
+
+export type AllocOptions = Readonly<Record<string, never>>;
+
+const schema = v.object({});
+
+/** Checks the options; unknown ones are ignored, as flannel does. Fails as `config`. */
+export function parseAllocOptions(options: Readonly<Record<string, JsonValue>>, where: string): AllocOptions {
+  return parseWith(schema, options, where);
+}

@@ -1,0 +1,14 @@
+// host-gw has no options.
+import { type JsonValue, parseWith, v } from '../../agent/base/schema.ts';
+
+export type HostGwOptions = Readonly<Record<string, never>>;
+
+const schema = v.object({});
+
+/** Checks the options; unknown ones are ignored, as flannel does. Fails as `config`. */
+export function parseHostGwOptions(
+  options: Readonly<Record<string, JsonValue>>,
+  where: string,
+): HostGwOptions {
+  return parseWith(schema, options, where);
+}

@@ -1,0 +1,131 @@
+// What every kernel must do, the real one and the one in memory.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { diff } from '../../agent/kernel/diff.ts';
+import { formatHostState, type HostState } from '../../agent/model/host-state.ts';
+import type { Kernel } from '../../agent/model/kernel.ts';
+import { seededRandom } from '../fakes/seeded-random.ts';
+import { goldenStates, hostGwPeer, plan, vxlanPeer } from './golden-states.ts';
+
+const STEPS = 120;
+
+const formatLines = (lines: readonly (string | undefined)[]): string =>
+  lines
+    .filter((line) => line !== undefined)
+    .sort()
+    .join('\n');
+
+/** Applies the suite to kernels with an underlay link eth0, up, 192.168.77.1/24; each test starts from nothing. */
+export function kernelSuite(open: () => Kernel): void {
+  let kernel: Kernel;
+  beforeEach(async () => {
+    kernel = open();
+    await become([]);
+  });
+  afterEach(async () => {
+    await become([]);
+    await kernel[Symbol.asyncDispose]();
+  });
+
+  const become = async (desired: HostState): Promise<void> => {
+    expect(await kernel.apply(diff(desired, await kernel.read()))).toEqual([]);
+  };
+
+  test('reads back exactly what each golden state says', async () => {
+    for (const [name, state] of await goldenStates()) {
+      await become(state);
+      expect(formatHostState(await kernel.read()), name).toBe(formatHostState(state));
+    }
+  });
+
+  test('walks from any golden state to any other, in random order', { timeout: 60_000 }, async () => {
+    const seed = Number(process.env['TWILL_SEED'] ?? Date.now() % 1_000_000);
+    const random = seededRandom(seed);
+    const states = [...(await goldenStates())];
+    let before = 'nothing';
+    for (let step = 0; step < STEPS; step++) {
+      const [name, state] = states[Math.floor(random() * states.length)] ?? ['', []];
+      await become(state);
+      const walk = `step ${step} from "${before}" to "${name}" (repeat with TWILL_SEED=${seed})`;
+      expect(formatHostState(await kernel.read()), walk).toBe(formatHostState(state));
+      before = name;
+    }
+  });
+
+  test('takes it as done when what is to be deleted is gone already', async () => {
+    const state = await plan('vxlan', {}, [vxlanPeer(2)]);
+    await become(state);
+    const deletes = diff([], state);
+    await become([]);
+    expect(await kernel.apply(state.map((object) => ({ op: 'delete', object })))).toEqual([]);
+    expect(await kernel.apply(deletes)).toEqual([]);
+  });
+
+  test('refuses a gateway that no link reaches, and applies the rest', async () => {
+    const state = await plan('host-gw', {}, [hostGwPeer(2), hostGwPeer(3, '192.168.99.3'), hostGwPeer(4)]);
+    const failures = await kernel.apply(diff(state, []));
+    expect(failures.map(({ change, error }) => [change.object, error.errno, error.message])).toEqual([
+      [
+        state[1],
+        'ENETUNREACH',
+        'cannot add route 10.5.3.0/24 via 192.168.99.3 dev eth0: network is unreachable (ENETUNREACH)',
+      ],
+    ]);
+    expect(await kernel.read()).toHaveLength(2);
+  });
+
+  test('refuses what sits on a link that is not there', async () => {
+    const state = (await plan('vxlan', {}, [vxlanPeer(2)])).filter(({ kind }) => kind !== 'link');
+    const failures = await kernel.apply(diff(state, []));
+    expect(failures.map(({ error }) => error.errno)).toEqual(['ENODEV', 'ENODEV', 'ENODEV', 'ENODEV']);
+  });
+
+  test('refuses a second device with the same VNI and port', async () => {
+    await become(await plan('vxlan', {}, []));
+    const [link] = await plan('vxlan', {}, []);
+    if (link?.kind !== 'link') throw new Error('no link');
+    const failures = await kernel.apply([{ op: 'add', object: { ...link, name: 'flannel.2' } }]);
+    expect(failures.map(({ error }) => error.errno)).toEqual(['EEXIST']);
+  });
+
+  test('tells of each object that comes and goes, as the text that it reads back', async () => {
+    const stop = new AbortController();
+    const seen = new Map<string, string | undefined>();
+    const watching = (async () => {
+      for await (const event of kernel.watch(stop.signal))
+        if (event.type === 'object') seen.set(event.key, event.line);
+    })();
+    const state = await plan('vxlan', {}, [vxlanPeer(2), vxlanPeer(3)]);
+    // The watcher opens in its own time: something is made and deleted until it has seen it.
+    await expect
+      .poll(async () => {
+        await become(await plan('vxlan', { VNI: 9 }, []));
+        await become([]);
+        return seen.size;
+      })
+      .toBeGreaterThan(0);
+    const lines = (): string => formatLines([...seen.values()]);
+    await expect.poll(lines).toBe('');
+    await become(state);
+    await expect.poll(lines).toBe(formatLines(formatHostState(state).trimEnd().split('\n')));
+    await kernel.apply(
+      state.filter(({ kind }) => kind === 'route').map((object) => ({ op: 'delete', object })),
+    );
+    await expect.poll(() => lines().includes('route')).toBe(false);
+    stop.abort();
+    await watching;
+  });
+
+  test('holds 5,000 peers', { timeout: 60_000 }, async () => {
+    const peers = Array.from({ length: 5_000 }, (_, i) => {
+      const [high, low] = [Math.floor(i / 250), i % 250];
+      const hex = (n: number): string => n.toString(16).padStart(2, '0');
+      const lease = vxlanPeer(2, `02:00:00:01:${hex(high)}:${hex(low)}`, `192.168.${100 + high}.${1 + low}`);
+      return { ...lease, subnet: { ...lease.subnet, address: `10.${50 + high}.${low}.0` } };
+    });
+    const state = await plan('vxlan', {}, peers);
+    await become(state);
+    expect(await kernel.read()).toHaveLength(15_002);
+    await become([]);
+    expect(await kernel.read()).toEqual([]);
+  });
+}
