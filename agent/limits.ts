@@ -14,6 +14,8 @@ export const LIMITS = {
   datastoreAnswerBytes: 256 * 1024 * 1024,
   /** Events of the datastore that wait for the agent. */
   storeEvents: 100_000,
+  /** The text of a network configuration that is written, in bytes. */
+  networkConfigBytes: 65_536,
   /** Attempts to get a subnet when others take them at the same time, before the store is read again. */
   claimAttempts: 64,
   /** How long the holder of a lease has to show that it is alive. */
@@ -41,7 +43,7 @@ export const LIMITS = {
   /** The HTTP server: one request with its headers, the headers' size, connections at a time. */
   httpRequestMs: 5_000,
   httpHeaderBytes: 8_192,
-  httpConnections: 64,
+  httpConnections: 256,
   /** One message to the service manager; less than stopMs, as the last one is sent while stopping. */
   serviceNotifyMs: 600,
   /** From SIGTERM to the end of the process. */

@@ -1,6 +1,14 @@
-// What the agent was asked to do, after flags and environment have been read and checked.
+// What the agent was asked to do: the flags' values, checked, in the words of the agent. Every refusal is one
+// line that starts with the flag, or the environment variable, that the value came from.
+import { TwillError } from './base/errors.ts';
 import type { LogLevel } from './base/log.ts';
+import { excerpt } from './base/schema.ts';
 import type { DatastoreOptions } from './model/datastore-options.ts';
+import { parseAddress } from './model/ip.ts';
+import { readDatastoreOptions } from './options/datastore-flags.ts';
+import { type CommandLine, type FlagValues, readFlagValues } from './options/flag-values.ts';
+import { FLAGS, type FlagName } from './options/flags.ts';
+import { parseInterfaceRegex } from './options/interface-regex.ts';
 
 export interface AgentOptions {
   readonly datastore: DatastoreOptions;
@@ -27,4 +35,79 @@ export interface AgentOptions {
   /** Undefined: no HTTP server. */
   readonly healthz: { readonly ip: string; readonly port: number } | undefined;
   readonly logLevel: LogLevel;
+}
+
+/** The options that a command line and an environment ask for. Fails as `usage`. */
+export function readAgentOptions(
+  commandLine: CommandLine,
+  environment: Readonly<Record<string, string | undefined>>,
+): AgentOptions {
+  const values = readFlagValues(commandLine, environment);
+  refuseUnsupported(values);
+  const healthzPort = values.int('healthz-port');
+  const healthzIP = readAddress(values, 'healthz-ip', [4, 6]) ?? '0.0.0.0';
+  return {
+    datastore: readDatastoreOptions(values),
+    iface: values.list('iface'),
+    ifaceRegex: values.list('iface-regex').map((source) => {
+      const regex = parseInterfaceRegex(source);
+      if (regex === undefined) throw refuse(values, 'iface-regex', 'must be a regular expression', source);
+      return regex;
+    }),
+    ifaceCanReach: readAddress(values, 'iface-can-reach', [4]),
+    publicIP: readAddress(values, 'public-ip', [4]),
+    subnetFile: readSubnetFile(values),
+    renewMarginMinutes: values.int('subnet-lease-renew-margin'),
+    ipMasq: values.bool('ip-masq'),
+    randomFully: !values.bool('ip-masq-fully-random-disable'),
+    forwardRules: values.bool('iptables-forward-rules'),
+    blackholeRoute: values.bool('ip-blackhole-route'),
+    firewallResyncSeconds: values.int('iptables-resync'),
+    healthz: healthzPort === 0 ? undefined : { ip: healthzIP, port: healthzPort },
+    logLevel: values.int('v') > 0 ? 'debug' : 'info',
+  };
+}
+
+// A flag that we cannot honour is refused rather than ignored, unless it asks for what happens anyway.
+function refuseUnsupported(values: FlagValues): void {
+  if (values.text('public-ipv6') !== '') {
+    throw new TwillError('usage', `${values.source('public-ipv6')}: IPv6 is not supported yet`);
+  }
+  for (const flag of FLAGS) {
+    if (flag.group !== 'kubernetes') continue;
+    const value = flag.kind === 'bool' ? values.bool(flag.name) : values.text(flag.name);
+    if (value !== flag.default) {
+      throw new TwillError(
+        'usage',
+        `${values.source(flag.name)}: this version has no Kubernetes subnet manager yet`,
+        { hint: 'leave it out and give a datastore with --etcd-endpoints or --store' },
+      );
+    }
+  }
+}
+
+function readAddress(
+  values: FlagValues,
+  name: FlagName<'string'>,
+  families: readonly (4 | 6)[],
+): string | undefined {
+  const text = values.text(name);
+  if (text === '') return undefined;
+  const parsed = parseAddress(text);
+  if (parsed === undefined || !families.includes(parsed.family)) {
+    const kind = families.includes(6) ? 'an IP address' : 'an IPv4 address such as 192.168.77.1';
+    throw refuse(values, name, `must be ${kind}`, text);
+  }
+  return parsed.address;
+}
+
+function readSubnetFile(values: FlagValues): string {
+  const path = values.text('subnet-file');
+  if (path === '' || path.endsWith('/'))
+    throw refuse(values, 'subnet-file', 'must be the path of a file', path);
+  return path;
+}
+
+function refuse(values: FlagValues, name: FlagName, what: string, value: string): TwillError {
+  return new TwillError('usage', `${values.source(name)}: ${what}, is ${excerpt(value)}`);
 }

@@ -1,0 +1,14 @@
+// `twill cleanup`: removes from this host all that the agent made, and nothing else.
+import type { AgentOptions } from '../options.ts';
+import type { CommandContext } from './context.ts';
+import { requireNetAdmin } from './privilege.ts';
+
+/** Prints one line for each thing that was removed. */
+export async function cleanupCommand(options: AgentOptions, context: CommandContext): Promise<void> {
+  await requireNetAdmin('cleanup');
+  const { cleanupHost } = await import('../agent.ts');
+  const removed = await cleanupHost(options, context.signal);
+  await context.print(
+    removed.length === 0 ? 'nothing to remove\n' : removed.map((line) => `${line}\n`).join(''),
+  );
+}

@@ -1,0 +1,90 @@
+// From a command line to the command that it asks for. Commands are loaded only when they are run: the time from
+// start to ready counts.
+import { TwillError } from '../base/errors.ts';
+import { excerpt } from '../base/schema.ts';
+import { isSwitchedOn, parseCommandLine } from '../options/flag-values.ts';
+import { nearestWord } from '../options/nearest.ts';
+import { readAgentOptions } from '../options.ts';
+import type { CommandContext } from './context.ts';
+import { COMMANDS, type CommandName, formatCommandHelp, formatHelp, isCommandName } from './help.ts';
+
+/** A command and what follows it. */
+export interface Invocation {
+  readonly command: CommandName;
+  readonly args: readonly string[];
+}
+
+/**
+ * Finds the command: the first argument, or `run` where the program is called as `twilld`, or with flags only as
+ * flanneld is. Fails as `usage` for unknown commands.
+ */
+export function parseInvocation(program: string, args: readonly string[]): Invocation {
+  const [first, ...rest] = args;
+  if (program === 'twilld') return { command: 'run', args };
+  if (first === undefined) throw misuse('no command given');
+  if (/^--?h(?:elp)?$/.test(first)) return { command: 'help', args: rest };
+  if (first.startsWith('-')) return { command: 'run', args };
+  if (isCommandName(first)) return { command: first, args: rest };
+  const near = nearestWord(first, Object.keys(COMMANDS));
+  throw misuse(`unknown command ${excerpt(first)}${near === undefined ? '' : `; did you mean ${near}?`}`);
+}
+
+/** Runs a command to its end. */
+export async function dispatch(invocation: Invocation, context: CommandContext): Promise<void> {
+  const { command } = invocation;
+  const commandLine = parseCommandLine(invocation.args);
+  const { operands } = commandLine;
+  if (isSwitchedOn(commandLine, 'version')) {
+    await context.print(`twill ${context.readVersion()}\n`);
+    return;
+  }
+  if (command === 'help' || isSwitchedOn(commandLine, 'help')) {
+    await printHelp(command, operands, context);
+    return;
+  }
+  if (command !== 'network' && operands.length > 0) {
+    const [operand = ''] = operands;
+    throw new TwillError('usage', `unexpected argument ${excerpt(operand)}`, {
+      hint: isCommandName(operand)
+        ? `the command comes first: twill ${operand} …`
+        : `\`twill help ${command}\` tells what it takes`,
+    });
+  }
+  const options = readAgentOptions(commandLine, context.environment);
+  switch (command) {
+    case 'run':
+      return (await import('./run.ts')).runCommand(options, context);
+    case 'plan':
+      return (await import('./plan.ts')).planCommand(options, context);
+    case 'cleanup':
+      return (await import('./cleanup.ts')).cleanupCommand(options, context);
+    case 'network':
+      return (await import('./network.ts')).networkCommand(operands, options, context);
+  }
+}
+
+/** Whether the operator asked for everything in the log; false also where the command line makes no sense. */
+export function isVerbose(invocation: Invocation, environment: CommandContext['environment']): boolean {
+  try {
+    return readAgentOptions(parseCommandLine(invocation.args), environment).logLevel === 'debug';
+  } catch {
+    return false;
+  }
+}
+
+async function printHelp(
+  command: CommandName,
+  operands: readonly string[],
+  context: CommandContext,
+): Promise<void> {
+  const topic = command === 'help' ? operands[0] : command;
+  if (topic === undefined) {
+    await context.print(formatHelp(context.readVersion()));
+  } else {
+    await context.print(formatCommandHelp(parseInvocation('twill', [topic]).command));
+  }
+}
+
+function misuse(message: string): TwillError {
+  return new TwillError('usage', message, { hint: '`twill help` lists the commands' });
+}

@@ -1,0 +1,27 @@
+// What the operator reads when a command fails: one line that says what was tried, a second one that says what to
+// do about it, and an exit code of the error's kind. Never a stack, unless everything was asked for.
+import { EXIT_CODES, messageOf, TwillError } from '../base/errors.ts';
+
+/** The text for stderr, with its line ends, and the exit code. */
+export interface Failure {
+  readonly text: string;
+  readonly exitCode: number;
+}
+
+/** Describes anything thrown; `verbose` adds the stack of what is our own mistake. */
+export function describeFailure(thrown: unknown, verbose: boolean): Failure {
+  if (thrown instanceof TwillError && thrown.code !== 'internal') {
+    const hint = thrown.hint === undefined ? '' : `hint: ${printable(thrown.hint)}\n`;
+    return { text: `twill: ${printable(messageOf(thrown))}\n${hint}`, exitCode: EXIT_CODES[thrown.code] };
+  }
+  const stack = verbose && thrown instanceof Error ? `${thrown.stack ?? ''}\n` : '';
+  return {
+    text: `twill: internal error: ${printable(messageOf(thrown))}\n${stack}`,
+    exitCode: EXIT_CODES.internal,
+  };
+}
+
+// Parts of a message may come from files and from the network: no line breaks, no terminal codes.
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}+/gu, ' ');
+}

@@ -1,0 +1,83 @@
+// The texts of `twill help` and of `--help`, made from the table of flags.
+import { FLAGS, type Flag, type FlagGroup, spell } from '../options/flags.ts';
+
+/** The commands, with the operands they take and what they do. */
+export const COMMANDS = {
+  run: { operands: '', meaning: 'run the agent (also: the program called as twilld, or with flags only)' },
+  plan: { operands: '', meaning: 'print the host state that the agent would make, and change nothing' },
+  network: {
+    operands: 'get | set JSON|@FILE|-',
+    meaning: 'read or write the network configuration; it is checked before it is written',
+  },
+  cleanup: { operands: '', meaning: 'remove from this host all that the agent made, and nothing else' },
+  help: { operands: '[COMMAND]', meaning: 'print this text, or the flags of a command' },
+} as const satisfies Readonly<Record<string, { readonly operands: string; readonly meaning: string }>>;
+
+export type CommandName = keyof typeof COMMANDS;
+
+const HEADINGS: readonly (readonly [FlagGroup, string])[] = [
+  ['datastore', 'Datastore'],
+  ['underlay', 'Interface between hosts'],
+  ['firewall', 'Firewall'],
+  ['node', 'This node'],
+  ['logging', 'Logging'],
+  ['kubernetes', 'Kubernetes'],
+  ['general', 'General'],
+];
+
+// A command takes all flags, so that a unit's flags can be pasted; its help lists those that matter to it.
+const MATTERING: Readonly<Record<CommandName, readonly FlagGroup[]>> = {
+  run: HEADINGS.map(([group]) => group),
+  plan: ['datastore', 'underlay', 'node', 'logging', 'general'],
+  network: ['datastore', 'logging', 'general'],
+  cleanup: ['node', 'logging', 'general'],
+  help: ['general'],
+};
+
+/** Whether there is a command of that name. */
+export function isCommandName(name: string): name is CommandName {
+  return Object.hasOwn(COMMANDS, name);
+}
+
+/** The text of `twill help`. */
+export function formatHelp(version: string): string {
+  const commands = Object.entries(COMMANDS).map(
+    ([name, { operands, meaning }]) => `  ${`${name} ${operands}`.trim().padEnd(31)}${meaning}\n`,
+  );
+  return [
+    `twill ${version}: cross-host container networking, in place of flanneld\n\n`,
+    'usage: twill COMMAND [FLAGS]\n\n',
+    ...commands,
+    '\n`twill help run` lists all flags. Errors end with the exit code of their kind:\n',
+    '1 internal, 2 usage, 3 network configuration, 4 datastore, 5 this host, 6 network exhausted, 7 conflict.\n',
+  ].join('');
+}
+
+/** The text of `twill COMMAND --help`. */
+export function formatCommandHelp(name: CommandName): string {
+  const { operands, meaning } = COMMANDS[name];
+  const groups = HEADINGS.filter(([group]) => MATTERING[name].includes(group));
+  const sections = groups.map(([group, heading]) => {
+    const flags = (FLAGS as readonly Flag[]).filter((flag) => flag.group === group);
+    return `\n${heading}\n${flags.map(formatFlag).join('')}`;
+  });
+  const ignored = FLAGS.filter((flag) => flag.group === 'ignored').map((flag) => spell(flag.name));
+  const notes = [
+    '\nEach flag may also be given as an environment variable: FLANNELD_ and its name in capitals, - as _.\n',
+    'A switch is turned off by --NAME=false. One dash is as good as two.\n',
+    `For flannel's sake these are accepted and have no effect: ${ignored.join(' ')}\n`,
+  ];
+  return [
+    `usage: twill ${`${name} ${operands}`.trim()}${name === 'help' ? '' : ' [FLAGS]'}\n\n${meaning}\n`,
+    ...sections,
+    ...(name === 'help' ? [] : notes),
+  ].join('');
+}
+
+function formatFlag(flag: Flag): string {
+  const name = `  ${spell(flag.name)}${flag.value === undefined ? '' : ` ${flag.value}`}`;
+  const isOff = flag.kind === 'list' || flag.default === '' || flag.default === false;
+  const byDefault = isOff ? '' : ` (default ${flag.default})`;
+  const text = `${flag.meaning}${byDefault}`;
+  return name.length < 33 ? `${name.padEnd(33)}${text}\n` : `${name}\n${' '.repeat(33)}${text}\n`;
+}

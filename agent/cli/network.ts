@@ -1,0 +1,96 @@
+// `twill network get|set`: reads and writes the network configuration that all nodes share. What is written is
+// checked first, because a mistake in it stops every node.
+import { createReadStream } from 'node:fs';
+import { systemClock } from '../base/clock.ts';
+import { asTwillError, TwillError } from '../base/errors.ts';
+import { createLogger } from '../base/log.ts';
+import { systemRandom } from '../base/random.ts';
+import { LIMITS } from '../limits.ts';
+import type { LeaseStore } from '../model/lease-store.ts';
+import { parseNetworkConfig } from '../model/network-config.ts';
+import type { AgentOptions } from '../options.ts';
+import type { CommandContext } from './context.ts';
+
+const USAGE =
+  'write `twill network get`, or `twill network set` and the JSON in single quotes, @FILE, or - for standard input';
+
+/** Runs `get` or `set`, which is the first of the operands. */
+export async function networkCommand(
+  operands: readonly string[],
+  options: AgentOptions,
+  context: CommandContext,
+): Promise<void> {
+  const [verb, ...rest] = operands;
+  if (verb === 'get') {
+    if (rest.length > 0) throw misuse(`network get takes no arguments, but got ${rest.length}`);
+    await getConfig(options, context);
+  } else if (verb === 'set') {
+    const [source] = rest;
+    if (source === undefined) throw misuse('network set needs the configuration');
+    if (rest.length > 1) throw misuse(`network set takes one argument, but got ${rest.length}`);
+    await setConfig(source, options, context);
+  } else {
+    throw misuse(verb === undefined ? 'network needs get or set' : `network takes get or set, not "${verb}"`);
+  }
+}
+
+async function getConfig(options: AgentOptions, context: CommandContext): Promise<void> {
+  await using store = await openStore(options);
+  const text = await store.readConfig(context.signal);
+  if (text === undefined) {
+    throw new TwillError('config', `no network configuration at ${store.configPath}`, {
+      hint: store.configHint,
+    });
+  }
+  await context.print(text.endsWith('\n') ? text : `${text}\n`);
+}
+
+async function setConfig(source: string, options: AgentOptions, context: CommandContext): Promise<void> {
+  const { text, where } = await readSource(source, context);
+  const config = parseNetworkConfig(text, where);
+  const { createBackend } = await import('../../backends/index.ts');
+  await createBackend(config.backend, where);
+  await using store = await openStore(options);
+  await store.writeConfig(text, context.signal);
+  await context.print(`wrote ${store.configPath}\n`);
+}
+
+async function openStore(options: AgentOptions): Promise<LeaseStore> {
+  const { openLeaseStore } = await import('../datastore/open-store.ts');
+  const log = createLogger('network', options.logLevel === 'debug' ? 'debug' : 'error');
+  return openLeaseStore(options.datastore, { clock: systemClock, random: systemRandom, log });
+}
+
+async function readSource(
+  source: string,
+  context: CommandContext,
+): Promise<{ readonly text: string; readonly where: string }> {
+  if (source === '-') {
+    const where = 'standard input';
+    return { text: await readText(context.openInput(), where), where };
+  }
+  if (!source.startsWith('@')) return { text: source.trim(), where: 'network configuration' };
+  const where = source.slice(1);
+  return { text: await readText(createReadStream(where, { signal: context.signal }), where), where };
+}
+
+// In pieces, so that a file that is too long, or a device without an end, is not read to its end.
+async function readText(stream: AsyncIterable<Buffer>, where: string): Promise<string> {
+  const limit = LIMITS.networkConfigBytes;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of stream) {
+      bytes += chunk.length;
+      if (bytes > limit) throw new TwillError('config', `${where}: longer than ${limit} bytes`);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw asTwillError(error, 'host', `cannot read ${where}`);
+  }
+  return Buffer.concat(chunks).toString().trim();
+}
+
+function misuse(message: string): TwillError {
+  return new TwillError('usage', message, { hint: USAGE });
+}

@@ -1,0 +1,112 @@
+// The flags that say where the datastore is: `--store` and the etcd ones.
+import { TwillError } from '../base/errors.ts';
+import { excerpt } from '../base/schema.ts';
+import type { DatastoreOptions, EtcdOptions } from '../model/datastore-options.ts';
+import type { FlagValues } from './flag-values.ts';
+import type { FlagName } from './flags.ts';
+
+/** Longest prefix of keys, in characters. */
+const MAX_PREFIX = 512;
+
+/** The datastore that the flags name. Fails as `usage`; no message holds a password. */
+export function readDatastoreOptions(values: FlagValues): DatastoreOptions {
+  const store = values.text('store');
+  const prefix = readPrefix(values);
+  if (store.startsWith('file:')) {
+    const directory = store.slice('file:'.length);
+    if (!directory.startsWith('/')) {
+      throw refusal(values, 'store', `must name an absolute directory after "file:", is ${excerpt(store)}`);
+    }
+    return { kind: 'file', directory, prefix };
+  }
+  if (store !== 'etcd') throw refusal(values, 'store', `must be "etcd" or "file:DIR", is ${excerpt(store)}`);
+  return readEtcdOptions(values, prefix);
+}
+
+function readEtcdOptions(values: FlagValues, prefix: string): EtcdOptions {
+  const file = (name: FlagName<'string'>): string | undefined => values.text(name) || undefined;
+  const together = (a: FlagName<'string'>, b: FlagName<'string'>): void => {
+    for (const [has, needs] of [[a, b] as const, [b, a] as const]) {
+      if (values.text(has) !== '' && values.text(needs) === '')
+        throw refusal(values, has, `needs --${needs} too`);
+    }
+  };
+  together('etcd-certfile', 'etcd-keyfile');
+  together('etcd-username', 'etcd-password');
+  const certFile = file('etcd-certfile');
+  const caFile = file('etcd-cafile');
+  return {
+    kind: 'etcd',
+    endpoints: readEndpoints(values, certFile !== undefined || caFile !== undefined),
+    prefix,
+    caFile,
+    certFile,
+    keyFile: file('etcd-keyfile'),
+    username: file('etcd-username'),
+    password: file('etcd-password'),
+  };
+}
+
+// `host:port` without a scheme is taken, as etcd's own programs do: https where there are certificates.
+function readEndpoints(values: FlagValues, hasCertificates: boolean): readonly string[] {
+  const texts = values
+    .text('etcd-endpoints')
+    .split(',')
+    .map((text) => text.trim())
+    .filter((text) => text !== '');
+  const endpoints = texts.map((text) => {
+    const url = parseUrl(
+      /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `${hasCertificates ? 'https' : 'http'}://${text}`,
+    );
+    if (url !== undefined && (url.username !== '' || url.password !== '')) {
+      throw refusal(
+        values,
+        'etcd-endpoints',
+        'must not contain a user: use --etcd-username and --etcd-password',
+      );
+    }
+    if (url === undefined || !isEndpoint(url)) {
+      throw refusal(
+        values,
+        'etcd-endpoints',
+        `must be URLs such as http://10.0.0.1:2379, separated by commas, is ${excerpt(text)}`,
+      );
+    }
+    // The port of the text, because a URL drops the one that is its scheme's own.
+    const port = /:(\d+)\/?$/.exec(text)?.[1] ?? '2379';
+    return `${url.protocol}//${url.hostname}:${Number(port)}`;
+  });
+  if (endpoints.length === 0) throw refusal(values, 'etcd-endpoints', 'must name at least one URL');
+  if (new Set(endpoints.map((endpoint) => endpoint.startsWith('https:'))).size > 1) {
+    throw refusal(values, 'etcd-endpoints', 'must be all http or all https');
+  }
+  return endpoints;
+}
+
+function parseUrl(text: string): URL | undefined {
+  return URL.canParse(text) ? new URL(text) : undefined;
+}
+
+function isEndpoint(url: URL): boolean {
+  const isBare = (url.pathname === '/' || url.pathname === '') && url.search === '' && url.hash === '';
+  return (url.protocol === 'http:' || url.protocol === 'https:') && url.hostname !== '' && isBare;
+}
+
+// Slashes are cleaned up as flannel does, so that both find the same keys.
+function readPrefix(values: FlagValues): string {
+  const text = values.text('etcd-prefix');
+  const cleaned = text.replaceAll(/\/+/g, '/').replace(/\/$/, '');
+  const isPlain = /^[^\s\p{Cc}]*$/u.test(text) && !/(?:^|\/)\.\.?(?:\/|$)/.test(text);
+  if (!text.startsWith('/') || !isPlain || text.length > MAX_PREFIX) {
+    throw refusal(
+      values,
+      'etcd-prefix',
+      `must be a key such as /coreos.com/network (at most ${MAX_PREFIX} characters), is ${excerpt(text)}`,
+    );
+  }
+  return cleaned;
+}
+
+function refusal(values: FlagValues, name: FlagName, what: string): TwillError {
+  return new TwillError('usage', `${values.source(name)}: ${what}`);
+}

@@ -1,0 +1,150 @@
+// Reads flags off the command line and out of the environment, in the syntax of Go's flag package, which is
+// flannel's: `-flag value`, `--flag=value`, booleans `--flag` or `--flag=false` but never `--flag false`. Unlike
+// there, flags may follow an operand, and nothing is silently left unread.
+import { TwillError } from '../base/errors.ts';
+import { excerpt } from '../base/schema.ts';
+import { environmentName, FLAGS, type Flag, type FlagName, findFlag, spell } from './flags.ts';
+import { nearestWord } from './nearest.ts';
+
+/** Where the values of a flag came from, and the values. */
+interface Given {
+  /** For messages: `--iface` or `FLANNELD_IFACE`. */
+  readonly source: string;
+  readonly texts: readonly string[];
+}
+
+/** A command line, split. */
+export interface CommandLine {
+  readonly flags: ReadonlyMap<string, Given>;
+  /** What is no flag, in order. */
+  readonly operands: readonly string[];
+}
+
+/** The values of all flags: given on the command line, else in the environment, else the default. */
+export interface FlagValues {
+  bool(name: FlagName<'bool'>): boolean;
+  int(name: FlagName<'int'>): number;
+  text(name: FlagName<'string'>): string;
+  /** Without empty items. */
+  list(name: FlagName<'list'>): readonly string[];
+  /** How the operator gave it, for messages: the flag, or the variable. */
+  source(name: FlagName): string;
+}
+
+const LIST_FLAGS = '`twill help run` lists all flags';
+
+/** Splits the arguments of a command. Fails as `usage` for unknown flags and for missing or impossible values. */
+export function parseCommandLine(args: readonly string[]): CommandLine {
+  const flags = new Map<string, Given>();
+  const operands: string[] = [];
+  const rest = [...args];
+  let lastSwitch: string | undefined;
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
+    if (arg === '--') {
+      operands.push(...rest);
+      break;
+    }
+    if (!arg.startsWith('-') || arg === '-') {
+      if (lastSwitch !== undefined && parseBool(arg) !== undefined) {
+        throw usage(
+          `${spell(lastSwitch)}: unexpected ${excerpt(arg)} after it`,
+          `write ${spell(lastSwitch)}=${arg}`,
+        );
+      }
+      operands.push(arg);
+      lastSwitch = undefined;
+      continue;
+    }
+    const { flag, joined } = splitFlag(arg);
+    const source = spell(flag.name);
+    const text = joined ?? (flag.kind === 'bool' ? 'true' : rest.shift());
+    if (text === undefined) throw usage(`${source}: needs a value`);
+    lastSwitch = flag.kind === 'bool' && joined === undefined ? flag.name : undefined;
+    checkText(flag, text, source);
+    flags.set(flag.name, { source, texts: [...(flags.get(flag.name)?.texts ?? []), text] });
+  }
+  return { flags, operands };
+}
+
+/**
+ * The values of all flags, with those of the environment where the command line has none. An empty variable
+ * counts as none. Fails as `usage` for an impossible value, and names the variable.
+ */
+export function readFlagValues(
+  commandLine: CommandLine,
+  environment: Readonly<Record<string, string | undefined>>,
+): FlagValues {
+  const given = new Map(commandLine.flags);
+  for (const flag of FLAGS as readonly Flag[]) {
+    const source = environmentName(flag.name);
+    const text = flag.environment === false ? undefined : environment[source];
+    if (given.has(flag.name) || text === undefined || text === '') continue;
+    checkText(flag, text, source);
+    given.set(flag.name, { source, texts: [text] });
+  }
+  const last = (name: FlagName): string | undefined => given.get(name)?.texts.at(-1);
+  return {
+    bool: (name) => parseBool(last(name) ?? '') ?? findFlagOf('bool', name).default,
+    int: (name) => parseInteger(last(name) ?? '') ?? findFlagOf('int', name).default,
+    text: (name) => last(name) ?? findFlagOf('string', name).default,
+    list: (name) => (given.get(name)?.texts ?? []).filter((text) => text !== ''),
+    source: (name) => given.get(name)?.source ?? spell(name),
+  };
+}
+
+/** Whether a switch such as `help` was given on the command line. */
+export function isSwitchedOn(commandLine: CommandLine, name: FlagName<'bool'>): boolean {
+  return parseBool(commandLine.flags.get(name)?.texts.at(-1) ?? '') === true;
+}
+
+function splitFlag(arg: string): { readonly flag: Flag; readonly joined: string | undefined } {
+  const equals = arg.indexOf('=');
+  const name = (equals < 0 ? arg : arg.slice(0, equals)).replace(/^--?/, '');
+  if (name === '' || name.startsWith('-')) throw usage(`not a flag: ${excerpt(arg)}`, LIST_FLAGS);
+  const flag = findFlag(name === 'h' ? 'help' : name);
+  if (flag === undefined) {
+    const near = nearestWord(
+      name,
+      FLAGS.map((known) => known.name),
+    );
+    // Only the name is printed: the value may be a password behind a mistyped flag.
+    const question = near === undefined ? '' : `; did you mean ${spell(near)}?`;
+    throw usage(`unknown flag ${excerpt(`--${name}`).slice(1, -1)}${question}`, LIST_FLAGS);
+  }
+  return { flag, joined: equals < 0 ? undefined : arg.slice(equals + 1) };
+}
+
+function checkText(flag: Flag, text: string, source: string): void {
+  if (flag.kind === 'bool' && parseBool(text) === undefined) {
+    throw usage(`${source}: must be true or false, is ${excerpt(text)}`);
+  }
+  if (flag.kind === 'int') {
+    const value = parseInteger(text);
+    if (value === undefined || value < flag.min || value > flag.max) {
+      throw usage(`${source}: must be a whole number from ${flag.min} to ${flag.max}, is ${excerpt(text)}`);
+    }
+  }
+  if (flag.kind === 'string' && text.includes('\0')) throw usage(`${source}: must not contain a zero byte`);
+}
+
+const TRUE: readonly string[] = ['1', 't', 'T', 'true', 'TRUE', 'True'];
+const FALSE: readonly string[] = ['0', 'f', 'F', 'false', 'FALSE', 'False'];
+
+function parseBool(text: string): boolean | undefined {
+  if (TRUE.includes(text)) return true;
+  return FALSE.includes(text) ? false : undefined;
+}
+
+function parseInteger(text: string): number | undefined {
+  return /^[+-]?\d{1,9}$/.test(text) ? Number(text) : undefined;
+}
+
+function findFlagOf<K extends Flag['kind']>(kind: K, name: FlagName<K>): Extract<Flag, { readonly kind: K }> {
+  const flag = findFlag(name);
+  if (flag?.kind !== kind) throw new Error(`no ${kind} flag ${name}`);
+  return flag as Extract<Flag, { readonly kind: K }>;
+}
+
+function usage(message: string, hint?: string): TwillError {
+  return new TwillError('usage', message, hint === undefined ? {} : { hint });
+}
