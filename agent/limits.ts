@@ -32,6 +32,8 @@ export const LIMITS = {
   reconcileBackoff: { firstMs: 100, maxMs: 10_000 },
   /** A full pass without any event. */
   reconcileFullPassMs: 30_000,
+  /** Refusals of the kernel that one pass writes to the log. */
+  reportedFailures: 5,
   /** One run of iptables-restore or nft. */
   firewallCommandMs: 10_000,
   /** How long iptables-restore waits for the lock that all users of iptables share; less than firewallCommandMs. */

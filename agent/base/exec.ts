@@ -18,6 +18,9 @@ export interface ExecResult {
   readonly stderr: string;
 }
 
+/** The signature of `exec`, for those who are given one: another prefix, another machine, a test's own answers. */
+export type Exec = typeof exec;
+
 const MAX_OUTPUT_BYTES = 32 * 1024 * 1024;
 
 /**

@@ -1,0 +1,95 @@
+// Puts the rules in place with iptables, whichever of its two backends (nf_tables or legacy) the program has.
+// The state is read first and nothing is written when it is as wanted; otherwise each table is written in one
+// transaction, so that there is no moment without rules. It is read without naming a table, because naming one that
+// does not exist yet makes the kernel create it.
+import type { Exec } from '../base/exec.ts';
+import { LIMITS } from '../limits.ts';
+import type { Firewall, FirewallRules } from '../model/firewall.ts';
+import { formatIptablesRule, type OwnChain, parseIptablesSave, planRestore } from './iptables-text.ts';
+import { type ProgramRun, runToSuccess } from './program.ts';
+
+export interface IptablesOptions {
+  readonly exec: Exec;
+  /** Name of the program that `-save` and `-restore` are put behind; default `iptables`. */
+  readonly program?: string;
+}
+
+/** Rules by iptables, in the chains FLANNEL-POSTRTG (nat) and FLANNEL-FWD (filter). */
+export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesOptions): Firewall {
+  let hasRandomFully: boolean | undefined;
+
+  const run = (
+    purpose: string,
+    file: string,
+    args: readonly string[],
+    rest: Pick<ProgramRun, 'input' | 'signal'>,
+  ) => runToSuccess(exec, { purpose, file, args, packageName: 'iptables', ...rest });
+
+  // One input with a transaction for each table that is not as wanted; undefined when all are.
+  const plan = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<string | undefined> => {
+    const saved = await run('cannot read the iptables rules', `${program}-save`, [], { signal });
+    const tables = parseIptablesSave(saved);
+    const inputs = chains.flatMap((chain) => planRestore(chain, tables.get(chain.table)) ?? []);
+    return inputs.length === 0 ? undefined : inputs.join('');
+  };
+
+  // Others may change the tables between our reading and our writing (a jump that we delete may be gone): the
+  // transaction then fails as a whole, and is planned again.
+  const apply = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<boolean> => {
+    for (let attempt = 1; ; attempt++) {
+      const input = await plan(chains, signal);
+      if (input === undefined) return attempt > 1;
+      try {
+        const args = ['--noflush', '-w', String(LIMITS.iptablesLockSeconds)];
+        await run('cannot write the iptables rules', `${program}-restore`, args, { input, signal });
+        return true;
+      } catch (error) {
+        if (attempt >= LIMITS.firewallAttempts || signal?.aborted === true) throw error;
+      }
+    }
+  };
+
+  return {
+    mode: 'iptables',
+    async ensure(rules, signal) {
+      if (rules.randomFully && hasRandomFully === undefined) {
+        const version = await run('cannot ask iptables for its version', program, ['--version'], { signal });
+        hasRandomFully = supportsRandomFully(version);
+      }
+      const wanted = ownChains(rules, hasRandomFully === true);
+      return (await apply(wanted, signal)) ? 'repaired' : 'present';
+    },
+    remove: (signal) => apply(ownChains(NOTHING, false), signal),
+  };
+}
+
+const NOTHING: FirewallRules = { postrouting: [], forward: [], randomFully: false };
+
+function ownChains(rules: FirewallRules, hasRandomFully: boolean): readonly OwnChain[] {
+  const format = (list: FirewallRules['forward']): readonly string[] =>
+    list.map((rule) => formatIptablesRule(rule, rules.randomFully && hasRandomFully));
+  return [
+    {
+      table: 'nat',
+      parent: 'POSTROUTING',
+      name: 'FLANNEL-POSTRTG',
+      comment: 'flanneld masq',
+      rules: format(rules.postrouting),
+    },
+    {
+      table: 'filter',
+      parent: 'FORWARD',
+      name: 'FLANNEL-FWD',
+      comment: 'flanneld forward',
+      rules: format(rules.forward),
+    },
+  ];
+}
+
+/** Whether the output of `iptables --version` is of a release that has `--random-fully`: 1.6.2 and later. */
+export function supportsRandomFully(version: string): boolean {
+  const [, major, minor, patch] = /v(\d+)\.(\d+)(?:\.(\d+))?/.exec(version) ?? [];
+  if (major === undefined) return false;
+  const number = Number(major) * 1e6 + Number(minor) * 1e3 + Number(patch ?? 0);
+  return number >= 1_006_002;
+}

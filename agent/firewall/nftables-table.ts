@@ -1,0 +1,124 @@
+// Our nftables table as the JSON of libnftables: the same entries are written to the kernel and compared with what it
+// lists, so that a rule that was deleted, changed or added by hand is seen. Pure.
+import { isDeepStrictEqual } from 'node:util';
+import { type JsonValue, parseJson, v } from '../base/schema.ts';
+import type { FirewallRule, FirewallRules } from '../model/firewall.ts';
+import type { Prefix } from '../model/ip.ts';
+
+/** Flannel's names, so that whichever agent comes second replaces the rules of the first. */
+export const NFT_TABLE = { family: 'ip', name: 'flannel-ipv4' } as const;
+
+interface Chain {
+  readonly name: string;
+  readonly type: 'nat' | 'filter';
+  readonly hook: 'postrouting' | 'forward';
+  /** 100 is `srcnat`, 0 is `filter`. */
+  readonly prio: number;
+}
+
+const POSTROUTING: Chain = { name: 'postrtg', type: 'nat', hook: 'postrouting', prio: 100 };
+const FORWARD: Chain = { name: 'forward', type: 'filter', hook: 'forward', prio: 0 };
+
+/** An object of nftables, such as `{ "rule": { … } }`. */
+export type NftEntry = Readonly<Record<string, JsonValue>>;
+
+/** All objects of our table; none when there are no rules. */
+export function planNftTable(rules: FirewallRules): readonly NftEntry[] {
+  const chains = [
+    ...planChain(POSTROUTING, rules.postrouting, rules.randomFully),
+    ...planChain(FORWARD, rules.forward, rules.randomFully),
+  ];
+  return chains.length === 0 ? [] : [{ table: NFT_TABLE }, ...chains];
+}
+
+function planChain(chain: Chain, rules: readonly FirewallRule[], randomFully: boolean): readonly NftEntry[] {
+  if (rules.length === 0) return [];
+  const inTable = { family: NFT_TABLE.family, table: NFT_TABLE.name };
+  return [
+    { chain: { ...inTable, ...chain, policy: 'accept' } },
+    ...rules.map((rule) => ({
+      rule: { ...inTable, chain: chain.name, comment: rule.comment, expr: formatNftRule(rule, randomFully) },
+    })),
+  ];
+}
+
+function formatNftRule(rule: FirewallRule, randomFully: boolean): JsonValue {
+  const { mark, source, notSource, destination, notDestination } = rule.match;
+  const match = (op: string, left: JsonValue, right: JsonValue): JsonValue => ({
+    match: { op, left, right },
+  });
+  const address = (field: string, op: string, prefix: Prefix | undefined): readonly JsonValue[] =>
+    prefix === undefined ? [] : [match(op, { payload: { protocol: 'ip', field } }, formatNftPrefix(prefix))];
+  return [
+    ...(mark === undefined ? [] : [match('==', { '&': [{ meta: { key: 'mark' } }, mark.mask] }, mark.value)]),
+    ...address('saddr', '==', source),
+    ...address('saddr', '!=', notSource),
+    ...address('daddr', '==', destination),
+    ...address('daddr', '!=', notDestination),
+    { [rule.action]: rule.action === 'masquerade' && randomFully ? { flags: 'fully-random' } : null },
+  ];
+}
+
+// nft lists a prefix of one address as the address.
+function formatNftPrefix(prefix: Prefix): JsonValue {
+  return prefix.length === 32 ? prefix.address : { prefix: { addr: prefix.address, len: prefix.length } };
+}
+
+/**
+ * What `nft -j -f -` has to read so that our table holds exactly these objects; the table goes when there are none.
+ *
+ * The table is added first because only what exists can be deleted. All of it is one transaction: packets see the old
+ * rules or the new ones.
+ */
+export function formatNftReplacement(entries: readonly NftEntry[]): string {
+  const table = { table: NFT_TABLE };
+  const commands = [{ add: table }, { delete: table }, ...entries.map((add) => ({ add }))];
+  return JSON.stringify({ nftables: commands });
+}
+
+const listing = v.object({
+  nftables: v.array(
+    v.record(
+      v.string(),
+      v.custom<JsonValue>(() => true),
+    ),
+  ),
+});
+
+/** The objects in a listing of nft, as `planNftTable` has them. Fails as `host` when it is no listing. */
+export function parseNftListing(text: string): readonly NftEntry[] {
+  const { nftables } = parseJson(listing, text, 'listing of nft', 'host');
+  return nftables.filter((entry) => !('metainfo' in entry)).map((entry) => normalise(entry) as NftEntry);
+}
+
+// Handles are numbers that the kernel gives out. Later versions of nft list the flags of a statement as a list.
+function normalise(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) return value.map(normalise);
+  if (value === null || typeof value !== 'object') return value;
+  const fields = Object.entries(value).filter(([name]) => name !== 'handle');
+  return Object.fromEntries(
+    fields.map(([name, item]) => [
+      name,
+      name === 'flags' && Array.isArray(item) && item.length === 1 ? item[0] : normalise(item),
+    ]),
+  );
+}
+
+/** Whether two sets of objects are the same; the order counts only among the rules of a chain. */
+export function sameNftTable(a: readonly NftEntry[], b: readonly NftEntry[]): boolean {
+  return isDeepStrictEqual(inOrder(a), inOrder(b));
+}
+
+function inOrder(entries: readonly NftEntry[]): readonly NftEntry[] {
+  const key = (entry: NftEntry): string => {
+    const [kind = '', object] = Object.entries(entry)[0] ?? [];
+    const { chain, name } = (object ?? {}) as { readonly chain?: JsonValue; readonly name?: JsonValue };
+    return `${kind} ${String(chain ?? name)}`;
+  };
+  return entries.toSorted((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
+}
+
+/** Whether a listing of tables (`nft -j list tables`) has ours. */
+export function hasNftTable(tables: readonly NftEntry[]): boolean {
+  return tables.some(({ table }) => isDeepStrictEqual(table, NFT_TABLE));
+}

@@ -1,0 +1,51 @@
+// Puts the rules in place with nftables, in one table of ours that nobody else touches. A chain of another table may
+// still drop what ours accepts: nftables asks all chains of a hook, and one drop is enough.
+import type { Exec } from '../base/exec.ts';
+import type { Firewall } from '../model/firewall.ts';
+import {
+  formatNftReplacement,
+  hasNftTable,
+  NFT_TABLE,
+  type NftEntry,
+  parseNftListing,
+  planNftTable,
+  sameNftTable,
+} from './nftables-table.ts';
+import { failureOf, type ProgramRun, runProgram, runToSuccess } from './program.ts';
+
+/** Rules by nftables, in the table `ip flannel-ipv4`. */
+export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firewall {
+  const nft = (purpose: string, args: readonly string[], rest: Pick<ProgramRun, 'input' | 'signal'>) => ({
+    purpose,
+    file: 'nft',
+    args: ['-j', ...args],
+    packageName: 'nftables',
+    ...rest,
+  });
+
+  // A table that does not exist is a failure of nft in words that may be translated, so that the list of tables decides.
+  const read = async (signal?: AbortSignal): Promise<readonly NftEntry[]> => {
+    const run = nft('cannot read the nftables rules', ['list', 'table', NFT_TABLE.family, NFT_TABLE.name], {
+      signal,
+    });
+    const result = await runProgram(exec, run);
+    if (result.exitCode === 0) return parseNftListing(result.stdout);
+    const tables = await runToSuccess(exec, { ...run, args: ['-j', 'list', 'tables', NFT_TABLE.family] });
+    if (hasNftTable(parseNftListing(tables))) throw failureOf(run, result);
+    return [];
+  };
+
+  const replaceBy = async (wanted: readonly NftEntry[], signal?: AbortSignal): Promise<boolean> => {
+    if (sameNftTable(await read(signal), wanted)) return false;
+    const input = formatNftReplacement(wanted);
+    await runToSuccess(exec, nft('cannot write the nftables rules', ['-f', '-'], { input, signal }));
+    return true;
+  };
+
+  return {
+    mode: 'nftables',
+    ensure: async (rules, signal) =>
+      (await replaceBy(planNftTable(rules), signal)) ? 'repaired' : 'present',
+    remove: (signal) => replaceBy([], signal),
+  };
+}

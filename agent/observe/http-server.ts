@@ -1,0 +1,88 @@
+// A small HTTP server for probes. It reads nothing but the request line and headers, answers GET and HEAD with text, and
+// keeps no connection open: whoever connects can cost us little.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { asTwillError } from '../base/errors.ts';
+import { LIMITS } from '../limits.ts';
+
+/** What a path answers. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+  /** Default `text/plain; charset=utf-8`. */
+  readonly contentType?: string;
+}
+
+export interface HttpServerOptions {
+  /** Address to listen at. */
+  readonly ip: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Answers by path, such as `/healthz`. */
+  readonly routes: Readonly<Record<string, () => HttpAnswer>>;
+}
+
+export interface HttpServer extends AsyncDisposable {
+  /** The port it listens at. */
+  readonly port: number;
+}
+
+/** Starts to listen. Fails as `host` when the address or port cannot be had. Disposal ends open connections at once. */
+export async function startHttpServer({ ip, port, routes }: HttpServerOptions): Promise<HttpServer> {
+  const byPath = new Map(Object.entries(routes));
+  const server = createServer(
+    {
+      maxHeaderSize: LIMITS.httpHeaderBytes,
+      headersTimeout: LIMITS.httpRequestMs,
+      requestTimeout: LIMITS.httpRequestMs,
+      connectionsCheckingInterval: LIMITS.httpRequestMs / 5,
+      keepAlive: false,
+    },
+    (request, response) => {
+      const answer = answerTo(byPath, request.method, request.url);
+      response.writeHead(answer.status, {
+        'Content-Type': answer.contentType ?? 'text/plain; charset=utf-8',
+        'Content-Length': Buffer.byteLength(answer.body),
+        'Cache-Control': 'no-store',
+        Connection: 'close',
+        ...(answer.status === 405 ? { Allow: 'GET, HEAD' } : {}),
+      });
+      response.end(answer.body);
+    },
+  );
+  server.maxConnections = LIMITS.httpConnections;
+  // A client that does not read its answer, or sends nothing at all.
+  server.setTimeout(2 * LIMITS.httpRequestMs, (socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => {
+    // The listener stays: a connection that cannot be accepted later (no file descriptors) is no reason to end.
+    server.on('error', (error) =>
+      reject(asTwillError(error, 'host', `cannot listen at ${formatEndpoint(ip, port)}`, HINT)),
+    );
+    server.listen(port, ip, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+const HINT = 'choose another --healthz-port or --healthz-ip, or end the program that has this one';
+
+function answerTo(
+  routes: ReadonlyMap<string, () => HttpAnswer>,
+  method: string | undefined,
+  url: string | undefined,
+): HttpAnswer {
+  const route = routes.get((url ?? '').split('?', 1)[0] ?? '');
+  if (route === undefined) return { status: 404, body: 'not found\n' };
+  if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'only GET and HEAD\n' };
+  return route();
+}
+
+function formatEndpoint(ip: string, port: number): string {
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}

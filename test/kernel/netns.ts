@@ -1,0 +1,64 @@
+// Private network namespaces for tests against the real kernel. Programs are run inside; the test itself stays outside.
+// They are entered with nsenter, which leaves the mounts alone (`ip netns exec` makes new ones for /sys).
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { type Exec, exec } from '../../agent/base/exec.ts';
+
+/** A network namespace with nothing in it but a loopback link that is up. */
+export interface Netns extends AsyncDisposable {
+  /** Unique on this machine; its file is /run/netns/<name>. */
+  readonly name: string;
+  /** Runs a program inside and gives its standard output; an exit code other than 0 is an error with its complaint. */
+  exec(file: string, ...args: readonly string[]): Promise<string>;
+  /** The agent's `exec`, inside: for code that is given one. */
+  readonly run: Exec;
+}
+
+let count = 0;
+
+/** Makes a namespace; disposing of it removes it. */
+export async function createNetns(label = 'n'): Promise<Netns> {
+  const name = `tw-${process.pid}-${count++}-${label}`;
+  const run: Exec = (file, args, options) =>
+    exec('nsenter', [`--net=/run/netns/${name}`, '--', file, ...args], options);
+  await succeed(exec, 'ip', ['netns', 'add', name]);
+  await succeed(run, 'ip', ['link', 'set', 'lo', 'up']);
+  return {
+    name,
+    run,
+    exec: (file, ...args) => succeed(run, file, args),
+    [Symbol.asyncDispose]: async () => {
+      await exec('ip', ['netns', 'del', name]);
+    },
+  };
+}
+
+async function succeed(run: Exec, file: string, args: readonly string[]): Promise<string> {
+  const result = await run(file, args);
+  if (result.exitCode === 0) return result.stdout;
+  throw new Error(`${[file, ...args].join(' ')}: exit code ${result.exitCode}: ${result.stderr.trim()}`);
+}
+
+/** What is missing to make namespaces and run these programs in them, for a test's title; undefined: nothing. */
+export function missingForNetns(...programs: readonly string[]): string | undefined {
+  if (process.getuid?.() !== 0) return 'needs root';
+  const missing = ['ip', 'nsenter', ...programs].find((program) => !isInstalled(program));
+  return missing === undefined ? undefined : `needs ${missing}`;
+}
+
+/** The title of a suite, with the reason where it is skipped. */
+export function titleOf(title: string, missing: string | undefined): string {
+  return missing === undefined ? title : `${title} (skipped: ${missing})`;
+}
+
+function isInstalled(program: string): boolean {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}

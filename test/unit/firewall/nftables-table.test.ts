@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import {
+  formatNftReplacement,
+  type NftEntry,
+  parseNftListing,
+  planNftTable,
+  sameNftTable,
+} from '../../../agent/firewall/nftables-table.ts';
+import { planFirewall } from '../../../agent/firewall/rules.ts';
+
+const rules = planFirewall({
+  network: { family: 4, address: '10.5.0.0', length: 16 },
+  subnet: { family: 4, address: '10.5.34.0', length: 24 },
+  ipMasq: true,
+  forwardRules: true,
+  randomFully: true,
+});
+const wanted = planNftTable(rules);
+
+/** The entries as nft lists them: with its own head and with handles, all chains first. */
+function listing(entries: readonly NftEntry[]): string {
+  const withHandle = (entry: NftEntry, handle: number): object =>
+    Object.fromEntries(
+      Object.entries(entry).map(([kind, object]) => [kind, { ...(object as object), handle }]),
+    );
+  const inOrder = ['table', 'chain', 'rule', 'set'].flatMap((kind) =>
+    entries.filter((entry) => kind in entry),
+  );
+  return JSON.stringify({ nftables: [{ metainfo: { version: '1.0.6' } }, ...inOrder.map(withHandle)] });
+}
+
+const listed = (entries: readonly NftEntry[]): readonly NftEntry[] => parseNftListing(listing(entries));
+
+describe('sameNftTable', () => {
+  it('finds the table again in what nft lists', () => {
+    expect(sameNftTable(listed(wanted), wanted)).toBe(true);
+  });
+
+  it('takes flags in a list for the same flags', () => {
+    const text = listing(wanted).replaceAll('"fully-random"', '["fully-random"]');
+    expect(sameNftTable(parseNftListing(text), wanted)).toBe(true);
+  });
+
+  const replaced = (from: string, to: string): readonly NftEntry[] =>
+    parseNftListing(listing(wanted).replace(from, to));
+  it.each([
+    { change: 'a rule gone', found: listed(wanted.filter((_, i) => i !== 3)) },
+    { change: 'a rule twice', found: listed([...wanted, ...wanted.slice(-1)]) },
+    { change: 'rules of a chain in another order', found: listed(wanted.toReversed()) },
+    { change: 'another prefix', found: replaced('10.5.34.0', '10.5.35.0') },
+    { change: 'another verdict', found: replaced('"accept":null', '"drop":null') },
+    { change: 'another priority', found: replaced('"prio":100', '"prio":101') },
+    { change: 'a policy to drop', found: replaced('"policy":"accept"', '"policy":"drop"') },
+    {
+      change: 'a table put to sleep',
+      found: replaced('"name":"flannel-ipv4"', '"name":"flannel-ipv4","flags":"x"'),
+    },
+    {
+      change: 'a set of somebody',
+      found: listed([...wanted, { set: { name: 'mine', table: 'flannel-ipv4' } }]),
+    },
+    { change: 'no table', found: [] },
+  ])('sees $change', ({ found }) => {
+    expect(sameNftTable(found, wanted)).toBe(false);
+  });
+});
+
+describe('planNftTable', () => {
+  it('has no chain without rules, and no table without chains', () => {
+    const names = (entries: readonly NftEntry[]): unknown =>
+      entries.filter((entry) => !('rule' in entry)).map((entry) => Object.values(entry)[0]);
+    expect(names(planNftTable({ ...rules, postrouting: [] }))).toMatchObject([
+      { name: 'flannel-ipv4' },
+      { name: 'forward' },
+    ]);
+    expect(planNftTable({ ...rules, postrouting: [], forward: [] })).toEqual([]);
+  });
+});
+
+describe('formatNftReplacement', () => {
+  it('deletes the table even if it does not exist yet, before it makes the new one', () => {
+    const { nftables } = JSON.parse(formatNftReplacement(wanted)) as { nftables: readonly object[] };
+    expect(nftables.map((command) => Object.keys(command)[0]).slice(0, 3)).toEqual(['add', 'delete', 'add']);
+    expect(nftables).toHaveLength(2 + wanted.length);
+  });
+});
+
+describe('parseNftListing', () => {
+  it.each(['', '{}', 'Error: JSON support not compiled-in', '{"nftables":[1]}'])('refuses %j', (text) => {
+    expect(() => parseNftListing(text)).toThrow(/^listing of nft: /);
+  });
+});

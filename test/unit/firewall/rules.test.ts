@@ -1,0 +1,63 @@
+// The rules of a node in the words of iptables-save: golden text, as flannel's own rules are listed.
+import { describe, expect, it } from 'vitest';
+import { formatIptablesRule } from '../../../agent/firewall/iptables-text.ts';
+import { type FirewallInput, planFirewall } from '../../../agent/firewall/rules.ts';
+import type { FirewallRule } from '../../../agent/model/firewall.ts';
+import { type Prefix, parsePrefix } from '../../../agent/model/ip.ts';
+
+const prefix = (text: string): Prefix => {
+  const parsed = parsePrefix(text);
+  if (parsed === undefined) throw new Error(`${text} is no prefix`);
+  return parsed;
+};
+
+const input: FirewallInput = {
+  network: prefix('10.5.0.0/16'),
+  subnet: prefix('10.5.34.0/24'),
+  ipMasq: true,
+  forwardRules: true,
+  randomFully: true,
+};
+
+const POSTROUTING = `
+-m mark --mark 0x4000/0x4000 -m comment --comment "flanneld masq" -j RETURN
+-s 10.5.34.0/24 -d 10.5.0.0/16 -m comment --comment "flanneld masq" -j RETURN
+-s 10.5.0.0/16 -d 10.5.34.0/24 -m comment --comment "flanneld masq" -j RETURN
+! -s 10.5.0.0/16 -d 10.5.34.0/24 -m comment --comment "flanneld masq" -j RETURN
+-s 10.5.0.0/16 ! -d 224.0.0.0/4 -m comment --comment "flanneld masq" -j MASQUERADE --random-fully
+! -s 10.5.0.0/16 -d 10.5.0.0/16 -m comment --comment "flanneld masq" -j MASQUERADE --random-fully
+`.trim();
+
+const FORWARD = `
+-s 10.5.0.0/16 -m comment --comment "flanneld forward" -j ACCEPT
+-d 10.5.0.0/16 -m comment --comment "flanneld forward" -j ACCEPT
+`.trim();
+
+const WITHOUT_RANDOM = POSTROUTING.replaceAll(' --random-fully', '');
+
+describe('planFirewall', () => {
+  it.each([
+    { asked: 'both kinds', change: {}, postrouting: POSTROUTING, forward: FORWARD },
+    { asked: 'no masquerade', change: { ipMasq: false }, postrouting: '', forward: FORWARD },
+    { asked: 'no forward rules', change: { forwardRules: false }, postrouting: POSTROUTING, forward: '' },
+    { asked: 'neither', change: { ipMasq: false, forwardRules: false }, postrouting: '', forward: '' },
+    {
+      asked: 'source ports in order',
+      change: { randomFully: false },
+      postrouting: WITHOUT_RANDOM,
+      forward: FORWARD,
+    },
+    {
+      asked: 'prefixes with host bits',
+      change: { network: prefix('10.5.3.4/16'), subnet: prefix('10.5.34.1/24') },
+      postrouting: POSTROUTING,
+      forward: FORWARD,
+    },
+  ])('gives the rules of flannel when asked for $asked', ({ change, postrouting, forward }) => {
+    const rules = planFirewall({ ...input, ...change });
+    const text = (list: readonly FirewallRule[]): string =>
+      list.map((rule) => formatIptablesRule(rule, rules.randomFully)).join('\n');
+    expect(text(rules.postrouting)).toBe(postrouting);
+    expect(text(rules.forward)).toBe(forward);
+  });
+});
