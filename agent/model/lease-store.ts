@@ -21,9 +21,11 @@ export type StoreEvent =
       readonly config: string | undefined;
       readonly leases: readonly Lease[];
       readonly malformed: readonly MalformedEntry[];
+      /** Of the whole store at that moment; a lease written later has a higher one. */
+      readonly revision: number;
     }
   | { readonly type: 'lease'; readonly lease: Lease }
-  | { readonly type: 'lease-removed'; readonly subnet: Prefix }
+  | { readonly type: 'lease-removed'; readonly subnet: Prefix; readonly revision: number }
   | { readonly type: 'malformed'; readonly entry: MalformedEntry }
   | { readonly type: 'config'; readonly text: string | undefined }
   /** Another node asks whether the holder of this lease is alive; see `challenge`. */

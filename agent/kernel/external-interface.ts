@@ -1,0 +1,96 @@
+// Which interface carries the overlay's packets. The choice is pure; the error lists what there is.
+import { TwillError } from '../base/errors.ts';
+import type { UnderlayInterface } from '../model/host-facts.ts';
+import { parseAddress } from '../model/ip.ts';
+import type { HostInterface } from './netlink/interfaces.ts';
+
+/** What the operator said; with nothing said the default route decides. */
+export interface InterfaceWish {
+  /** Names or addresses, in order of preference. */
+  readonly iface: readonly string[];
+  /** Tried after `iface`: each against all addresses, then against all names. */
+  readonly ifaceRegex: readonly RegExp[];
+  /** The interface that a packet to this address would leave by. */
+  readonly ifaceCanReach: string | undefined;
+}
+
+/**
+ * Chooses the underlay interface and our address on it. `routeTo` is the link towards `ifaceCanReach`.
+ *
+ * Fails as `host` when nothing fits, with the interfaces that there are.
+ */
+export function chooseInterface(
+  wish: InterfaceWish,
+  interfaces: readonly HostInterface[],
+  routeTo: number | undefined,
+): UnderlayInterface {
+  const isAsked = wish.iface.length > 0 || wish.ifaceRegex.length > 0;
+  const found = isAsked ? byNameOrPattern(wish, interfaces) : byRoute(wish, interfaces, routeTo);
+  if (found === undefined) throw notFound(wish, interfaces, isAsked);
+  const { link } = found;
+  const address = found.address ?? link.addresses[0]?.address;
+  if (address === undefined) {
+    throw new TwillError('host', `interface ${link.name} has no IPv4 address`, { hint: listOf(interfaces) });
+  }
+  if (!link.isUp)
+    throw new TwillError('host', `interface ${link.name} is down`, { hint: `ip link set ${link.name} up` });
+  return { name: link.name, index: link.index, mtuBytes: link.mtuBytes, address, onLink: link.onLink };
+}
+
+interface Found {
+  readonly link: HostInterface;
+  /** Set where the operator's words name an address. */
+  readonly address?: string;
+}
+
+function byNameOrPattern(wish: InterfaceWish, interfaces: readonly HostInterface[]): Found | undefined {
+  for (const name of wish.iface) {
+    const address = parseAddress(name)?.address;
+    const link = interfaces.find((candidate) =>
+      address === undefined
+        ? candidate.name === name
+        : candidate.addresses.some((own) => own.address === address),
+    );
+    if (link !== undefined) return address === undefined ? { link } : { link, address };
+  }
+  for (const pattern of wish.ifaceRegex) {
+    for (const link of interfaces) {
+      const address = link.addresses.find((own) => pattern.test(own.address))?.address;
+      if (address !== undefined) return { link, address };
+    }
+    const link = interfaces.find((candidate) => pattern.test(candidate.name));
+    if (link !== undefined) return { link };
+  }
+  return undefined;
+}
+
+function byRoute(
+  wish: InterfaceWish,
+  interfaces: readonly HostInterface[],
+  routeTo: number | undefined,
+): Found | undefined {
+  const link = interfaces.find((candidate) =>
+    wish.ifaceCanReach === undefined ? candidate.hasDefaultRoute : candidate.index === routeTo,
+  );
+  return link === undefined ? undefined : { link };
+}
+
+function notFound(wish: InterfaceWish, interfaces: readonly HostInterface[], isAsked: boolean): TwillError {
+  const asked = [...wish.iface, ...wish.ifaceRegex.map((pattern) => `/${pattern.source}/`)].join(', ');
+  const what = isAsked
+    ? `no interface matches ${asked}`
+    : wish.ifaceCanReach === undefined
+      ? 'no default route leads out of any interface, and --iface was not given'
+      : `no route leads to ${wish.ifaceCanReach}`;
+  return new TwillError('host', what, { hint: listOf(interfaces) });
+}
+
+function listOf(interfaces: readonly HostInterface[]): string {
+  const usable = interfaces.filter(({ isLoopback, addresses }) => !isLoopback && addresses.length > 0);
+  const list = usable.map(
+    ({ name, addresses }) => `${name} (${addresses.map(({ address }) => address).join(', ')})`,
+  );
+  return list.length === 0
+    ? 'no interface here has an IPv4 address'
+    : `choose with --iface one of: ${list.join('; ')}`;
+}

@@ -1,0 +1,52 @@
+// What this machine is: its identity, the interface towards the other hosts, and whether we may change anything.
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { TwillError } from '../base/errors.ts';
+import type { HostFacts } from '../model/host-facts.ts';
+import type { NodeIdentity } from '../model/lease.ts';
+import { chooseInterface, type InterfaceWish } from './external-interface.ts';
+import { readInterfaces, readRouteTo } from './netlink/interfaces.ts';
+import { openRouteSocket } from './netlink/socket.ts';
+
+/** Reads what the agent must know of its machine. Fails as `host`. */
+export async function readHostFacts(wish: InterfaceWish, publicIP: string | undefined): Promise<HostFacts> {
+  const socket = openRouteSocket();
+  try {
+    const interfaces = await readInterfaces(socket);
+    const routeTo =
+      wish.ifaceCanReach === undefined ? undefined : await readRouteTo(socket, wish.ifaceCanReach);
+    const underlay = chooseInterface(wish, interfaces, routeTo);
+    return { node: await readIdentity(), underlay, publicIP: publicIP ?? underlay.address };
+  } finally {
+    socket.socket.close();
+  }
+}
+
+// systemd's, D-Bus's, and the hypervisor's, in the order of their usual quality.
+const MACHINE_ID_FILES = ['/etc/machine-id', '/var/lib/dbus/machine-id', '/sys/class/dmi/id/product_uuid'];
+
+/** Who this node is. The machine's id is secret by convention, so only its digest leaves the machine. */
+async function readIdentity(): Promise<NodeIdentity> {
+  const name = hostname();
+  let machine = name;
+  for (const file of MACHINE_ID_FILES) {
+    const text = await readFile(file, 'utf8').catch(() => '');
+    if (text.trim() === '' || text.trim() === 'uninitialized') continue;
+    machine = text.trim();
+    break;
+  }
+  return { id: createHash('sha256').update(`twill node\n${machine}`).digest('hex').slice(0, 16), name };
+}
+
+const CAP_NET_ADMIN = 1n << 12n;
+
+/** Fails as `host` where this process may not change the network. */
+export async function assertMayAdministrate(): Promise<void> {
+  const status = await readFile('/proc/self/status', 'utf8');
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  if ((effective & CAP_NET_ADMIN) !== 0n) return;
+  throw new TwillError('host', 'not allowed to change the network: CAP_NET_ADMIN is missing', {
+    hint: 'run as root',
+  });
+}

@@ -1,0 +1,81 @@
+// The interfaces of this machine as an operator names them, and which one a packet would leave by.
+import type { RtNetlinkSocket } from 'netlink';
+import { addressBytes, addressFromBytes, networkOf, type Prefix, parsePrefix } from '../../model/ip.ts';
+import { readAddresses } from './addresses.ts';
+import { isMainRoute, parseRoute, readRoutes } from './routes.ts';
+import { BOUNDED, IPV4, kernelError, refusalOf } from './socket.ts';
+
+/** An interface with its IPv4 addresses. */
+export interface HostInterface {
+  readonly name: string;
+  readonly index: number;
+  readonly mtuBytes: number;
+  readonly isUp: boolean;
+  readonly isLoopback: boolean;
+  /** Addresses with the length of their network; those of wide scope first. */
+  readonly addresses: readonly Prefix[];
+  /** What it reaches without a gateway. */
+  readonly onLink: readonly Prefix[];
+  /** Whether a default route leads out of it. */
+  readonly hasDefaultRoute: boolean;
+}
+
+/** All interfaces, in the kernel's order; for the default route the one with the lowest metric comes first. */
+export async function readInterfaces(socket: RtNetlinkSocket): Promise<HostInterface[]> {
+  try {
+    const links = await socket.getLinks({}, {}, BOUNDED);
+    const addresses = await readAddresses(socket);
+    const routes = (await readRoutes(socket)).filter(isMainRoute);
+    const names = new Map(links.map(({ data, attrs }) => [data.index ?? 0, attrs.ifname ?? '']));
+    const defaults = routes
+      .filter(({ data, attrs }) => data.dstLen === 0 && attrs.oif !== undefined && data.type === 'UNICAST')
+      .sort((a, b) => (a.attrs.priority ?? 0) - (b.attrs.priority ?? 0));
+    const defaultLink = defaults[0]?.attrs.oif;
+    return links.map(({ data, attrs }) => {
+      const index = data.index ?? 0;
+      return {
+        name: attrs.ifname ?? '',
+        index,
+        mtuBytes: attrs.mtu ?? 0,
+        isUp: data.flags?.up === true,
+        isLoopback: data.flags?.loopback === true,
+        addresses: addresses
+          .filter((message) => message.data.index === index)
+          .sort((a, b) => (a.data.scope ?? 0) - (b.data.scope ?? 0))
+          .flatMap((message) => {
+            const local = message.attrs.local ?? message.attrs.address;
+            return local?.length === 4
+              ? [
+                  {
+                    family: 4 as const,
+                    address: addressFromBytes([...local]),
+                    length: message.data.prefixlen ?? 32,
+                  },
+                ]
+              : [];
+          }),
+        onLink: routes.flatMap((message) => {
+          const route = message.attrs.oif === index ? parseRoute(message, names) : undefined;
+          const dst =
+            route?.type === 'unicast' && route.via === undefined ? parsePrefix(route.dst) : undefined;
+          return dst === undefined || dst.length === 0 ? [] : [networkOf(dst)];
+        }),
+        hasDefaultRoute: index === defaultLink,
+      };
+    });
+  } catch (error) {
+    throw kernelError('cannot read the interfaces', error);
+  }
+}
+
+/** Index of the link that a packet to `address` would leave by; undefined: there is no route to it. */
+export async function readRouteTo(socket: RtNetlinkSocket, address: string): Promise<number | undefined> {
+  try {
+    const dst = Buffer.from(addressBytes(address));
+    const [route] = await socket.getRoute({ family: IPV4, dstLen: 32 }, { dst }, BOUNDED);
+    return route?.attrs.oif;
+  } catch (error) {
+    if (['ENETUNREACH', 'EHOSTUNREACH'].includes(refusalOf(error) ?? '')) return undefined;
+    throw kernelError(`cannot look up the route to ${address}`, error);
+  }
+}

@@ -1,0 +1,171 @@
+// Makes the kernel equal to the wanted host state, and keeps it so. Events only tell that there may be work; one
+// loop does it, at its own pace. What the kernel refuses is tried again with growing pauses and stops nothing else.
+import { createBell } from '../base/bell.ts';
+import type { Clock } from '../base/clock.ts';
+import { asTwillError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import { backoffMs } from '../base/retry.ts';
+import { LIMITS } from '../limits.ts';
+import { formatObject, type HostState, keyOf } from '../model/host-state.ts';
+import type { Change, ChangeFailure, Kernel, KernelEvent } from '../model/kernel.ts';
+import { diff, formatChange } from './diff.ts';
+
+export interface ReconcilerDeps {
+  readonly kernel: Kernel;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export interface ReconcilerStatus {
+  /** Why the kernel is not as wanted, one line; undefined: it is. */
+  readonly trouble: string | undefined;
+  /** Objects that were repaired after somebody else had changed them, since the start. */
+  readonly drift: number;
+}
+
+export interface Reconciler {
+  /** What the kernel should hold from now on. */
+  want(state: HostState): void;
+  /** Resolves when the state that was wanted last has been applied once, whatever was refused. */
+  settled(signal: AbortSignal): Promise<void>;
+  status(): ReconcilerStatus;
+  /** Works until `signal` is aborted. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps): Reconciler {
+  const bell = createBell(clock);
+  let wanted: HostState | undefined;
+  let wantedLines: ReadonlyMap<string, string> = new Map();
+  // The state that a whole pass has made; undefined while none has.
+  let applied: HostState | undefined;
+  // What the kernel holds as far as we know; undefined: it must be read.
+  let known: HostState | undefined;
+  let trouble: string | undefined = 'the host state has not been applied yet';
+  let drift = 0;
+  let failuresInRow = 0;
+  let waiters: (() => void)[] = [];
+  const reported = new Set<string>();
+
+  const pass = async (signal: AbortSignal): Promise<void> => {
+    const target = wanted;
+    if (target === undefined) return;
+    const before = known;
+    const wasClean = applied === target && failuresInRow === 0;
+    // An event from here on tells of a change that this pass may not see.
+    known = target;
+    try {
+      const changes = diff(target, before ?? (await kernel.read(signal)));
+      const failures = await kernel.apply(changes, signal);
+      if (wasClean) countDrift(changes, failures);
+      report(failures);
+    } catch (error) {
+      known = undefined;
+      signal.throwIfAborted();
+      const failure = asTwillError(error, 'host', 'cannot bring the kernel in line');
+      trouble = failure.message;
+      failuresInRow++;
+      log.error(failure.message);
+      return;
+    }
+    applied = target;
+    for (const resolve of waiters) resolve();
+    waiters = [];
+  };
+
+  const countDrift = (changes: readonly Change[], failures: readonly ChangeFailure[]): void => {
+    const repaired = changes.length - failures.length;
+    if (repaired === 0) return;
+    drift += repaired;
+    log.warn('repaired what somebody else had changed', {
+      objects: repaired,
+      first: changes[0] === undefined ? undefined : formatChange(changes[0]),
+    });
+  };
+
+  const report = (failures: readonly ChangeFailure[]): void => {
+    if (failures.length === 0) {
+      if (failuresInRow > 0) log.info('the kernel is as it should be again');
+      failuresInRow = 0;
+      trouble = undefined;
+      reported.clear();
+      return;
+    }
+    known = undefined;
+    failuresInRow++;
+    const first = failures[0]?.error.message ?? '';
+    trouble = failures.length === 1 ? first : `${first}, and ${failures.length - 1} more`;
+    const fresh = failures.filter(({ error }) => !reported.has(error.message));
+    for (const { error } of fresh.slice(0, LIMITS.reportedFailures)) {
+      reported.add(error.message);
+      log.error(error.message);
+    }
+    if (fresh.length > LIMITS.reportedFailures)
+      log.error('the kernel refused more', { changes: failures.length });
+  };
+
+  const notice = (event: KernelEvent): void => {
+    if (event.type === 'object' && wantedLines.get(event.key) === event.line) return;
+    known = undefined;
+    bell.ring();
+  };
+
+  const watch = async (signal: AbortSignal): Promise<void> => {
+    for (let failures = 1; !signal.aborted; failures++) {
+      try {
+        for await (const event of kernel.watch(signal)) {
+          failures = 0;
+          notice(event);
+        }
+      } catch (error) {
+        log.error(asTwillError(error, 'host', 'cannot watch the kernel').message);
+      }
+      // Whatever was missed meanwhile is found by reading.
+      notice({ type: 'unknown' });
+      if (!signal.aborted)
+        await clock.sleep(backoffMs(LIMITS.reconcileBackoff, failures + 1, random), signal);
+    }
+  };
+
+  const work = async (signal: AbortSignal): Promise<void> => {
+    for (;;) {
+      const pauseMs =
+        failuresInRow === 0
+          ? LIMITS.reconcileFullPassMs
+          : backoffMs(LIMITS.reconcileBackoff, failuresInRow, random);
+      if ((await bell.wait(signal, pauseMs)) === 'timeout') known = undefined;
+      // A burst of events becomes one pass.
+      if (known === undefined && applied === wanted) await clock.sleep(LIMITS.reconcileDelayMs, signal);
+      await pass(signal);
+    }
+  };
+
+  return {
+    want(state) {
+      if (wanted !== undefined && sameLines(wantedLines, state)) return;
+      wanted = state;
+      wantedLines = new Map(state.map((object) => [keyOf(object), formatObject(object)]));
+      bell.ring();
+    },
+    async settled(signal) {
+      signal.throwIfAborted();
+      if (applied !== undefined && applied === wanted) return;
+      await new Promise<void>((resolve, reject) => {
+        waiters.push(resolve);
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      });
+    },
+    status: () => ({ trouble, drift }),
+    run: async (signal) => {
+      await Promise.all([watch(signal), work(signal)]);
+    },
+  };
+}
+
+function sameLines(lines: ReadonlyMap<string, string>, state: HostState): boolean {
+  return (
+    lines.size === state.length && state.every((object) => lines.get(keyOf(object)) === formatObject(object))
+  );
+}

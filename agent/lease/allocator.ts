@@ -1,0 +1,68 @@
+// Which subnet a node should have. Pure: the store decides who gets it.
+import type { Random } from '../base/random.ts';
+import { addressBits, formatPrefix, type Prefix } from '../model/ip.ts';
+import type { Lease, NodeIdentity } from '../model/lease.ts';
+import { type NetworkConfig, subnetAt, subnetCount } from '../model/network-config.ts';
+
+/** Whether a subnet is one that the configuration would lease. */
+export function fits(subnet: Prefix, config: NetworkConfig): boolean {
+  if (subnet.family !== 4 || subnet.length !== config.subnetLength) return false;
+  const bits = addressBits(subnet.address);
+  return bits >= addressBits(config.subnetMin.address) && bits <= addressBits(config.subnetMax.address);
+}
+
+/**
+ * What a lease at our public address is to us.
+ *
+ * - `ours`: written by this node, or by flannel, which says nothing of the node
+ * - `doubtful`: written by a node that calls itself otherwise; perhaps this one before it was installed anew,
+ *   perhaps another one that has the same address by mistake
+ */
+export function ownership(
+  lease: Lease,
+  publicIP: string,
+  node: NodeIdentity,
+): 'ours' | 'doubtful' | undefined {
+  if (lease.attrs.publicIP !== publicIP) return undefined;
+  const holder = lease.attrs.node;
+  return holder === undefined || (holder.id === node.id && holder.name === node.name) ? 'ours' : 'doubtful';
+}
+
+/**
+ * The subnet to try next: the previous one where it is free, else any free one by chance, so that nodes that start
+ * together rarely meet. Undefined: all are taken.
+ */
+export function chooseSubnet(
+  config: NetworkConfig,
+  taken: ReadonlySet<string>,
+  previous: Prefix | undefined,
+  random: Random,
+): Prefix | undefined {
+  if (previous !== undefined && fits(previous, config) && !taken.has(formatPrefix(previous))) return previous;
+  const count = subnetCount(config);
+  const start = Math.floor(random() * count);
+  // Most networks are mostly free: a few tries by chance find one before the search in order has to.
+  for (let attempt = 0; attempt < 8; attempt++) {
+    const subnet = subnetAt(config, Math.floor(random() * count));
+    if (!taken.has(formatPrefix(subnet))) return subnet;
+  }
+  for (let i = 0; i < count; i++) {
+    const subnet = subnetAt(config, (start + i) % count);
+    if (!taken.has(formatPrefix(subnet))) return subnet;
+  }
+  return undefined;
+}
+
+const NAMED_OWNERS = 10;
+
+/** One line on who holds the subnets of a full network. */
+export function describeTaken(config: NetworkConfig, leases: readonly Lease[]): string {
+  const inside = leases.filter(({ subnet }) => fits(subnet, config));
+  const owners = inside.slice(0, NAMED_OWNERS).map(({ subnet, attrs }) => {
+    const name = attrs.node === undefined ? '' : ` (${attrs.node.name})`;
+    return `${formatPrefix(subnet)} by ${attrs.publicIP}${name}`;
+  });
+  const rest = inside.length > NAMED_OWNERS ? `, and ${inside.length - NAMED_OWNERS} more` : '';
+  const range = `${config.subnetMin.address} to ${formatPrefix(config.subnetMax)}`;
+  return `all ${subnetCount(config)} subnets from ${range} are taken: ${owners.join(', ')}${rest}`;
+}

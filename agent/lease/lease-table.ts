@@ -1,0 +1,105 @@
+// Everyone's leases, as the store's events tell them. It does no I/O; what is malformed changes nothing that was
+// known before, so that a bad entry never takes a route away.
+import type { Prefix } from '../model/ip.ts';
+import { containsPrefix, formatPrefix, overlaps } from '../model/ip.ts';
+import type { Lease } from '../model/lease.ts';
+import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
+
+/** What an event changed. */
+export interface TableChange {
+  readonly leases: boolean;
+  readonly config: boolean;
+  /** Malformed entries that were not known before. */
+  readonly malformed: readonly MalformedEntry[];
+}
+
+export interface LeaseTable {
+  /** Takes in an event. */
+  apply(event: StoreEvent): TableChange;
+  /** Text of the network configuration; undefined: there is none. */
+  readonly config: string | undefined;
+  /** Whether a snapshot has been taken in. */
+  readonly isComplete: boolean;
+  readonly leases: readonly Lease[];
+  get(subnet: Prefix): Lease | undefined;
+  /** How many malformed entries the store holds. */
+  readonly malformedCount: number;
+}
+
+const NOTHING: TableChange = { leases: false, config: false, malformed: [] };
+
+export function createLeaseTable(): LeaseTable {
+  let leases = new Map<string, Lease>();
+  let malformed = new Map<string, string>();
+  let config: string | undefined;
+  let isComplete = false;
+
+  const isNews = ({ key, reason }: MalformedEntry): boolean => malformed.get(key) !== reason;
+  const setConfig = (text: string | undefined): boolean => {
+    const changed = config !== text;
+    config = text;
+    return changed;
+  };
+
+  return {
+    apply(event) {
+      switch (event.type) {
+        case 'snapshot': {
+          const before = leases;
+          leases = new Map(event.leases.map((lease) => [formatPrefix(lease.subnet), lease]));
+          for (const { subnet } of event.malformed) {
+            const known = subnet && before.get(formatPrefix(subnet));
+            if (known !== undefined) leases.set(formatPrefix(known.subnet), known);
+          }
+          const news = event.malformed.filter(isNews);
+          malformed = new Map(event.malformed.map(({ key, reason }) => [key, reason]));
+          isComplete = true;
+          return { leases: true, config: setConfig(event.config), malformed: news };
+        }
+        case 'lease': {
+          const key = formatPrefix(event.lease.subnet);
+          leases.set(key, event.lease);
+          return { ...NOTHING, leases: true };
+        }
+        case 'lease-removed':
+          return { ...NOTHING, leases: leases.delete(formatPrefix(event.subnet)) };
+        case 'malformed': {
+          const news = [event.entry].filter(isNews);
+          malformed.set(event.entry.key, event.entry.reason);
+          return { ...NOTHING, malformed: news };
+        }
+        case 'config':
+          return { ...NOTHING, config: setConfig(event.text) };
+        case 'challenge':
+        case 'connected':
+        case 'disconnected':
+          return NOTHING;
+      }
+    },
+    get config() {
+      return config;
+    },
+    get isComplete() {
+      return isComplete;
+    },
+    get leases() {
+      return [...leases.values()];
+    },
+    get: (subnet) => leases.get(formatPrefix(subnet)),
+    get malformedCount() {
+      return malformed.size;
+    },
+  };
+}
+
+/**
+ * The leases that may lead traffic away from this node. Leases are written by others and not to be trusted with
+ * more than their part of the overlay: one outside the network, over our own subnet, or at our own address is
+ * left out.
+ */
+export function peersOf(leases: readonly Lease[], network: Prefix, own: Prefix, publicIP: string): Lease[] {
+  return leases.filter(
+    ({ subnet, attrs }) =>
+      containsPrefix(network, subnet) && !overlaps(subnet, own) && attrs.publicIP !== publicIP,
+  );
+}
