@@ -5,7 +5,7 @@ export function nearestWord(word: string, candidates: readonly string[]): string
   const limit = Math.max(1, Math.floor(word.length / 3));
   const ranked = candidates
     .map((candidate) => ({ candidate, edits: editsBetween(word.toLowerCase(), candidate, limit) }))
-    .filter(({ edits }) => edits <= limit)
+    .filter(({ candidate, edits }) => edits <= limit && edits < candidate.length)
     .sort((a, b) => a.edits - b.edits);
   return ranked[0]?.candidate;
 }

@@ -1,0 +1,143 @@
+// Which command a command line asks for, and what the operator reads when one fails.
+import { describe, expect, it } from 'vitest';
+import { TwillError } from '../../agent/base/errors.ts';
+import type { CommandContext } from '../../agent/cli/context.ts';
+import { dispatch, parseInvocation } from '../../agent/cli/dispatch.ts';
+import { describeFailure } from '../../agent/cli/failure.ts';
+import { hasNetAdmin } from '../../agent/cli/privilege.ts';
+import { FLAGS, spell } from '../../agent/options/flags.ts';
+import { nearestWord } from '../../agent/options/nearest.ts';
+
+async function print(args: readonly string[], program = 'twill'): Promise<string> {
+  let text = '';
+  const context: CommandContext = {
+    signal: new AbortController().signal,
+    environment: {},
+    readVersion: () => '1.2.3',
+    print: async (more) => {
+      text += more;
+    },
+    openInput: async function* () {},
+  };
+  await dispatch(parseInvocation(program, args), context);
+  return text;
+}
+
+describe('a command line', () => {
+  it.each([
+    ['twilld', [], 'run', []],
+    ['twilld', ['--ip-masq'], 'run', ['--ip-masq']],
+    ['twilld', ['--help'], 'run', ['--help']],
+    ['twill', ['run', '-v', '1'], 'run', ['-v', '1']],
+    ['main.js', ['--etcd-prefix=/a'], 'run', ['--etcd-prefix=/a']],
+    ['twill', ['-version'], 'run', ['-version']],
+    ['twill', ['network', 'get'], 'network', ['get']],
+    ['twill', ['--help'], 'help', []],
+    ['twill', ['-h'], 'help', []],
+    ['twill', ['-help', 'plan'], 'help', ['plan']],
+  ] as const)('%s %j runs %s with %j', (program, args, command, rest) => {
+    expect(parseInvocation(program, args)).toEqual({ command, args: rest });
+  });
+
+  it.each([
+    [[], 'no command given'],
+    [['netwrok'], 'unknown command "netwrok"; did you mean network?'],
+    [['constructor'], 'unknown command "constructor"'],
+    [['\u001b[31m'], 'unknown command "\\u001b[31m"'],
+  ])('%j is refused', (args, message) => {
+    expect(() => parseInvocation('twill', args)).toThrow(message);
+  });
+
+  it.each([
+    [['run', 'now'], 'unexpected argument "now"'],
+    [['--ip-masq', 'network', 'get'], 'unexpected argument "network"'],
+    [['network'], 'network needs get or set'],
+    [['network', 'delete'], 'network takes get or set, not "delete"'],
+    [['network', 'get', 'x'], 'network get takes no arguments, but got 1'],
+    [['network', 'set'], 'network set needs the configuration'],
+    [['network', 'set', '{', '}'], 'network set takes one argument, but got 2'],
+  ])('%j is refused by the command', async (args, message) => {
+    await expect(print(args)).rejects.toMatchObject({ code: 'usage', message });
+  });
+
+  it.each([['--version'], ['run', '-version'], ['network', 'get', '--version'], ['help', '--version']])(
+    '%s %s prints the version',
+    async (...args) => {
+      expect(await print(args.filter((arg) => arg !== undefined))).toBe('twill 1.2.3\n');
+    },
+  );
+
+  it('prints help that names every flag', async () => {
+    const text = await print(['run', '--help']);
+    for (const flag of FLAGS) expect(text).toContain(spell(flag.name));
+  });
+
+  it.each([['plan'], ['network'], ['cleanup'], ['run']])('prints the help of %s', async (name) => {
+    const text = await print(['help', name]);
+    expect(text).toMatch(new RegExp(`^usage: twill ${name}`));
+    expect(text).toBe(await print([name, '--help']));
+  });
+
+  it('prints help without the rest of the command line being right', async () => {
+    expect(await print(['run', '--etcd-certfile=/c', '-h'])).toContain('usage: twill run');
+  });
+});
+
+describe('a failure', () => {
+  it('is one line and a hint, with the exit code of its kind', () => {
+    const error = new TwillError('datastore', 'cannot read\nthe config', { hint: 'start etcd' });
+    expect(describeFailure(error, false)).toEqual({
+      text: 'twill: cannot read the config\nhint: start etcd\n',
+      exitCode: 4,
+    });
+  });
+
+  it('passes no terminal codes on', () => {
+    const { text } = describeFailure(new TwillError('config', 'is \u001b[2Jx\r'), false);
+    expect(text).toBe('twill: is  [2Jx\n');
+  });
+
+  it('that is a bug shows its stack only when everything was asked for', () => {
+    const error = new TypeError('x is not a function');
+    expect(describeFailure(error, false)).toEqual({
+      text: 'twill: internal error: x is not a function\n',
+      exitCode: 1,
+    });
+    expect(describeFailure(error, true).text).toContain('cli.test.ts');
+  });
+
+  it('that is no error at all is still one line', () => {
+    expect(describeFailure('odd', true).text).toBe('twill: internal error: odd\n');
+  });
+});
+
+describe('the right to change the network', () => {
+  it.each([
+    ['CapEff:\t000001ffffffffff\n', true],
+    ['CapEff:\t0000000000001000\n', true],
+    ['CapEff:\t0000000000000000\n', false],
+    ['CapEff:\t00000000a80425fb\n', false],
+    ['', undefined],
+  ])('in %j is %s', (status, expected) => {
+    expect(hasNetAdmin(status)).toBe(expected);
+  });
+});
+
+describe('the nearest word', () => {
+  it.each([
+    ['ifcae', 'iface'],
+    ['IFACE', 'iface'],
+    ['subnetfile', 'subnet-file'],
+    ['etcd-endpoint', 'etcd-endpoints'],
+    ['x', undefined],
+    ['frobnicate', undefined],
+    ['a'.repeat(10_000), undefined],
+  ])('to %s is %s', (word, expected) => {
+    expect(
+      nearestWord(
+        word,
+        FLAGS.map((flag) => flag.name),
+      ),
+    ).toBe(expected);
+  });
+});

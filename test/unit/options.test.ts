@@ -1,0 +1,315 @@
+// The command line and the environment, as tables: what is given, and the options or the exact refusal.
+import { describe, expect, it } from 'vitest';
+import { TwillError } from '../../agent/base/errors.ts';
+import { parseCommandLine } from '../../agent/options/flag-values.ts';
+import { type AgentOptions, readAgentOptions } from '../../agent/options.ts';
+
+type Environment = Readonly<Record<string, string>>;
+
+function read(args: readonly string[], environment: Environment = {}): AgentOptions {
+  return readAgentOptions(parseCommandLine(args), environment);
+}
+
+function refusal(args: readonly string[], environment: Environment = {}): TwillError {
+  try {
+    read(args, environment);
+  } catch (error) {
+    if (error instanceof TwillError) return error;
+    throw error;
+  }
+  throw new Error(`accepted: ${args.join(' ')}`);
+}
+
+const ETCD = {
+  kind: 'etcd',
+  endpoints: ['http://127.0.0.1:4001', 'http://127.0.0.1:2379'],
+  prefix: '/coreos.com/network',
+  caFile: undefined,
+  certFile: undefined,
+  keyFile: undefined,
+  username: undefined,
+  password: undefined,
+} as const;
+
+describe('options', () => {
+  it("are flannel's defaults when nothing is given", () => {
+    expect(read([])).toEqual({
+      datastore: ETCD,
+      iface: [],
+      ifaceRegex: [],
+      ifaceCanReach: undefined,
+      publicIP: undefined,
+      subnetFile: '/run/flannel/subnet.env',
+      renewMarginMinutes: 60,
+      ipMasq: false,
+      randomFully: true,
+      forwardRules: true,
+      blackholeRoute: false,
+      firewallResyncSeconds: 5,
+      healthz: undefined,
+      logLevel: 'info',
+    });
+  });
+
+  const accepted: readonly (readonly [string, readonly string[], Partial<AgentOptions>])[] = [
+    ['a value after a space', ['--subnet-file', '/a'], { subnetFile: '/a' }],
+    ['one dash', ['-subnet-file', '/a'], { subnetFile: '/a' }],
+    ['a value after an equals sign', ['-subnet-file=/a=b'], { subnetFile: '/a=b' }],
+    ['a value that looks like a flag', ['--iface', '--x'], { iface: ['--x'] }],
+    ['a switch alone', ['--ip-masq'], { ipMasq: true }],
+    ...['true', 'TRUE', 'True', 't', 'T', '1'].map(
+      (text) => [`a switch with ${text}`, [`--ip-masq=${text}`], { ipMasq: true }] as const,
+    ),
+    ...['false', 'FALSE', 'False', 'f', 'F', '0'].map(
+      (text) =>
+        [`a switch with ${text}`, [`--iptables-forward-rules=${text}`], { forwardRules: false }] as const,
+    ),
+    [
+      'the last of several values',
+      ['--v=0', '-v', '2', '--ip-masq', '--ip-masq=false'],
+      { logLevel: 'debug', ipMasq: false },
+    ],
+    ['all of several interfaces', ['--iface=eth1', '-iface', '10.0.0.1'], { iface: ['eth1', '10.0.0.1'] }],
+    ['an empty interface as none', ['--iface='], { iface: [] }],
+    ['an empty address as none', ['--public-ip=', '--iface-can-reach', ''], { publicIP: undefined }],
+    ['nothing after two dashes', ['--ip-masq', '--'], { ipMasq: true }],
+    ['the fully random switch turned round', ['--ip-masq-fully-random-disable'], { randomFully: false }],
+    ['a blackhole route', ['--ip-blackhole-route'], { blackholeRoute: true }],
+    ['the resync period', ['--iptables-resync=30'], { firewallResyncSeconds: 30 }],
+    ['the ends of the renew margin', ['--subnet-lease-renew-margin=1439'], { renewMarginMinutes: 1439 }],
+    [
+      'addresses',
+      ['--public-ip=10.0.0.9', '--iface-can-reach=10.0.0.1'],
+      { publicIP: '10.0.0.9', ifaceCanReach: '10.0.0.1' },
+    ],
+    ['a health port', ['--healthz-port=8080'], { healthz: { ip: '0.0.0.0', port: 8080 } }],
+    ['a health address', ['--healthz-port=1', '--healthz-ip=::1'], { healthz: { ip: '::1', port: 1 } }],
+    [
+      'Kubernetes flags at their defaults',
+      [
+        '--kube-subnet-mgr=false',
+        '--kube-annotation-prefix=flannel.alpha.coreos.com',
+        '--set-node-network-unavailable',
+      ],
+      {},
+    ],
+    [
+      'flags of the logging library',
+      [
+        '-logtostderr',
+        '--alsologtostderr=false',
+        '--log_dir',
+        '/x',
+        '--vmodule=a=2',
+        '-stderrthreshold=INFO',
+      ],
+      {},
+    ],
+    [
+      'a directory as the store',
+      ['--store=file:/var/lib/twill'],
+      { datastore: { kind: 'file', directory: '/var/lib/twill', prefix: '/coreos.com/network' } },
+    ],
+    [
+      'a CA alone',
+      ['--etcd-endpoints=https://a:2379', '--etcd-cafile=/ca'],
+      { datastore: { ...ETCD, endpoints: ['https://a:2379'], caFile: '/ca' } },
+    ],
+    [
+      'a certificate with its key',
+      ['--etcd-endpoints=https://a', '--etcd-certfile=/c', '--etcd-keyfile=/k'],
+      { datastore: { ...ETCD, endpoints: ['https://a:2379'], certFile: '/c', keyFile: '/k' } },
+    ],
+    [
+      'a user with a password',
+      ['--etcd-username=u', '--etcd-password=p'],
+      { datastore: { ...ETCD, username: 'u', password: 'p' } },
+    ],
+    [
+      'endpoints with blanks and a slash',
+      ['--etcd-endpoints', 'http://a:80/ , http://[::1]:4001'],
+      { datastore: { ...ETCD, endpoints: ['http://a:80', 'http://[::1]:4001'] } },
+    ],
+    [
+      'an endpoint without a scheme',
+      ['--etcd-endpoints=10.0.0.1:2379'],
+      { datastore: { ...ETCD, endpoints: ['http://10.0.0.1:2379'] } },
+    ],
+    [
+      'an endpoint without a scheme, with a CA',
+      ['--etcd-endpoints=a:2379', '--etcd-cafile=/ca'],
+      { datastore: { ...ETCD, endpoints: ['https://a:2379'], caFile: '/ca' } },
+    ],
+    [
+      'a prefix with a slash at its end',
+      ['--etcd-prefix=/a//b/'],
+      { datastore: { ...ETCD, prefix: '/a/b' } },
+    ],
+  ];
+
+  it.each(accepted)('take %s', (_, args, expected) => {
+    expect(read(args)).toMatchObject(expected);
+  });
+
+  const fromEnvironment: readonly (readonly [
+    string,
+    readonly string[],
+    Environment,
+    Partial<AgentOptions>,
+  ])[] = [
+    ['a string', [], { FLANNELD_SUBNET_FILE: '/e' }, { subnetFile: '/e' }],
+    ['a switch', [], { FLANNELD_IP_MASQ: 'true' }, { ipMasq: true }],
+    ['a number', [], { FLANNELD_V: '1' }, { logLevel: 'debug' }],
+    ['an interface', [], { FLANNELD_IFACE: 'eth1' }, { iface: ['eth1'] }],
+    [
+      'a password',
+      [],
+      { FLANNELD_ETCD_USERNAME: 'u', FLANNELD_ETCD_PASSWORD: 'p' },
+      { datastore: { ...ETCD, username: 'u', password: 'p' } },
+    ],
+    [
+      'the store',
+      [],
+      { FLANNELD_STORE: 'file:/s' },
+      { datastore: { kind: 'file', directory: '/s', prefix: ETCD.prefix } },
+    ],
+    ['nothing from an empty variable', [], { FLANNELD_IP_MASQ: '' }, { ipMasq: false }],
+    [
+      'nothing where the command line has a value',
+      ['--iface=eth0'],
+      { FLANNELD_IFACE: 'eth1' },
+      { iface: ['eth0'] },
+    ],
+    [
+      'nothing impossible where the command line has a value',
+      ['-v=0'],
+      { FLANNELD_V: 'x' },
+      { logLevel: 'info' },
+    ],
+    ['nothing from a variable named like `version`', [], { FLANNELD_VERSION: 'v0.28.9' }, {}],
+  ];
+
+  it.each(fromEnvironment)('take %s from the environment', (_, args, environment, expected) => {
+    expect(read(args, environment)).toMatchObject(expected);
+  });
+
+  const refused: readonly (readonly [readonly string[], string, string?])[] = [
+    [['--ifcae=eth0'], 'unknown flag --ifcae; did you mean --iface?', '`twill help run` lists all flags'],
+    [
+      ['-etcd-endpoint', 'x'],
+      'unknown flag --etcd-endpoint; did you mean --etcd-endpoints?',
+      '`twill help run` lists all flags',
+    ],
+    [
+      ['--etcd-pasword=hunter2'],
+      'unknown flag --etcd-pasword; did you mean --etcd-password?',
+      '`twill help run` lists all flags',
+    ],
+    [['--frobnicate'], 'unknown flag --frobnicate', '`twill help run` lists all flags'],
+    [['---iface'], 'not a flag: "---iface"', '`twill help run` lists all flags'],
+    [['--iface'], '--iface: needs a value'],
+    [['-v'], '-v: needs a value'],
+    [['-v', 'high'], '-v: must be a whole number from 0 to 99, is "high"'],
+    [['-v=-1'], '-v: must be a whole number from 0 to 99, is "-1"'],
+    [['--healthz-port=65536'], '--healthz-port: must be a whole number from 0 to 65535, is "65536"'],
+    [
+      ['--subnet-lease-renew-margin=0'],
+      '--subnet-lease-renew-margin: must be a whole number from 1 to 1439, is "0"',
+    ],
+    [
+      ['--subnet-lease-renew-margin=1440'],
+      '--subnet-lease-renew-margin: must be a whole number from 1 to 1439, is "1440"',
+    ],
+    [['--iptables-resync=1.5'], '--iptables-resync: must be a whole number from 1 to 86400, is "1.5"'],
+    [['--ip-masq=yes'], '--ip-masq: must be true or false, is "yes"'],
+    [['--ip-masq', 'false'], '--ip-masq: unexpected "false" after it', 'write --ip-masq=false'],
+    [['--public-ip=10.0.0'], '--public-ip: must be an IPv4 address such as 192.168.77.1, is "10.0.0"'],
+    [['--public-ip=fd00::1'], '--public-ip: must be an IPv4 address such as 192.168.77.1, is "fd00::1"'],
+    [
+      ['--iface-can-reach=host'],
+      '--iface-can-reach: must be an IPv4 address such as 192.168.77.1, is "host"',
+    ],
+    [['--healthz-ip=all'], '--healthz-ip: must be an IP address, is "all"'],
+    [['--public-ipv6=fd00::1'], '--public-ipv6: IPv6 is not supported yet'],
+    [['--iface-regex=eth('], '--iface-regex: must be a regular expression, is "eth("'],
+    [['--subnet-file='], '--subnet-file: must be the path of a file, is ""'],
+    [['--etcd-certfile=/c'], '--etcd-certfile: needs --etcd-keyfile too'],
+    [['--etcd-keyfile=/k'], '--etcd-keyfile: needs --etcd-certfile too'],
+    [['--etcd-username=u'], '--etcd-username: needs --etcd-password too'],
+    [['--etcd-password=hunter2'], '--etcd-password: needs --etcd-username too'],
+    [['--etcd-endpoints=http://a:1,https://b:1'], '--etcd-endpoints: must be all http or all https'],
+    [['--etcd-endpoints='], '--etcd-endpoints: must name at least one URL'],
+    [
+      ['--etcd-endpoints=ftp://a:1'],
+      '--etcd-endpoints: must be URLs such as http://10.0.0.1:2379, separated by commas, is "ftp://a:1"',
+    ],
+    [
+      ['--etcd-endpoints=http://a:1/v2'],
+      '--etcd-endpoints: must be URLs such as http://10.0.0.1:2379, separated by commas, is "http://a:1/v2"',
+    ],
+    [
+      ['--etcd-endpoints=http://a:99999'],
+      '--etcd-endpoints: must be URLs such as http://10.0.0.1:2379, separated by commas, is "http://a:99999"',
+    ],
+    [
+      ['--etcd-endpoints=http://u:hunter2@a:1'],
+      '--etcd-endpoints: must not contain a user: use --etcd-username and --etcd-password',
+    ],
+    [
+      ['--etcd-prefix='],
+      '--etcd-prefix: must be a key such as /coreos.com/network (at most 512 characters), is ""',
+    ],
+    [
+      ['--etcd-prefix=a'],
+      '--etcd-prefix: must be a key such as /coreos.com/network (at most 512 characters), is "a"',
+    ],
+    [
+      ['--etcd-prefix=/a/../b'],
+      '--etcd-prefix: must be a key such as /coreos.com/network (at most 512 characters), is "/a/../b"',
+    ],
+    [['--store=redis'], '--store: must be "etcd" or "file:DIR", is "redis"'],
+    [['--store=file:data'], '--store: must name an absolute directory after "file:", is "file:data"'],
+    [
+      ['--kube-subnet-mgr'],
+      '--kube-subnet-mgr: this version has no Kubernetes subnet manager yet',
+      'leave it out and give a datastore with --etcd-endpoints or --store',
+    ],
+    [
+      ['--kube-api-url=http://a'],
+      '--kube-api-url: this version has no Kubernetes subnet manager yet',
+      'leave it out and give a datastore with --etcd-endpoints or --store',
+    ],
+  ];
+
+  it.each(refused)('refuse %j', (args, message, hint) => {
+    const error = refusal(args);
+    expect({ code: error.code, message: error.message, hint: error.hint }).toEqual({
+      code: 'usage',
+      message,
+      hint,
+    });
+  });
+
+  const refusedVariables: readonly (readonly [string, string, string])[] = [
+    ['FLANNELD_IP_MASQ', 'yes', 'FLANNELD_IP_MASQ: must be true or false, is "yes"'],
+    ['FLANNELD_HEALTHZ_PORT', 'x', 'FLANNELD_HEALTHZ_PORT: must be a whole number from 0 to 65535, is "x"'],
+    ['FLANNELD_PUBLIC_IP', 'x', 'FLANNELD_PUBLIC_IP: must be an IPv4 address such as 192.168.77.1, is "x"'],
+    ['FLANNELD_IFACE_REGEX', '[', 'FLANNELD_IFACE_REGEX: must be a regular expression, is "["'],
+    [
+      'FLANNELD_KUBE_SUBNET_MGR',
+      'true',
+      'FLANNELD_KUBE_SUBNET_MGR: this version has no Kubernetes subnet manager yet',
+    ],
+  ];
+
+  it.each(refusedVariables)('name the variable %s that is wrong', (name, text, message) => {
+    expect(refusal([], { [name]: text }).message).toBe(message);
+  });
+
+  it('never show a password in a refusal', () => {
+    for (const [args] of refused) {
+      const { message, hint } = refusal(args);
+      expect(`${message} ${hint}`).not.toContain('hunter2');
+    }
+  });
+});
