@@ -1,0 +1,125 @@
+// Several hosts on one machine, all of it in namespaces; nothing appears in the machine's own network.
+//
+//     out (198.51.100.2) ── router ─┬─ br1 192.168.77.0/24 ─┬─ h1 .1: eth0, docker0 ── c1
+//                                   │                       └─ h2 .2: eth0, docker0 ── c2
+//                                   └─ br2 192.168.78.0/24 ─── h3 .3: behind the router, not on-link
+//
+// The router is each host's default gateway and masquerades nothing, so `out` sees the addresses that the
+// hosts sent. Everything has a name that begins with `tw-<tag>-`, and goes away when the lab is closed.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Host, makeHost } from './host.ts';
+import { makeNamespace, type Namespace } from './namespace.ts';
+import { LabProcess } from './process.ts';
+import { labFolder, labName, removeLab, sweepLeftovers } from './sweep.ts';
+import { mapLimited } from './wait.ts';
+
+export { Host };
+
+export interface LabOptions {
+  readonly hosts: number;
+  /** Numbers of the hosts, from 1, that are on the second segment. */
+  readonly routed?: readonly number[];
+  /** Part of all names; default: this process's id and a counter. */
+  readonly tag?: string;
+  /** Called with each host that stands. */
+  readonly onHost?: (host: Host) => void;
+}
+
+/** The router's address on the first segment, which datastores of a lab listen on. */
+export const ROUTER_ADDRESS: string = '192.168.77.254';
+/** The address of the namespace that stands for the rest of the world. */
+export const OUTSIDE_ADDRESS: string = '198.51.100.2';
+
+export class Lab implements AsyncDisposable {
+  readonly tag: string;
+  /** For logs and files; removed with the lab. */
+  readonly folder: string;
+  readonly router: Namespace;
+  readonly outside: Namespace;
+  readonly hosts: readonly Host[];
+
+  constructor(tag: string, router: Namespace, outside: Namespace, hosts: readonly Host[]) {
+    this.tag = tag;
+    this.folder = labFolder(tag);
+    this.router = router;
+    this.outside = outside;
+    this.hosts = hosts;
+  }
+
+  /** The host of that number, from 1. */
+  host(number: number): Host {
+    const host = this.hosts[number - 1];
+    if (host === undefined) throw new Error(`the lab has no host ${number}`);
+    return host;
+  }
+
+  /** Starts a program in the router's namespace that runs until it is stopped or the lab is closed. */
+  start(name: string, argv: readonly string[]): LabProcess {
+    return new LabProcess(this.router.command(argv), join(this.folder, `${name}.log`));
+  }
+
+  async close(): Promise<void> {
+    await removeLab(this.tag);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+let labs = 0;
+
+/** Makes a lab. When that fails half-way, what was made is removed before the error is passed on. */
+export async function openLab(options: LabOptions): Promise<Lab> {
+  labs += 1;
+  const tag = options.tag ?? `${process.pid}-${labs}`;
+  await sweepLeftovers();
+  try {
+    await mkdir(labFolder(tag), { recursive: true, mode: 0o700 });
+    const [router, outside] = await makeUnderlay(tag);
+    const routed = new Set(options.routed ?? []);
+    const numbers = Array.from({ length: options.hosts }, (_, index) => index + 1);
+    const hosts = await mapLimited(numbers, 4, async (number) => {
+      const segment = routed.has(number) ? 2 : 1;
+      const host = await makeHost({
+        tag,
+        name: `h${number}`,
+        address: `192.168.${76 + segment}.${number}`,
+        gateway: `192.168.${76 + segment}.254`,
+        router,
+        bridge: `br${segment}`,
+      });
+      options.onHost?.(host);
+      return host;
+    });
+    return new Lab(tag, router, outside, hosts);
+  } catch (error) {
+    await removeLab(tag);
+    throw error;
+  }
+}
+
+async function makeUnderlay(tag: string): Promise<[router: Namespace, outside: Namespace]> {
+  const router = await makeNamespace(labName(tag, 'router'));
+  const outside = await makeNamespace(labName(tag, 'out'));
+  await router.ip(
+    'link add br1 type bridge',
+    'addr add 192.168.77.254/24 dev br1',
+    'link set br1 up',
+    'link add br2 type bridge',
+    'addr add 192.168.78.254/24 dev br2',
+    'link set br2 up',
+    `link add out type veth peer name eth0 netns ${outside.name}`,
+    'addr add 198.51.100.1/24 dev out',
+    'link set out up',
+  );
+  await outside.ip(
+    `addr add ${OUTSIDE_ADDRESS}/24 dev eth0`,
+    'link set eth0 up',
+    'route add default via 198.51.100.1',
+  );
+  // A packet of a container that nobody masqueraded comes from an address that the router has no route to.
+  await router.run(['sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv4.conf.all.rp_filter=0']);
+  return [router, outside];
+}

@@ -1,0 +1,19 @@
+// Where the built program is. The lab runs what was built, also when the lab itself runs from its sources.
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The folder of package.json. */
+export const PROJECT_ROOT: string = findRoot(dirname(fileURLToPath(import.meta.url)));
+
+/** The command line of the built agent, before its arguments. */
+export const TWILL: readonly [string, string] = [process.execPath, join(PROJECT_ROOT, 'dist/agent/main.js')];
+
+/** The command line of one of the lab's own small programs. */
+export function labProgram(name: string): readonly [string, string] {
+  return [process.execPath, join(PROJECT_ROOT, 'dist/test/lab', `${name}.js`)];
+}
+
+function findRoot(folder: string): string {
+  return existsSync(join(folder, 'package.json')) ? folder : findRoot(dirname(folder));
+}

@@ -1,0 +1,67 @@
+// Pings, one and all.
+import type { Container } from './container.ts';
+import type { Namespace } from './namespace.ts';
+import { mapLimited } from './wait.ts';
+
+export interface PingOptions {
+  /** Default 1. */
+  readonly count?: number;
+  /** Between two packets, in milliseconds; default 10. */
+  readonly everyMs?: number;
+  /** Payload, without the 28 bytes of the headers. */
+  readonly payloadBytes?: number;
+  /** Whether the packet must not be cut into fragments on its way. */
+  readonly dontFragment?: boolean;
+}
+
+export interface PingResult {
+  readonly sent: number;
+  readonly received: number;
+  /** Of the answers that came; undefined without any. */
+  readonly averageMs: number | undefined;
+  /** All that ping printed, for the message of a failed assertion. */
+  readonly text: string;
+}
+
+/** Command line of a ping that goes on until SIGINT, when it prints its totals. */
+export function pingForever(address: string, everyMs: number): readonly string[] {
+  return ['ping', '-n', '-W', '1', '-i', String(everyMs / 1_000), address];
+}
+
+/** Pings `address`; one that is not answered is a result, not an error. */
+export async function ping(from: Namespace, address: string, options: PingOptions = {}): Promise<PingResult> {
+  const { count = 1, everyMs = 10, payloadBytes, dontFragment = false } = options;
+  const argv = ['ping', '-n', '-W', '2', '-c', String(count), '-i', String(everyMs / 1_000)];
+  if (payloadBytes !== undefined) argv.push('-s', String(payloadBytes));
+  if (dontFragment) argv.push('-M', 'do');
+  const { stdout, stderr } = await from.exec([...argv, address], {
+    timeoutMs: 5_000 + count * (everyMs + 10),
+  });
+  return parsePing(stdout + stderr);
+}
+
+/** Reads the totals that ping prints at its end. */
+export function parsePing(text: string): PingResult {
+  const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(text) ?? [];
+  const average = /= [\d.]+\/([\d.]+)\//.exec(text)?.[1];
+  return {
+    sent: Number(sent ?? 0),
+    received: Number(received ?? 0),
+    averageMs: average === undefined ? undefined : Number(average),
+    text,
+  };
+}
+
+/**
+ * Pings from each container to each other one. Rows and columns are in the order of `containers`; the diagonal is
+ * undefined. The first packet, which waits for ARP, is not in the times.
+ */
+export async function pingMatrix(containers: readonly Container[]): Promise<(PingResult | undefined)[][]> {
+  const pairs = containers.flatMap((from) => containers.map((to) => ({ from, to })));
+  const results = await mapLimited(pairs, 4, async ({ from, to }) => {
+    if (from === to) return undefined;
+    const first = await ping(from.namespace, to.address);
+    return first.received === 0 ? first : ping(from.namespace, to.address, { count: 3, everyMs: 2 });
+  });
+  return containers.map((_, row) => results.slice(row * containers.length, (row + 1) * containers.length));
+}

@@ -1,0 +1,92 @@
+// Takes labs apart: ends the processes that live in their namespaces, deletes the namespaces, and removes their
+// folders. What belongs to a lab is told by its name alone, `tw-<tag>-…`, so a lab whose maker was killed can
+// be removed by the next one just as well.
+import { readdir, readlink, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { exec } from '../../agent/base/exec.ts';
+import { NETNS_FOLDER } from './namespace.ts';
+import { waitFor } from './wait.ts';
+
+const PREFIX = 'tw-';
+
+/** Name of a namespace or folder of the lab `tag`. */
+export function labName(tag: string, part: string): string {
+  return `${PREFIX}${tag}-${part}`;
+}
+
+/** The folder of the lab `tag`: logs, sockets, and what its datastore keeps. */
+export function labFolder(tag: string): string {
+  return join(tmpdir(), labName(tag, 'files'));
+}
+
+/** Removes everything of the lab `tag`. True: there was something. */
+export async function removeLab(tag: string): Promise<boolean> {
+  const start = labName(tag, '');
+  const names = (await list(NETNS_FOLDER)).filter((name) => name.startsWith(start));
+  const hadFolder = await exists(labFolder(tag));
+  await endProcessesIn(names);
+  // Deleting waits for nothing that others need, so a few at a time are no faster than one after the other.
+  for (const name of names) await exec('ip', ['netns', 'delete', name]);
+  await rm(labFolder(tag), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+  return names.length > 0 || hadFolder;
+}
+
+/** Removes what labs left behind whose maker is gone: a tag of theirs begins with the maker's process id. */
+export async function sweepLeftovers(): Promise<void> {
+  const names = [...(await list(NETNS_FOLDER)), ...(await list(tmpdir()))];
+  const tags = new Set<string>();
+  for (const name of names) {
+    const [, tag = '', pid = ''] = /^tw-((\d+)-\d+)-/.exec(name) ?? [];
+    if (tag !== '' && !isAlive(Number(pid))) tags.add(tag);
+  }
+  for (const tag of tags) await removeLab(tag);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+async function endProcessesIn(names: readonly string[]): Promise<void> {
+  const inodes = new Set<string>();
+  for (const name of names) {
+    const found = await stat(join(NETNS_FOLDER, name)).catch(() => undefined);
+    if (found !== undefined) inodes.add(`net:[${found.ino}]`);
+  }
+  if (inodes.size === 0) return;
+  await waitFor('processes of the lab end', 5_000, async () => {
+    const pids = await processesIn(inodes);
+    for (const pid of pids) kill(pid);
+    return pids.length === 0;
+  });
+}
+
+async function processesIn(inodes: ReadonlySet<string>): Promise<number[]> {
+  const pids = (await list('/proc')).map(Number).filter((pid) => pid > 0 && pid !== process.pid);
+  const links = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/ns/net`).catch(() => '')));
+  return pids.filter((_, index) => inodes.has(links[index] ?? ''));
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended by itself meanwhile.
+  }
+}
+
+async function list(folder: string): Promise<string[]> {
+  return readdir(folder).catch(() => []);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
