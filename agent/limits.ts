@@ -12,6 +12,20 @@ export const LIMITS = {
   datastorePingTimeoutMs: 4_000,
   /** The largest answer of the datastore that is read, in bytes: 5,000 leases are about 1.5 MB. */
   datastoreAnswerBytes: 256 * 1024 * 1024,
+  /** With several datastore servers: how long one may stay silent before the next one is asked as well. */
+  datastoreStaggerMs: 200,
+  /** A watch that stood this long starts its back-off anew when it breaks. */
+  datastoreStableMs: 5_000,
+  /** Changes that the embedded datastores remember for watchers that come late. */
+  storeHistory: 1_024,
+  /** Revisions of the file store that lie in its folder. */
+  fileStoreRevisions: 64,
+  /** How often the file store is looked at where the kernel's notifications fail. */
+  fileStorePollMs: 1_000,
+  /** Attempts to write the file store while other processes write it too. */
+  fileStoreAttempts: 400,
+  /** Questions about one lease that are answered at a time. */
+  challengeAnswers: 64,
   /** Events of the datastore that wait for the agent. */
   storeEvents: 100_000,
   /** The text of a network configuration that is written, in bytes. */
@@ -34,6 +48,10 @@ export const LIMITS = {
   reconcileFullPassMs: 30_000,
   /** Refusals of the kernel that one pass writes to the log. */
   reportedFailures: 5,
+  /** Malformed entries of the datastore that are written to the log one by one. */
+  reportedMalformed: 20,
+  /** From an event of the datastore to the new plan, so that a burst becomes one. */
+  planDelayMs: 10,
   /** One run of iptables-restore or nft. */
   firewallCommandMs: 10_000,
   /** How long iptables-restore waits for the lock that all users of iptables share; less than firewallCommandMs. */

@@ -1,5 +1,5 @@
 // Files that others read while we replace them: they see the old content or the new one, never a part.
-import { mkdir, open, rename, unlink } from 'node:fs/promises';
+import { mkdir, open, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { asTwillError } from './errors.ts';
 
@@ -23,6 +23,19 @@ export async function writeFileAtomic(path: string, text: string, mode: number):
     await rename(temporary, path);
   } catch (error) {
     await unlink(temporary).catch(() => undefined);
+    throw asTwillError(error, 'host', `cannot write ${path}`);
+  }
+}
+
+/** Fails as `host` where `writeFileAtomic` could not write to `path`; leaves nothing behind but the folder. */
+export async function assertWritable(path: string): Promise<void> {
+  const probe = join(dirname(path), `.${basename(path)}.${process.pid}.probe`);
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+    await (await open(probe, 'wx', 0o600)).close();
+    await unlink(probe);
+    if ((await stat(path).catch(() => undefined))?.isDirectory() === true) throw new Error('is a directory');
+  } catch (error) {
     throw asTwillError(error, 'host', `cannot write ${path}`);
   }
 }

@@ -6,7 +6,7 @@ import { requireNetAdmin } from './privilege.ts';
 /** Prints one line for each thing that was removed. */
 export async function cleanupCommand(options: AgentOptions, context: CommandContext): Promise<void> {
   await requireNetAdmin('cleanup');
-  const { cleanupHost } = await import('../agent.ts');
+  const { cleanupHost } = await import('../host-cleanup.ts');
   const removed = await cleanupHost(options, context.signal);
   await context.print(
     removed.length === 0 ? 'nothing to remove\n' : removed.map((line) => `${line}\n`).join(''),

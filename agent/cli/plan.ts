@@ -4,6 +4,6 @@ import type { CommandContext } from './context.ts';
 
 /** Prints one line an object, in the words of `ip`. */
 export async function planCommand(options: AgentOptions, context: CommandContext): Promise<void> {
-  const { planHost } = await import('../agent.ts');
+  const { planHost } = await import('../host-plan.ts');
   await context.print(await planHost(options, context.signal));
 }

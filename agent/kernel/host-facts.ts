@@ -1,8 +1,7 @@
-// What this machine is: its identity, the interface towards the other hosts, and whether we may change anything.
+// What this machine is: its identity, and the interface towards the other hosts.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { TwillError } from '../base/errors.ts';
 import type { HostFacts } from '../model/host-facts.ts';
 import type { NodeIdentity } from '../model/lease.ts';
 import { chooseInterface, type InterfaceWish } from './external-interface.ts';
@@ -37,16 +36,4 @@ async function readIdentity(): Promise<NodeIdentity> {
     break;
   }
   return { id: createHash('sha256').update(`twill node\n${machine}`).digest('hex').slice(0, 16), name };
-}
-
-const CAP_NET_ADMIN = 1n << 12n;
-
-/** Fails as `host` where this process may not change the network. */
-export async function assertMayAdministrate(): Promise<void> {
-  const status = await readFile('/proc/self/status', 'utf8');
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  if ((effective & CAP_NET_ADMIN) !== 0n) return;
-  throw new TwillError('host', 'not allowed to change the network: CAP_NET_ADMIN is missing', {
-    hint: 'run as root',
-  });
 }

@@ -56,9 +56,10 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       held = await store.adopt(own, attrs, signal);
       if (held !== undefined) return announce('kept', held);
     }
+    const wish = own?.subnet ?? previous;
     const taken = new Set(deps.leases().map(({ subnet }) => formatPrefix(subnet)));
     for (let attempt = 0; attempt < LIMITS.claimAttempts + taken.size; attempt++) {
-      const subnet = chooseSubnet(config, taken, previous, random);
+      const subnet = chooseSubnet(config, taken, wish, random);
       if (subnet === undefined) break;
       held = await store.claim(subnet, attrs, signal);
       if (held !== undefined) return announce('took', held);
@@ -77,7 +78,14 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       // A reservation may lie outside what is leased by chance.
       const isUsable =
         lease.session === undefined ? isReservable(lease.subnet, config) : fits(lease.subnet, config);
-      if (kind === undefined || !isUsable) continue;
+      if (kind === undefined) continue;
+      if (!isUsable) {
+        log.warn('our lease does not fit the network configuration any more', {
+          subnet: formatPrefix(lease.subnet),
+        });
+        if (kind === 'ours') await store.release({ lease, ttlSeconds: undefined }, signal);
+        continue;
+      }
       if (kind === 'doubtful') await assertSilent(lease, signal);
       return lease;
     }

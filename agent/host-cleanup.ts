@@ -1,0 +1,49 @@
+// `twill cleanup`: everything that the agent leaves on a host, removed. The lease stays in the datastore: it ends by
+// itself, and the host may want it again.
+import { rm, stat } from 'node:fs/promises';
+import { asTwillError } from './base/errors.ts';
+import { exec } from './base/exec.ts';
+import { createLogger } from './base/log.ts';
+import { openFirewall } from './firewall/open-firewall.ts';
+import { diff, formatChange } from './kernel/diff.ts';
+import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
+import type { Firewall } from './model/firewall.ts';
+import type { AgentOptions } from './options.ts';
+
+/** Removes what is ours from this host. Gives a line for each thing; fails as `host` for the first that stays. */
+export async function cleanupHost(options: AgentOptions, signal: AbortSignal): Promise<readonly string[]> {
+  await using kernel = openNetlinkKernel();
+  const changes = diff([], await kernel.read(signal));
+  const [failure] = await kernel.apply(changes, signal);
+  if (failure !== undefined) throw failure.error;
+  const lines = changes.map(formatChange);
+  for (const firewall of await firewalls()) {
+    if (await firewall.remove(signal)) lines.push(`- ${firewall.mode} rules`);
+  }
+  if (await removeFile(options.subnetFile)) lines.push(`- file ${options.subnetFile}`);
+  return lines;
+}
+
+async function firewalls(): Promise<Firewall[]> {
+  try {
+    const { active, inactive } = await openFirewall({
+      enableNFTables: false,
+      log: createLogger('twill', 'error'),
+      exec,
+    });
+    return inactive === undefined ? [active] : [active, inactive];
+  } catch {
+    // Where no firewall is installed there are no rules of ours.
+    return [];
+  }
+}
+
+async function removeFile(path: string): Promise<boolean> {
+  try {
+    if ((await stat(path).catch(() => undefined)) === undefined) return false;
+    await rm(path);
+    return true;
+  } catch (error) {
+    throw asTwillError(error, 'host', `cannot remove ${path}`);
+  }
+}
