@@ -65,7 +65,7 @@ function formatNftPrefix(prefix: Prefix): JsonValue {
 }
 
 /**
- * What `nft -j -f -` has to read so that our table holds exactly these objects; the table goes when there are none.
+ * What `nft -j` has to be given so that our table holds exactly these objects; the table goes when there are none.
  *
  * The table is added first because only what exists can be deleted. All of it is one transaction: packets see the old
  * rules or the new ones.

@@ -15,19 +15,21 @@ import { failureOf, type ProgramRun, runProgram, runToSuccess } from './program.
 
 /** Rules by nftables, in the table `ip flannel-ipv4`. */
 export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firewall {
-  const nft = (purpose: string, args: readonly string[], rest: Pick<ProgramRun, 'input' | 'signal'>) => ({
+  const nft = (purpose: string, args: readonly string[], signal?: AbortSignal): ProgramRun => ({
     purpose,
     file: 'nft',
     args: ['-j', ...args],
     packageName: 'nftables',
-    ...rest,
+    signal,
   });
 
   // A table that does not exist is a failure of nft in words that may be translated, so that the list of tables decides.
   const read = async (signal?: AbortSignal): Promise<readonly NftEntry[]> => {
-    const run = nft('cannot read the nftables rules', ['list', 'table', NFT_TABLE.family, NFT_TABLE.name], {
+    const run = nft(
+      'cannot read the nftables rules',
+      ['list', 'table', NFT_TABLE.family, NFT_TABLE.name],
       signal,
-    });
+    );
     const result = await runProgram(exec, run);
     if (result.exitCode === 0) return parseNftListing(result.stdout);
     const tables = await runToSuccess(exec, { ...run, args: ['-j', 'list', 'tables', NFT_TABLE.family] });
@@ -37,8 +39,9 @@ export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firew
 
   const replaceBy = async (wanted: readonly NftEntry[], signal?: AbortSignal): Promise<boolean> => {
     if (sameNftTable(await read(signal), wanted)) return false;
-    const input = formatNftReplacement(wanted);
-    await runToSuccess(exec, nft('cannot write the nftables rules', ['-f', '-'], { input, signal }));
+    // As an argument: nft opens /dev/stdin by name, and that fails for the sockets that Node gives as standard input.
+    const run = nft('cannot write the nftables rules', [formatNftReplacement(wanted)], signal);
+    await runToSuccess(exec, run);
     return true;
   };
 

@@ -1,0 +1,102 @@
+// Which firewall is taken, and what happens to the rules of the other one.
+import { describe, expect, it } from 'vitest';
+import { TwillError } from '../../agent/base/errors.ts';
+import type { Exec } from '../../agent/base/exec.ts';
+import { createLogger, type Logger } from '../../agent/base/log.ts';
+import { openFirewall } from '../../agent/firewall/open-firewall.ts';
+import { RULES } from './firewall-suite.ts';
+import { createNetns, missingForNetns, type Netns, titleOf } from './netns.ts';
+
+const missing = missingForNetns('iptables', 'iptables-save', 'iptables-restore', 'nft');
+
+/** An `exec` of a machine on which some programs are not installed. */
+const without =
+  (run: Exec, ...programs: readonly string[]): Exec =>
+  (file, args, options) =>
+    programs.some((program) => file.startsWith(program))
+      ? Promise.reject(new TwillError('host', `cannot run ${file}: not found in PATH`, { errno: 'ENOENT' }))
+      : run(file, args, options);
+
+function record(): { readonly log: Logger; readonly lines: string[] } {
+  const lines: string[] = [];
+  return { lines, log: createLogger('firewall', 'info', (line) => lines.push(line.slice(25))) };
+}
+
+const modesInUse = async (ns: Netns): Promise<readonly string[]> => {
+  const iptables = await ns.exec('iptables-save');
+  const tables = await ns.exec('nft', 'list', 'tables');
+  return [
+    ...(iptables.includes('FLANNEL-') ? ['iptables'] : []),
+    ...(tables.includes('table ip flannel-ipv4\n') ? ['nftables'] : []),
+  ];
+};
+
+describe.skipIf(missing !== undefined)(titleOf('openFirewall', missing), () => {
+  it('takes what the network wishes, and removes the rules of the other mode once its own stand', async () => {
+    await using ns = await createNetns();
+    const { log, lines } = record();
+    for (const enableNFTables of [false, true, false]) {
+      const { active, inactive } = await openFirewall({ enableNFTables, log, exec: ns.run });
+      const [mode, other] = enableNFTables ? ['nftables', 'iptables'] : ['iptables', 'nftables'];
+      expect([active.mode, inactive?.mode]).toEqual([mode, other]);
+      expect(await active.ensure(RULES)).toBe('repaired');
+      expect(await modesInUse(ns)).toEqual([mode]);
+      expect(await active.ensure(RULES)).toBe('present');
+    }
+    expect(lines).toEqual([
+      'info  firewall: removed the rules of iptables, which is not in use',
+      'info  firewall: removed the rules of nftables, which is not in use',
+    ]);
+  });
+
+  it.each([
+    {
+      gone: 'iptables',
+      enableNFTables: false,
+      mode: 'nftables',
+      line: 'warn  firewall: iptables is not installed; using nftables',
+    },
+    {
+      gone: 'nft',
+      enableNFTables: true,
+      mode: 'iptables',
+      line: 'warn  firewall: EnableNFTables is true but nft is not installed; using iptables',
+    },
+  ])('takes $mode where $gone is missing, and says so', async ({ gone, enableNFTables, mode, line }) => {
+    await using ns = await createNetns();
+    const { log, lines } = record();
+    const exec = without(ns.run, gone);
+    const { active, inactive } = await openFirewall({ enableNFTables, log, exec });
+    expect(active.mode).toBe(mode);
+    expect(inactive).toBeUndefined();
+    expect(await active.ensure(RULES)).toBe('repaired');
+    expect(await modesInUse(ns)).toEqual([mode]);
+    expect(lines).toEqual([line]);
+  });
+
+  it('keeps the rules in use when those of the other mode cannot be removed', async () => {
+    await using ns = await createNetns();
+    const { log, lines } = record();
+    const exec: Exec = (file, args, options) =>
+      args.includes('list')
+        ? Promise.reject(new TwillError('host', 'nft is broken'))
+        : ns.run(file, args, options);
+    const { active } = await openFirewall({ enableNFTables: false, log, exec });
+    expect(await active.ensure(RULES)).toBe('repaired');
+    expect(await active.ensure(RULES)).toBe('present');
+    expect(lines).toEqual(['warn  firewall: cannot remove old rules of nftables error="nft is broken"']);
+  });
+});
+
+describe('openFirewall without programs', () => {
+  it('says what to install when neither iptables nor nft is there', async () => {
+    const none: Exec = without(() => Promise.reject(new Error('unexpected')), '');
+    const { log } = record();
+    const opened = openFirewall({ enableNFTables: false, log, exec: none });
+    await expect(opened).rejects.toMatchObject({
+      code: 'host',
+      message: 'cannot set firewall rules: neither iptables nor nft is installed',
+      hint: expect.stringMatching(/iptables or nftables/),
+    });
+  });
+});

@@ -1,0 +1,117 @@
+// How the appliers take failures of the programs that they run. What the programs do to the kernel is tested with the
+// real ones.
+import { describe, expect, it } from 'vitest';
+import { TwillError } from '../../../agent/base/errors.ts';
+import type { Exec, ExecResult } from '../../../agent/base/exec.ts';
+import { createIptablesFirewall } from '../../../agent/firewall/iptables.ts';
+import { createNftablesFirewall } from '../../../agent/firewall/nftables.ts';
+import { planFirewall } from '../../../agent/firewall/rules.ts';
+
+const rules = planFirewall({
+  network: { family: 4, address: '10.5.0.0', length: 16 },
+  subnet: { family: 4, address: '10.5.34.0', length: 24 },
+  ipMasq: true,
+  forwardRules: true,
+  randomFully: true,
+});
+
+const ok = (stdout = ''): ExecResult => ({ exitCode: 0, stdout, stderr: '' });
+const failure = (stderr: string): ExecResult => ({ exitCode: 4, stdout: '', stderr });
+
+/** An `exec` that answers by program, and remembers what was run. */
+function scripted(answer: (file: string, call: number) => ExecResult): {
+  readonly exec: Exec;
+  readonly calls: { readonly file: string; readonly input: string | undefined }[];
+} {
+  const calls: { readonly file: string; readonly input: string | undefined }[] = [];
+  const exec: Exec = (file, _, options) => {
+    calls.push({ file, input: options?.input });
+    return Promise.resolve(answer(file, calls.length));
+  };
+  return { exec, calls };
+}
+
+const notInstalled: Exec = (file) =>
+  Promise.reject(new TwillError('host', `cannot run ${file}: not found in PATH`, { errno: 'ENOENT' }));
+
+describe('a firewall', () => {
+  it.each([
+    ['iptables', createIptablesFirewall, 'install the package iptables'],
+    ['nft', createNftablesFirewall, 'install the package nftables'],
+  ])('says what to install when %s is missing', async (program, create, hint) => {
+    const ensured = create({ exec: notInstalled }).ensure({ ...rules, randomFully: false });
+    await expect(ensured).rejects.toMatchObject({
+      code: 'host',
+      message: expect.stringMatching(new RegExp(`^cannot read the .* rules: ${program}.* is not installed$`)),
+      hint,
+    });
+  });
+
+  it.each([
+    [
+      'iptables-save v1.8.9 (nf_tables): Could not fetch rule set: Permission denied (you must be root)',
+      /root/,
+    ],
+    ["# Warning: x\n\ncan't initialize iptables table `nat': Table does not exist", /EnableNFTables/],
+    ['Another app is currently holding the xtables lock; still 4s', /xtables\.lock/],
+    ['something new', undefined],
+  ])('gives the complaint %j in one line with a hint', async (stderr, hint) => {
+    const { exec } = scripted((file) => (file === 'iptables' ? ok('iptables v1.8.9') : failure(stderr)));
+    const error = await createIptablesFirewall({ exec })
+      .ensure(rules)
+      .then(String, (thrown: unknown) => thrown);
+    if (!(error instanceof TwillError)) throw new Error(`no operating error: ${String(error)}`);
+    expect(error.message).toBe(`cannot read the iptables rules: iptables-save: ${stderr.split('\n').at(-1)}`);
+    if (hint === undefined) expect(error.hint).toBeUndefined();
+    else expect(error.hint).toMatch(hint);
+  });
+});
+
+describe('createIptablesFirewall', () => {
+  it('reads again and writes again when others changed the table in between', async () => {
+    const { exec, calls } = scripted((file, call) =>
+      file === 'iptables-restore' && call < 5 ? failure('line 3 failed') : ok('iptables v1.8.9'),
+    );
+    expect(await createIptablesFirewall({ exec }).ensure(rules)).toBe('repaired');
+    expect(calls.map(({ file }) => file)).toEqual([
+      'iptables',
+      'iptables-save',
+      'iptables-restore',
+      'iptables-save',
+      'iptables-restore',
+    ]);
+  });
+
+  it('gives up after three attempts', async () => {
+    const { exec, calls } = scripted((file) =>
+      file === 'iptables-restore' ? failure('line 3 failed') : ok('iptables v1.8.9'),
+    );
+    await expect(createIptablesFirewall({ exec }).ensure(rules)).rejects.toThrow(
+      'cannot write the iptables rules: iptables-restore: line 3 failed',
+    );
+    expect(calls.filter(({ file }) => file === 'iptables-restore')).toHaveLength(3);
+  });
+
+  it.each([
+    { version: 'v1.6.1', randomFully: true, expected: false },
+    { version: 'v1.6.2', randomFully: true, expected: true },
+    { version: 'v1.6.2', randomFully: false, expected: false },
+  ])('uses --random-fully: $expected, when asked: $randomFully, with $version', async (row) => {
+    const { exec, calls } = scripted(() => ok(`iptables ${row.version}`));
+    await createIptablesFirewall({ exec }).ensure({ ...rules, randomFully: row.randomFully });
+    const input = calls.find((call) => call.file === 'iptables-restore')?.input ?? '';
+    expect(input).toMatch(/-j MASQUERADE/);
+    expect(input.includes('--random-fully')).toBe(row.expected);
+  });
+});
+
+describe('createNftablesFirewall', () => {
+  it('does not take a table that it cannot read for a missing one', async () => {
+    const tables =
+      '{"nftables":[{"metainfo":{}},{"table":{"family":"ip","name":"flannel-ipv4","handle":7}}]}';
+    const { exec } = scripted((_, call) => (call === 1 ? failure('Error: busy') : ok(tables)));
+    await expect(createNftablesFirewall({ exec }).ensure(rules)).rejects.toThrow(
+      'cannot read the nftables rules: nft: Error: busy',
+    );
+  });
+});

@@ -1,0 +1,111 @@
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  formatSubnetEnv,
+  parseSubnetEnv,
+  readPreviousSubnet,
+  type SubnetEnv,
+  writeSubnetEnv,
+} from '../../../agent/handoff/subnet-env.ts';
+
+const env: SubnetEnv = {
+  network: { family: 4, address: '10.5.0.0', length: 16 },
+  subnet: { family: 4, address: '10.5.34.0', length: 24 },
+  mtuBytes: 1450,
+  ipMasq: true,
+};
+const TEXT = `FLANNEL_NETWORK=10.5.0.0/16
+FLANNEL_SUBNET=10.5.34.1/24
+FLANNEL_MTU=1450
+FLANNEL_IPMASQ=true
+`;
+
+describe('formatSubnetEnv', () => {
+  it('writes what flannel writes, to the byte', () => {
+    expect(formatSubnetEnv(env)).toBe(TEXT);
+    expect(formatSubnetEnv({ ...env, ipMasq: false, mtuBytes: 1500 })).toBe(
+      TEXT.replace('1450', '1500').replace('true', 'false'),
+    );
+  });
+
+  it('is read back to the same values', () => {
+    expect(parseSubnetEnv(formatSubnetEnv(env))).toEqual(env);
+  });
+});
+
+describe('parseSubnetEnv', () => {
+  const { network, subnet } = env;
+  it.each([
+    { text: '', values: {} },
+    { text: 'FLANNEL_SUBNET=10.5.34.1/24', values: { subnet } },
+    { text: ' FLANNEL_SUBNET=10.5.34.1/24 \r\n', values: { subnet } },
+    { text: 'FLANNEL_NETWORK=10.5.0.0/16\n\n# FLANNEL_SUBNET=1.2.3.4/24', values: { network } },
+    { text: 'FLANNEL_SUBNET=10.5.34.1', values: {} },
+    { text: 'FLANNEL_SUBNET=10.5.34.1/33', values: {} },
+    { text: 'FLANNEL_SUBNET=fd00::1/64', values: {} },
+    { text: 'FLANNEL_SUBNET=\nFLANNEL_MTU=-1\nFLANNEL_IPMASQ=maybe', values: {} },
+    { text: 'FLANNEL_IPV6_SUBNET=fd00::1/64\nFLANNEL_MTU=1450', values: { mtuBytes: 1450 } },
+    { text: '\0\u{1F525}{"a":1}', values: {} },
+  ])('reads $text as $values', ({ text, values }) => {
+    expect(parseSubnetEnv(text)).toEqual(values);
+  });
+});
+
+describe('the file', () => {
+  let folder = '';
+  let path = '';
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'twill-subnet-env-'));
+    path = join(folder, 'run', 'subnet.env');
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  it('is made with its folder, readable by everybody, with nothing left beside it', async () => {
+    expect(await writeSubnetEnv(path, env)).toBe(true);
+    expect(await readFile(path, 'utf8')).toBe(TEXT);
+    expect((await stat(path)).mode & 0o777).toBe(0o644);
+    expect(await readdir(join(folder, 'run'))).toEqual(['subnet.env']);
+  });
+
+  it('is written again only when its content or mode differs', async () => {
+    await writeSubnetEnv(path, env);
+    const { ino } = await stat(path);
+    expect(await writeSubnetEnv(path, env)).toBe(false);
+    expect((await stat(path)).ino).toBe(ino);
+    await chmod(path, 0o600);
+    expect(await writeSubnetEnv(path, env)).toBe(true);
+    expect((await stat(path)).mode & 0o777).toBe(0o644);
+    expect(await writeSubnetEnv(path, { ...env, mtuBytes: 1400 })).toBe(true);
+    await writeFile(path, `${TEXT}${'#'.repeat(10_000)}`);
+    expect(await writeSubnetEnv(path, env)).toBe(true);
+    expect(await readFile(path, 'utf8')).toBe(TEXT);
+  });
+
+  it('names the previous subnet', async () => {
+    await writeSubnetEnv(path, env);
+    expect(await readPreviousSubnet(path)).toEqual(env.subnet);
+  });
+
+  it('that is missing, garbage, a folder, endless or a pipe names no previous subnet', async () => {
+    expect(await readPreviousSubnet(path)).toBeUndefined();
+    expect(await readPreviousSubnet(folder)).toBeUndefined();
+    expect(await readPreviousSubnet('/dev/zero')).toBeUndefined();
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    expect(await readPreviousSubnet(pipe)).toBeUndefined();
+    const garbage = join(folder, 'garbage');
+    await writeFile(garbage, Buffer.alloc(100_000, 0xff));
+    expect(await readPreviousSubnet(garbage)).toBeUndefined();
+  });
+
+  it('that cannot be written is an error that names it', async () => {
+    await writeFile(join(folder, 'run'), '');
+    await expect(writeSubnetEnv(path, env)).rejects.toMatchObject({
+      code: 'host',
+      message: expect.stringContaining(`cannot write ${path}: `),
+    });
+  });
+});

@@ -1,0 +1,99 @@
+// With the real systemd-notify, and a listener in python3 in systemd's place that says who sent what.
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { describe, expect, it } from 'vitest';
+import { type Exec, exec } from '../../../agent/base/exec.ts';
+import { createLogger } from '../../../agent/base/log.ts';
+import { createServiceNotifier } from '../../../agent/observe/sd-notify.ts';
+
+const LISTENER = `
+import os, socket, struct, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+s.bind(sys.argv[1])
+print("listening", flush=True)
+while True:
+    data, control, _, _ = s.recvmsg(4096, 1024)
+    pid = 0
+    for level, kind, value in control:
+        if kind == socket.SCM_CREDENTIALS:
+            pid = struct.unpack("3i", value)[0]
+        elif kind == socket.SCM_RIGHTS:
+            for fd in struct.unpack("%di" % (len(value) // 4), value):
+                os.close(fd)
+    if not data.startswith(b"BARRIER"):
+        print(pid, data.decode().replace("\\n", "|"), flush=True)
+`;
+
+const isThere = (program: string): boolean => spawnSync(program, ['--version']).error === undefined;
+const missing =
+  process.getuid?.() !== 0
+    ? 'needs root'
+    : ['systemd-notify', 'python3'].find((program) => !isThere(program));
+
+function record(): { readonly log: ReturnType<typeof createLogger>; readonly lines: string[] } {
+  const lines: string[] = [];
+  return { lines, log: createLogger('service', 'info', (line) => lines.push(line.slice(25))) };
+}
+
+describe.skipIf(missing !== undefined)(
+  `the service notifier${missing === undefined ? '' : ` (skipped: ${missing})`}`,
+  () => {
+    it('tells systemd in the name of the agent itself that it is ready and that it stops', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'twill-notify-'));
+      const socket = join(folder, 'notify');
+      const listener = spawn('python3', ['-c', LISTENER, socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+      try {
+        const lines = createInterface({ input: listener.stdout })[Symbol.asyncIterator]();
+        expect(await lines.next()).toMatchObject({ value: 'listening' });
+        // The agent gets the variable from systemd and its children inherit it.
+        process.env['NOTIFY_SOCKET'] = socket;
+        const { log, lines: logged } = record();
+        const notifier = createServiceNotifier({ socket, exec, log });
+        await notifier.ready('10.5.34.0/24 by vxlan,\n2 peers');
+        expect((await lines.next()).value).toBe(
+          `${process.pid} READY=1|STATUS=10.5.34.0/24 by vxlan, 2 peers`,
+        );
+        await notifier.status('no datastore');
+        expect((await lines.next()).value).toBe(`${process.pid} STATUS=no datastore`);
+        await notifier.stopping();
+        expect((await lines.next()).value).toBe(`${process.pid} STOPPING=1`);
+        expect(logged).toEqual([]);
+      } finally {
+        delete process.env['NOTIFY_SOCKET'];
+        if (listener.exitCode === null) {
+          listener.kill('SIGKILL');
+          await once(listener, 'exit');
+        }
+        await rm(folder, { recursive: true });
+      }
+    });
+  },
+);
+
+describe('the service notifier without systemd', () => {
+  it('runs nothing when nobody listens', async () => {
+    const { log, lines } = record();
+    const refuse: Exec = () => Promise.reject(new Error('was run'));
+    const notifier = createServiceNotifier({ socket: undefined, exec: refuse, log });
+    await notifier.ready('up');
+    await notifier.stopping();
+    expect(lines).toEqual([]);
+  });
+
+  it('logs a failure and goes on', async () => {
+    const { log, lines } = record();
+    const fail: Exec = () => Promise.resolve({ exitCode: 1, stdout: '', stderr: 'Failed to notify\n' });
+    await createServiceNotifier({ socket: '/nowhere', exec: fail, log }).ready('up');
+    const missingProgram: Exec = () => Promise.reject(new Error('cannot run systemd-notify'));
+    await createServiceNotifier({ socket: '/nowhere', exec: missingProgram, log }).stopping();
+    expect(lines).toEqual([
+      'warn  service: cannot notify the service manager error="Failed to notify"',
+      'warn  service: cannot notify the service manager error="cannot run systemd-notify"',
+    ]);
+  });
+});
