@@ -74,9 +74,7 @@ function refuseUnsupported(values: FlagValues): void {
     throw new TwillError('usage', `${values.source('public-ipv6')}: IPv6 is not supported yet`);
   }
   for (const flag of FLAGS) {
-    if (flag.group !== 'kubernetes') continue;
-    const value = flag.kind === 'bool' ? values.bool(flag.name) : values.text(flag.name);
-    if (value !== flag.default) {
+    if (flag.group === 'kubernetes' && !values.isDefault(flag.name)) {
       throw new TwillError(
         'usage',
         `${values.source(flag.name)}: this version has no Kubernetes subnet manager yet`,

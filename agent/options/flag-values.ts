@@ -27,6 +27,8 @@ export interface FlagValues {
   text(name: FlagName<'string'>): string;
   /** Without empty items. */
   list(name: FlagName<'list'>): readonly string[];
+  /** Whether it has its default value, given or not. */
+  isDefault(name: FlagName): boolean;
   /** How the operator gave it, for messages: the flag, or the variable. */
   source(name: FlagName): string;
 }
@@ -88,6 +90,13 @@ export function readFlagValues(
     int: (name) => parseInteger(last(name) ?? '') ?? findFlagOf('int', name).default,
     text: (name) => last(name) ?? findFlagOf('string', name).default,
     list: (name) => (given.get(name)?.texts ?? []).filter((text) => text !== ''),
+    isDefault: (name) => {
+      const [flag, value] = [findFlag(name), last(name)];
+      if (flag === undefined || value === undefined) return true;
+      if (flag.kind === 'bool') return parseBool(value) === flag.default;
+      if (flag.kind === 'int') return parseInteger(value) === flag.default;
+      return flag.kind === 'string' && value === flag.default;
+    },
     source: (name) => given.get(name)?.source ?? spell(name),
   };
 }

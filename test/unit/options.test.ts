@@ -1,6 +1,5 @@
-// The command line and the environment, as tables: what is given, and the options or the exact refusal.
+// The command line and the environment, as tables: what is given, and the options that it means.
 import { describe, expect, it } from 'vitest';
-import { TwillError } from '../../agent/base/errors.ts';
 import { parseCommandLine } from '../../agent/options/flag-values.ts';
 import { type AgentOptions, readAgentOptions } from '../../agent/options.ts';
 
@@ -8,16 +7,6 @@ type Environment = Readonly<Record<string, string>>;
 
 function read(args: readonly string[], environment: Environment = {}): AgentOptions {
   return readAgentOptions(parseCommandLine(args), environment);
-}
-
-function refusal(args: readonly string[], environment: Environment = {}): TwillError {
-  try {
-    read(args, environment);
-  } catch (error) {
-    if (error instanceof TwillError) return error;
-    throw error;
-  }
-  throw new Error(`accepted: ${args.join(' ')}`);
 }
 
 const ETCD = {
@@ -191,125 +180,5 @@ describe('options', () => {
 
   it.each(fromEnvironment)('take %s from the environment', (_, args, environment, expected) => {
     expect(read(args, environment)).toMatchObject(expected);
-  });
-
-  const refused: readonly (readonly [readonly string[], string, string?])[] = [
-    [['--ifcae=eth0'], 'unknown flag --ifcae; did you mean --iface?', '`twill help run` lists all flags'],
-    [
-      ['-etcd-endpoint', 'x'],
-      'unknown flag --etcd-endpoint; did you mean --etcd-endpoints?',
-      '`twill help run` lists all flags',
-    ],
-    [
-      ['--etcd-pasword=hunter2'],
-      'unknown flag --etcd-pasword; did you mean --etcd-password?',
-      '`twill help run` lists all flags',
-    ],
-    [['--frobnicate'], 'unknown flag --frobnicate', '`twill help run` lists all flags'],
-    [['---iface'], 'not a flag: "---iface"', '`twill help run` lists all flags'],
-    [['--iface'], '--iface: needs a value'],
-    [['-v'], '-v: needs a value'],
-    [['-v', 'high'], '-v: must be a whole number from 0 to 99, is "high"'],
-    [['-v=-1'], '-v: must be a whole number from 0 to 99, is "-1"'],
-    [['--healthz-port=65536'], '--healthz-port: must be a whole number from 0 to 65535, is "65536"'],
-    [
-      ['--subnet-lease-renew-margin=0'],
-      '--subnet-lease-renew-margin: must be a whole number from 1 to 1439, is "0"',
-    ],
-    [
-      ['--subnet-lease-renew-margin=1440'],
-      '--subnet-lease-renew-margin: must be a whole number from 1 to 1439, is "1440"',
-    ],
-    [['--iptables-resync=1.5'], '--iptables-resync: must be a whole number from 1 to 86400, is "1.5"'],
-    [['--ip-masq=yes'], '--ip-masq: must be true or false, is "yes"'],
-    [['--ip-masq', 'false'], '--ip-masq: unexpected "false" after it', 'write --ip-masq=false'],
-    [['--public-ip=10.0.0'], '--public-ip: must be an IPv4 address such as 192.168.77.1, is "10.0.0"'],
-    [['--public-ip=fd00::1'], '--public-ip: must be an IPv4 address such as 192.168.77.1, is "fd00::1"'],
-    [
-      ['--iface-can-reach=host'],
-      '--iface-can-reach: must be an IPv4 address such as 192.168.77.1, is "host"',
-    ],
-    [['--healthz-ip=all'], '--healthz-ip: must be an IP address, is "all"'],
-    [['--public-ipv6=fd00::1'], '--public-ipv6: IPv6 is not supported yet'],
-    [['--iface-regex=eth('], '--iface-regex: must be a regular expression, is "eth("'],
-    [['--subnet-file='], '--subnet-file: must be the path of a file, is ""'],
-    [['--etcd-certfile=/c'], '--etcd-certfile: needs --etcd-keyfile too'],
-    [['--etcd-keyfile=/k'], '--etcd-keyfile: needs --etcd-certfile too'],
-    [['--etcd-username=u'], '--etcd-username: needs --etcd-password too'],
-    [['--etcd-password=hunter2'], '--etcd-password: needs --etcd-username too'],
-    [['--etcd-endpoints=http://a:1,https://b:1'], '--etcd-endpoints: must be all http or all https'],
-    [['--etcd-endpoints='], '--etcd-endpoints: must name at least one URL'],
-    [
-      ['--etcd-endpoints=ftp://a:1'],
-      '--etcd-endpoints: must be URLs such as http://10.0.0.1:2379, separated by commas, is "ftp://a:1"',
-    ],
-    [
-      ['--etcd-endpoints=http://a:1/v2'],
-      '--etcd-endpoints: must be URLs such as http://10.0.0.1:2379, separated by commas, is "http://a:1/v2"',
-    ],
-    [
-      ['--etcd-endpoints=http://a:99999'],
-      '--etcd-endpoints: must be URLs such as http://10.0.0.1:2379, separated by commas, is "http://a:99999"',
-    ],
-    [
-      ['--etcd-endpoints=http://u:hunter2@a:1'],
-      '--etcd-endpoints: must not contain a user: use --etcd-username and --etcd-password',
-    ],
-    [
-      ['--etcd-prefix='],
-      '--etcd-prefix: must be a key such as /coreos.com/network (at most 512 characters), is ""',
-    ],
-    [
-      ['--etcd-prefix=a'],
-      '--etcd-prefix: must be a key such as /coreos.com/network (at most 512 characters), is "a"',
-    ],
-    [
-      ['--etcd-prefix=/a/../b'],
-      '--etcd-prefix: must be a key such as /coreos.com/network (at most 512 characters), is "/a/../b"',
-    ],
-    [['--store=redis'], '--store: must be "etcd" or "file:DIR", is "redis"'],
-    [['--store=file:data'], '--store: must name an absolute directory after "file:", is "file:data"'],
-    [
-      ['--kube-subnet-mgr'],
-      '--kube-subnet-mgr: this version has no Kubernetes subnet manager yet',
-      'leave it out and give a datastore with --etcd-endpoints or --store',
-    ],
-    [
-      ['--kube-api-url=http://a'],
-      '--kube-api-url: this version has no Kubernetes subnet manager yet',
-      'leave it out and give a datastore with --etcd-endpoints or --store',
-    ],
-  ];
-
-  it.each(refused)('refuse %j', (args, message, hint) => {
-    const error = refusal(args);
-    expect({ code: error.code, message: error.message, hint: error.hint }).toEqual({
-      code: 'usage',
-      message,
-      hint,
-    });
-  });
-
-  const refusedVariables: readonly (readonly [string, string, string])[] = [
-    ['FLANNELD_IP_MASQ', 'yes', 'FLANNELD_IP_MASQ: must be true or false, is "yes"'],
-    ['FLANNELD_HEALTHZ_PORT', 'x', 'FLANNELD_HEALTHZ_PORT: must be a whole number from 0 to 65535, is "x"'],
-    ['FLANNELD_PUBLIC_IP', 'x', 'FLANNELD_PUBLIC_IP: must be an IPv4 address such as 192.168.77.1, is "x"'],
-    ['FLANNELD_IFACE_REGEX', '[', 'FLANNELD_IFACE_REGEX: must be a regular expression, is "["'],
-    [
-      'FLANNELD_KUBE_SUBNET_MGR',
-      'true',
-      'FLANNELD_KUBE_SUBNET_MGR: this version has no Kubernetes subnet manager yet',
-    ],
-  ];
-
-  it.each(refusedVariables)('name the variable %s that is wrong', (name, text, message) => {
-    expect(refusal([], { [name]: text }).message).toBe(message);
-  });
-
-  it('never show a password in a refusal', () => {
-    for (const [args] of refused) {
-      const { message, hint } = refusal(args);
-      expect(`${message} ${hint}`).not.toContain('hunter2');
-    }
   });
 });

@@ -1,0 +1,189 @@
+// Holds the structure and the habits of the code: who may import whom, one door to each package and each
+// dangerous global, names, sizes, format, lint and types.
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { type Door, GLOBAL_DOORS, HABITS, LAYERS, MODULE_DOORS, PACKAGE_DOORS } from './tidy/rules.ts';
+import { lineOf, listFiles, ROOT, readSource, type Source, scanSource } from './tidy/source.ts';
+
+const MAX_LINES = 300;
+const UNFINISHED = /\b(?:TO[D]O|FIX[M]E|XX[X]|HAC[K])\b/g;
+
+const programFiles = [...listFiles('agent'), ...listFiles('backends')];
+const testFiles = listFiles('test');
+const program = programFiles.filter((path) => path.endsWith('.ts')).map(readSource);
+const tests = testFiles.filter((path) => path.endsWith('.ts')).map(readSource);
+
+function layerOf(path: string) {
+  return LAYERS.find(({ files }) => files.test(path));
+}
+
+function isBehind(door: Door, path: string): boolean {
+  return door.doors.some((entry) => (entry.endsWith('/') ? path.startsWith(entry) : path === entry));
+}
+
+// Places where a pattern is found, as `path:line`.
+function places(source: Source, text: string, pattern: RegExp): readonly string[] {
+  return [...text.matchAll(pattern)].map((match) => `${source.path}:${lineOf(text, match.index)}`);
+}
+
+describe('the scanner', () => {
+  const scan = (text: string) => scanSource('x.ts', text);
+
+  it('finds static, dynamic and re-exporting imports, and no others', () => {
+    const { imports } = scan(
+      [
+        "import { a } from './a.ts';",
+        "import type { B } from '../b.ts';",
+        "import 'c';",
+        "export { d } from './d.ts';",
+        "const e = await import('./e.ts');",
+        "const { f, g } = await Promise.all([import( './f.ts' )]);",
+        "// import { h } from './h.ts';",
+        "const text = `import '${1}./i.ts'`;",
+        "log('from', './j.ts');",
+      ].join('\n'),
+    );
+    expect(
+      imports.map(({ specifier, line, typeOnly }) => `${line} ${specifier}${typeOnly ? ' (type)' : ''}`),
+    ).toEqual(['1 ./a.ts', '2 ../b.ts (type)', '3 c', '4 ./d.ts', '5 ./e.ts', '6 ./f.ts']);
+  });
+
+  it.each([
+    ["'process.env'", false],
+    ['"a\\" process.env"', false],
+    ['// process.env', false],
+    ['/* process.env\n process.env */', false],
+    ['/process.env/.test(x)', false],
+    ['/[/"] process.env/.test(x)', false],
+    ['`a process.env ${b} process.env`', false],
+    ['`a ${`${process.env}`} b`', true],
+    ['`a ${ { b: 1 }.b } c`; process.env', true],
+    ['a / 2; process.env; b / 2', true],
+    ['"//"; process.env', true],
+    ["it's('/*'); process.env".replace("it's", 'its'), true],
+    ['x = /\\//; process.env', true],
+  ])('sees code and not text in %j', (text, expected) => {
+    expect(/process\.env/.test(scan(text).code)).toBe(expected);
+  });
+});
+
+describe('imports', () => {
+  it('every file belongs to a layer', () => {
+    expect(program.map(({ path }) => path).filter((path) => layerOf(path) === undefined)).toEqual([]);
+  });
+
+  it('go to lower layers only, and never to a sibling', () => {
+    const wrong = program.flatMap(({ path, imports }) =>
+      imports.flatMap(({ specifier, line }) => {
+        if (!specifier.startsWith('.')) return [];
+        const target = posix.join(posix.dirname(path), specifier);
+        const [from, to] = [layerOf(path), layerOf(target)];
+        const allowed = to !== undefined && (from === to || from?.uses.includes(to.name) === true);
+        return allowed ? [] : [`${path}:${line} imports ${target}`];
+      }),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it('lead to files that exist, with their extension', () => {
+    const missing = [...program, ...tests].flatMap(({ path, imports }) =>
+      imports
+        .filter(({ specifier }) => specifier.startsWith('.') && !specifier.startsWith('../../dist/'))
+        .filter(({ specifier }) => !existsSync(join(ROOT, posix.dirname(path), specifier)))
+        .map(({ specifier, line }) => `${path}:${line} imports ${specifier}`),
+    );
+    expect(missing).toEqual([]);
+  });
+});
+
+describe('doors', () => {
+  const foreign = program.flatMap(({ path, imports }) =>
+    imports.filter(({ specifier }) => !specifier.startsWith('.')).map((found) => ({ path, ...found })),
+  );
+
+  it('every package is imported behind its own door only', () => {
+    const wrong = foreign
+      .filter(({ specifier }) => !specifier.startsWith('node:'))
+      .filter(({ path, specifier }) => {
+        const door = PACKAGE_DOORS.find(({ name }) => specifier === name || specifier.startsWith(`${name}/`));
+        return door === undefined || !isBehind(door, path);
+      });
+    expect(wrong).toEqual([]);
+  });
+
+  it('every dependency has its door', () => {
+    const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    expect(Object.keys(dependencies).sort()).toEqual(PACKAGE_DOORS.map(({ name }) => name));
+  });
+
+  it.each(MODULE_DOORS)('$name is imported behind its door only', (door) => {
+    const uses = foreign.filter(({ specifier, typeOnly }) => specifier === door.name && !typeOnly);
+    const wrong = uses.filter(({ path }) => !isBehind(door, path));
+    expect(wrong).toEqual([]);
+  });
+
+  it.each(GLOBAL_DOORS)('$name is used behind its door only', (door) => {
+    const outside = program.filter(({ path }) => !isBehind(door, path));
+    expect(outside.flatMap((source) => places(source, source.code, door.pattern))).toEqual([]);
+  });
+
+  it('each stands where it is said to', () => {
+    const paths = [...PACKAGE_DOORS, ...MODULE_DOORS, ...GLOBAL_DOORS].flatMap(({ doors }) => doors);
+    expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+});
+
+describe('habits', () => {
+  it.each(HABITS)('the program has no $name', ({ pattern }) => {
+    expect(program.flatMap((source) => places(source, source.code, pattern))).toEqual([]);
+  });
+
+  it('file and folder names are kebab-case', () => {
+    const kebab = /^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z0-9]+)+$/;
+    expect([...programFiles, ...testFiles].filter((path) => !kebab.test(path))).toEqual([]);
+  });
+
+  it(`no file has more than ${MAX_LINES} lines`, () => {
+    const long = [...program, ...tests].filter(({ text }) => text.trimEnd().split('\n').length > MAX_LINES);
+    expect(long.map(({ path }) => path)).toEqual([]);
+  });
+
+  it('nothing is left to be done later', () => {
+    expect([...program, ...tests].flatMap((source) => places(source, source.text, UNFINISHED))).toEqual([]);
+  });
+
+  it('every file of the program opens with a comment', () => {
+    const silent = program.filter(({ text }) => !/^(?:#![^\n]*\n)?\/\//.test(text));
+    expect(silent.map(({ path }) => path)).toEqual([]);
+  });
+});
+
+describe('the lock file', () => {
+  it('names no host to install from, and a hash for every package', () => {
+    const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+      readonly packages: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    };
+    const wrong = Object.entries(packages)
+      .filter(([path, entry]) => path.startsWith('node_modules/') && entry['link'] !== true)
+      .filter(([, entry]) => entry['resolved'] !== undefined || typeof entry['integrity'] !== 'string');
+    expect(wrong.map(([path]) => path)).toEqual([]);
+  });
+});
+
+describe('the project', () => {
+  it.each([
+    ['is type-checked', 'tsc', []],
+    ['is linted', 'oxlint', ['--type-aware', '--deny-warnings']],
+    ['is formatted', 'biome', ['check', '.']],
+  ] as const)('%s', { timeout: 120_000 }, async (_, tool, args) => {
+    const file = join(ROOT, 'node_modules', '.bin', tool);
+    const output = await promisify(execFile)(file, args, { cwd: ROOT }).then(
+      () => '',
+      (error: { readonly stdout: string; readonly stderr: string }) => `${error.stdout}${error.stderr}`,
+    );
+    expect(output).toBe('');
+  });
+});

@@ -1,0 +1,117 @@
+// The structure of the program as data: which part may use which, and which file is the one door to each package
+// and to each global that would otherwise be used from everywhere.
+
+/** A part of the program. */
+export interface Layer {
+  readonly name: string;
+  readonly files: RegExp;
+  /** Names of the other layers that it may import; a file may always import from its own. */
+  readonly uses: readonly string[];
+}
+
+const FOUNDATION = ['base', 'limits', 'model'];
+
+// They never import each other: only agent.ts brings them together.
+const SIBLINGS = ['datastore', 'lease', 'kernel', 'firewall', 'handoff', 'observe'];
+const BACKENDS = ['alloc', 'host-gw', 'vxlan', 'udp', 'wireguard', 'ipip', 'extension'];
+const PARTS = [...SIBLINGS, 'options', 'backends'];
+
+export const LAYERS: readonly Layer[] = [
+  { name: 'base', files: /^agent\/base\//, uses: [] },
+  { name: 'limits', files: /^agent\/limits\.ts$/, uses: [] },
+  { name: 'model', files: /^agent\/model\//, uses: ['base', 'limits'] },
+  { name: 'options', files: /^agent\/options(?:\/|\.ts$)/, uses: FOUNDATION },
+  ...SIBLINGS.map((name) => ({ name, files: new RegExp(`^agent/${name}/`), uses: FOUNDATION })),
+  ...BACKENDS.map((name) => ({
+    name: `backend ${name}`,
+    files: new RegExp(`^backends/${name}/`),
+    uses: FOUNDATION,
+  })),
+  {
+    name: 'backends',
+    files: /^backends\/index\.ts$/,
+    uses: [...FOUNDATION, ...BACKENDS.map((name) => `backend ${name}`)],
+  },
+  // One file a thing that the whole agent does: live, plan, clean up.
+  { name: 'agent', files: /^agent\/(?:agent|host-plan|host-cleanup)\.ts$/, uses: [...FOUNDATION, ...PARTS] },
+  { name: 'cli', files: /^agent\/cli\//, uses: [...FOUNDATION, ...PARTS, 'agent'] },
+  { name: 'main', files: /^agent\/main\.ts$/, uses: ['base', 'limits', 'cli'] },
+];
+
+/** Something that may be used only behind its doors. */
+export interface Door {
+  readonly name: string;
+  /** Paths, or beginnings of paths that end in a slash. Empty: nobody. */
+  readonly doors: readonly string[];
+}
+
+/** Every package that the program imports. */
+export const PACKAGE_DOORS: readonly Door[] = [
+  { name: 'etcd3', doors: ['agent/datastore/etcd-kv.ts'] },
+  { name: 'ipaddr.js', doors: ['agent/model/ip.ts'] },
+  { name: 'loglevel', doors: ['agent/base/log.ts'] },
+  { name: 'netlink', doors: ['agent/kernel/netlink/'] },
+  { name: 'valibot', doors: ['agent/base/schema.ts'] },
+];
+
+/** Modules of Node that reach out of the process; the others are free, and so are their types. */
+export const MODULE_DOORS: readonly Door[] = [
+  { name: 'node:child_process', doors: ['agent/base/exec.ts'] },
+  { name: 'node:http', doors: ['agent/observe/http-server.ts'] },
+  { name: 'node:https', doors: [] },
+  { name: 'node:net', doors: [] },
+  { name: 'node:dgram', doors: [] },
+  { name: 'node:cluster', doors: [] },
+  { name: 'node:process', doors: [] },
+  { name: 'node:timers', doors: [] },
+  { name: 'node:timers/promises', doors: [] },
+  { name: 'node:vm', doors: [] },
+  { name: 'node:worker_threads', doors: [] },
+];
+
+export interface GlobalDoor extends Door {
+  /** Finds it in code without comments and texts. */
+  readonly pattern: RegExp;
+}
+
+const MAIN = ['agent/main.ts'];
+const CLOCK = ['agent/base/clock.ts'];
+
+export const GLOBAL_DOORS: readonly GlobalDoor[] = [
+  { name: 'process.exit', pattern: /\bprocess\.(?:exit|exitCode|abort|reallyExit)\b/g, doors: MAIN },
+  { name: 'process.env', pattern: /\bprocess\.env\b/g, doors: MAIN },
+  { name: 'process.argv', pattern: /\bprocess\.(?:argv|argv0|execArgv)\b/g, doors: MAIN },
+  { name: 'process.on', pattern: /\bprocess\.(?:on|once|addListener|kill)\b/g, doors: MAIN },
+  { name: 'process.stdout', pattern: /\bprocess\.(?:stdin|stdout)\b/g, doors: MAIN },
+  { name: 'process.stderr', pattern: /\bprocess\.stderr\b/g, doors: [...MAIN, 'agent/base/log.ts'] },
+  {
+    name: 'process by another name',
+    pattern: /(?:\bglobalThis\b|\bprocess\s*\[|=\s*process\b(?!\.))/g,
+    doors: [],
+  },
+  { name: 'console', pattern: /\bconsole\./g, doors: [] },
+  { name: 'Date.now', pattern: /\bDate\.now\b|\bnew\s+Date\(\s*\)|(?<!new\s)\bDate\(/g, doors: CLOCK },
+  { name: 'performance.now', pattern: /\bperformance\.|\bprocess\.(?:hrtime|uptime)\b/g, doors: CLOCK },
+  {
+    name: 'timers',
+    pattern: /(?<![.\w])(?:setTimeout|setInterval|setImmediate)\b|\bAbortSignal\.timeout\b/g,
+    doors: CLOCK,
+  },
+  { name: 'Math.random', pattern: /\bMath\.random\b/g, doors: ['agent/base/random.ts'] },
+  { name: 'fetch', pattern: /(?<![.\w])(?:fetch|WebSocket|EventSource|XMLHttpRequest)\b\s*\(/g, doors: [] },
+  {
+    name: 'code from text',
+    pattern: /(?<![.\w])eval\s*\(|\bnew\s+Function\b|(?<![.\w])Function\s*\(/g,
+    doors: [],
+  },
+];
+
+/** What our code does without. */
+export const HABITS: readonly { readonly name: string; readonly pattern: RegExp }[] = [
+  { name: 'default exports', pattern: /\bexport\s+default\b|\bas\s+default\b/g },
+  { name: 'enums', pattern: /\benum\s+\w+\s*\{/g },
+  { name: 'namespaces', pattern: /\b(?:namespace|module)\s+[\w.]+\s*\{/g },
+  { name: '`any`', pattern: /(?:[:<,|&[(=]\s*|\b(?:as|satisfies|extends)\s+)any\b(?!\s*[(:])/g },
+  { name: 'require', pattern: /(?<![.\w])require\s*\(/g },
+  { name: 'non-null assertions', pattern: /[\w)\]]!(?=[.;,)\]])/g },
+];
