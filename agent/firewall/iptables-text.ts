@@ -1,5 +1,6 @@
-// The text that iptables-save prints and iptables-restore reads, and what has to be written so that the one becomes
-// what we want. Pure. Rules are compared as text: what iptables-save prints for a rule is what we write for it.
+// The text that iptables-save prints and iptables-restore reads, and what has to be written so that the one
+// becomes what we want. Pure. Rules are compared as text: what iptables-save prints for a rule is what we
+// write for it.
 import type { FirewallRule } from '../model/firewall.ts';
 import { formatPrefix } from '../model/ip.ts';
 
@@ -98,7 +99,8 @@ function planRemoval(own: OwnChain, table: SavedTable | undefined): string | und
   return transaction(own, [...calls.map(deletionOf), `-F ${own.name}`, `-X ${own.name}`]);
 }
 
-// A jump to a chain of users has no options, so that its name ends the line; a comment that looks like one is quoted.
+// A jump to a chain of users has no options, so that its name ends the line; a comment that looks like one is
+// quoted.
 function goesTo(rule: string, chain: string): boolean {
   return rule.endsWith(` -j ${chain}`) || rule.endsWith(` -g ${chain}`);
 }

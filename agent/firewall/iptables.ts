@@ -1,7 +1,7 @@
 // Puts the rules in place with iptables, whichever of its two backends (nf_tables or legacy) the program has.
 // The state is read first and nothing is written when it is as wanted; otherwise each table is written in one
-// transaction, so that there is no moment without rules. It is read without naming a table, because naming one that
-// does not exist yet makes the kernel create it.
+// transaction, so that there is no moment without rules. It is read without naming a table, because naming
+// one that does not exist yet makes the kernel create it.
 import type { Exec } from '../base/exec.ts';
 import { LIMITS } from '../limits.ts';
 import type { Firewall, FirewallRules } from '../model/firewall.ts';

@@ -1,5 +1,5 @@
-// Our nftables table as the JSON of libnftables: the same entries are written to the kernel and compared with what it
-// lists, so that a rule that was deleted, changed or added by hand is seen. Pure.
+// Our nftables table as the JSON of libnftables: the same entries are written to the kernel and compared with
+// what it lists, so that a rule that was deleted, changed or added by hand is seen. Pure.
 import { isDeepStrictEqual } from 'node:util';
 import { type JsonValue, parseJson, v } from '../base/schema.ts';
 import type { FirewallRule, FirewallRules } from '../model/firewall.ts';
@@ -65,10 +65,11 @@ function formatNftPrefix(prefix: Prefix): JsonValue {
 }
 
 /**
- * What `nft -j` has to be given so that our table holds exactly these objects; the table goes when there are none.
+ * What `nft -j` has to be given so that our table holds exactly these objects; the table goes when there are
+ * none.
  *
- * The table is added first because only what exists can be deleted. All of it is one transaction: packets see the old
- * rules or the new ones.
+ * The table is added first because only what exists can be deleted. All of it is one transaction: packets see
+ * the old rules or the new ones.
  */
 export function formatNftReplacement(entries: readonly NftEntry[]): string {
   const table = { table: NFT_TABLE };
@@ -113,7 +114,7 @@ function inOrder(entries: readonly NftEntry[]): readonly NftEntry[] {
   const key = (entry: NftEntry): string => {
     const [kind = '', object] = Object.entries(entry)[0] ?? [];
     const { chain, name } = (object ?? {}) as { readonly chain?: JsonValue; readonly name?: JsonValue };
-    return `${kind} ${String(chain ?? name)}`;
+    return `${kind} ${JSON.stringify(chain ?? name)}`;
   };
   return entries.toSorted((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
 }

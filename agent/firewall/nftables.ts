@@ -1,5 +1,5 @@
-// Puts the rules in place with nftables, in one table of ours that nobody else touches. A chain of another table may
-// still drop what ours accepts: nftables asks all chains of a hook, and one drop is enough.
+// Puts the rules in place with nftables, in one table of ours that nobody else touches. A chain of another
+// table may still drop what ours accepts: nftables asks all chains of a hook, and one drop is enough.
 import type { Exec } from '../base/exec.ts';
 import type { Firewall } from '../model/firewall.ts';
 import {
@@ -23,7 +23,8 @@ export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firew
     signal,
   });
 
-  // A table that does not exist is a failure of nft in words that may be translated, so that the list of tables decides.
+  // A table that does not exist is a failure of nft in words that may be translated, so that the list of
+  // tables decides.
   const read = async (signal?: AbortSignal): Promise<readonly NftEntry[]> => {
     const run = nft(
       'cannot read the nftables rules',
@@ -39,7 +40,8 @@ export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firew
 
   const replaceBy = async (wanted: readonly NftEntry[], signal?: AbortSignal): Promise<boolean> => {
     if (sameNftTable(await read(signal), wanted)) return false;
-    // As an argument: nft opens /dev/stdin by name, and that fails for the sockets that Node gives as standard input.
+    // As an argument: nft opens /dev/stdin by name, and that fails for the sockets that Node gives as
+    // standard input.
     const run = nft('cannot write the nftables rules', [formatNftReplacement(wanted)], signal);
     await runToSuccess(exec, run);
     return true;

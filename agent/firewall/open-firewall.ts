@@ -21,7 +21,9 @@ export interface OpenedFirewall {
   readonly inactive: Firewall | undefined;
 }
 
-/** Finds the firewall to use; changes nothing yet. Fails as `host` when neither iptables nor nft is installed. */
+/**
+ * Finds the firewall to use; changes nothing yet. Fails as `host` when neither iptables nor nft is installed.
+ */
 export async function openFirewall({ enableNFTables, log, exec }: FirewallOptions): Promise<OpenedFirewall> {
   const [iptables, nftables] = await Promise.all([
     isInstalled(exec, 'iptables').then((is) => (is ? createIptablesFirewall({ exec }) : undefined)),
@@ -52,8 +54,8 @@ async function isInstalled(exec: Exec, program: string): Promise<boolean> {
   }
 }
 
-// The old rules go after the new ones stand, so that a change of mode has no moment without rules. It is tried once:
-// leftovers that cannot be removed are no reason to stop looking after the rules in use.
+// The old rules go after the new ones stand, so that a change of mode has no moment without rules. It is
+// tried once: leftovers that cannot be removed are no reason to stop looking after the rules in use.
 function sweeping(active: Firewall, inactive: Firewall | undefined, log: Logger): Firewall {
   let left = inactive;
   return {

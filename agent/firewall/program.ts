@@ -1,5 +1,5 @@
-// Runs the firewalls' own programs (iptables-save, iptables-restore, nft) and turns their complaints into one line with
-// what the operator can do about it.
+// Runs the firewalls' own programs (iptables-save, iptables-restore, nft) and turns their complaints into one
+// line with what the operator can do about it.
 import { errnoOf, TwillError } from '../base/errors.ts';
 import type { Exec, ExecResult } from '../base/exec.ts';
 import { LIMITS } from '../limits.ts';
@@ -16,7 +16,10 @@ export interface ProgramRun {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Runs a program to its end and gives its result, whatever its exit code. Fails as `host` when it cannot be run. */
+/**
+ * Runs a program to its end and gives its result, whatever its exit code. Fails as `host` when it cannot be
+ * run.
+ */
 export async function runProgram(exec: Exec, run: ProgramRun): Promise<ExecResult> {
   try {
     return await exec(run.file, run.args, {
@@ -50,7 +53,9 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** The error for a program that ran and failed: the first line of its complaint, and a hint where we know one. */
+/**
+ * The error for a program that ran and failed: the first line of its complaint, and a hint where we know one.
+ */
 export function failureOf(run: ProgramRun, result: ExecResult): TwillError {
   const lines = result.stderr.split('\n').map((line) => line.trim());
   const complaint =

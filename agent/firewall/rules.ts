@@ -1,6 +1,6 @@
 // Decides which firewall rules a node has. Pure: how they get into the kernel is the appliers' concern. The
-// rules, their order and their comments are flannel's to the byte, so that a node that changes from one agent to
-// the other, or runs tools that look for these rules, never sees a rule twice.
+// rules, their order and their comments are flannel's to the byte, so that a node that changes from one agent
+// to the other, or runs tools that look for these rules, never sees a rule twice.
 import type { FirewallRule, FirewallRules } from '../model/firewall.ts';
 import { networkOf, type Prefix } from '../model/ip.ts';
 

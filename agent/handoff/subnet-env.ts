@@ -1,5 +1,6 @@
-// The file that tells Docker, CNI plugins and scripts what this node's network is: /run/flannel/subnet.env, in flannel's
-// form to the byte. It outlives the agent: at the next start it says which subnet was ours before.
+// The file that tells Docker, CNI plugins and scripts what this node's network is: /run/flannel/subnet.env,
+// in flannel's form to the byte. It outlives the agent: at the next start it says which subnet was ours
+// before.
 import { constants, open } from 'node:fs/promises';
 import { writeFileAtomic } from '../base/atomic-file.ts';
 import { errnoOf } from '../base/errors.ts';
@@ -56,8 +57,8 @@ function parseIPv4Prefix(text: string | undefined): Prefix | undefined {
 }
 
 /**
- * The subnet that the file at `path` names, host bits cleared. Undefined when the file is missing, cannot be read or
- * makes no sense: it is a preference, and a node starts without it.
+ * The subnet that the file at `path` names, host bits cleared. Undefined when the file is missing, cannot be
+ * read or makes no sense: it is a preference, and a node starts without it.
  */
 export async function readPreviousSubnet(path: string): Promise<Prefix | undefined> {
   const file = await readStart(path);
@@ -65,8 +66,8 @@ export async function readPreviousSubnet(path: string): Promise<Prefix | undefin
 }
 
 /**
- * Replaces the file at `path`, unless it is as it should be already. True: it was written. Fails as `host`; the old file
- * then stays.
+ * Replaces the file at `path`, unless it is as it should be already. True: it was written. Fails as `host`;
+ * the old file then stays.
  */
 export async function writeSubnetEnv(path: string, env: SubnetEnv): Promise<boolean> {
   const text = formatSubnetEnv(env);
@@ -76,7 +77,8 @@ export async function writeSubnetEnv(path: string, env: SubnetEnv): Promise<bool
   return true;
 }
 
-// Whatever the path leads to, only so much of it is read; O_NONBLOCK, because opening a pipe waits for its writer.
+// Whatever the path leads to, only so much of it is read; O_NONBLOCK, because opening a pipe waits for its
+// writer.
 async function readStart(
   path: string,
 ): Promise<{ readonly text: string; readonly mode: number } | undefined> {

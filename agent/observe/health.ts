@@ -1,5 +1,6 @@
-// What probes ask: `/healthz` whether the agent is alive (restart it when not), `/readyz` whether this node's network
-// stands (send no traffic when not). Who knows the answers is the agent; this file only puts them on the wire.
+// What probes ask: `/healthz` whether the agent is alive (restart it when not), `/readyz` whether this node's
+// network stands (send no traffic when not). Who knows the answers is the agent; this file only puts them on
+// the wire.
 import { type HttpAnswer, type HttpServer, startHttpServer } from './http-server.ts';
 
 /** Whether everything stands, and what is missing when it does not. */

@@ -1,5 +1,5 @@
-// A small HTTP server for probes. It reads nothing but the request line and headers, answers GET and HEAD with text, and
-// keeps no connection open: whoever connects can cost us little.
+// A small HTTP server for probes. It reads nothing but the request line and headers, answers GET and HEAD
+// with text, and keeps no connection open: whoever connects can cost us little.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { asTwillError } from '../base/errors.ts';
@@ -27,7 +27,10 @@ export interface HttpServer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Starts to listen. Fails as `host` when the address or port cannot be had. Disposal ends open connections at once. */
+/**
+ * Starts to listen. Fails as `host` when the address or port cannot be had. Disposal ends open connections at
+ * once.
+ */
 export async function startHttpServer({ ip, port, routes }: HttpServerOptions): Promise<HttpServer> {
   const byPath = new Map(Object.entries(routes));
   const server = createServer(

@@ -1,6 +1,7 @@
-// Tells systemd how far the agent is, for units of Type=notify. systemd listens at a Unix datagram socket, which Node
-// cannot open, so that systemd's own program sends the message. Run by root, it sends in the name of the process that
-// started it, and so passes systemd's default of listening to a service's main process alone.
+// Tells systemd how far the agent is, for units of Type=notify. systemd listens at a Unix datagram socket,
+// which Node cannot open, so that systemd's own program sends the message. Run by root, it sends in the name
+// of the process that started it, and so passes systemd's default of listening to a service's main process
+// alone.
 import { messageOf, TwillError } from '../base/errors.ts';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';

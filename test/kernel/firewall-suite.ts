@@ -1,5 +1,5 @@
-// What every firewall of ours must do with the real kernel, whichever program puts the rules in place. Each test has a
-// namespace of its own, with foreign rules in it that must stay as they are, byte for byte.
+// What every firewall of ours must do with the real kernel, whichever program puts the rules in place. Each
+// test has a namespace of its own, with foreign rules in it that must stay as they are, byte for byte.
 import { describe, expect, it } from 'vitest';
 import type { Exec } from '../../agent/base/exec.ts';
 import { planFirewall } from '../../agent/firewall/rules.ts';

@@ -1,5 +1,6 @@
-// Private network namespaces for tests against the real kernel. Programs are run inside; the test itself stays outside.
-// They are entered with nsenter, which leaves the mounts alone (`ip netns exec` makes new ones for /sys).
+// Private network namespaces for tests against the real kernel. Programs are run inside; the test itself
+// stays outside. They are entered with nsenter, which leaves the mounts alone (`ip netns exec` makes new ones
+// for /sys).
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { type Exec, exec } from '../../agent/base/exec.ts';
@@ -8,7 +9,10 @@ import { type Exec, exec } from '../../agent/base/exec.ts';
 export interface Netns extends AsyncDisposable {
   /** Unique on this machine; its file is /run/netns/<name>. */
   readonly name: string;
-  /** Runs a program inside and gives its standard output; an exit code other than 0 is an error with its complaint. */
+  /**
+   * Runs a program inside and gives its standard output; an exit code other than 0 is an error with its
+   * complaint.
+   */
   exec(file: string, ...args: readonly string[]): Promise<string>;
   /** The agent's `exec`, inside: for code that is given one. */
   readonly run: Exec;
@@ -22,8 +26,7 @@ export async function createNetns(label = 'n'): Promise<Netns> {
   const run: Exec = (file, args, options) =>
     exec('nsenter', [`--net=/run/netns/${name}`, '--', file, ...args], options);
   await succeed(exec, 'ip', ['netns', 'add', name]);
-  await succeed(run, 'ip', ['link', 'set', 'lo', 'up']);
-  return {
+  const netns: Netns = {
     name,
     run,
     exec: (file, ...args) => succeed(run, file, args),
@@ -31,6 +34,13 @@ export async function createNetns(label = 'n'): Promise<Netns> {
       await exec('ip', ['netns', 'del', name]);
     },
   };
+  try {
+    await netns.exec('ip', 'link', 'set', 'lo', 'up');
+  } catch (error) {
+    await netns[Symbol.asyncDispose]();
+    throw error;
+  }
+  return netns;
 }
 
 async function succeed(run: Exec, file: string, args: readonly string[]): Promise<string> {
@@ -39,7 +49,9 @@ async function succeed(run: Exec, file: string, args: readonly string[]): Promis
   throw new Error(`${[file, ...args].join(' ')}: exit code ${result.exitCode}: ${result.stderr.trim()}`);
 }
 
-/** What is missing to make namespaces and run these programs in them, for a test's title; undefined: nothing. */
+/**
+ * What is missing to make namespaces and run these programs in them, for a test's title; undefined: nothing.
+ */
 export function missingForNetns(...programs: readonly string[]): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root';
   const missing = ['ip', 'nsenter', ...programs].find((program) => !isInstalled(program));

@@ -1,5 +1,5 @@
-// How the appliers take failures of the programs that they run. What the programs do to the kernel is tested with the
-// real ones.
+// How the appliers take failures of the programs that they run. What the programs do to the kernel is tested
+// with the real ones.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import type { Exec, ExecResult } from '../../../agent/base/exec.ts';
