@@ -128,11 +128,17 @@ export function formatHostState(state: HostState): string {
   return lines.join('');
 }
 
-const collator = new Intl.Collator('en', { numeric: true });
-
-// Numeric, so that 10.5.2.0 comes before 10.5.10.0.
+// Numbers by their value, so that 10.5.2.0 comes before 10.5.10.0. (Intl.Collator can do it too, for 3 MiB.)
 function compareNatural(a: string, b: string): number {
-  return collator.compare(a, b);
+  const [left, right] = [a, b].map((text) => text.split(/(\d+)/));
+  for (let i = 0; ; i++) {
+    const [x, y] = [left?.[i], right?.[i]];
+    if (x === undefined || y === undefined) return Number(x !== undefined) - Number(y !== undefined);
+    // Odd places hold the digits.
+    const order = i % 2 === 1 ? Number(x) - Number(y) : 0;
+    if (order !== 0) return order;
+    if (x !== y) return x < y ? -1 : 1;
+  }
 }
 
 /** Name of the link that an object sits on and disappears with; undefined for links and blackhole routes. */
