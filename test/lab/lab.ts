@@ -31,6 +31,9 @@ export const ROUTER_ADDRESS: string = '192.168.77.254';
 /** The address of the namespace that stands for the rest of the world. */
 export const OUTSIDE_ADDRESS: string = '198.51.100.2';
 
+/** The network that containers of a lab live in. */
+export const OVERLAY: string = '10.5.0.0/16';
+
 export class Lab implements AsyncDisposable {
   readonly tag: string;
   /** For logs and files; removed with the lab. */

@@ -20,16 +20,20 @@ export function labFolder(tag: string): string {
   return join(tmpdir(), labName(tag, 'files'));
 }
 
+/** Whether there is anything of the lab `tag`. */
+export async function labExists(tag: string): Promise<boolean> {
+  return (await namespacesOf(tag)).length > 0 || (await exists(labFolder(tag)));
+}
+
 /** Removes everything of the lab `tag`. True: there was something. */
 export async function removeLab(tag: string): Promise<boolean> {
-  const start = labName(tag, '');
-  const names = (await list(NETNS_FOLDER)).filter((name) => name.startsWith(start));
-  const hadFolder = await exists(labFolder(tag));
+  const hadAny = await labExists(tag);
+  const names = await namespacesOf(tag);
   await endProcessesIn(names);
   // Deleting waits for nothing that others need, so a few at a time are no faster than one after the other.
   for (const name of names) await exec('ip', ['netns', 'delete', name]);
   await rm(labFolder(tag), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
-  return names.length > 0 || hadFolder;
+  return hadAny;
 }
 
 /** Removes what labs left behind whose maker is gone: a tag of theirs begins with the maker's process id. */
@@ -41,6 +45,11 @@ export async function sweepLeftovers(): Promise<void> {
     if (tag !== '' && !isAlive(Number(pid))) tags.add(tag);
   }
   for (const tag of tags) await removeLab(tag);
+}
+
+async function namespacesOf(tag: string): Promise<string[]> {
+  const start = labName(tag, '');
+  return (await list(NETNS_FOLDER)).filter((name) => name.startsWith(start));
 }
 
 function isAlive(pid: number): boolean {

@@ -1,0 +1,81 @@
+// What the demo can be asked for. It is checked before anything is installed or made.
+import { parseArgs } from 'node:util';
+
+/** Backends that carry traffic on a machine without further programs. */
+const BACKENDS = ['vxlan', 'host-gw'];
+const STORES = ['file', 'etcd'];
+const MIN_NODES = 2;
+const MAX_NODES = 20;
+
+export const HELP = `Usage: npm run demo -- [options]
+
+Makes hosts in network namespaces of this machine, runs one agent on each, and shows what happens: the leases,
+the routes, pings between all containers, and the TCP throughput of one pair. Removes everything at the end.
+
+  --backend ${BACKENDS.join('|').padEnd(14)} what carries the packets (default vxlan)
+  --nodes N                how many hosts, ${MIN_NODES} to ${MAX_NODES} (default 3)
+  --store ${STORES.join('|').padEnd(16)} where leases are kept: a folder, or a real etcd (default file)
+  --keep                   leave it running, and print how to look around
+  --remove                 remove what --keep left
+  --help                   print this text
+`;
+
+/**
+ * @typedef {object} DemoOptions
+ * @property {string} backend
+ * @property {number} nodes
+ * @property {'file' | 'etcd'} store
+ * @property {boolean} keep
+ * @property {boolean} remove
+ * @property {boolean} help
+ */
+
+/**
+ * The options of a command line. Throws an Error of one line.
+ *
+ * @param {string[]} args
+ * @returns {DemoOptions}
+ */
+export function readDemoOptions(args) {
+  const { values } = parse(args);
+  const nodes = Number(values.nodes);
+  if (!/^\d+$/.test(values.nodes) || nodes < MIN_NODES || nodes > MAX_NODES) {
+    throw new Error(
+      `--nodes: must be a whole number from ${MIN_NODES} to ${MAX_NODES}, is "${values.nodes}"`,
+    );
+  }
+  const backend = oneOf('--backend', BACKENDS, values.backend);
+  const store = /** @type {'file' | 'etcd'} */ (oneOf('--store', STORES, values.store));
+  return { ...values, nodes, backend, store };
+}
+
+/** @param {string[]} args */
+function parse(args) {
+  try {
+    return parseArgs({
+      args,
+      strict: true,
+      options: {
+        backend: { type: 'string', default: 'vxlan' },
+        nodes: { type: 'string', default: '3' },
+        store: { type: 'string', default: 'file' },
+        keep: { type: 'boolean', default: false },
+        remove: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Error(`${message.split(/\.\s|\n/)[0]}; --help lists the options`);
+  }
+}
+
+/**
+ * @param {string} flag
+ * @param {readonly string[]} allowed
+ * @param {string} value
+ */
+function oneOf(flag, allowed, value) {
+  if (allowed.includes(value)) return value;
+  throw new Error(`${flag}: must be one of ${allowed.join(', ')}, is "${value}"`);
+}

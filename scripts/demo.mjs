@@ -1,0 +1,19 @@
+// `npm run demo`: the agent's main job, shown on one machine. From a fresh checkout it sets itself up first.
+import { HELP, readDemoOptions } from './demo-options.mjs';
+import { ETCD_PROGRAMS, LAB_PROGRAMS, setUp } from './setup.mjs';
+
+try {
+  const options = readDemoOptions(process.argv.slice(2));
+  if (options.help) {
+    process.stdout.write(HELP);
+  } else {
+    if (process.getuid?.() !== 0)
+      throw new Error('network namespaces need root: run it as root, or with sudo');
+    await setUp([...LAB_PROGRAMS, ...(options.store === 'etcd' ? ETCD_PROGRAMS : [])]);
+    const { runDemo } = await import('../dist/test/lab/demo.js');
+    process.exitCode = await runDemo(options);
+  }
+} catch (error) {
+  process.stderr.write(`demo: ${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,45 @@
+// One at a time, over processes: who holds the lock listens on an abstract socket of that name. The kernel gives
+// it back when the holder ends, however it ends, so there is no stale lock and no file to remove.
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const EVERY_MS = 100;
+const LIMIT_MS = 20 * 60_000;
+
+/**
+ * Runs `work` while no other process does the same for the same folder. Waits for at most 20 minutes.
+ *
+ * @param {string} name
+ * @param {string} folder
+ * @param {() => void | Promise<void>} work
+ */
+export async function withLock(name, folder, work) {
+  const id = createHash('sha256').update(folder).digest('hex').slice(0, 12);
+  const end = Date.now() + LIMIT_MS;
+  for (;;) {
+    const lock = await take(`\0twill-${name}-${id}`);
+    if (lock !== undefined) {
+      try {
+        return await work();
+      } finally {
+        lock.close();
+      }
+    }
+    if (Date.now() > end) throw new Error(`another ${name} of ${folder} has been running for too long`);
+    await sleep(EVERY_MS);
+  }
+}
+
+/** @param {string} address */
+async function take(address) {
+  const server = createServer().listen(address);
+  try {
+    await once(server, 'listening');
+    return server;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') return undefined;
+    throw error;
+  }
+}

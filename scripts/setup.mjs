@@ -1,0 +1,211 @@
+// Makes a fresh checkout ready: system packages, npm packages, the build. It does only what is missing, says
+// one line for each thing that it does, and is silent and quick when there is nothing to do.
+//
+//     node scripts/setup.mjs
+//
+// Needed before it: Node.js and npm. Several at once wait for each other.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { withLock } from './lock.mjs';
+
+/** The folder of package.json. */
+export const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** Debian's and Ubuntu's package of each program that the tests and the lab run. */
+const PACKAGES = /** @type {const} */ ({
+  ip: 'iproute2',
+  ss: 'iproute2',
+  iptables: 'iptables',
+  nft: 'nftables',
+  ping: 'iputils-ping',
+  sysctl: 'procps',
+  nsenter: 'util-linux',
+  hostname: 'hostname',
+  mount: 'mount',
+  etcd: 'etcd-server',
+  etcdctl: 'etcd-client',
+  openssl: 'openssl',
+  'systemd-notify': 'systemd',
+});
+
+/** @typedef {keyof typeof PACKAGES} Program */
+
+/** @type {readonly Program[]} */
+export const ALL_PROGRAMS = /** @type {Program[]} */ (Object.keys(PACKAGES));
+/** What a lab needs when its datastore is a folder. @type {readonly Program[]} */
+export const LAB_PROGRAMS = ['ip', 'ss', 'iptables', 'nft', 'ping', 'sysctl', 'nsenter', 'hostname', 'mount'];
+/** What a lab needs when its datastore is etcd. @type {readonly Program[]} */
+export const ETCD_PROGRAMS = ['etcd', 'etcdctl'];
+
+const NODE_MIN = [20, 19];
+const APT_UPDATE_MS = 180_000;
+const APT_INSTALL_MS = 600_000;
+const NPM_MS = 600_000;
+const BUILD_MS = 300_000;
+/** What the build reads; a newer file in here makes the build stale. */
+const SOURCES = [
+  'agent',
+  'backends',
+  'test/lab',
+  'test/bench',
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+];
+const STAMP = join(ROOT, 'dist/.built');
+/** While this says no, the service of a package is not started when the package is installed. */
+const SERVICE_POLICY = '/usr/sbin/policy-rc.d';
+
+/**
+ * Does what is missing. A missing program that cannot be installed is said and nothing more: tests that need
+ * it are skipped. Throws an Error of one line, or with what the build printed, when there is no way on.
+ *
+ * @param {readonly Program[]} programs
+ */
+export async function setUp(programs) {
+  checkNode();
+  if (missing(programs).length === 0 && npmPackagesAreFresh() && buildIsFresh()) return;
+  await withLock('setup', ROOT, () => {
+    // Looked at again: who held the lock may have done it all.
+    installPrograms(programs);
+    if (!npmPackagesAreFresh()) installNpmPackages();
+    if (!buildIsFresh()) build();
+  });
+}
+
+function checkNode() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const [needMajor = 0, needMinor = 0] = NODE_MIN;
+  if (major > needMajor || (major === needMajor && minor >= needMinor)) return;
+  throw new Error(`needs Node.js ${NODE_MIN.join('.')} or newer; this is ${process.versions.node}`);
+}
+
+/** @param {readonly Program[]} programs */
+function missing(programs) {
+  return programs.filter((program) => !hasProgram(program));
+}
+
+/** @param {string} program */
+function hasProgram(program) {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  return folders.some((folder) => folder !== '' && existsSync(join(folder, program)));
+}
+
+/** @param {readonly Program[]} programs */
+function installPrograms(programs) {
+  const absent = missing(programs);
+  if (absent.length === 0) return;
+  const packages = [...new Set(absent.map((program) => PACKAGES[program]))];
+  const what = `${absent.join(', ')} (apt packages: ${packages.join(' ')})`;
+  if (process.getuid?.() !== 0) return say(`missing ${what}: not installed, as this needs root`);
+  if (!hasProgram('apt-get')) return say(`missing ${what}: not installed, as there is no apt-get`);
+  say(`installing ${what}`);
+  const options = ['-qq', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Acquire::Retries=2'];
+  // Lists of packages may be old, and nothing but missing: what matters is whether the installation works.
+  run('apt-get', [...options, 'update'], APT_UPDATE_MS);
+  const failure = withoutServices(() =>
+    run('apt-get', [...options, 'install', '-y', '--no-install-recommends', ...packages], APT_INSTALL_MS),
+  );
+  const still = missing(programs);
+  if (still.length > 0)
+    say(`still missing ${still.join(', ')}: ${failure ?? 'the packages have no such program'}`);
+}
+
+/**
+ * Runs `install` so that no service is started, such as an etcd on this machine's own network.
+ *
+ * @template T
+ * @param {() => T} install
+ */
+function withoutServices(install) {
+  if (existsSync(SERVICE_POLICY)) return install();
+  writeFileSync(SERVICE_POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    return install();
+  } finally {
+    rmSync(SERVICE_POLICY, { force: true });
+  }
+}
+
+function npmPackagesAreFresh() {
+  const installed = modified(join(ROOT, 'node_modules/.package-lock.json'));
+  return installed !== 0 && installed >= modified(join(ROOT, 'package-lock.json'));
+}
+
+function installNpmPackages() {
+  say('installing npm packages');
+  const failure = run('npm', ['ci', '--no-audit', '--no-fund'], NPM_MS);
+  if (failure !== undefined) throw new Error(`npm ci failed: ${failure}`);
+}
+
+function buildIsFresh() {
+  const built = modified(STAMP);
+  return built !== 0 && SOURCES.every((path) => newest(join(ROOT, path)) <= built);
+}
+
+function build() {
+  say('building');
+  // What changes while the compiler runs is newer than this, and is built the next time.
+  const start = new Date();
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const failure = run(process.execPath, [tsc, '-p', 'tsconfig.build.json'], BUILD_MS);
+  if (failure !== undefined) throw new Error(`the build failed:\n${failure}`);
+  writeFileSync(STAMP, '');
+  utimesSync(STAMP, start, start);
+}
+
+/**
+ * Newest modification in a file or a tree, in milliseconds. A folder counts too, so that a deleted file does.
+ *
+ * @param {string} path
+ * @returns {number}
+ */
+function newest(path) {
+  const own = statSync(path, { throwIfNoEntry: false });
+  if (own === undefined) return 0;
+  if (!own.isDirectory()) return own.mtimeMs;
+  return Math.max(own.mtimeMs, ...readdirSync(path).map((name) => newest(join(path, name))));
+}
+
+/** @param {string} path */
+function modified(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+/**
+ * Runs a program in the project's folder. Undefined: it worked; otherwise the end of what it printed.
+ *
+ * @param {string} file
+ * @param {readonly string[]} args
+ * @param {number} timeout Milliseconds.
+ * @returns {string | undefined}
+ */
+function run(file, args, timeout) {
+  const { status, error, stdout, stderr } = spawnSync(file, args, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    timeout,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  if (status === 0) return undefined;
+  const printed = `${stdout ?? ''}\n${stderr ?? ''}`.trim().split('\n').slice(-30).join('\n');
+  return error === undefined ? printed : `${error.message}\n${printed}`.trim();
+}
+
+/** @param {string} line */
+function say(line) {
+  process.stdout.write(`setup: ${line}\n`);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  try {
+    await setUp(ALL_PROGRAMS);
+  } catch (error) {
+    process.stderr.write(`setup: ${error instanceof Error ? error.message : error}\n`);
+    process.exitCode = 1;
+  }
+}
