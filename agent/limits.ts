@@ -14,6 +14,8 @@ export const LIMITS = {
   datastoreAnswerBytes: 256 * 1024 * 1024,
   /** With several datastore servers: how long one may stay silent before the next one is asked as well. */
   datastoreStaggerMs: 200,
+  /** The longest wait of the transport itself before it connects again. */
+  datastoreReconnectMs: 1_000,
   /** A watch that stood this long starts its back-off anew when it breaks. */
   datastoreStableMs: 5_000,
   /** Changes that the embedded datastores remember for watchers that come late. */

@@ -18,9 +18,15 @@ export interface KvListing {
   readonly revision: number;
 }
 
+/**
+ * What a watch delivers. `progress` tells that the watch stands and that everything up to this revision has been
+ * delivered; it comes first, and again whenever the store likes, so that a quiet watcher does not fall behind the
+ * history that the store keeps.
+ */
 export type KvEvent =
   | { readonly type: 'put'; readonly entry: KvEntry }
-  | { readonly type: 'delete'; readonly key: string; readonly revision: number };
+  | { readonly type: 'delete'; readonly key: string; readonly revision: number }
+  | { readonly type: 'progress'; readonly revision: number };
 
 /** Thrown by `watch` when the revision asked for is no longer known: list again, then watch from there. */
 export class RevisionCompacted extends Error {

@@ -47,7 +47,7 @@ export interface Door {
 
 /** Every package that the program imports. */
 export const PACKAGE_DOORS: readonly Door[] = [
-  { name: 'etcd3', doors: ['agent/datastore/etcd-kv.ts'] },
+  { name: 'etcd3', doors: ['agent/datastore/etcd-connection.ts'] },
   { name: 'ipaddr.js', doors: ['agent/model/ip.ts'] },
   { name: 'loglevel', doors: ['agent/base/log.ts'] },
   { name: 'netlink', doors: ['agent/kernel/netlink/'] },

@@ -1,0 +1,56 @@
+// Asks the holder of a lease for a sign of life: we write a key, a holder that runs deletes it. The key has a
+// session of its own, so that nothing of it stays where the asking node dies.
+import type { Clock } from '../base/clock.ts';
+import { TwillError } from '../base/errors.ts';
+import { type Kv, RevisionCompacted } from '../model/kv.ts';
+import type { Lease, NodeIdentity } from '../model/lease.ts';
+import { formatChallenge, type LeaseKeys } from './lease-keys.ts';
+
+// The key must not end by itself before we stop waiting: that would look like an answer.
+const SPARE_SECONDS = 5;
+
+/** True: the holder answered within `waitMs`. Fails as `datastore`. */
+export async function askHolder(
+  kv: Kv,
+  keys: LeaseKeys,
+  clock: Clock,
+  { lease, by, waitMs }: { readonly lease: Lease; readonly by: NodeIdentity; readonly waitMs: number },
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const session = await kv.openSession(Math.ceil(waitMs / 1_000) + SPARE_SECONDS, signal);
+  try {
+    // Named after the session, so that two nodes that ask the same thing do not take each other's keys for answers.
+    const key = keys.challenges(lease.subnet) + session;
+    const entry = await kv.create(key, formatChallenge(by), session, signal);
+    if (entry === undefined) throw new TwillError('datastore', `cannot write ${key}: its session has ended`);
+    return await isDeleted(kv, clock, key, entry.revision, waitMs, signal);
+  } finally {
+    await kv.closeSession(session).catch(() => undefined);
+  }
+}
+
+async function isDeleted(
+  kv: Kv,
+  clock: Clock,
+  key: string,
+  revision: number,
+  waitMs: number,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const done = new AbortController();
+  const wake = (): void => done.abort();
+  signal?.addEventListener('abort', wake, { once: true });
+  void clock.sleep(waitMs, done.signal).then(wake, wake);
+  try {
+    for await (const batch of kv.watch(key, revision + 1, done.signal)) {
+      if (batch.some((event) => event.type === 'delete' && event.key === key)) return true;
+    }
+  } catch (error) {
+    if (!(error instanceof RevisionCompacted)) throw error;
+  } finally {
+    wake();
+    signal?.removeEventListener('abort', wake);
+  }
+  signal?.throwIfAborted();
+  return (await kv.get(key, signal)) === undefined;
+}

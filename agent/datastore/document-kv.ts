@@ -1,0 +1,199 @@
+// The embedded stores' behaviour, once for all of them: reads, conditional writes, sessions that expire and
+// watches, over a storage that keeps one document. Writing is optimistic: decide on what was loaded, save the
+// next revision, and decide again when somebody else was faster.
+//
+// Nobody is in charge of expiry: whoever loads a document with keys of an ended session deletes them first.
+import type { Clock } from '../base/clock.ts';
+import { TwillError } from '../base/errors.ts';
+import { LIMITS } from '../limits.ts';
+import { type Kv, type KvEntry, type KvEvent, RevisionCompacted } from '../model/kv.ts';
+import { applyWrites, changesSince, type KvDocument, type KvWrite } from './kv-document.ts';
+
+/** Waits for changes of a storage. */
+export interface StorageWatch extends Disposable {
+  /** Resolves when something may have been saved since the last call, after `ms` at the latest, or on abort. */
+  wait(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/** Where a document and its sessions lie. Operations fail as `datastore`. */
+export interface KvStorage extends Disposable {
+  /** The latest document, and from here on the caller's. */
+  load(): Promise<KvDocument>;
+  /** Makes `document` the latest one. False: somebody else has saved that revision. */
+  save(document: KvDocument): Promise<boolean>;
+  openSession(ttlSeconds: number): Promise<string>;
+  /** When a session ends at the earliest, on the storage's clock; undefined: there is none. May be remembered. */
+  sessionEndMs(session: string): Promise<number | undefined>;
+  sessionIsOpen(session: string): Promise<boolean>;
+  /** Resets the session's time; undefined: it has ended. */
+  keepAlive(session: string): Promise<number | undefined>;
+  endSession(session: string): Promise<void>;
+  watch(): StorageWatch;
+  /** The clock that sessions end by, in milliseconds. */
+  nowMs(): number;
+}
+
+/** Sleeps on `clock` until `ms` are over, the signal is aborted, or the function given to `onWake` is called. */
+export async function sleepUntilWoken(
+  clock: Clock,
+  ms: number,
+  signal: AbortSignal,
+  onWake: (wake: () => void) => void,
+): Promise<void> {
+  const woken = new AbortController();
+  const wake = (): void => woken.abort();
+  onWake(wake);
+  signal.addEventListener('abort', wake, { once: true });
+  if (signal.aborted) wake();
+  await clock.sleep(ms, woken.signal).catch(() => undefined);
+  signal.removeEventListener('abort', wake);
+}
+
+const FOREVER_MS = 2 ** 30;
+
+/** A store over `storage`, which it disposes of at its end. */
+export function createDocumentKv(storage: KvStorage, clock: Clock, random: () => number): Kv {
+  const closed = new AbortController();
+
+  // Which sessions of a document's keys have ended, and how long until the next one does.
+  async function examineSessions(document: KvDocument) {
+    const sessions = new Set<string>();
+    for (const { session } of document.entries.values()) if (session !== undefined) sessions.add(session);
+    const ended = new Set<string>();
+    let nextMs = FOREVER_MS;
+    for (const session of sessions) {
+      const leftMs = ((await storage.sessionEndMs(session)) ?? 0) - storage.nowMs();
+      if (leftMs <= 0) ended.add(session);
+      else nextMs = Math.min(nextMs, leftMs);
+    }
+    return { ended, nextMs };
+  }
+
+  // Runs `decide` on the latest document without the keys of ended sessions, and saves what it writes. It must
+  // not wait for anything: a document in memory belongs to others as well.
+  async function transact<T>(
+    signal: AbortSignal | undefined,
+    decide: (document: KvDocument) => readonly KvWrite[],
+    result: (document: KvDocument, written: boolean, nextExpiryMs: number) => T,
+  ): Promise<T> {
+    for (let attempt = 1; attempt <= LIMITS.fileStoreAttempts; attempt++) {
+      if (closed.signal.aborted) throw new TwillError('datastore', 'the store is closed');
+      signal?.throwIfAborted();
+      const document = await storage.load();
+      const { ended, nextMs } = await examineSessions(document);
+      signal?.throwIfAborted();
+      const expired = [...document.entries.values()].filter(
+        ({ session }) => session !== undefined && ended.has(session),
+      );
+      for (const { key } of expired) document.entries.delete(key);
+      const wanted = decide(document);
+      for (const entry of expired) document.entries.set(entry.key, entry);
+      const writes = [...expired.map(({ key }) => ({ op: 'delete', key }) as const), ...wanted];
+      if (writes.length === 0) return result(document, false, nextMs);
+      applyWrites(document, writes, LIMITS.storeHistory);
+      const value = result(document, wanted.length > 0, nextMs);
+      if (await storage.save(document)) {
+        for (const session of ended) await storage.endSession(session);
+        return value;
+      }
+      await clock.sleep(random() * Math.min(100, 5 * attempt), signal);
+    }
+    throw new TwillError('datastore', `gave up writing after losing ${LIMITS.fileStoreAttempts} races`);
+  }
+
+  return {
+    list: (prefix, signal) =>
+      transact(
+        signal,
+        () => [],
+        ({ entries, revision }) => ({
+          entries: [...entries.values()].filter(({ key }) => key.startsWith(prefix)).toSorted(byKey),
+          revision,
+        }),
+      ),
+    get: (key, signal) =>
+      transact(
+        signal,
+        () => [],
+        ({ entries }) => entries.get(key),
+      ),
+    async openSession(ttlSeconds, signal) {
+      signal?.throwIfAborted();
+      return storage.openSession(ttlSeconds);
+    },
+    async keepAlive(session, signal) {
+      signal?.throwIfAborted();
+      return storage.keepAlive(session);
+    },
+    async closeSession(session, signal) {
+      signal?.throwIfAborted();
+      // First the session, so that nobody binds another key to it while its keys are deleted.
+      await storage.endSession(session);
+      await transact(
+        signal,
+        () => [],
+        () => undefined,
+      );
+    },
+    async create(key, value, session, signal) {
+      if (session !== undefined && !(await storage.sessionIsOpen(session))) return undefined;
+      return transact(
+        signal,
+        ({ entries }) => (entries.has(key) ? [] : [{ op: 'put', key, value, session }]),
+        ({ entries }, written) => (written ? entries.get(key) : undefined),
+      );
+    },
+    async update({ key, revision, session }, value, signal) {
+      if (session !== undefined && !(await storage.sessionIsOpen(session))) return undefined;
+      return transact(
+        signal,
+        ({ entries }) =>
+          entries.get(key)?.revision === revision ? [{ op: 'put', key, value, session }] : [],
+        ({ entries }, written) => (written ? entries.get(key) : undefined),
+      );
+    },
+    delete: ({ key, revision }, signal) =>
+      transact(
+        signal,
+        ({ entries }) => (entries.get(key)?.revision === revision ? [{ op: 'delete', key }] : []),
+        (_document, written) => written,
+      ),
+    async *watch(prefix, fromRevision, signal) {
+      const either = AbortSignal.any([signal, closed.signal]);
+      if (either.aborted) return;
+      using changes = storage.watch();
+      let next = fromRevision;
+      let first = true;
+      while (!either.aborted) {
+        // `decide` also runs where nothing is written, and sees the history of the same moment.
+        const seen = await transact(
+          undefined,
+          () => [],
+          (document, _written, nextExpiryMs) => ({
+            batch: changesSince(document, prefix, next),
+            revision: document.revision,
+            nextExpiryMs,
+          }),
+        ).catch((error: unknown) => {
+          if (either.aborted) return undefined;
+          throw error;
+        });
+        if (seen === undefined || either.aborted) return;
+        if (seen.batch === undefined) throw new RevisionCompacted(`revision ${next} is forgotten`);
+        if (first) yield [{ type: 'progress', revision: next - 1 }] satisfies KvEvent[];
+        first = false;
+        next = Math.max(next, seen.revision + 1);
+        if (seen.batch.length > 0) yield seen.batch;
+        else await changes.wait(seen.nextExpiryMs, either);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      closed.abort();
+      storage[Symbol.dispose]();
+    },
+  };
+}
+
+function byKey(a: KvEntry, b: KvEntry): number {
+  return a.key < b.key ? -1 : 1;
+}

@@ -1,0 +1,242 @@
+// The contract of a datastore in the words of etcd's v3 API. A session is an etcd lease; "only if" is a
+// transaction. Which server is asked, and what its errors mean, is the connection's business.
+import { createChannel } from '../base/channel.ts';
+import type { Clock } from '../base/clock.ts';
+import { LIMITS } from '../limits.ts';
+import type { EtcdOptions } from '../model/datastore-options.ts';
+import { type Kv, type KvEntry, type KvEvent, RevisionCompacted } from '../model/kv.ts';
+import {
+  createEtcdConnection,
+  type EtcdServer,
+  type EtcdStream,
+  type KeepAliveRequest,
+  type KeepAliveResponse,
+  type KeyValue,
+  type RangeResponse,
+  type TxnRequest,
+  type TxnResponse,
+  type WatchRequest,
+  type WatchResponse,
+} from './etcd-connection.ts';
+import { isLeaseGone, readFailure } from './etcd-errors.ts';
+
+type Compare = NonNullable<TxnRequest['compare']>[number];
+
+/** Opens a store in an etcd cluster; nothing is asked yet. Fails as `datastore` when certificates cannot be used. */
+export async function openEtcdKv(
+  options: EtcdOptions,
+  { clock, random }: { readonly clock: Clock; readonly random: () => number },
+): Promise<Kv> {
+  const connection = await createEtcdConnection(options, clock, random);
+  const closed = new AbortController();
+
+  // Gives what `request` does, or what it had done already where an earlier attempt's answer was lost.
+  const transact = async (
+    server: EtcdServer,
+    request: TxnRequest,
+    isDone: (now: KvEntry | undefined) => boolean,
+  ): Promise<number | undefined> => {
+    const { succeeded, header, responses } = await server.call<TxnResponse>('KV', 'txn', request);
+    if (succeeded) return Number(header.revision);
+    if (!server.again) return undefined;
+    const now = responses[0]?.response_range?.kvs[0];
+    const entry = now === undefined ? undefined : readEntry(now);
+    if (!isDone(entry)) return undefined;
+    return entry?.revision ?? Number(header.revision);
+  };
+
+  const put = (
+    what: string,
+    compare: readonly Compare[],
+    wanted: Pick<KvEntry, 'key' | 'value' | 'session'>,
+    signal: AbortSignal | undefined,
+  ): Promise<KvEntry | undefined> =>
+    connection.run(what, signal, async (server) => {
+      const key = Buffer.from(wanted.key);
+      const value = Buffer.from(wanted.value);
+      const write = { key, value, ...(wanted.session === undefined ? {} : { lease: wanted.session }) };
+      try {
+        const revision = await transact(
+          server,
+          { compare: [...compare], success: [{ request_put: write }], failure: [{ request_range: { key } }] },
+          (now) => now?.value === wanted.value && now.session === wanted.session,
+        );
+        return revision === undefined ? undefined : { ...wanted, revision };
+      } catch (error) {
+        if (isLeaseGone(readFailure(error))) return undefined;
+        throw error;
+      }
+    });
+
+  return {
+    list: (prefix, signal) =>
+      connection.run(`list ${prefix}`, signal, async (server) => {
+        const answer = await server.call<RangeResponse>('KV', 'range', rangeOf(prefix));
+        return { entries: answer.kvs.map(readEntry), revision: Number(answer.header.revision) };
+      }),
+    get: (key, signal) =>
+      connection.run(`read ${key}`, signal, async (server) => {
+        const { kvs } = await server.call<RangeResponse>('KV', 'range', { key: Buffer.from(key) });
+        return kvs[0] === undefined ? undefined : readEntry(kvs[0]);
+      }),
+    openSession: (ttlSeconds, signal) =>
+      connection.run('open a lease', signal, async (server) => {
+        const { ID } = await server.call<{ ID: string }>('Lease', 'leaseGrant', { TTL: ttlSeconds });
+        return ID;
+      }),
+    keepAlive: (session, signal) =>
+      connection.run('keep a lease alive', signal, async (server, limit) => {
+        const stream = await server.stream<KeepAliveRequest, KeepAliveResponse>('Lease', 'leaseKeepAlive');
+        const ttlSeconds = Number((await askOnce(stream, { ID: session }, limit)).TTL);
+        return ttlSeconds > 0 ? ttlSeconds : undefined;
+      }),
+    closeSession: (session, signal) =>
+      connection.run('give a lease back', signal, async (server) => {
+        await server.call('Lease', 'leaseRevoke', { ID: session }).catch((error: unknown) => {
+          if (!isLeaseGone(readFailure(error))) throw error;
+        });
+      }),
+    create: (key, value, session, signal) =>
+      put(
+        `create ${key}`,
+        [{ key: Buffer.from(key), target: 'Create', result: 'Equal', create_revision: '0' }],
+        { key, value, session },
+        signal,
+      ),
+    update: ({ key, revision, session }, value, signal) =>
+      put(`update ${key}`, [unchanged(key, revision)], { key, value, session }, signal),
+    delete: ({ key, revision }, signal) =>
+      connection.run(`delete ${key}`, signal, async (server) => {
+        const name = { key: Buffer.from(key) };
+        const request: TxnRequest = {
+          compare: [unchanged(key, revision)],
+          success: [{ request_delete_range: name }],
+          failure: [{ request_range: name }],
+        };
+        return (await transact(server, request, (now) => now === undefined)) !== undefined;
+      }),
+    async *watch(prefix, fromRevision, signal) {
+      const what = `watch ${prefix}`;
+      const either = AbortSignal.any([signal, closed.signal]);
+      if (either.aborted) return;
+      const stream = await connection
+        .run(what, either, (server) => server.stream<WatchRequest, WatchResponse>('Watch', 'watch'))
+        .catch((error: unknown) => {
+          if (either.aborted) return undefined;
+          throw error;
+        });
+      if (stream === undefined) return;
+      try {
+        yield* readWatch(stream, { prefix, fromRevision, clock, signal: either });
+      } catch (error) {
+        if (either.aborted) return;
+        throw error instanceof RevisionCompacted ? error : connection.broken(error, what);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      closed.abort();
+      connection.close();
+    },
+  };
+}
+
+/** The server took a watch back; what it says is read like the details of a failed call. */
+class WatchRefused extends Error {
+  readonly code = FAILED_PRECONDITION;
+}
+
+// gRPC's status code for a call that the server is not in a state to serve.
+const FAILED_PRECONDITION = 9;
+
+/** Batches of one watch, until its stream breaks or the signal is aborted. */
+async function* readWatch(
+  stream: EtcdStream<WatchRequest, WatchResponse>,
+  watch: {
+    readonly prefix: string;
+    readonly fromRevision: number;
+    readonly clock: Clock;
+    readonly signal: AbortSignal;
+  },
+): AsyncGenerator<readonly KvEvent[]> {
+  const batches = createChannel<readonly KvEvent[]>(`watch of ${watch.prefix}`, LIMITS.storeEvents);
+  const stop = (): void => batches.close();
+  const stands = new AbortController();
+  stream.on('error', (error) => batches.fail(error));
+  stream.on('end', () => batches.fail(new Error('the server ended the watch')));
+  stream.on('data', (message) => {
+    if (message.canceled) {
+      const compacted = Number(message.compact_revision) > 0;
+      const why = message.cancel_reason === '' ? 'the server ended the watch' : message.cancel_reason;
+      batches.fail(compacted ? new RevisionCompacted(why) : new WatchRefused(why));
+    } else if (message.created) {
+      stands.abort();
+      // The header tells the store's revision, of which we may not have been told yet.
+      batches.push([{ type: 'progress', revision: watch.fromRevision - 1 }]);
+    } else if (message.events.length === 0) {
+      batches.push([{ type: 'progress', revision: Number(message.header.revision) }]);
+    } else {
+      batches.push(
+        message.events.map(({ type, kv }) =>
+          type === 'Delete'
+            ? { type: 'delete', key: kv.key.toString(), revision: Number(kv.mod_revision) }
+            : { type: 'put', entry: readEntry(kv) },
+        ),
+      );
+    }
+  });
+  watch.signal.addEventListener('abort', stop, { once: true });
+  try {
+    if (watch.signal.aborted) return;
+    void watch.clock.sleep(LIMITS.datastoreRequestMs, stands.signal).then(
+      () => batches.fail(new Error(`no answer within ${LIMITS.datastoreRequestMs} ms`)),
+      () => undefined,
+    );
+    const range = rangeOf(watch.prefix);
+    stream.write({
+      create_request: { ...range, start_revision: String(watch.fromRevision), progress_notify: true },
+    });
+    yield* batches;
+  } finally {
+    stands.abort();
+    watch.signal.removeEventListener('abort', stop);
+    stream.cancel();
+  }
+}
+
+/** Writes one message to a stream, and ends it with the first answer. */
+function askOnce<Request, Response>(
+  stream: EtcdStream<Request, Response>,
+  message: Request,
+  signal: AbortSignal,
+): Promise<Response> {
+  return new Promise<Response>((resolve, reject) => {
+    const stop = (): void => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    stream.on('data', resolve);
+    stream.on('error', reject);
+    stream.on('end', () => reject(new Error('the server ended the stream')));
+    stream.write(message);
+  }).finally(() => stream.cancel());
+}
+
+function readEntry({ key, value, mod_revision, lease }: KeyValue): KvEntry {
+  return {
+    key: key.toString(),
+    value: value.toString(),
+    revision: Number(mod_revision),
+    session: lease === '0' ? undefined : lease,
+  };
+}
+
+function unchanged(key: string, revision: number): Compare {
+  return { key: Buffer.from(key), target: 'Mod', result: 'Equal', mod_revision: String(revision) };
+}
+
+// All keys that start with `prefix`: up to the prefix with its last byte raised by one.
+function rangeOf(prefix: string): { readonly key: Buffer; readonly range_end: Buffer } {
+  const key = Buffer.from(prefix);
+  const end = Buffer.from(key);
+  const last = end.length - 1;
+  end.writeUInt8(end.readUInt8(last) + 1, last);
+  return { key, range_end: end };
+}

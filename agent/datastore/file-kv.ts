@@ -1,0 +1,146 @@
+// A store in a folder, shared by the processes of one machine without a server and without locks.
+//
+//     rev-000000000041.json   the whole store at revision 41; the highest number is the store
+//     sessions/<id>           a session: its time to live as content, the moment of its end as file time
+//     .tmp-…                  the next revision while it is written
+//
+// A revision is committed by giving the complete, synced temporary file its number with link(), which fails
+// where that number exists: then somebody was faster, and we decide again. A process killed anywhere leaves
+// at most a temporary file. Old revisions are pruned, so a process that slept through all of them between
+// reading and linking would find its number free again: see `wasLate`.
+//
+// Sessions end by the wall clock, the only one that processes and reboots share. They are files of their own, so that
+// keeping one alive changes no revision and wakes nobody.
+import { link, open, readdir, readFile, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
+import { asTwillError, errnoOf } from '../base/errors.ts';
+import { LIMITS } from '../limits.ts';
+import type { Kv } from '../model/kv.ts';
+import { createDocumentKv, type KvStorage } from './document-kv.ts';
+import { emptyDocument, type KvDocument } from './kv-document.ts';
+import { createSessionFiles } from './session-files.ts';
+import { formatStoreFile, parseStoreFile } from './store-file.ts';
+import {
+  openStoreFolder,
+  revisionFileName,
+  revisionOfFile,
+  SESSIONS,
+  watchStoreFolder,
+} from './store-folder.ts';
+
+/** What a file store needs beside its folder. */
+export interface FileKvOptions {
+  /** Absolute path; made with mode 0700 when missing. */
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+/** Opens the store in a folder. Fails as `datastore` when it cannot be used, or holds files that are not ours. */
+export async function openFileKv({ directory, clock, random }: FileKvOptions): Promise<Kv> {
+  await openStoreFolder(directory, clock);
+  // Names everything that this process makes; unique among processes even where their pids are not.
+  const self = `${process.pid}-${Math.floor(random() * 2 ** 32).toString(16)}-${clock.wallMs().toString(36)}`;
+  let made = 0;
+  let latest: { readonly commits: readonly string[]; readonly document: KvDocument } | undefined;
+  const sessions = createSessionFiles(join(directory, SESSIONS), self, clock);
+
+  async function revisions(): Promise<number[]> {
+    const names = await readdir(directory);
+    return names.flatMap((name) => revisionOfFile(name) ?? []).toSorted((a, b) => a - b);
+  }
+
+  async function readLatest() {
+    // A revision may be pruned between being listed and being read, when many are committed meanwhile.
+    for (let attempt = 1; ; attempt++) {
+      const newest = (await revisions()).at(-1);
+      if (newest === undefined) return { commits: [], document: emptyDocument() };
+      if (newest === latest?.document.revision) return latest;
+      const path = join(directory, revisionFileName(newest));
+      try {
+        latest = parseStoreFile(await readFile(path, 'utf8'), path, newest);
+        return latest;
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT' || attempt === LIMITS.fileStoreRevisions) throw error;
+      }
+    }
+  }
+
+  // Whether the number we linked had been taken and pruned before. It had not while the revision before it is
+  // still there, since the oldest go first; else the store's own list of commits tells.
+  async function wasLate(revision: number, commit: string): Promise<boolean> {
+    const all = await revisions();
+    if (all.includes(revision - 1) || all.at(-1) === revision) return false;
+    return !(await readLatest()).commits.includes(commit);
+  }
+
+  async function prune(newest: number): Promise<void> {
+    for (const revision of await revisions()) {
+      if (revision > newest - LIMITS.fileStoreRevisions) return;
+      await unlink(join(directory, revisionFileName(revision))).catch(ignoreMissing);
+    }
+  }
+
+  async function save(document: KvDocument): Promise<boolean> {
+    made += 1;
+    const commit = `${self}-${made}`;
+    const { commits } = await readLatest();
+    const text = formatStoreFile(document, [...commits, commit].slice(-LIMITS.storeHistory));
+    const temporary = join(directory, `.tmp-${commit}`);
+    const path = join(directory, revisionFileName(document.revision));
+    try {
+      const file = await open(temporary, 'wx', 0o600);
+      try {
+        await file.writeFile(text);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await link(temporary, path);
+      if (await wasLate(document.revision, commit)) {
+        await unlink(path).catch(ignoreMissing);
+        return false;
+      }
+    } catch (error) {
+      if (errnoOf(error) === 'EEXIST') return false;
+      throw error;
+    } finally {
+      await unlink(temporary).catch(ignoreMissing);
+    }
+    await prune(document.revision);
+    return true;
+  }
+
+  // Converts errors of the file system, once for all operations.
+  const guard = async <T>(action: () => Promise<T>): Promise<T> => {
+    try {
+      return await action();
+    } catch (error) {
+      throw asTwillError(error, 'datastore', `cannot use the store in ${directory}`);
+    }
+  };
+
+  const storage: KvStorage = {
+    nowMs: () => clock.wallMs(),
+    load: () => guard(async () => copyOf((await readLatest()).document)),
+    save: (document) => guard(() => save(document)),
+    openSession: (ttlSeconds) => guard(() => sessions.open(ttlSeconds)),
+    sessionEndMs: (session) => guard(() => sessions.endMs(session)),
+    sessionIsOpen: (session) => guard(() => sessions.isOpen(session)),
+    keepAlive: (session) => guard(() => sessions.keepAlive(session)),
+    endSession: (session) => guard(() => sessions.end(session)),
+    watch: () => watchStoreFolder(directory, clock),
+    [Symbol.dispose]: () => undefined,
+  };
+  await storage.load();
+  return createDocumentKv(storage, clock, random);
+}
+
+function ignoreMissing(error: unknown): void {
+  if (errnoOf(error) !== 'ENOENT') throw error;
+}
+
+function copyOf(document: KvDocument): KvDocument {
+  return { ...document, entries: new Map(document.entries), history: [...document.history] };
+}

@@ -1,0 +1,139 @@
+// Leases in any key-value store, under flannel's keys. Who gets a subnet is decided by the store alone, by a create
+// that fails where the key exists; a lease lives as long as its session, and a key without one is a
+// reservation, which must never get one.
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../base/clock.ts';
+import { TwillError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { LIMITS } from '../limits.ts';
+import type { Kv } from '../model/kv.ts';
+import { formatLeaseValue, type Lease, type LeaseAttrs } from '../model/lease.ts';
+import type { HeldLease, LeaseStore } from '../model/lease-store.ts';
+import { askHolder } from './challenge.ts';
+import { createLeaseKeys, isLease } from './lease-keys.ts';
+import { watchLeases } from './lease-watch.ts';
+
+/** What a lease store needs beside its key-value store. */
+export interface KvLeaseStoreOptions {
+  /** Without a slash at its end. */
+  readonly prefix: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+  /** The command that writes the network configuration. */
+  readonly configHint: string;
+}
+
+/** A lease store over `kv`, which it disposes of at its end. */
+export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseStore {
+  const { clock, random, log } = options;
+  const keys = createLeaseKeys(options.prefix);
+  // A session whose claim was lost, kept for the next claim.
+  let spare: { readonly session: string; readonly losses: number } | undefined;
+
+  async function takeSession(signal?: AbortSignal): Promise<{ session: string; losses: number }> {
+    const kept = spare;
+    spare = undefined;
+    // A claim is also lost with a session that has ended, so one that keeps losing is checked.
+    if (
+      kept !== undefined &&
+      (kept.losses === 1 || (await kv.keepAlive(kept.session, signal)) !== undefined)
+    ) {
+      return kept;
+    }
+    return { session: await kv.openSession(LIMITS.leaseTtlSeconds, signal), losses: 0 };
+  }
+
+  // The session ends by itself where closing it fails.
+  async function abandon(session: string): Promise<void> {
+    await kv.closeSession(session).catch((error: unknown) => {
+      log.debug('could not close a session', { reason: String(error) });
+    });
+  }
+
+  async function readLease(lease: Lease, signal?: AbortSignal) {
+    const entry = await kv.get(keys.lease(lease), signal);
+    const found = entry === undefined ? undefined : keys.readLease(entry);
+    return entry !== undefined && found !== undefined && isLease(found) ? { entry, lease: found } : undefined;
+  }
+
+  async function renew(held: HeldLease, signal?: AbortSignal): Promise<HeldLease | undefined> {
+    if (held.lease.session !== undefined) {
+      const ttlSeconds = await kv.keepAlive(held.lease.session, signal);
+      return ttlSeconds === undefined ? undefined : { lease: held.lease, ttlSeconds };
+    }
+    const found = await readLease(held.lease, signal);
+    if (found === undefined || !sameOwner(found.lease.attrs, held.lease.attrs)) return undefined;
+    // Somebody turned the reservation into a lease: then it has to be kept alive like one.
+    if (found.lease.session !== undefined)
+      return renew({ lease: found.lease, ttlSeconds: undefined }, signal);
+    return { lease: found.lease, ttlSeconds: undefined };
+  }
+
+  return {
+    configPath: keys.config,
+    configHint: options.configHint,
+    readConfig: async (signal) => (await kv.get(keys.config, signal))?.value,
+    async writeConfig(text, signal) {
+      for (let attempt = 0; attempt < LIMITS.claimAttempts; attempt++) {
+        const entry = await kv.get(keys.config, signal);
+        const written =
+          entry === undefined
+            ? await kv.create(keys.config, text, undefined, signal)
+            : await kv.update(entry, text, signal);
+        if (written !== undefined) return;
+      }
+      throw new TwillError('datastore', `cannot write ${keys.config}: others write it all the time`);
+    },
+    watch: (signal) => watchLeases(kv, keys, clock, random, signal),
+    async claim(subnet, attrs, signal) {
+      const { session, losses } = await takeSession(signal);
+      try {
+        const key = keys.lease({ subnet, ipv6Subnet: undefined });
+        const entry = await kv.create(key, formatLeaseValue(attrs), session, signal);
+        if (entry === undefined) {
+          if (spare === undefined) spare = { session, losses: losses + 1 };
+          else await abandon(session);
+          return undefined;
+        }
+        const lease = { subnet, ipv6Subnet: undefined, attrs, revision: entry.revision, session };
+        return { lease, ttlSeconds: LIMITS.leaseTtlSeconds };
+      } catch (error) {
+        // The key may have been written all the same; it goes with its session.
+        await abandon(session);
+        throw error;
+      }
+    },
+    async adopt(lease, attrs, signal) {
+      const found = await readLease(lease, signal);
+      if (found?.entry.revision !== lease.revision) return undefined;
+      const held = await renew({ lease: found.lease, ttlSeconds: undefined }, signal);
+      if (held === undefined) return undefined;
+      const wanted = { ...attrs, extra: { ...found.lease.attrs.extra, ...attrs.extra } };
+      if (isDeepStrictEqual(wanted, found.lease.attrs)) return held;
+      const entry = await kv.update(found.entry, formatLeaseValue(wanted), signal);
+      if (entry === undefined) return undefined;
+      return { ...held, lease: { ...held.lease, attrs: wanted, revision: entry.revision } };
+    },
+    renew,
+    async release({ lease }, signal) {
+      if (lease.session !== undefined) await kv.closeSession(lease.session, signal);
+    },
+    challenge: (lease, by, waitMs, signal) => askHolder(kv, keys, clock, { lease, by, waitMs }, signal),
+    async answerChallenge(subnet, signal) {
+      const { entries } = await kv.list(keys.challenges(subnet), signal);
+      for (const entry of entries.slice(0, LIMITS.challengeAnswers)) await kv.delete(entry, signal);
+    },
+    async [Symbol.asyncDispose]() {
+      if (spare !== undefined) await abandon(spare.session);
+      spare = undefined;
+      await kv[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function sameOwner(a: LeaseAttrs, b: LeaseAttrs): boolean {
+  return (
+    a.publicIP === b.publicIP && (a.node === undefined || b.node === undefined || a.node.id === b.node.id)
+  );
+}

@@ -1,0 +1,106 @@
+// What the keys below a network's prefix mean. They are flannel's, except `challenges/`, which flannel ignores:
+//
+//     <prefix>/config                            the network configuration
+//     <prefix>/subnets/10.5.34.0-24              a lease
+//     <prefix>/challenges/10.5.34.0-24/<any>     "does the holder of this lease still run?"
+import { messageOf } from '../base/errors.ts';
+import { excerpt, parseJson, v } from '../base/schema.ts';
+import type { KvEntry, KvEvent } from '../model/kv.ts';
+import {
+  formatSubnetKey,
+  type Lease,
+  type NodeIdentity,
+  parseLeaseValue,
+  parseSubnetKey,
+} from '../model/lease.ts';
+import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
+
+export interface LeaseKeys {
+  /** What all keys of the network start with. */
+  readonly all: string;
+  readonly config: string;
+  lease(lease: Pick<Lease, 'subnet' | 'ipv6Subnet'>): string;
+  /** What all challenges of a lease start with. */
+  challenges(subnet: Lease['subnet']): string;
+  /** A key under `subnets/` with its value; undefined where the key is somewhere else. */
+  readLease(entry: KvEntry): Lease | MalformedEntry | undefined;
+  /** A question of another node; undefined where the entry is none. */
+  readChallenge(entry: KvEntry): Extract<StoreEvent, { type: 'challenge' }> | undefined;
+  /** What a change means to the agent; undefined: nothing. */
+  readEvent(event: Exclude<KvEvent, { type: 'progress' }>): StoreEvent | undefined;
+}
+
+const challenger = v.object({
+  ID: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
+  Name: v.pipe(v.string(), v.maxLength(253)),
+});
+
+/** The value of a challenge: who asks. */
+export function formatChallenge(by: NodeIdentity): string {
+  return JSON.stringify({ ID: by.id, Name: by.name });
+}
+
+/** Whether what `readLease` found is a lease. */
+export function isLease(found: Lease | MalformedEntry): found is Lease {
+  return 'attrs' in found;
+}
+
+/** The keys of the network at `prefix`, which has no slash at its end. */
+export function createLeaseKeys(prefix: string): LeaseKeys {
+  const config = `${prefix}/config`;
+  const subnets = `${prefix}/subnets/`;
+  const challenges = `${prefix}/challenges/`;
+
+  function readLease(entry: KvEntry): Lease | MalformedEntry | undefined {
+    if (!entry.key.startsWith(subnets)) return undefined;
+    const subnet = parseSubnetKey(entry.key.slice(subnets.length));
+    if (subnet === undefined) {
+      return {
+        key: entry.key,
+        subnet: undefined,
+        reason: `${excerpt(entry.key)}: not the key of a lease such as ${subnets}10.5.34.0-24`,
+      };
+    }
+    try {
+      const attrs = parseLeaseValue(entry.value, entry.key);
+      return { ...subnet, attrs, revision: entry.revision, session: entry.session };
+    } catch (error) {
+      return { key: entry.key, subnet: subnet.subnet, reason: messageOf(error) };
+    }
+  }
+
+  function readChallenge({ key, value }: KvEntry): Extract<StoreEvent, { type: 'challenge' }> | undefined {
+    if (!key.startsWith(challenges)) return undefined;
+    const subnet = parseSubnetKey(key.slice(challenges.length).split('/')[0] ?? '')?.subnet;
+    if (subnet === undefined) return undefined;
+    try {
+      const { ID, Name } = parseJson(challenger, value, key);
+      return { type: 'challenge', subnet, by: { id: ID, name: Name } };
+    } catch {
+      // Nobody of ours asks like this, so nobody waits for an answer.
+      return undefined;
+    }
+  }
+
+  return {
+    all: `${prefix}/`,
+    config,
+    lease: ({ subnet, ipv6Subnet }) => subnets + formatSubnetKey(subnet, ipv6Subnet),
+    challenges: (subnet) => `${challenges}${formatSubnetKey(subnet)}/`,
+    readLease,
+    readChallenge,
+    readEvent(event) {
+      const key = event.type === 'put' ? event.entry.key : event.key;
+      if (key === config)
+        return { type: 'config', text: event.type === 'put' ? event.entry.value : undefined };
+      if (event.type === 'delete') {
+        if (!key.startsWith(subnets)) return undefined;
+        const subnet = parseSubnetKey(key.slice(subnets.length))?.subnet;
+        return subnet === undefined ? undefined : { type: 'lease-removed', subnet, revision: event.revision };
+      }
+      const found = readLease(event.entry);
+      if (found === undefined) return readChallenge(event.entry);
+      return isLease(found) ? { type: 'lease', lease: found } : { type: 'malformed', entry: found };
+    },
+  };
+}

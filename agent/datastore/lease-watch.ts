@@ -1,0 +1,81 @@
+// Everything that happens below a network's prefix, as long as the agent runs: one listing, then one watch that is
+// taken up where it broke. Only lost history costs another listing.
+//
+//     list ──► watch ──(connection lost)──► back off ──► watch from the revision last seen
+//       ▲        └───────(history gone)───────┐
+//       └─────────────────────────────────────┘
+import type { Clock } from '../base/clock.ts';
+import { asTwillError } from '../base/errors.ts';
+import { backoffMs } from '../base/retry.ts';
+import { LIMITS } from '../limits.ts';
+import { type Kv, type KvListing, RevisionCompacted } from '../model/kv.ts';
+import type { Lease } from '../model/lease.ts';
+import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
+import { isLease, type LeaseKeys } from './lease-keys.ts';
+
+/** Watches until `signal` is aborted; failures of the store are events and never end it. */
+export async function* watchLeases(
+  kv: Kv,
+  keys: LeaseKeys,
+  clock: Clock,
+  random: () => number,
+  signal: AbortSignal,
+): AsyncGenerator<StoreEvent> {
+  let revision: number | undefined;
+  let connected = true;
+  let failures = 0;
+  while (!signal.aborted) {
+    let standsSinceMs: number | undefined;
+    try {
+      if (revision === undefined) {
+        const listing = await kv.list(keys.all, signal);
+        if (!connected) yield { type: 'connected' };
+        connected = true;
+        yield* snapshot(listing, keys);
+        revision = listing.revision;
+      }
+      for await (const batch of kv.watch(keys.all, revision + 1, signal)) {
+        standsSinceMs ??= clock.monotonicMs();
+        if (!connected) yield { type: 'connected' };
+        connected = true;
+        for (const event of batch) {
+          const meaning = event.type === 'progress' ? undefined : keys.readEvent(event);
+          if (meaning !== undefined) yield meaning;
+          revision = Math.max(revision, event.type === 'put' ? event.entry.revision : event.revision);
+        }
+      }
+      if (signal.aborted) return;
+      throw new Error('the watch ended');
+    } catch (error) {
+      if (signal.aborted) return;
+      const stable =
+        standsSinceMs !== undefined && clock.monotonicMs() - standsSinceMs >= LIMITS.datastoreStableMs;
+      failures = stable ? 1 : failures + 1;
+      if (error instanceof RevisionCompacted) {
+        revision = undefined;
+        if (failures === 1) continue;
+      } else {
+        connected = false;
+        yield { type: 'disconnected', error: asTwillError(error, 'datastore', 'cannot watch the datastore') };
+      }
+      await clock.sleep(backoffMs(LIMITS.datastoreBackoff, failures, random), signal).catch(() => undefined);
+    }
+  }
+}
+
+function* snapshot(listing: KvListing, keys: LeaseKeys): Generator<StoreEvent> {
+  const leases: Lease[] = [];
+  const malformed: MalformedEntry[] = [];
+  for (const entry of listing.entries) {
+    const found = keys.readLease(entry);
+    if (found === undefined) continue;
+    if (isLease(found)) leases.push(found);
+    else malformed.push(found);
+  }
+  const config = listing.entries.find(({ key }) => key === keys.config)?.value;
+  yield { type: 'snapshot', config, leases, malformed, revision: listing.revision };
+  for (const entry of listing.entries) {
+    const challenge = keys.readChallenge(entry);
+    if (challenge !== undefined) yield challenge;
+  }
+}

@@ -1,0 +1,101 @@
+// A store inside this process, of which several handles can be open: for simulations of many nodes, and for
+// tests that need time to pass or history to be lost. It is held to the same suite as the real ones.
+import type { Clock } from '../base/clock.ts';
+import { TwillError } from '../base/errors.ts';
+import { systemRandom } from '../base/random.ts';
+import type { Kv } from '../model/kv.ts';
+import { createDocumentKv, type KvStorage, sleepUntilWoken } from './document-kv.ts';
+import { emptyDocument, forgetChanges } from './kv-document.ts';
+
+/** One node's connection to a store in memory. */
+export interface MemoryKv extends Kv {
+  /** Cuts the connection: operations and watches fail until it is set again. */
+  setReachable(reachable: boolean): void;
+}
+
+export interface MemoryStore {
+  open(): MemoryKv;
+  /** Forgets all changes so far: a watch from before them is refused. */
+  compact(): void;
+}
+
+/** An empty store; sessions expire by the monotonic time of `clock`. */
+export function createMemoryStore(clock: Clock): MemoryStore {
+  const document = emptyDocument();
+  const sessions = new Map<string, { readonly ttlSeconds: number; endMs: number }>();
+  const waiting = new Set<() => void>();
+  let sessionsMade = 0;
+  const wakeAll = (): void => {
+    for (const wake of waiting) wake();
+  };
+
+  function open(): MemoryKv {
+    let reachable = true;
+    const check = (): void => {
+      if (!reachable) throw new TwillError('datastore', 'the store in memory cannot be reached');
+    };
+    const storage: KvStorage = {
+      nowMs: () => clock.monotonicMs(),
+      async load() {
+        check();
+        return document;
+      },
+      async save() {
+        wakeAll();
+        return true;
+      },
+      async openSession(ttlSeconds) {
+        check();
+        sessionsMade += 1;
+        const session = String(sessionsMade);
+        sessions.set(session, { ttlSeconds, endMs: clock.monotonicMs() + ttlSeconds * 1_000 });
+        return session;
+      },
+      async sessionEndMs(session) {
+        check();
+        return sessions.get(session)?.endMs;
+      },
+      async sessionIsOpen(session) {
+        check();
+        return (sessions.get(session)?.endMs ?? 0) > clock.monotonicMs();
+      },
+      async keepAlive(session) {
+        check();
+        const found = sessions.get(session);
+        if (found === undefined || found.endMs <= clock.monotonicMs()) return undefined;
+        found.endMs = clock.monotonicMs() + found.ttlSeconds * 1_000;
+        return found.ttlSeconds;
+      },
+      async endSession(session) {
+        check();
+        sessions.delete(session);
+      },
+      watch() {
+        let missed = false;
+        let wake = (): void => undefined;
+        const notify = (): void => {
+          missed = true;
+          wake();
+        };
+        waiting.add(notify);
+        return {
+          async wait(ms, signal) {
+            if (!missed) await sleepUntilWoken(clock, ms, signal, (callback) => (wake = callback));
+            missed = false;
+          },
+          [Symbol.dispose]: () => waiting.delete(notify),
+        };
+      },
+      [Symbol.dispose]: wakeAll,
+    };
+    return {
+      ...createDocumentKv(storage, clock, systemRandom),
+      setReachable(value) {
+        reachable = value;
+        wakeAll();
+      },
+    };
+  }
+
+  return { open, compact: () => forgetChanges(document, 0) };
+}

@@ -1,0 +1,104 @@
+// Sessions of a file store: one file each, whose content is the time to live in seconds and whose modification
+// time is the moment when it ends. Keeping a session alive is one change of that time.
+import { open, readdir, readFile, stat, unlink, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
+import { errnoOf } from '../base/errors.ts';
+
+export interface SessionFiles {
+  open(ttlSeconds: number): Promise<string>;
+  /** The moment when a session ends at the earliest, by the wall clock; undefined: there is none. */
+  endMs(session: string): Promise<number | undefined>;
+  /** Whether it has not ended, by the file itself: another process may have ended it before its time. */
+  isOpen(session: string): Promise<boolean>;
+  keepAlive(session: string): Promise<number | undefined>;
+  end(session: string): Promise<void>;
+}
+
+const NAME = /^[\w-]{1,100}$/;
+// Files of sessions that ended this long ago have no keys left.
+const KEEP_ENDED_MS = 60_000;
+
+/** The sessions in `folder`; `self` makes the names of new ones unique. */
+export function createSessionFiles(folder: string, self: string, clock: Clock): SessionFiles {
+  let made = 0;
+  // The end of a session only moves away, so until the end last seen nobody needs to look again.
+  const seen = new Map<string, number>();
+
+  async function endMs(session: string): Promise<number | undefined> {
+    const known = seen.get(session);
+    if (known !== undefined && known > clock.wallMs()) return known;
+    const end = await fileTime(session);
+    if (end === undefined) seen.delete(session);
+    else seen.set(session, end);
+    return end;
+  }
+
+  // The names come from a document that others wrote: nothing but a plain name leads to a file.
+  async function fileTime(session: string): Promise<number | undefined> {
+    if (!NAME.test(session)) return undefined;
+    return stat(join(folder, session)).then(
+      ({ mtimeMs }) => mtimeMs,
+      (error: unknown) => {
+        if (errnoOf(error) === 'ENOENT') return undefined;
+        throw error;
+      },
+    );
+  }
+
+  async function isOpen(session: string): Promise<boolean> {
+    return ((await fileTime(session)) ?? 0) > clock.wallMs();
+  }
+
+  async function setEnd(session: string, ttlSeconds: number): Promise<void> {
+    const end = clock.wallMs() + ttlSeconds * 1_000;
+    await utimes(join(folder, session), end / 1_000, end / 1_000);
+    seen.set(session, end);
+  }
+
+  async function removeLongEnded(): Promise<void> {
+    for (const name of await readdir(folder)) {
+      const end = await fileTime(name);
+      if (end !== undefined && end < clock.wallMs() - KEEP_ENDED_MS) await remove(name);
+    }
+  }
+
+  async function remove(session: string): Promise<void> {
+    seen.delete(session);
+    if (!NAME.test(session)) return;
+    await unlink(join(folder, session)).catch((error: unknown) => {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    });
+  }
+
+  return {
+    async open(ttlSeconds) {
+      await removeLongEnded();
+      made += 1;
+      const session = `${self}-${made}`;
+      const file = await open(join(folder, session), 'wx', 0o600);
+      try {
+        await file.writeFile(`${ttlSeconds}\n`);
+      } finally {
+        await file.close();
+      }
+      await setEnd(session, ttlSeconds);
+      return session;
+    },
+    endMs,
+    isOpen,
+    async keepAlive(session) {
+      if (!(await isOpen(session))) return undefined;
+      try {
+        const ttlSeconds = Number(await readFile(join(folder, session), 'utf8'));
+        if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds <= 0) return undefined;
+        await setEnd(session, ttlSeconds);
+        return ttlSeconds;
+      } catch (error) {
+        if (errnoOf(error) === 'ENOENT') return undefined;
+        throw error;
+      }
+    },
+    end: remove,
+  };
+}

@@ -1,0 +1,67 @@
+// One revision of a file store as text: JSON with one key a line, so that people can read and compare it.
+import { parseJson, v } from '../base/schema.ts';
+import type { KvDocument } from './kv-document.ts';
+
+/** What a revision's file holds. */
+export interface StoreFile {
+  readonly document: KvDocument;
+  /** Names of the latest commits, newest last; see `wasLate` in file-kv.ts. */
+  readonly commits: readonly string[];
+}
+
+const revision = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+const entry = v.pipe(
+  v.object({ key: v.string(), value: v.string(), revision, session: v.optional(v.string()) }),
+  v.transform(({ session, ...rest }) => ({ ...rest, session })),
+);
+
+const storeFile = v.object({
+  format: v.literal(1, 'must be 1, the only format that is known'),
+  revision,
+  compactedRevision: revision,
+  entries: v.array(entry),
+  history: v.array(
+    v.variant('type', [
+      v.object({ type: v.literal('put'), entry }),
+      v.object({ type: v.literal('delete'), key: v.string(), revision }),
+    ]),
+  ),
+  commits: v.array(v.string()),
+});
+
+/** The text of a revision. */
+export function formatStoreFile(document: KvDocument, commits: readonly string[]): string {
+  const { revision, compactedRevision, entries, history } = document;
+  const lines = (items: readonly unknown[]): string =>
+    items.length === 0 ? '[]' : `[\n${items.map((item) => JSON.stringify(item)).join(',\n')}\n]`;
+  return [
+    `{"format":1,"revision":${revision},"compactedRevision":${compactedRevision},`,
+    `"entries":${lines([...entries.values()])},`,
+    `"history":${lines(history)},`,
+    `"commits":${JSON.stringify(commits)}}\n`,
+  ].join('\n');
+}
+
+/** Parses a revision's file; `path` is for the message, `expected` its number. Fails as `datastore`. */
+export function parseStoreFile(text: string, path: string, expected: number): StoreFile {
+  const checked = v.pipe(
+    storeFile,
+    v.check((file) => file.revision === expected, `must be of revision ${expected}`),
+  );
+  const { revision, compactedRevision, entries, history, commits } = parseJson(
+    checked,
+    text,
+    path,
+    'datastore',
+  );
+  return {
+    document: {
+      revision,
+      compactedRevision,
+      entries: new Map(entries.map((item) => [item.key, item])),
+      history,
+    },
+    commits,
+  };
+}

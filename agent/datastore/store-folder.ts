@@ -1,0 +1,93 @@
+// The folder of a file store: what may lie in it, who may write it, and its notifications.
+import { type FSWatcher, watch } from 'node:fs';
+import { mkdir, readdir, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
+import { asTwillError, TwillError } from '../base/errors.ts';
+import { excerpt } from '../base/schema.ts';
+import { LIMITS } from '../limits.ts';
+import { type StorageWatch, sleepUntilWoken } from './document-kv.ts';
+
+/** Name of the folder with the sessions. */
+export const SESSIONS = 'sessions';
+
+const REVISION = /^rev-(\d{12})\.json$/;
+const TEMPORARY = /^\.tmp-[\w-]+$/;
+// A temporary file this old was left by a process that died.
+const LEFT_BEHIND_MS = 60_000;
+
+/** Name of the file that holds a revision. */
+export function revisionFileName(revision: number): string {
+  return `rev-${String(revision).padStart(12, '0')}.json`;
+}
+
+/** The revision that a file's name tells; undefined where it is another file. */
+export function revisionOfFile(name: string): number | undefined {
+  const digits = REVISION.exec(name)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** Makes the folder where it is missing, and checks it. Fails as `datastore`. */
+export async function openStoreFolder(directory: string, clock: Clock): Promise<void> {
+  try {
+    await mkdir(join(directory, SESSIONS), { recursive: true, mode: 0o700 });
+    if (((await stat(directory)).mode & 0o002) !== 0) {
+      throw new TwillError('datastore', `cannot use the store in ${directory}: every user may write it`, {
+        hint: `take away that right: chmod o-w ${directory}`,
+      });
+    }
+    for (const name of await readdir(directory)) {
+      if (TEMPORARY.test(name)) await removeLeftBehind(join(directory, name), clock);
+      else if (name !== SESSIONS && revisionOfFile(name) === undefined) {
+        throw new TwillError(
+          'datastore',
+          `cannot use the store in ${directory}: ${excerpt(name)} does not belong to a store`,
+          { hint: 'name a folder of its own for the store; it is made when missing' },
+        );
+      }
+    }
+  } catch (error) {
+    throw asTwillError(
+      error,
+      'datastore',
+      `cannot use the store in ${directory}`,
+      'name a folder that this user may write; it is made when missing',
+    );
+  }
+}
+
+async function removeLeftBehind(path: string, clock: Clock): Promise<void> {
+  const age = await stat(path).then(
+    ({ mtimeMs }) => clock.wallMs() - mtimeMs,
+    () => 0,
+  );
+  if (age > LEFT_BEHIND_MS) await unlink(path).catch(() => undefined);
+}
+
+/**
+ * Tells of new revisions in a folder, by the kernel's notifications. Where those cannot be had (there is a limit
+ * of them a user), a look at the folder from time to time does instead, and it runs beside them as well.
+ */
+export function watchStoreFolder(directory: string, clock: Clock): StorageWatch {
+  let missed = false;
+  let wake = (): void => undefined;
+  let watcher: FSWatcher | undefined;
+  try {
+    watcher = watch(directory, (_event, name) => {
+      if (name !== null && revisionOfFile(name) === undefined) return;
+      missed = true;
+      wake();
+    });
+    watcher.on('error', () => watcher?.close());
+  } catch {
+    watcher = undefined;
+  }
+  return {
+    async wait(ms, signal) {
+      const atMost = Math.min(ms, LIMITS.fileStorePollMs);
+      if (!missed) await sleepUntilWoken(clock, atMost, signal, (callback) => (wake = callback));
+      missed = false;
+    },
+    [Symbol.dispose]: () => watcher?.close(),
+  };
+}
