@@ -51,10 +51,13 @@ function onSignal(name: keyof typeof SIGNAL_NUMBERS): void {
   });
 }
 
+function verbose(): boolean {
+  return invocation !== undefined && isVerbose(invocation, process.env);
+}
+
 function fail(thrown: unknown): never {
   if (isStop(thrown)) process.exit(stopCode);
-  const verbose = invocation !== undefined && isVerbose(invocation, process.env);
-  const { text, exitCode } = describeFailure(thrown, verbose);
+  const { text, exitCode } = describeFailure(thrown, verbose());
   process.stderr.write(text);
   process.exit(exitCode);
 }
@@ -70,6 +73,11 @@ process.on('SIGINT', () => onSignal('SIGINT'));
 process.on('SIGTERM', () => onSignal('SIGTERM'));
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
+// The runtime's advice to programmers is not for operators.
+process.removeAllListeners('warning');
+process.on('warning', (warning) => {
+  if (verbose()) process.stderr.write(`${warning.stack ?? warning.message}\n`);
+});
 // Nobody left to read the log is no reason to end, and a failed print is reported where it was asked for.
 process.stderr.on('error', () => undefined);
 process.stdout.on('error', () => undefined);

@@ -38,7 +38,8 @@ export function parseWith<T>(
   const issue = result.issues[0];
   const path = v.getDotPath(issue);
   const at = path === null ? where : `${where}: ${path}`;
-  throw new TwillError(code, `${at}: ${issue.message}, is ${excerpt(issue.input)}`);
+  const found = issue.input === undefined ? 'missing' : excerpt(issue.input);
+  throw new TwillError(code, `${at}: ${issue.message}, is ${found}`);
 }
 
 /** Parses JSON text and checks it; malformed JSON is one line that says where it breaks. */

@@ -45,30 +45,45 @@ const address4 = v.pipe(
   v.check((value) => parseAddress(value)?.family === 4, 'must be an IPv4 address such as 10.5.1.0'),
 );
 
-const schema = v.object({
-  Network: v.pipe(
-    v.string('must be an IPv4 prefix such as 10.5.0.0/16'),
-    v.check((value) => parsePrefix(value)?.family === 4, 'must be an IPv4 prefix such as 10.5.0.0/16'),
-  ),
-  EnableIPv4: v.optional(boolean, true),
-  EnableIPv6: v.optional(boolean, false),
-  EnableNFTables: v.optional(boolean, false),
-  IPv6Network: v.optional(text),
-  SubnetLen: v.optional(integer),
-  SubnetMin: v.optional(address4),
-  SubnetMax: v.optional(address4),
-  Backend: v.optional(
-    v.looseObject({
-      Type: v.pipe(v.string('must be the name of a backend'), v.nonEmpty('must be the name of a backend')),
-    }),
-  ),
-});
+const NETWORK = 'must be an IPv4 prefix such as 10.5.0.0/16';
+const TYPE = 'must be the name of a backend';
+
+// The message of an object is also that of a missing field; only these two fields have to be there.
+const schema = v.object(
+  {
+    Network: v.pipe(
+      v.string(NETWORK),
+      v.check((value) => parsePrefix(value)?.family === 4, NETWORK),
+    ),
+    EnableIPv4: v.optional(boolean, true),
+    EnableIPv6: v.optional(boolean, false),
+    EnableNFTables: v.optional(boolean, false),
+    IPv6Network: v.optional(text),
+    SubnetLen: v.optional(integer),
+    SubnetMin: v.optional(address4),
+    SubnetMax: v.optional(address4),
+    Backend: v.optional(
+      v.looseObject({ Type: v.pipe(v.string(TYPE), v.nonEmpty(TYPE)) }, (issue) =>
+        issue.expected === 'Object' ? 'must be an object with a Type' : TYPE,
+      ),
+    ),
+  },
+  NETWORK,
+);
+
+// For valibot a list is an object too.
+const OBJECT = 'must be a JSON object';
+const jsonObject = v.pipe(
+  v.unknown(),
+  v.check((value) => !Array.isArray(value), OBJECT),
+  v.looseObject({}, OBJECT),
+);
 
 const KNOWN = Object.keys(schema.entries);
 
 /** Parses the text of a network configuration. Fails as `config`, in one line that starts with `where`. */
 export function parseNetworkConfig(jsonText: string, where: string): NetworkConfig {
-  const raw = withKnownNames(parseJson(v.looseObject({}, 'must be a JSON object'), jsonText, where), KNOWN);
+  const raw = withKnownNames(parseJson(jsonObject, jsonText, where), KNOWN);
   const named = raw as Record<string, unknown>;
   const config = parseWith(
     schema,

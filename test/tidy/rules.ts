@@ -81,7 +81,11 @@ export const GLOBAL_DOORS: readonly GlobalDoor[] = [
   { name: 'process.exit', pattern: /\bprocess\.(?:exit|exitCode|abort|reallyExit)\b/g, doors: MAIN },
   { name: 'process.env', pattern: /\bprocess\.env\b/g, doors: MAIN },
   { name: 'process.argv', pattern: /\bprocess\.(?:argv|argv0|execArgv)\b/g, doors: MAIN },
-  { name: 'process.on', pattern: /\bprocess\.(?:on|once|addListener|kill)\b/g, doors: MAIN },
+  {
+    name: 'process.on',
+    pattern: /\bprocess\.(?:on|once|off|addListener|removeAllListeners|emitWarning|kill)\b/g,
+    doors: MAIN,
+  },
   { name: 'process.stdout', pattern: /\bprocess\.(?:stdin|stdout)\b/g, doors: MAIN },
   { name: 'process.stderr', pattern: /\bprocess\.stderr\b/g, doors: [...MAIN, 'agent/base/log.ts'] },
   {
