@@ -150,12 +150,15 @@ async function connect(place: HostPlace, full: string): Promise<void> {
     `link add ${name} type veth peer name eth0 netns ${full}`,
     `link set ${name} master ${bridge} up`,
   );
+  // Without addresses that the kernel makes by itself, some time after, nothing changes that no program changed.
   const host = namespaceOf(full);
   await host.ip(
     `addr add ${address}/24 dev eth0`,
+    'link set eth0 addrgenmode none',
     'link set eth0 up',
     `route add default via ${gateway}`,
     'link add docker0 type bridge',
+    'link set docker0 addrgenmode none',
     'link set docker0 up',
   );
 }

@@ -1,0 +1,92 @@
+// `npm test`: the whole suite in a fixed order, after everything that it needs has been set up. The last line of
+// its output is `N passed, N failed, N skipped`; it succeeds only when something passed and nothing failed.
+//
+//     npm test                          everything
+//     npm test -- unit kernel           some parts
+//     npm test -- test/unit/lease       some files; further options go to vitest
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ALL_PROGRAMS, ROOT, setUp } from './setup.mjs';
+import { readResults } from './test-results.mjs';
+
+/** The names of vitest.config.ts. */
+const PARTS = ['tidy', 'unit', 'conformance', 'simulation', 'kernel', 'e2e'];
+const LIMIT_MS = 20 * 60_000;
+
+/** Where nothing may be skipped: an automatic run that could do everything. */
+const isStrict = process.env['CI'] === 'true' && process.getuid?.() === 0;
+
+const { passed, failed, skipped } = await testAll();
+process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+
+async function testAll() {
+  const folder = mkdtempSync(join(tmpdir(), 'twill-test-'));
+  try {
+    await setUp(ALL_PROGRAMS);
+    const report = join(folder, 'report.json');
+    const exitCode = await runVitest(process.argv.slice(2), report);
+    await sweep();
+    const results = readResults(read(report), ROOT, isStrict);
+    for (const line of results.notes) process.stdout.write(`${line}\n`);
+    // An error outside of all tests fails the run without failing a test.
+    const hidden = exitCode !== 0 && results.failed === 0 ? 1 : 0;
+    if (hidden > 0)
+      process.stdout.write(`vitest ended with exit code ${exitCode}, which counts as a failure\n`);
+    return { ...results, failed: results.failed + hidden };
+  } catch (error) {
+    process.stderr.write(`test: ${error instanceof Error ? error.message : error}\n`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * @param {readonly string[]} args
+ * @param {string} report
+ * @returns {Promise<number>} Its exit code.
+ */
+function runVitest(args, report) {
+  const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
+  const rest = args.flatMap((arg) => (PARTS.includes(arg) ? ['--project', arg] : [arg]));
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const child = spawn(process.execPath, [vitest, 'run', ...reporters, ...rest], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  });
+  // The terminal signals both of us; vitest ends by itself, and then so do we.
+  const wait = () => undefined;
+  process.on('SIGINT', wait);
+  process.once('SIGTERM', () => child.kill('SIGTERM'));
+  const timer = setTimeout(() => {
+    process.stdout.write(`the suite is ended after ${LIMIT_MS / 60_000} minutes\n`);
+    child.kill('SIGKILL');
+  }, LIMIT_MS);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      clearTimeout(timer);
+      process.off('SIGINT', wait);
+      resolve(code ?? 1);
+    });
+  });
+}
+
+// Tests that were cut short leave namespaces and processes behind.
+async function sweep() {
+  if (process.getuid?.() !== 0) return;
+  const { sweepLeftovers } = await import('../dist/test/lab/sweep.js');
+  await sweepLeftovers();
+}
+
+/** @param {string} path */
+function read(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    throw new Error('vitest wrote no report');
+  }
+}
