@@ -18,8 +18,9 @@ export const LIMITS = {
   datastoreReconnectMs: 1_000,
   /** A watch that stood this long starts its back-off anew when it breaks. */
   datastoreStableMs: 5_000,
-  /** Changes that the embedded datastores remember for watchers that come late. */
-  storeHistory: 1_024,
+  /** Changes that the stores in memory and in a folder remember for watchers that come late. */
+  memoryStoreHistory: 16_384,
+  fileStoreHistory: 256,
   /** Revisions of the file store that lie in its folder. */
   fileStoreRevisions: 64,
   /** How often the file store is looked at where the kernel's notifications fail. */

@@ -17,6 +17,8 @@ export interface StorageWatch extends Disposable {
 
 /** Where a document and its sessions lie. Operations fail as `datastore`. */
 export interface KvStorage extends Disposable {
+  /** How many changes are remembered for watchers. */
+  readonly historyLimit: number;
   /** The latest document, and from here on the caller's. */
   load(): Promise<KvDocument>;
   /** Makes `document` the latest one. False: somebody else has saved that revision. */
@@ -90,13 +92,13 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
       for (const entry of expired) document.entries.set(entry.key, entry);
       const writes = [...expired.map(({ key }) => ({ op: 'delete', key }) as const), ...wanted];
       if (writes.length === 0) return result(document, false, nextMs);
-      applyWrites(document, writes, LIMITS.storeHistory);
+      applyWrites(document, writes, storage.historyLimit);
       const value = result(document, wanted.length > 0, nextMs);
       if (await storage.save(document)) {
         for (const session of ended) await storage.endSession(session);
         return value;
       }
-      await clock.sleep(random() * Math.min(100, 5 * attempt), signal);
+      await clock.sleep(random() * Math.min(40, 2 * attempt), signal);
     }
     throw new TwillError('datastore', `gave up writing after losing ${LIMITS.fileStoreAttempts} races`);
   }

@@ -10,6 +10,7 @@ import { type Clock, deadline } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
 import { LIMITS } from '../limits.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
+import { parseAddress } from '../model/ip.ts';
 import { etcdError, isAuthDisabled, isServerFailure, isStaleToken, readFailure } from './etcd-errors.ts';
 
 export type {
@@ -268,6 +269,10 @@ function createPool(url: string, { ca, cert, key }: TlsFiles): ConnectionPool {
     ...(ca === undefined ? {} : { rootCertificate: ca }),
     ...(cert === undefined || key === undefined ? {} : { certChain: cert, privateKey: key }),
   } as { rootCertificate: Buffer };
+  // gRPC names the server in the TLS handshake even where its name is an address; Node would print a warning
+  // about that into our log, for its own developers.
+  if (protocol === 'https:' && parseAddress(host.replace(/:\d+$/, '')) !== undefined)
+    Object.assign(process, { noDeprecation: true });
   try {
     return new ConnectionPool({
       hosts: `${protocol}//${host}`,

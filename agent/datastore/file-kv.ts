@@ -86,7 +86,7 @@ export async function openFileKv({ directory, clock, random }: FileKvOptions): P
     made += 1;
     const commit = `${self}-${made}`;
     const { commits } = await readLatest();
-    const text = formatStoreFile(document, [...commits, commit].slice(-LIMITS.storeHistory));
+    const text = formatStoreFile(document, [...commits, commit].slice(-LIMITS.fileStoreHistory));
     const temporary = join(directory, `.tmp-${commit}`);
     const path = join(directory, revisionFileName(document.revision));
     try {
@@ -122,6 +122,7 @@ export async function openFileKv({ directory, clock, random }: FileKvOptions): P
   };
 
   const storage: KvStorage = {
+    historyLimit: LIMITS.fileStoreHistory,
     nowMs: () => clock.wallMs(),
     load: () => guard(async () => copyOf((await readLatest()).document)),
     save: (document) => guard(() => save(document)),

@@ -3,6 +3,7 @@
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import { systemRandom } from '../base/random.ts';
+import { LIMITS } from '../limits.ts';
 import type { Kv } from '../model/kv.ts';
 import { createDocumentKv, type KvStorage, sleepUntilWoken } from './document-kv.ts';
 import { emptyDocument, forgetChanges } from './kv-document.ts';
@@ -35,6 +36,7 @@ export function createMemoryStore(clock: Clock): MemoryStore {
       if (!reachable) throw new TwillError('datastore', 'the store in memory cannot be reached');
     };
     const storage: KvStorage = {
+      historyLimit: LIMITS.memoryStoreHistory,
       nowMs: () => clock.monotonicMs(),
       async load() {
         check();

@@ -1,0 +1,12 @@
+import { systemClock } from '../../agent/base/clock.ts';
+import { createMemoryStore } from '../../agent/datastore/memory-kv.ts';
+import { describeKv } from './kv-suite.ts';
+
+describeKv('the store in memory', false, async () => {
+  const store = createMemoryStore(systemClock);
+  return {
+    open: async () => store.open(),
+    compact: async () => store.compact(),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+});

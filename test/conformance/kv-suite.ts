@@ -1,0 +1,288 @@
+// What every datastore must do, the same words for all of them.
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { type Kv, type KvEntry, type KvEvent, RevisionCompacted } from '../../agent/model/kv.ts';
+import { waitFor } from '../lab/wait.ts';
+
+/** A store to test: several handles of one store can be open. */
+export interface KvBed extends AsyncDisposable {
+  open(): Promise<Kv>;
+  /** Loses the history up to now. */
+  compact(): Promise<void>;
+}
+
+/** A watch that is read in the background; it ends with the test. */
+export interface Watched {
+  readonly events: KvEvent[];
+  /** How it ended: undefined while it runs, `ended` or what it threw. */
+  outcome(): unknown;
+  stop(): void;
+  /** Waits for the change of a key to a value, or to nothing. */
+  sees(key: string, value: string | undefined): Promise<void>;
+}
+
+/** Starts a watch and waits until it stands, or has ended. */
+export async function watch(kv: Kv, prefix: string, fromRevision: number): Promise<Watched> {
+  const events: KvEvent[] = [];
+  let outcome: unknown;
+  const stop = new AbortController();
+  const reading = (async () => {
+    try {
+      for await (const batch of kv.watch(prefix, fromRevision, stop.signal)) events.push(...batch);
+      outcome = 'ended';
+    } catch (error) {
+      outcome = error;
+    }
+  })();
+  onTestFinished(async () => {
+    stop.abort();
+    await reading;
+  });
+  await waitFor('the watch stands', 10_000, () => events.length > 0 || outcome !== undefined);
+  return {
+    events,
+    outcome: () => outcome,
+    stop: () => stop.abort(),
+    sees: async (key, value) => {
+      await waitFor(`the watch tells ${key} = ${value}`, 10_000, () =>
+        events.some((event) =>
+          event.type === 'put'
+            ? event.entry.key === key && event.entry.value === value
+            : event.type === 'delete' && event.key === key && value === undefined,
+        ),
+      );
+    },
+  };
+}
+
+/** The changes among events, in short. */
+export function changes(events: readonly KvEvent[]): string[] {
+  return events.flatMap((event) => {
+    if (event.type === 'progress') return [];
+    return event.type === 'put' ? `${event.entry.key}=${event.entry.value}` : `${event.key} deleted`;
+  });
+}
+
+function present(entry: KvEntry | undefined): KvEntry {
+  expect(entry).toBeDefined();
+  return entry as KvEntry;
+}
+
+/** Tests a kind of store. */
+export function describeKv(title: string, isSkipped: boolean, openBed: () => Promise<KvBed>): void {
+  describe.skipIf(isSkipped)(title, () => {
+    let bed: KvBed;
+    let kv: Kv;
+    let other: Kv;
+    let tests = 0;
+    // Keys of one test; nothing is left of the earlier ones that it could see.
+    let at: string;
+    beforeAll(async () => {
+      bed = await openBed();
+      kv = await bed.open();
+      other = await bed.open();
+    });
+    afterAll(async () => {
+      await kv?.[Symbol.asyncDispose]();
+      await other?.[Symbol.asyncDispose]();
+      await bed?.[Symbol.asyncDispose]();
+    });
+    beforeEach(() => {
+      tests += 1;
+      at = `/t${tests}/`;
+    });
+
+    it('gives a key that was created, to every handle', async () => {
+      const made = present(await kv.create(`${at}a`, 'one', undefined));
+      expect(made).toMatchObject({ key: `${at}a`, value: 'one', session: undefined });
+      expect(await other.get(`${at}a`)).toEqual(made);
+      expect(await kv.get(`${at}b`)).toBeUndefined();
+    });
+
+    it('keeps text of any language and a value of 100 kB', async () => {
+      const value = 'ä€😀"\\\n'.repeat(10_000);
+      await kv.create(`${at}&fd00:5::-64`, value, undefined);
+      expect((await other.get(`${at}&fd00:5::-64`))?.value).toBe(value);
+    });
+
+    it('creates a key only where there is none', async () => {
+      await kv.create(`${at}a`, 'one', undefined);
+      expect(await other.create(`${at}a`, 'one', undefined)).toBeUndefined();
+      expect((await kv.get(`${at}a`))?.value).toBe('one');
+    });
+
+    it('lists the keys under a prefix and no others, with the revision of the store', async () => {
+      await kv.create(`${at}b`, '2', undefined);
+      await kv.create(`${at}a`, '1', undefined);
+      await kv.create(`${at.slice(0, -1)}0`, 'neighbour', undefined);
+      const listing = await other.list(at);
+      expect(listing.entries.map(({ key }) => key)).toEqual([`${at}a`, `${at}b`]);
+      const next = present(await kv.create(`${at}c`, '3', undefined));
+      expect(next.revision).toBeGreaterThan(listing.revision);
+    });
+
+    it('lists nothing under a prefix that nobody used, with a revision', async () => {
+      const listing = await kv.list(at);
+      expect(listing.entries).toEqual([]);
+      expect(Number.isSafeInteger(listing.revision)).toBe(true);
+    });
+
+    it('updates a key only when nobody changed it since', async () => {
+      const first = present(await kv.create(`${at}a`, 'one', undefined));
+      const second = present(await other.update(first, 'two'));
+      expect(second.revision).toBeGreaterThan(first.revision);
+      expect(await kv.update(first, 'three')).toBeUndefined();
+      expect((await kv.get(`${at}a`))?.value).toBe('two');
+    });
+
+    it('does not update a key that was deleted', async () => {
+      const entry = present(await kv.create(`${at}a`, 'one', undefined));
+      expect(await kv.delete(entry)).toBe(true);
+      expect(await kv.update(entry, 'two')).toBeUndefined();
+      expect(await kv.get(`${at}a`)).toBeUndefined();
+    });
+
+    it('deletes a key only when nobody changed it since', async () => {
+      const first = present(await kv.create(`${at}a`, 'one', undefined));
+      const second = present(await kv.update(first, 'two'));
+      expect(await kv.delete(first)).toBe(false);
+      expect(await kv.delete(second)).toBe(true);
+      expect(await kv.delete(second)).toBe(false);
+    });
+
+    it('lets one of 30 that create the same key at once win', async () => {
+      const results = await Promise.all(
+        Array.from({ length: 30 }, (_, i) =>
+          (i % 2 === 0 ? kv : other).create(`${at}a`, String(i), undefined),
+        ),
+      );
+      const winners = results.filter((entry) => entry !== undefined);
+      expect(winners).toHaveLength(1);
+      expect((await kv.get(`${at}a`))?.value).toBe(winners[0]?.value);
+    });
+
+    it('loses none of 30 keys that are created at once', async () => {
+      await Promise.all(
+        Array.from({ length: 30 }, (_, i) => (i % 2 === 0 ? kv : other).create(`${at}${i}`, 'x', undefined)),
+      );
+      expect((await kv.list(at)).entries).toHaveLength(30);
+    });
+
+    it('deletes the keys of a session that is closed, and tells its watchers', async () => {
+      const session = await kv.openSession(60);
+      const entry = present(await kv.create(`${at}a`, 'one', session));
+      expect(entry.session).toBe(session);
+      expect((await other.get(`${at}a`))?.session).toBe(session);
+      await kv.create(`${at}b`, 'stays', undefined);
+      const watched = await watch(other, at, (await other.list(at)).revision + 1);
+      await kv.closeSession(session);
+      await watched.sees(`${at}a`, undefined);
+      expect((await kv.list(at)).entries.map(({ key }) => key)).toEqual([`${at}b`]);
+    });
+
+    it('refuses a session that is closed, without an error', async () => {
+      const session = await kv.openSession(60);
+      await kv.closeSession(session);
+      expect(await kv.keepAlive(session)).toBeUndefined();
+      expect(await other.create(`${at}a`, 'one', session)).toBeUndefined();
+      expect(await kv.get(`${at}a`)).toBeUndefined();
+      await kv.closeSession(session);
+    });
+
+    it('ends a session that is not kept alive, and one that is not', async () => {
+      const dying = await kv.openSession(2);
+      const living = await kv.openSession(2);
+      await kv.create(`${at}dying`, 'x', dying);
+      const entry = present(await kv.create(`${at}living`, 'x', living));
+      const watched = await watch(other, at, entry.revision + 1);
+      const stop = Date.now() + 10_000;
+      while (changes(watched.events).length === 0 && Date.now() < stop) {
+        expect(await kv.keepAlive(living)).toBeGreaterThanOrEqual(1);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+      expect(changes(watched.events)).toEqual([`${at}dying deleted`]);
+      expect(await kv.get(`${at}dying`)).toBeUndefined();
+      expect(await kv.keepAlive(dying)).toBeUndefined();
+      expect(await other.get(`${at}living`)).toEqual(entry);
+    });
+
+    it('keeps the session of a key that is updated', async () => {
+      const session = await kv.openSession(60);
+      const first = present(await kv.create(`${at}a`, 'one', session));
+      expect(present(await kv.update(first, 'two')).session).toBe(session);
+      await kv.closeSession(session);
+      expect(await kv.get(`${at}a`)).toBeUndefined();
+    });
+
+    it('wakes no watcher and writes no key when a session is kept alive', async () => {
+      const session = await kv.openSession(60);
+      const entry = present(await kv.create(`${at}a`, 'one', session));
+      const watched = await watch(other, at, entry.revision + 1);
+      const before = await kv.list(at);
+      for (let i = 0; i < 10; i++) expect(await kv.keepAlive(session)).toBe(60);
+      expect(await kv.list(at)).toEqual(before);
+      await kv.create(`${at}b`, 'last', undefined);
+      await watched.sees(`${at}b`, 'last');
+      expect(changes(watched.events)).toEqual([`${at}b=last`]);
+    });
+
+    it('tells a watcher first that it stands, then every change in order', async () => {
+      const { revision } = await kv.list(at);
+      const watched = await watch(other, at, revision + 1);
+      expect(watched.events[0]).toEqual({ type: 'progress', revision });
+      const first = present(await kv.create(`${at}a`, 'one', undefined));
+      const second = present(await kv.update(first, 'two'));
+      await kv.create('/elsewhere', 'x', undefined);
+      await kv.delete(second);
+      await kv.create(`${at}b`, 'last', undefined);
+      await watched.sees(`${at}b`, 'last');
+      expect(changes(watched.events)).toEqual([`${at}a=one`, `${at}a=two`, `${at}a deleted`, `${at}b=last`]);
+      expect(watched.events).toContainEqual({ type: 'put', entry: second });
+    });
+
+    it('tells a watcher what happened since a revision in the past', async () => {
+      const first = present(await kv.create(`${at}a`, 'one', undefined));
+      await kv.update(first, 'two');
+      await kv.create(`${at}b`, 'last', undefined);
+      const watched = await watch(other, at, first.revision + 1);
+      await watched.sees(`${at}b`, 'last');
+      expect(changes(watched.events)).toEqual([`${at}a=two`, `${at}b=last`]);
+    });
+
+    it('refuses a watch whose history is lost, and takes one from the present', async () => {
+      const first = present(await kv.create(`${at}a`, 'one', undefined));
+      await kv.update(first, 'two');
+      await bed.compact();
+      const late = await watch(other, at, first.revision);
+      await waitFor('the watch is refused', 10_000, () => late.outcome() !== undefined);
+      expect(late.outcome()).toBeInstanceOf(RevisionCompacted);
+      const listing = await kv.list(at);
+      const present2 = await watch(other, at, listing.revision + 1);
+      await kv.create(`${at}b`, 'last', undefined);
+      await present2.sees(`${at}b`, 'last');
+      expect(changes(present2.events)).toEqual([`${at}b=last`]);
+    });
+
+    it('ends a watch quietly when its signal is aborted', async () => {
+      const watched = await watch(kv, at, (await kv.list(at)).revision + 1);
+      watched.stop();
+      await waitFor('the watch ends', 2_000, () => watched.outcome() !== undefined);
+      expect(watched.outcome()).toBe('ended');
+    });
+
+    it('does nothing for a signal that is aborted already', async () => {
+      const gone = AbortSignal.abort(new Error('stopped'));
+      await expect(kv.create(`${at}a`, 'one', undefined, gone)).rejects.toThrow('stopped');
+      await expect(kv.list(at, gone)).rejects.toThrow('stopped');
+      expect(await kv.get(`${at}a`)).toBeUndefined();
+    });
+
+    it('ends its watches and fails clean after it was disposed of', async () => {
+      const third = await bed.open();
+      const watched = await watch(third, at, (await third.list(at)).revision + 1);
+      await third[Symbol.asyncDispose]();
+      await waitFor('the watch ends', 2_000, () => watched.outcome() !== undefined);
+      expect(watched.outcome()).toBe('ended');
+      await expect(third.get(at)).rejects.toMatchObject({ code: 'datastore' });
+    });
+  });
+}

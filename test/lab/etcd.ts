@@ -1,0 +1,137 @@
+// A real etcd on the loopback address, or in a namespace, which can be ended, frozen and started again on its data.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run } from './namespace.ts';
+import { LabProcess } from './process.ts';
+import { waitFor } from './wait.ts';
+
+/** Paths of PEM files for a server that speaks TLS. */
+export interface EtcdTls {
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Whether clients need a certificate of that CA. */
+  readonly clientCertAuth: boolean;
+}
+
+export interface LabEtcdOptions {
+  /** Default 127.0.0.1. */
+  readonly address?: string;
+  /** Default: one that is free. */
+  readonly port?: number;
+  readonly tls?: EtcdTls;
+  /** Name of the network namespace to run in. */
+  readonly netns?: string;
+  readonly extraArgs?: readonly string[];
+}
+
+export interface EtcdServer extends AsyncDisposable {
+  readonly url: string;
+  readonly pid: number;
+  /** Runs etcdctl and gives its output. */
+  etcdctl(...args: readonly string[]): Promise<string>;
+  /** Forgets the history up to now. */
+  compact(): Promise<void>;
+  /** Ends it; its data stay. */
+  stop(): Promise<void>;
+  /** Starts it again, on its data. */
+  start(): Promise<void>;
+  /** Freezes it: connections stay open and nothing answers. */
+  pause(): void;
+  resume(): void;
+}
+
+/** Starts an etcd with a folder of its own and waits until it answers; disposing of it removes both. */
+export async function startEtcd(options: LabEtcdOptions = {}): Promise<EtcdServer> {
+  const { address = '127.0.0.1', tls } = options;
+  const port = options.port ?? (await freePort(address));
+  // The port for other members; nobody uses it, but etcd wants one.
+  const peers = `http://127.0.0.1:${await freePort('127.0.0.1')}`;
+  const url = `${tls === undefined ? 'http' : 'https'}://${address}:${port}`;
+  const folder = await mkdtemp(join(tmpdir(), 'tw-etcd-'));
+  const inside = options.netns === undefined ? [] : ['nsenter', `--net=/run/netns/${options.netns}`];
+  const argv = [
+    ...inside,
+    'etcd',
+    '--name=lab',
+    `--data-dir=${join(folder, 'data')}`,
+    `--listen-client-urls=${url}`,
+    `--advertise-client-urls=${url}`,
+    `--listen-peer-urls=${peers}`,
+    `--initial-advertise-peer-urls=${peers}`,
+    `--initial-cluster=lab=${peers}`,
+    ...(tls === undefined ? [] : [`--cert-file=${tls.certFile}`, `--key-file=${tls.keyFile}`]),
+    ...(tls?.clientCertAuth === true ? ['--client-cert-auth', `--trusted-ca-file=${tls.caFile}`] : []),
+    ...(options.extraArgs ?? []),
+  ] as unknown as readonly [string, ...string[]];
+  const ctlFlags =
+    tls === undefined ? [] : [`--cacert=${tls.caFile}`, `--cert=${tls.certFile}`, `--key=${tls.keyFile}`];
+  const etcdctl = (...args: readonly string[]): Promise<string> =>
+    run([...inside, 'env', 'ETCDCTL_API=3', 'etcdctl', `--endpoints=${url}`, ...ctlFlags, ...args]);
+
+  let runs = 0;
+  let server: LabProcess | undefined;
+  const current = (): LabProcess => {
+    if (server === undefined) throw new Error('etcd is not running');
+    return server;
+  };
+  async function start(): Promise<void> {
+    runs += 1;
+    server = new LabProcess(argv, join(folder, `log-${runs}`));
+    await server.waitForLine(/ready to serve client requests/, 15_000);
+    // It says so a moment before it listens.
+    await waitFor(`etcd at ${url} answers`, 10_000, () =>
+      etcdctl('endpoint', 'health').then(
+        () => true,
+        () => false,
+      ),
+    );
+  }
+  async function stop(): Promise<void> {
+    await server?.stop('SIGKILL');
+    server = undefined;
+  }
+  async function dispose(): Promise<void> {
+    await stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  try {
+    await start();
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return {
+    url,
+    get pid() {
+      return current().pid;
+    },
+    etcdctl,
+    async compact() {
+      const status: unknown = JSON.parse(await etcdctl('get', 'nothing', '--write-out=json'));
+      const { header } = status as { header: { revision: number } };
+      await etcdctl('compact', String(header.revision));
+    },
+    stop,
+    start,
+    pause: () => process.kill(current().pid, 'SIGSTOP'),
+    resume: () => process.kill(current().pid, 'SIGCONT'),
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+/** A TCP port that nobody listens on at the moment. */
+export async function freePort(address: string): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, address, resolve);
+  });
+  const bound = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (bound === null || typeof bound === 'string') throw new Error('no port was given');
+  return bound.port;
+}
