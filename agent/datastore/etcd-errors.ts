@@ -32,7 +32,7 @@ function tidy(text: string): string {
     .replace(/^.*Last error: (?:Error: )?/, '')
     .replace(/\.? Resolution note:.*$/, '')
     .replace(/^rpc error: code = \w+ desc = /, '')
-    .replace(/^etcdserver: /, '')
+    .replace(/^etcd(?:server)?: /, '')
     .trim();
 }
 

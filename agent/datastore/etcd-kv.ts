@@ -5,19 +5,18 @@ import type { Clock } from '../base/clock.ts';
 import { LIMITS } from '../limits.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
 import { type Kv, type KvEntry, type KvEvent, RevisionCompacted } from '../model/kv.ts';
-import {
-  createEtcdConnection,
-  type EtcdServer,
-  type EtcdStream,
-  type KeepAliveRequest,
-  type KeepAliveResponse,
-  type KeyValue,
-  type RangeResponse,
-  type TxnRequest,
-  type TxnResponse,
-  type WatchRequest,
-  type WatchResponse,
-} from './etcd-connection.ts';
+import { createEtcdConnection, type EtcdServer } from './etcd-connection.ts';
+import type {
+  EtcdStream,
+  KeepAliveRequest,
+  KeepAliveResponse,
+  KeyValue,
+  RangeResponse,
+  TxnRequest,
+  TxnResponse,
+  WatchRequest,
+  WatchResponse,
+} from './etcd-endpoint.ts';
 import { isLeaseGone, readFailure } from './etcd-errors.ts';
 
 type Compare = NonNullable<TxnRequest['compare']>[number];

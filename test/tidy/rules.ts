@@ -35,7 +35,7 @@ export const LAYERS: readonly Layer[] = [
   // One file a thing that the whole agent does: live, plan, clean up.
   { name: 'agent', files: /^agent\/(?:agent|host-plan|host-cleanup)\.ts$/, uses: [...FOUNDATION, ...PARTS] },
   { name: 'cli', files: /^agent\/cli\//, uses: [...FOUNDATION, ...PARTS, 'agent'] },
-  { name: 'main', files: /^agent\/main\.ts$/, uses: ['base', 'limits', 'cli'] },
+  { name: 'main', files: /^agent\/(?:main|process)\.ts$/, uses: ['base', 'limits', 'cli'] },
 ];
 
 /** Something that may be used only behind its doors. */
@@ -47,7 +47,7 @@ export interface Door {
 
 /** Every package that the program imports. */
 export const PACKAGE_DOORS: readonly Door[] = [
-  { name: 'etcd3', doors: ['agent/datastore/etcd-connection.ts'] },
+  { name: 'etcd3', doors: ['agent/datastore/etcd-endpoint.ts'] },
   { name: 'ipaddr.js', doors: ['agent/model/ip.ts'] },
   { name: 'loglevel', doors: ['agent/base/log.ts'] },
   { name: 'netlink', doors: ['agent/kernel/netlink/'] },
@@ -65,6 +65,7 @@ export const MODULE_DOORS: readonly Door[] = [
   { name: 'node:process', doors: [] },
   { name: 'node:timers', doors: [] },
   { name: 'node:timers/promises', doors: [] },
+  { name: 'node:v8', doors: ['agent/base/engine.ts'] },
   { name: 'node:vm', doors: [] },
   { name: 'node:worker_threads', doors: [] },
 ];
@@ -74,7 +75,7 @@ export interface GlobalDoor extends Door {
   readonly pattern: RegExp;
 }
 
-const MAIN = ['agent/main.ts'];
+const MAIN = ['agent/process.ts'];
 const CLOCK = ['agent/base/clock.ts'];
 
 export const GLOBAL_DOORS: readonly GlobalDoor[] = [

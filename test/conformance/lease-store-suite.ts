@@ -1,0 +1,347 @@
+// What the lease store must do over every datastore.
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { systemClock } from '../../agent/base/clock.ts';
+import { createLogger } from '../../agent/base/log.ts';
+import { systemRandom } from '../../agent/base/random.ts';
+import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
+import { formatPrefix, type Prefix } from '../../agent/model/ip.ts';
+import type { Kv } from '../../agent/model/kv.ts';
+import { formatLeaseValue, type LeaseAttrs } from '../../agent/model/lease.ts';
+import type { HeldLease, LeaseStore, StoreEvent } from '../../agent/model/lease-store.ts';
+import { waitFor } from '../lab/wait.ts';
+import type { KvBed } from './kv-suite.ts';
+
+/** Attributes of the `n`-th node. */
+export function attrsOf(n: number, more: Partial<LeaseAttrs> = {}): LeaseAttrs {
+  return {
+    publicIP: `192.168.${n >> 8}.${n & 255}`,
+    publicIPv6: undefined,
+    backendType: 'vxlan',
+    backendData: { VNI: 1, VtepMAC: '02:00:00:00:00:01' },
+    backendV6Data: undefined,
+    node: { id: n.toString(16).padStart(16, '0'), name: `node-${n}` },
+    extra: {},
+    ...more,
+  };
+}
+
+/** The `n`-th /24 of 10.0.0.0/8. */
+export function subnetOf(n: number): Prefix {
+  return { family: 4, address: `10.${n >> 8}.${n & 255}.0`, length: 24 };
+}
+
+/** A lease store over `kv` under a prefix. */
+export function leaseStoreOver(kv: Kv, prefix: string): LeaseStore {
+  return createKvLeaseStore(kv, {
+    prefix,
+    clock: systemClock,
+    random: systemRandom,
+    log: createLogger('test', 'error'),
+    configHint: 'twill network set …',
+  });
+}
+
+/** Reads a store's events in the background until the test ends. */
+export function follow(store: LeaseStore): StoreEvent[] {
+  const events: StoreEvent[] = [];
+  const stop = new AbortController();
+  const reading = (async () => {
+    for await (const event of store.watch(stop.signal)) events.push(event);
+  })();
+  onTestFinished(async () => {
+    stop.abort();
+    await reading;
+  });
+  return events;
+}
+
+/** Waits for the first event of a type after the first `from` ones. */
+export function next<T extends StoreEvent['type']>(
+  events: readonly StoreEvent[],
+  type: T,
+  from = 0,
+): Promise<Extract<StoreEvent, { type: T }>> {
+  return waitFor(`an event ${type}`, 10_000, () =>
+    events.slice(from).find((event): event is Extract<StoreEvent, { type: T }> => event.type === type),
+  );
+}
+
+/** Counts the requests that go to a store. */
+export function counted(kv: Kv): { readonly kv: Kv; readonly counts: Record<string, number> } {
+  const counts: Record<string, number> = {};
+  const count = (name: string): void => {
+    counts[name] = (counts[name] ?? 0) + 1;
+  };
+  const wrapped = new Proxy(kv, {
+    get(target, name: keyof Kv) {
+      const method = target[name] as (...args: unknown[]) => unknown;
+      return (...args: unknown[]) => {
+        count(String(name));
+        return method.apply(target, args);
+      };
+    },
+  });
+  return { kv: wrapped, counts };
+}
+
+function present(held: HeldLease | undefined): HeldLease {
+  expect(held).toBeDefined();
+  return held as HeldLease;
+}
+
+/** Tests the lease store over one kind of datastore; `manyLeases` is what that kind is made for. */
+export function describeLeaseStore(
+  title: string,
+  isSkipped: boolean,
+  openBed: () => Promise<KvBed>,
+  manyLeases = 5_000,
+): void {
+  describe.skipIf(isSkipped)(title, () => {
+    let bed: KvBed;
+    let kv: Kv;
+    let store: LeaseStore;
+    let other: LeaseStore;
+    let otherKv: Kv;
+    let prefix: string;
+    let tests = 0;
+    beforeAll(async () => {
+      bed = await openBed();
+      kv = await bed.open();
+      otherKv = await bed.open();
+    });
+    afterAll(async () => {
+      await kv?.[Symbol.asyncDispose]();
+      await otherKv?.[Symbol.asyncDispose]();
+      await bed?.[Symbol.asyncDispose]();
+    });
+    beforeEach(() => {
+      tests += 1;
+      prefix = `/net${tests}`;
+      store = leaseStoreOver(kv, prefix);
+      other = leaseStoreOver(otherKv, prefix);
+    });
+
+    it('writes, rewrites and reads the network configuration', async () => {
+      expect(await store.readConfig()).toBeUndefined();
+      await store.writeConfig('{"Network":"10.5.0.0/16"}');
+      await other.writeConfig('{"Network":"10.6.0.0/16"}');
+      expect(await store.readConfig()).toBe('{"Network":"10.6.0.0/16"}');
+      expect(store.configPath).toBe(`${prefix}/config`);
+    });
+
+    it('tells a change and the removal of the network configuration', async () => {
+      const events = follow(store);
+      expect((await next(events, 'snapshot')).config).toBeUndefined();
+      await other.writeConfig('{}');
+      expect(await next(events, 'config')).toEqual({ type: 'config', text: '{}' });
+      const entry = await kv.get(`${prefix}/config`);
+      if (entry !== undefined) await kv.delete(entry);
+      await waitFor('the removal is told', 5_000, () =>
+        events.some((event) => event.type === 'config' && event.text === undefined),
+      );
+    });
+
+    it("claims a subnet under flannel's key with flannel's value, and a session", async () => {
+      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      expect(held.ttlSeconds).toBe(86_400);
+      const entry = await otherKv.get(`${prefix}/subnets/10.0.1.0-24`);
+      expect(entry?.value).toBe(
+        '{"PublicIP":"192.168.0.1","PublicIPv6":null,"BackendType":"vxlan",' +
+          '"BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:01"},"Node":{"ID":"0000000000000001","Name":"node-1"}}',
+      );
+      expect(entry?.session).toBe(held.lease.session);
+      expect(entry?.session).toBeDefined();
+    });
+
+    it('tells claims, changes and releases of all nodes, our own among them', async () => {
+      const events = follow(store);
+      expect((await next(events, 'snapshot')).leases).toEqual([]);
+      const own = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const theirs = present(await other.claim(subnetOf(2), attrsOf(2)));
+      await other.adopt(theirs.lease, attrsOf(2, { publicIP: '192.168.9.9' }));
+      await other.release(theirs);
+      const removed = await next(events, 'lease-removed');
+      expect(removed.subnet).toEqual(subnetOf(2));
+      expect(removed.revision).toBeGreaterThan(theirs.lease.revision);
+      const told = events.flatMap((event) => (event.type === 'lease' ? event.lease : []));
+      expect(told[0]).toEqual(own.lease);
+      expect(told.map(({ subnet, attrs }) => `${formatPrefix(subnet)} ${attrs.publicIP}`)).toEqual([
+        '10.0.1.0/24 192.168.0.1',
+        '10.0.2.0/24 192.168.0.2',
+        '10.0.2.0/24 192.168.9.9',
+      ]);
+    });
+
+    it('keeps what fails to be a lease apart, and loses no lease for it', async () => {
+      await kv.create(`${prefix}/subnets/10.0.1.0-24`, formatLeaseValue(attrsOf(1)), undefined);
+      await kv.create(`${prefix}/subnets/garbage`, '{}', undefined);
+      await kv.create(`${prefix}/subnets/10.0.2.0-24`, '{"PublicIP":"nonsense"}', undefined);
+      await kv.create(`${prefix}/subnets/10.0.3.7-24`, formatLeaseValue(attrsOf(3)), undefined);
+      await kv.create(`${prefix}/challenges/x`, 'y', undefined);
+      await kv.create(`${prefix}/unknown`, 'y', undefined);
+      const events = follow(store);
+      const { leases, malformed } = await next(events, 'snapshot');
+      expect(leases.map(({ subnet }) => formatPrefix(subnet))).toEqual(['10.0.1.0/24']);
+      expect(malformed.map(({ key, subnet }) => [key, subnet && formatPrefix(subnet)])).toEqual([
+        [`${prefix}/subnets/10.0.2.0-24`, '10.0.2.0/24'],
+        [`${prefix}/subnets/10.0.3.7-24`, undefined],
+        [`${prefix}/subnets/garbage`, undefined],
+      ]);
+      await kv.create(`${prefix}/subnets/10.0.4.0-24`, 'not json', undefined);
+      const { entry } = await next(events, 'malformed');
+      expect(entry.subnet).toEqual(subnetOf(4));
+      expect(entry.reason).toContain(`${prefix}/subnets/10.0.4.0-24: not valid JSON`);
+    });
+
+    it('gives each of 30 claimants at once one of 31 subnets', async () => {
+      const stores = Array.from({ length: 30 }, (_, i) => leaseStoreOver(i % 2 === 0 ? kv : otherKv, prefix));
+      const won = await Promise.all(
+        stores.map(async (claimant, node) => {
+          for (;;) {
+            const taken = await kv.list(`${prefix}/subnets/`);
+            const free = Array.from({ length: 31 }, (_, i) => i + 1).filter(
+              (i) => !taken.entries.some(({ key }) => key.endsWith(`/10.0.${i}.0-24`)),
+            );
+            const pick = free[Math.floor(Math.random() * free.length)] ?? 1;
+            const held = await claimant.claim(subnetOf(pick), attrsOf(node));
+            if (held !== undefined) return held;
+          }
+        }),
+      );
+      expect(new Set(won.map(({ lease }) => lease.subnet.address)).size).toBe(30);
+      expect(new Set(won.map(({ lease }) => lease.session)).size).toBe(30);
+    });
+
+    it('claims again with the session of a claim that was lost, and closes it when abandoned', async () => {
+      await other.claim(subnetOf(1), attrsOf(1));
+      const { kv: watchedKv, counts } = counted(await bed.open());
+      const claimant = leaseStoreOver(watchedKv, prefix);
+      expect(await claimant.claim(subnetOf(1), attrsOf(2))).toBeUndefined();
+      expect(await claimant.claim(subnetOf(1), attrsOf(2))).toBeUndefined();
+      expect(await claimant.claim(subnetOf(1), attrsOf(2))).toBeUndefined();
+      expect(counts['openSession']).toBe(1);
+      await claimant[Symbol.asyncDispose]();
+      expect(counts['closeSession']).toBe(1);
+    });
+
+    it('adopts a lease of an earlier run, writing only what differs', async () => {
+      const value = JSON.stringify({ ...JSON.parse(formatLeaseValue(attrsOf(1))), Zone: { rack: 7 } });
+      const session = await kv.openSession(100);
+      await kv.create(`${prefix}/subnets/10.0.1.0-24`, value, session);
+      const lease = (await next(follow(store), 'snapshot')).leases[0];
+      if (lease === undefined) throw new Error('no lease');
+      const same = present(await store.adopt(lease, attrsOf(1)));
+      expect(same).toEqual({ lease, ttlSeconds: 100 });
+      expect((await kv.get(`${prefix}/subnets/10.0.1.0-24`))?.value).toBe(value);
+      const changed = present(await store.adopt(lease, attrsOf(1, { publicIP: '192.168.7.7' })));
+      expect(changed.lease.revision).toBeGreaterThan(lease.revision);
+      const entry = await kv.get(`${prefix}/subnets/10.0.1.0-24`);
+      expect(entry?.session).toBe(session);
+      expect(JSON.parse(entry?.value ?? '')).toMatchObject({ PublicIP: '192.168.7.7', Zone: { rack: 7 } });
+      expect(await store.adopt(lease, attrsOf(1)), 'an older revision').toBeUndefined();
+    });
+
+    it('does not adopt a lease that is gone', async () => {
+      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      await store.release(held);
+      expect(await store.adopt(held.lease, attrsOf(1))).toBeUndefined();
+    });
+
+    it('leaves a reservation without a session through adoption, renewal and release', async () => {
+      const key = `${prefix}/subnets/10.0.1.0-24`;
+      await kv.create(key, formatLeaseValue(attrsOf(1, { node: undefined })), undefined);
+      const lease = (await next(follow(store), 'snapshot')).leases[0];
+      if (lease === undefined) throw new Error('no lease');
+      const held = present(await store.adopt(lease, attrsOf(1)));
+      expect(held.ttlSeconds).toBeUndefined();
+      expect(held.lease.session).toBeUndefined();
+      expect((await kv.get(key))?.value).toContain('"Node"');
+      expect(present(await store.renew(held)).ttlSeconds).toBeUndefined();
+      await store.release(held);
+      expect(await kv.get(key)).toMatchObject({ session: undefined });
+    });
+
+    it('does not renew a reservation that is gone or belongs to another node', async () => {
+      const key = `${prefix}/subnets/10.0.1.0-24`;
+      const entry = await kv.create(key, formatLeaseValue(attrsOf(1)), undefined);
+      const lease = (await next(follow(store), 'snapshot')).leases[0];
+      if (lease === undefined || entry === undefined) throw new Error('no lease');
+      const held = present(await store.adopt(lease, attrsOf(1)));
+      const taken = await kv.update(entry, formatLeaseValue(attrsOf(2)));
+      expect(await store.renew(held)).toBeUndefined();
+      if (taken !== undefined) await kv.delete(taken);
+      expect(await store.renew(held)).toBeUndefined();
+    });
+
+    it('renews without waking anybody or writing the key', async () => {
+      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const events = follow(other);
+      await next(events, 'snapshot');
+      for (let i = 0; i < 5; i++) expect(await store.renew(held)).toEqual(held);
+      await other.writeConfig('{}');
+      await next(events, 'config');
+      expect(events.map(({ type }) => type)).toEqual(['snapshot', 'config']);
+    });
+
+    it('does not renew a lease that was revoked', async () => {
+      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      await kv.closeSession(held.lease.session ?? '');
+      expect(await store.renew(held)).toBeUndefined();
+    });
+
+    it(`reads ${manyLeases} leases with one listing and one watch`, async () => {
+      const session = await kv.openSession(600);
+      await Promise.all(
+        Array.from({ length: 50 }, async (_, worker) => {
+          for (let i = worker; i < manyLeases; i += 50) {
+            await kv.create(
+              `${prefix}/subnets/10.${i >> 8}.${i & 255}.0-24`,
+              formatLeaseValue(attrsOf(i)),
+              session,
+            );
+          }
+        }),
+      );
+      const { kv: watchedKv, counts } = counted(otherKv);
+      const events = follow(leaseStoreOver(watchedKv, prefix));
+      expect((await next(events, 'snapshot')).leases).toHaveLength(manyLeases);
+      await store.writeConfig('{}');
+      await next(events, 'config');
+      expect(counts).toEqual({ list: 1, watch: 1 });
+    });
+
+    it('hears from the holder of a lease that runs', async () => {
+      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const events = follow(store);
+      await next(events, 'snapshot');
+      const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
+      const { subnet, by } = await next(events, 'challenge');
+      expect(by).toEqual({ id: 'abcdef0123456789', name: 'asker' });
+      await store.answerChallenge(subnet);
+      expect(await asked).toBe(true);
+      expect((await kv.list(`${prefix}/challenges/`)).entries).toEqual([]);
+    });
+
+    it('tells an agent that starts of a question that waits already', async () => {
+      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
+      await waitFor('the question', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
+      const { subnet } = await next(follow(store), 'challenge');
+      await store.answerChallenge(subnet);
+      expect(await asked).toBe(true);
+    });
+
+    it('does not take two questions at once for answers, and leaves nothing of them', async () => {
+      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const by = { id: 'abcdef0123456789', name: 'asker' };
+      const started = systemClock.monotonicMs();
+      const answers = await Promise.all([
+        other.challenge(held.lease, by, 300),
+        store.challenge(held.lease, by, 600),
+      ]);
+      expect(answers).toEqual([false, false]);
+      expect(systemClock.monotonicMs() - started).toBeLessThan(3_000);
+      expect((await kv.list(`${prefix}/challenges/`)).entries).toEqual([]);
+    });
+  });
+}

@@ -1,0 +1,60 @@
+// The lease store over the store in memory, and what only that one can show: lost connections at a given moment.
+import { expect, it } from 'vitest';
+import { systemClock } from '../../agent/base/clock.ts';
+import { createMemoryStore } from '../../agent/datastore/memory-kv.ts';
+import { waitFor } from '../lab/wait.ts';
+import { attrsOf, describeLeaseStore, follow, leaseStoreOver, next, subnetOf } from './lease-store-suite.ts';
+
+describeLeaseStore('leases in the store in memory', false, async () => {
+  const store = createMemoryStore(systemClock);
+  return {
+    open: async () => store.open(),
+    compact: async () => store.compact(),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+});
+
+it('goes on from the revision last seen when the connection is back', async () => {
+  const memory = createMemoryStore(systemClock);
+  const kv = memory.open();
+  const events = follow(leaseStoreOver(kv, '/net'));
+  const other = leaseStoreOver(memory.open(), '/net');
+  await next(events, 'snapshot');
+  kv.setReachable(false);
+  expect((await next(events, 'disconnected')).error).toMatchObject({ code: 'datastore' });
+  await other.claim(subnetOf(1), attrsOf(1));
+  await waitFor('a second attempt', 5_000, () => events.filter(({ type }) => type === 'disconnected')[1]);
+  kv.setReachable(true);
+  await next(events, 'connected');
+  expect((await next(events, 'lease')).lease.subnet).toEqual(subnetOf(1));
+  expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
+});
+
+it('gives a fresh snapshot when history was lost meanwhile', async () => {
+  const memory = createMemoryStore(systemClock);
+  const kv = memory.open();
+  const events = follow(leaseStoreOver(kv, '/net'));
+  const other = leaseStoreOver(memory.open(), '/net');
+  await next(events, 'snapshot');
+  kv.setReachable(false);
+  await next(events, 'disconnected');
+  await other.claim(subnetOf(1), attrsOf(1));
+  memory.compact();
+  kv.setReachable(true);
+  const { leases } = await next(events, 'snapshot', 1);
+  expect(leases.map(({ subnet }) => subnet)).toEqual([subnetOf(1)]);
+});
+
+it('reports the datastore as lost before it ever answered, and then starts', async () => {
+  const memory = createMemoryStore(systemClock);
+  const kv = memory.open();
+  kv.setReachable(false);
+  const events = follow(leaseStoreOver(kv, '/net'));
+  await next(events, 'disconnected');
+  kv.setReachable(true);
+  await next(events, 'snapshot');
+  expect(events.map(({ type }) => type).filter((type) => type !== 'disconnected')).toEqual([
+    'connected',
+    'snapshot',
+  ]);
+});
