@@ -62,7 +62,7 @@ export async function planHost(options: AgentOptions, signal: AbortSignal): Prom
   const own = leases.find(
     (lease) => ownership(lease, host.publicIP, host.node) === 'ours' && fits(lease.subnet, config),
   );
-  const taken = new Set(leases.map((lease) => formatPrefix(lease.subnet)));
+  const taken = leases.map((lease) => lease.subnet);
   const subnet =
     own?.subnet ?? chooseSubnet(config, taken, await readPreviousSubnet(options.subnetFile), systemRandom);
   if (subnet === undefined) throw new TwillError('exhausted', describeTaken(config, leases));

@@ -20,14 +20,18 @@ export function createBell(clock: Clock): Bell {
       signal.throwIfAborted();
       if (!isRung) {
         const done = new AbortController();
+        // Not AbortSignal.any: the long-lived signal would remember each of millions of waits.
+        const stop = (): void => done.abort(signal.reason);
+        signal.addEventListener('abort', stop, { once: true });
         const rung = new Promise<void>((resolve) => {
           wake = resolve;
         });
-        const timer = clock.sleep(timeoutMs ?? FOR_EVER_MS, AbortSignal.any([signal, done.signal]));
+        const timer = clock.sleep(timeoutMs ?? FOR_EVER_MS, done.signal);
         try {
           await Promise.race([rung, timer]);
         } finally {
           wake = undefined;
+          signal.removeEventListener('abort', stop);
           done.abort();
           // It ends by our own abort, after the race is over.
           timer.catch(() => undefined);

@@ -11,6 +11,9 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+// What a timer takes, 24 days: a longer one would fire at once.
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** The machine's own clock. */
 export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
@@ -21,14 +24,22 @@ export const systemClock: Clock = {
         reject(signal.reason);
         return;
       }
+      let timer: NodeJS.Timeout;
       const stop = (): void => {
         clearTimeout(timer);
         reject(signal?.reason);
       };
-      const timer = setTimeout(() => {
-        signal?.removeEventListener('abort', stop);
-        resolve();
-      }, ms);
+      const wait = (restMs: number): void => {
+        timer = setTimeout(
+          () => {
+            if (restMs > LONGEST_TIMER_MS) return wait(restMs - LONGEST_TIMER_MS);
+            signal?.removeEventListener('abort', stop);
+            resolve();
+          },
+          Math.min(restMs, LONGEST_TIMER_MS),
+        );
+      };
+      wait(ms);
       signal?.addEventListener('abort', stop, { once: true });
     }),
 };

@@ -1,5 +1,6 @@
 // The one door to other programs. Never a shell: a program, its arguments, and its input.
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { deadline } from './clock.ts';
 import { errnoOf, messageOf, TwillError } from './errors.ts';
 
 /** How a program is run. */
@@ -29,45 +30,60 @@ const MAX_OUTPUT_BYTES = 32 * 1024 * 1024;
  * Fails as `host` when the program is missing (errno ENOENT), cannot be started, exceeds its time or prints
  * more than 32 MiB.
  */
-export function exec(file: string, args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
-  const timeoutMs = options.timeoutMs ?? 10_000;
-  return new Promise((resolve, reject) => {
-    const child = spawn(file, args, {
-      stdio: ['pipe', 'pipe', 'pipe'],
-      shell: false,
-      timeout: timeoutMs,
-      killSignal: 'SIGKILL',
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    });
+export async function exec(
+  file: string,
+  args: readonly string[],
+  options: ExecOptions = {},
+): Promise<ExecResult> {
+  const what = [file, ...args].join(' ');
+  using limit = deadline(options.signal, options.timeoutMs ?? 10_000, what);
+  return await new Promise((resolve, reject) => {
+    const refuse = (cause: unknown): void => {
+      const errno = errnoOf(cause);
+      const why = errno === 'ENOENT' ? 'not found in PATH' : messageOf(cause);
+      const details = { cause, ...(errno === undefined ? {} : { errno }) };
+      reject(new TwillError('host', `cannot run ${file}: ${why}`, details));
+    };
+    let child: ChildProcessWithoutNullStreams;
+    try {
+      limit.throwIfAborted();
+      child = spawn(file, args, { stdio: 'pipe', shell: false });
+    } catch (error) {
+      // An argument that no program can be given, such as one with a zero byte.
+      refuse(error);
+      return;
+    }
+    // A program of its own that it left behind may hold the pipes open for ever: nobody waits for that one.
+    const giveUp = (error: TwillError): void => {
+      child.kill('SIGKILL');
+      child.stdout.destroy();
+      child.stderr.destroy();
+      reject(error);
+    };
+    const stop = (): void => {
+      if (options.signal?.aborted === true) refuse(limit.reason);
+      giveUp(new TwillError('host', messageOf(limit.reason), { cause: limit.reason }));
+    };
+    limit.addEventListener('abort', stop, { once: true });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     let bytes = 0;
     const collect = (into: Buffer[]) => (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > MAX_OUTPUT_BYTES) child.kill('SIGKILL');
+      if (bytes > MAX_OUTPUT_BYTES) giveUp(new TwillError('host', `${what}: printed more than 32 MiB`));
       else into.push(chunk);
     };
     child.stdout.on('data', collect(stdout));
     child.stderr.on('data', collect(stderr));
-    child.on('error', (error) => {
-      const errno = errnoOf(error);
-      const why = errno === 'ENOENT' ? 'not found in PATH' : messageOf(error);
-      reject(
-        new TwillError('host', `cannot run ${file}: ${why}`, {
-          cause: error,
-          ...(errno === undefined ? {} : { errno }),
-        }),
-      );
-    });
+    child.on('error', refuse);
     child.on('close', (exitCode, signal) => {
-      const text = Buffer.concat(stderr).toString();
+      limit.removeEventListener('abort', stop);
       if (exitCode === null) {
-        reject(
-          new TwillError('host', `${file} ${args.join(' ')} was ended by ${signal} (limit ${timeoutMs} ms)`),
-        );
+        reject(new TwillError('host', `${what}: ended by ${signal}`));
         return;
       }
-      resolve({ exitCode, stdout: Buffer.concat(stdout).toString(), stderr: text });
+      const [out, err] = [stdout, stderr].map((chunks) => Buffer.concat(chunks).toString());
+      resolve({ exitCode, stdout: out ?? '', stderr: err ?? '' });
     });
     // A program that exits without reading its input closes the pipe: that is its right, not our error.
     child.stdin.on('error', () => undefined);

@@ -20,14 +20,20 @@ export interface Logger {
 
 const PLAIN = /^[\w./:@,+\-[\]&%]+$/;
 
+// What would break the line, steer a terminal, or show text in another order than it has: controls of both
+// tables, marks of direction and other invisible ones, line and paragraph separators.
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
 function formatValue(value: string | number | boolean): string {
   const text = String(value);
-  return PLAIN.test(text) ? text : JSON.stringify(text);
+  if (PLAIN.test(text)) return text;
+  return JSON.stringify(text).replaceAll(UNPRINTABLE, (character) =>
+    character
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
 }
-
-// Control characters other than what JSON.stringify escapes in values can also arrive inside a message.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to remove
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]+/g;
 
 /** The text of one event, without its line end. */
 export function formatEvent(
@@ -40,7 +46,7 @@ export function formatEvent(
   const words = Object.entries(fields).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}=${formatValue(value)}`],
   );
-  return [time, level.padEnd(5), `${component}: ${message.replaceAll(CONTROL, ' ')}`, ...words].join(' ');
+  return [time, level.padEnd(5), `${component}: ${message.replaceAll(UNPRINTABLE, ' ')}`, ...words].join(' ');
 }
 
 /** A logger that writes events of `level` and above to `write`; the default sink is stderr. */

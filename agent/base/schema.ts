@@ -42,6 +42,18 @@ export function parseWith<T>(
   throw new TwillError(code, `${at}: ${issue.message}, is ${found}`);
 }
 
+// Far more than anything of ours needs, and few enough for everything that walks a value by recursion.
+const MAX_DEPTH = 64;
+
+function isShallow(value: unknown): boolean {
+  let level: readonly unknown[] = [value];
+  for (let depth = 0; depth <= MAX_DEPTH; depth++) {
+    level = level.flatMap((item) => (item !== null && typeof item === 'object' ? Object.values(item) : []));
+    if (level.length === 0) return true;
+  }
+  return false;
+}
+
 /** Parses JSON text and checks it; malformed JSON is one line that says where it breaks. */
 export function parseJson<T>(
   schema: v.GenericSchema<unknown, T>,
@@ -53,9 +65,10 @@ export function parseJson<T>(
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const why = error instanceof Error ? error.message.replaceAll(/\s+/g, ' ') : String(error);
+    const why = error instanceof Error ? error.message.replaceAll(/[\s\p{Cc}]+/gu, ' ') : String(error);
     throw new TwillError(code, `${where}: not valid JSON: ${why}`, { cause: error });
   }
+  if (!isShallow(value)) throw new TwillError(code, `${where}: nested more than ${MAX_DEPTH} levels deep`);
   return parseWith(schema, value, where, code);
 }
 

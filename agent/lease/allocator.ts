@@ -1,6 +1,6 @@
 // Which subnet a node should have. Pure: the store decides who gets it.
 import type { Random } from '../base/random.ts';
-import { addressBits, formatPrefix, type Prefix } from '../model/ip.ts';
+import { addressBits, containsPrefix, formatPrefix, networkOf, overlaps, type Prefix } from '../model/ip.ts';
 import type { Lease, NodeIdentity } from '../model/lease.ts';
 import { type NetworkConfig, subnetAt, subnetCount } from '../model/network-config.ts';
 
@@ -30,27 +30,41 @@ export function ownership(
 
 /**
  * The subnet to try next: the previous one where it is free, else any free one by chance, so that nodes that start
- * together rarely meet. Undefined: all are taken.
+ * together rarely meet. Free is what overlaps nothing in `taken`, which may hold subnets of other lengths, of an
+ * earlier configuration. Undefined: all are taken.
  */
 export function chooseSubnet(
   config: NetworkConfig,
-  taken: ReadonlySet<string>,
+  taken: readonly Prefix[],
   previous: Prefix | undefined,
   random: Random,
 ): Prefix | undefined {
-  if (previous !== undefined && fits(previous, config) && !taken.has(formatPrefix(previous))) return previous;
+  const isFree = freedom(config, taken);
+  if (previous !== undefined && fits(previous, config) && isFree(previous)) return previous;
   const count = subnetCount(config);
   const start = Math.floor(random() * count);
   // Most networks are mostly free: a few tries by chance find one before the search in order has to.
   for (let attempt = 0; attempt < 8; attempt++) {
     const subnet = subnetAt(config, Math.floor(random() * count));
-    if (!taken.has(formatPrefix(subnet))) return subnet;
+    if (isFree(subnet)) return subnet;
   }
   for (let i = 0; i < count; i++) {
     const subnet = subnetAt(config, (start + i) % count);
-    if (!taken.has(formatPrefix(subnet))) return subnet;
+    if (isFree(subnet)) return subnet;
   }
   return undefined;
+}
+
+// Nearly all leases have the length that is leased today, and those are looked up.
+function freedom(config: NetworkConfig, taken: readonly Prefix[]): (subnet: Prefix) => boolean {
+  const same = new Set<string>();
+  const others: Prefix[] = [];
+  for (const prefix of taken) {
+    if (prefix.length >= config.subnetLength) {
+      same.add(networkOf({ ...prefix, length: config.subnetLength }).address);
+    } else if (overlaps(prefix, config.network)) others.push(prefix);
+  }
+  return (subnet) => !same.has(subnet.address) && !others.some((other) => containsPrefix(other, subnet));
 }
 
 const NAMED_OWNERS = 10;

@@ -49,6 +49,8 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
   const { store, clock, random, log, config, attrs } = deps;
   const bell = createBell(clock);
   let held: HeldLease | undefined;
+  /** The subnet that was held last. */
+  let last: Prefix | undefined;
 
   const acquire = async (previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease> => {
     const own = await findOwn(signal);
@@ -57,24 +59,33 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       if (held !== undefined) return announce('kept', held);
     }
     const wish = own?.subnet ?? previous;
-    const taken = new Set(deps.leases().map(({ subnet }) => formatPrefix(subnet)));
-    for (let attempt = 0; attempt < LIMITS.claimAttempts + taken.size; attempt++) {
+    // What we know may be older than the store: a lease of ours that just ended may be had again.
+    const others = (): Lease[] => deps.leases().filter(({ revision }) => revision !== own?.revision);
+    const lost: Prefix[] = [];
+    for (let attempt = 0; attempt < LIMITS.claimAttempts; attempt++) {
+      const taken = [...others().map(({ subnet }) => subnet), ...lost];
       const subnet = chooseSubnet(config, taken, wish, random);
-      if (subnet === undefined) break;
+      if (subnet === undefined) {
+        throw new TwillError('exhausted', describeTaken(config, deps.leases()), {
+          hint: 'enlarge Network or SubnetMax, or delete leases of nodes that are gone',
+        });
+      }
       held = await store.claim(subnet, attrs, signal);
       if (held !== undefined) return announce('took', held);
       // Somebody was faster: that one is taken, the next is tried at once.
       log.debug('lost the race for a subnet', { subnet: formatPrefix(subnet) });
-      taken.add(formatPrefix(subnet));
+      lost.push(subnet);
     }
-    throw new TwillError('exhausted', describeTaken(config, deps.leases()), {
-      hint: 'enlarge Network or SubnetMax, or delete leases of nodes that are gone',
-    });
+    throw new TwillError('datastore', `lost the race for a subnet ${LIMITS.claimAttempts} times in a row`);
   };
 
   const findOwn = async (signal: AbortSignal): Promise<Lease | undefined> => {
-    for (const lease of deps.leases()) {
-      const kind = ownership(lease, attrs.publicIP, attrs.node);
+    const candidates = deps
+      .leases()
+      .map((lease) => ({ lease, kind: ownership(lease, attrs.publicIP, attrs.node) }))
+      // With one that is surely ours, nobody has to be asked about another.
+      .sort((a, b) => Number(a.kind === 'doubtful') - Number(b.kind === 'doubtful'));
+    for (const { lease, kind } of candidates) {
       // A reservation may lie outside what is leased by chance.
       const isUsable =
         lease.session === undefined ? isReservable(lease.subnet, config) : fits(lease.subnet, config);
@@ -112,6 +123,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
   };
 
   const announce = (how: string, lease: HeldLease): HeldLease => {
+    last = lease.lease.subnet;
     log.info(`${how} ${formatPrefix(lease.lease.subnet)}`, {
       public_ip: attrs.publicIP,
       ttl: lease.ttlSeconds ?? 'reserved',
@@ -159,18 +171,21 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       bell.ring();
     },
     async run(onChange, signal) {
+      if (last === undefined) throw new Error('run before acquire');
       for (;;) {
         const current = held;
-        if (current === undefined) throw new Error('run before acquire');
-        await bell.wait(signal, renewAfterMs(current, deps.renewMarginMinutes));
-        const renewed = held === current ? await renew(current, signal) : undefined;
-        if (renewed !== undefined && held === current) {
-          held = renewed;
-          log.debug('renewed', { subnet: formatPrefix(renewed.lease.subnet), ttl: renewed.ttlSeconds });
-          continue;
+        // It may have been lost at any moment, also before we came here.
+        if (current !== undefined) {
+          await bell.wait(signal, renewAfterMs(current, deps.renewMarginMinutes));
+          const renewed = held === current ? await renew(current, signal) : undefined;
+          if (held === current) held = renewed;
+          if (held !== undefined) {
+            log.debug('renewed', { subnet: formatPrefix(last), ttl: held.ttlSeconds });
+            continue;
+          }
         }
-        log.warn('the lease has ended: taking one again', { subnet: formatPrefix(current.lease.subnet) });
-        onChange(await acquireAgain(current.lease.subnet, signal));
+        log.warn('the lease has ended: taking one again', { subnet: formatPrefix(last) });
+        onChange(await acquireAgain(last, signal));
       }
     },
   };
@@ -180,8 +195,9 @@ function isReservable(subnet: Prefix, config: NetworkConfig): boolean {
   return subnet.length === config.subnetLength && containsPrefix(config.network, subnet);
 }
 
-// A reservation does not expire; it is looked at from time to time all the same.
+// A reservation does not expire; it is looked at from time to time all the same, and so is a lease that somebody
+// gave a longer time than ours have.
 function renewAfterMs({ ttlSeconds }: HeldLease, marginMinutes: number): number {
-  const ttlMs = (ttlSeconds ?? LIMITS.leaseTtlSeconds) * 1000;
+  const ttlMs = Math.min(ttlSeconds ?? LIMITS.leaseTtlSeconds, LIMITS.leaseTtlSeconds) * 1000;
   return Math.max(ttlMs - marginMinutes * 60_000, ttlMs / 10);
 }

@@ -30,11 +30,17 @@ const NOTHING: TableChange = { leases: false, config: false, malformed: [] };
 
 export function createLeaseTable(): LeaseTable {
   let leases = new Map<string, Lease>();
-  let malformed = new Map<string, string>();
+  let malformed = new Map<string, MalformedEntry>();
   let config: string | undefined;
   let isComplete = false;
 
-  const isNews = ({ key, reason }: MalformedEntry): boolean => malformed.get(key) !== reason;
+  const isNews = ({ key, reason }: MalformedEntry): boolean => malformed.get(key)?.reason !== reason;
+  // What stood for a subnet is no longer malformed once it was written anew or is gone.
+  const forgetMalformed = (text: string): void => {
+    for (const [key, { subnet }] of malformed) {
+      if (subnet !== undefined && formatPrefix(subnet) === text) malformed.delete(key);
+    }
+  };
   const setConfig = (text: string | undefined): boolean => {
     const changed = config !== text;
     config = text;
@@ -52,20 +58,24 @@ export function createLeaseTable(): LeaseTable {
             if (known !== undefined) leases.set(formatPrefix(known.subnet), known);
           }
           const news = event.malformed.filter(isNews);
-          malformed = new Map(event.malformed.map(({ key, reason }) => [key, reason]));
+          malformed = new Map(event.malformed.map((entry) => [entry.key, entry]));
           isComplete = true;
           return { leases: true, config: setConfig(event.config), malformed: news };
         }
         case 'lease': {
           const key = formatPrefix(event.lease.subnet);
           leases.set(key, event.lease);
+          forgetMalformed(key);
           return { ...NOTHING, leases: true };
         }
-        case 'lease-removed':
-          return { ...NOTHING, leases: leases.delete(formatPrefix(event.subnet)) };
+        case 'lease-removed': {
+          const key = formatPrefix(event.subnet);
+          forgetMalformed(key);
+          return { ...NOTHING, leases: leases.delete(key) };
+        }
         case 'malformed': {
           const news = [event.entry].filter(isNews);
-          malformed.set(event.entry.key, event.entry.reason);
+          malformed.set(event.entry.key, event.entry);
           return { ...NOTHING, malformed: news };
         }
         case 'config':

@@ -21,10 +21,19 @@ export function parseAddress(
 ): { readonly family: Family; readonly address: string } | undefined {
   if (ipaddr.IPv4.isValidFourPartDecimal(text))
     return { family: 4, address: ipaddr.IPv4.parse(text).toString() };
-  if (text.includes(':') && !text.includes('%') && ipaddr.IPv6.isValid(text)) {
-    return { family: 6, address: canonical6(ipaddr.IPv6.parse(text).toByteArray()) };
+  const groups = withoutDottedQuad(text);
+  if (groups.includes(':') && !groups.includes('%') && ipaddr.IPv6.isValid(groups)) {
+    return { family: 6, address: canonical6(ipaddr.IPv6.parse(groups).toByteArray()) };
   }
   return undefined;
+}
+
+// The library takes every dotted quad in an IPv6 address for a mapped IPv4 address: ::1.2.3.4 is not one.
+function withoutDottedQuad(text: string): string {
+  const [, start = '', quad = ''] = /^(.*:)([\d.]+)$/.exec(text) ?? [];
+  if (!ipaddr.IPv4.isValidFourPartDecimal(quad)) return text;
+  const [a = 0, b = 0, c = 0, d = 0] = ipaddr.IPv4.parse(quad).toByteArray();
+  return `${start}${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
 }
 
 /** Parses `address/length`; host bits may be set. Undefined when it is no prefix. */
@@ -49,7 +58,7 @@ export function addressBits(address: string): bigint {
 
 /** The canonical text of an address given as an integer. */
 export function addressFromBits(family: Family, bits: bigint): string {
-  const bytes = new Array<number>(BITS[family] / 8);
+  const bytes = Array.from({ length: BITS[family] / 8 }, () => 0);
   for (let i = bytes.length - 1, rest = bits; i >= 0; i--, rest >>= 8n) bytes[i] = Number(rest & 0xffn);
   return addressFromBytes(bytes);
 }

@@ -1,6 +1,6 @@
 // A lease: which node owns which subnet, and how its peers reach it. The text forms are flannel's, to the
 // byte; what we add (`Node`) is an extra field that flannel ignores, and fields we do not know are kept.
-import { type JsonValue, parseJson, v } from '../base/schema.ts';
+import { type JsonValue, parseJson, v, withKnownNames } from '../base/schema.ts';
 import { formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from './ip.ts';
 
 /** Who a node is, whatever its addresses are. */
@@ -45,18 +45,18 @@ export function formatSubnetKey(subnet: Prefix, ipv6Subnet?: Prefix): string {
   return ipv6Subnet === undefined ? part(subnet) : `${part(subnet)}&${part(ipv6Subnet)}`;
 }
 
-/** The subnets that a key names; undefined when it is not of flannel's form or has host bits set. */
+/** The subnets that a key names; undefined when it is not exactly of flannel's form or has host bits set. */
 export function parseSubnetKey(key: string): Pick<Lease, 'subnet' | 'ipv6Subnet'> | undefined {
-  const [first = '', second, ...rest] = key.split('&');
+  const [first = '', second] = key.split('&');
   const part = (text: string): Prefix | undefined => {
     const prefix = parsePrefix(text.replace('-', '/'));
     return prefix !== undefined && networkOf(prefix).address === prefix.address ? prefix : undefined;
   };
   const subnet = part(first);
-  if (subnet === undefined || subnet.family !== 4 || rest.length > 0) return undefined;
-  if (second === undefined) return { subnet, ipv6Subnet: undefined };
-  const ipv6Subnet = part(second);
-  return ipv6Subnet?.family === 6 ? { subnet, ipv6Subnet } : undefined;
+  const ipv6Subnet = second === undefined ? undefined : part(second);
+  if (subnet?.family !== 4 || (second !== undefined && ipv6Subnet?.family !== 6)) return undefined;
+  // One subnet has one key: 10.5.34.0-024 would name a subnet that another key names too.
+  return formatSubnetKey(subnet, ipv6Subnet) === key ? { subnet, ipv6Subnet } : undefined;
 }
 
 const address = (family: 4 | 6) =>
@@ -68,25 +68,31 @@ const address = (family: 4 | 6) =>
 
 const json = v.custom<JsonValue>((value) => value !== undefined);
 
-const leaseValue = v.objectWithRest(
-  {
-    PublicIP: address(4),
-    PublicIPv6: v.nullish(address(6)),
-    BackendType: v.optional(v.string('must be a string'), 'udp'),
-    BackendData: v.optional(json),
-    BackendV6Data: v.optional(json),
-    // A node identity that is not of our form is somebody else's field: it is ignored, not fatal.
-    Node: v.fallback(
-      v.optional(
-        v.object({
-          ID: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
-          Name: v.pipe(v.string(), v.maxLength(253)),
-        }),
-      ),
-      undefined,
+const fields = {
+  PublicIP: address(4),
+  PublicIPv6: v.nullish(address(6)),
+  BackendType: v.optional(v.string('must be a string'), 'udp'),
+  BackendData: v.optional(json),
+  BackendV6Data: v.optional(json),
+  // A node identity that is not of our form is somebody else's field: it is ignored, not fatal.
+  Node: v.fallback(
+    v.optional(
+      v.object({
+        ID: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
+        Name: v.pipe(v.string(), v.maxLength(253)),
+      }),
     ),
-  },
-  json,
+    undefined,
+  ),
+};
+
+// The message of an object is also that of a missing field; only PublicIP has to be there.
+const leaseValue = v.pipe(
+  v.unknown(),
+  v.transform((value) => withKnownNames(value, Object.keys(fields))),
+  v.objectWithRest(fields, json, (issue) =>
+    issue.expected === 'Object' ? 'must be a JSON object' : 'must be an IPv4 address',
+  ),
 );
 
 /** Parses a lease value. Fails as `datastore` with one line that starts with `where`. */
