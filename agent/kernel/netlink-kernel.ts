@@ -1,6 +1,5 @@
 // The real kernel of this network namespace. Ownership is decided here and nowhere else: links by name and kind,
 // what sits on them, and routes by protocol number.
-import type { RtNetlinkSocket } from 'netlink';
 import { TwillError } from '../base/errors.ts';
 import { LIMITS } from '../limits.ts';
 import { formatObject, type HostObject, type HostState, linkOf } from '../model/host-state.ts';
@@ -10,7 +9,7 @@ import { addLink, alterLink, deleteLink, type LinkTable, readLinks } from './net
 import { watchKernel } from './netlink/monitor.ts';
 import { addNeighbor, deleteNeighbor, parseNeighbor, readNeighbors } from './netlink/neighbors.ts';
 import { addRoute, deleteRoute, isOwnRoute, parseRoute, readRoutes } from './netlink/routes.ts';
-import { inWindow, kernelError, openRouteSocket, refusalOf } from './netlink/socket.ts';
+import { inWindow, kernelError, openRouteSocket, type RtNetlinkSocket, refusalOf } from './netlink/socket.ts';
 
 // "Already gone" is what a deletion wants; its link may have gone with it.
 const GONE: readonly string[] = ['ENOENT', 'ESRCH', 'EADDRNOTAVAIL', 'ENODEV', 'ENXIO'];

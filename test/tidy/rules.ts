@@ -32,8 +32,12 @@ export const LAYERS: readonly Layer[] = [
     files: /^backends\/index\.ts$/,
     uses: [...FOUNDATION, ...BACKENDS.map((name) => `backend ${name}`)],
   },
-  // One file a thing that the whole agent does: live, plan, clean up.
-  { name: 'agent', files: /^agent\/(?:agent|host-plan|host-cleanup)\.ts$/, uses: [...FOUNDATION, ...PARTS] },
+  // What brings the parts together: the agent's life and its two halves, planning and cleaning up.
+  {
+    name: 'agent',
+    files: /^agent\/(?:agent|host-plan|host-cleanup|node-network|store-follower)\.ts$/,
+    uses: [...FOUNDATION, ...PARTS],
+  },
   { name: 'cli', files: /^agent\/cli\//, uses: [...FOUNDATION, ...PARTS, 'agent'] },
   { name: 'main', files: /^agent\/(?:main|process)\.ts$/, uses: ['base', 'limits', 'cli'] },
 ];

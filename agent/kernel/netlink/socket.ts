@@ -6,6 +6,8 @@ import { createRtNetlink, type RtNetlinkSocket } from 'netlink';
 import { messageOf, TwillError } from '../../base/errors.ts';
 import { LIMITS } from '../../limits.ts';
 
+export type { RtNetlinkSocket };
+
 /** Flags of a request that makes something. */
 export const CREATE = 0x400;
 export const REPLACE = 0x100;

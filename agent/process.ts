@@ -1,0 +1,86 @@
+// The process: arguments, environment, standard streams, signals and exit codes. Nothing else in the program
+// touches any of them, and everything that is decided from them is decided in cli/.
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { addAbortSignal } from 'node:stream';
+import { systemClock } from './base/clock.ts';
+import { asTwillError, errnoOf } from './base/errors.ts';
+import type { CommandContext } from './cli/context.ts';
+import { dispatch, type Invocation, isVerbose, parseInvocation } from './cli/dispatch.ts';
+import { describeFailure } from './cli/failure.ts';
+import { LIMITS } from './limits.ts';
+
+const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
+
+const stop = new AbortController();
+let invocation: Invocation | undefined;
+let stopCode = 0;
+
+const context: CommandContext = {
+  signal: stop.signal,
+  environment: process.env,
+  readVersion: () => {
+    const file = new URL('../../package.json', import.meta.url);
+    return (JSON.parse(readFileSync(file, 'utf8')) as { readonly version: string }).version;
+  },
+  print: (text) =>
+    new Promise((resolve, reject) => {
+      process.stdout.write(text, (error) => {
+        if (error === null || error === undefined || errnoOf(error) === 'EPIPE') resolve();
+        else reject(asTwillError(error, 'host', 'cannot write to standard output'));
+      });
+    }),
+  openInput: () => addAbortSignal(stop.signal, process.stdin),
+};
+
+// Being told to stop is how `run` ends well; any other command has then not done its work.
+function onSignal(name: keyof typeof SIGNAL_NUMBERS): void {
+  const code = 128 + SIGNAL_NUMBERS[name];
+  if (stop.signal.aborted) process.exit(code);
+  stopCode = invocation?.command === 'run' ? 0 : code;
+  stop.abort(new Error(`stopped by ${name}`));
+  void systemClock.sleep(LIMITS.stopMs).then(() => {
+    process.stderr.write(`twill: ended without waiting any longer, ${LIMITS.stopMs} ms after ${name}\n`);
+    process.exit(stopCode);
+  });
+}
+
+function verbose(): boolean {
+  return invocation !== undefined && isVerbose(invocation, process.env);
+}
+
+function fail(thrown: unknown): never {
+  if (isStop(thrown)) process.exit(stopCode);
+  const { text, exitCode } = describeFailure(thrown, verbose());
+  process.stderr.write(text);
+  process.exit(exitCode);
+}
+
+// Whether something was thrown only because we were told to stop, however often it was wrapped since.
+function isStop(thrown: unknown): boolean {
+  if (!stop.signal.aborted) return false;
+  if (thrown === stop.signal.reason || (thrown instanceof Error && thrown.name === 'AbortError')) return true;
+  return thrown instanceof Error && thrown.cause !== undefined && isStop(thrown.cause);
+}
+
+process.on('SIGINT', () => onSignal('SIGINT'));
+process.on('SIGTERM', () => onSignal('SIGTERM'));
+process.on('uncaughtException', fail);
+process.on('unhandledRejection', fail);
+// The runtime's advice to programmers is not for operators.
+process.removeAllListeners('warning');
+process.on('warning', (warning) => {
+  if (verbose()) process.stderr.write(`${warning.stack ?? warning.message}\n`);
+});
+// Nobody left to read the log is no reason to end, and a failed print is reported where it was asked for.
+process.stderr.on('error', () => undefined);
+process.stdout.on('error', () => undefined);
+
+try {
+  const [, program = '', ...args] = process.argv;
+  invocation = parseInvocation(basename(program), args);
+  await dispatch(invocation, context);
+} catch (error) {
+  fail(error);
+}
+process.exit(stop.signal.aborted ? stopCode : 0);
