@@ -8,7 +8,7 @@ export const LIMITS = {
   /** Between attempts to reach the datastore. */
   datastoreBackoff: { firstMs: 100, maxMs: 5_000 },
   /** Ping an idle connection to the datastore after this long, and give it up when unanswered for the second one. */
-  datastorePingMs: 10_000,
+  datastorePingMs: 8_000,
   datastorePingTimeoutMs: 4_000,
   /** The largest answer of the datastore that is read, in bytes: 5,000 leases are about 1.5 MB. */
   datastoreAnswerBytes: 256 * 1024 * 1024,
