@@ -56,12 +56,13 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   await using kernel = openNetlinkKernel();
   const reconciler = createReconciler({ kernel, clock, random, log: log.for('kernel') });
   const follower = new StoreFollower({ store, clock, log, troubles });
+  let network: NodeNetwork | undefined;
   await using _server =
     options.healthz &&
     (await startHealthServer({
       ...options.healthz,
       isAlive: () => true,
-      isReady: () => troubles.readiness(reconciler.status().trouble),
+      isReady: () => troubles.readiness(reconciler.status().trouble ?? network?.trouble()),
     }));
   const notifier = createServiceNotifier({ socket: context.notifySocket, exec, log });
 
@@ -88,12 +89,13 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
       backend,
       firewall,
     };
-    const network = new NodeNetwork(deps);
-    follower.listen((event) => network.notice(event, signal));
-    const summary = await network.start(signal);
+    await using opened = new NodeNetwork(deps);
+    network = opened;
+    follower.listen((event) => opened.notice(event, signal));
+    const summary = await opened.start(signal);
     allowOptimization();
     await notifier.ready(summary);
-    await network.run(signal);
+    await opened.run(signal);
 
     async function findFirewall() {
       try {

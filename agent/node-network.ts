@@ -13,8 +13,9 @@ import { planHostState } from './host-plan.ts';
 import type { Reconciler } from './kernel/reconciler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease/lease-keeper.ts';
 import type { LeaseTable } from './lease/lease-table.ts';
+import { peersOf } from './lease/lease-table.ts';
 import { LIMITS } from './limits.ts';
-import type { Backend } from './model/backend.ts';
+import type { Backend, DataPlane, PlanInput } from './model/backend.ts';
 import type { Firewall } from './model/firewall.ts';
 import type { HostFacts } from './model/host-facts.ts';
 import { formatPrefix, type Prefix } from './model/ip.ts';
@@ -39,11 +40,12 @@ export interface NodeNetworkDeps {
   readonly firewall: Firewall | undefined;
 }
 
-export class NodeNetwork {
+export class NodeNetwork implements AsyncDisposable {
   readonly #deps: NodeNetworkDeps;
   readonly #keeper: LeaseKeeper;
   readonly #planBell;
   readonly #firewallBell;
+  #dataPlane: DataPlane | undefined;
   #strangers = 0;
 
   constructor(deps: NodeNetworkDeps) {
@@ -76,6 +78,7 @@ export class NodeNetwork {
     this.#plan();
     troubles.wait('agent', 'making routes and rules for the first time');
     await Promise.all([reconciler.settled(signal), this.#ensureFirewall(signal)]);
+    await this.#openDataPlane(held.lease.subnet);
     await this.#handOff();
     troubles.clear('agent');
     const peers = table.leases.filter(({ subnet }) => subnet.address !== held.lease.subnet.address).length;
@@ -108,6 +111,15 @@ export class NodeNetwork {
         }
       },
     ]);
+  }
+
+  /** Why packets do not move, where user space moves them; undefined: they do. */
+  trouble(): string | undefined {
+    return this.#dataPlane?.trouble();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#dataPlane?.[Symbol.asyncDispose]();
   }
 
   /** Takes notice of what happened in the store; the lease table has it already. */
@@ -160,11 +172,24 @@ export class NodeNetwork {
     if (subnet === undefined) return;
     const { leases } = table;
     reconciler.want(planHostState({ ...this.#deps, subnet, leases }));
+    this.#dataPlane?.update(this.#planInput(subnet));
     const strangers = leases.filter(({ attrs }) => attrs.backendType !== backend.type).length;
     if (strangers > this.#strangers) {
       log.warn(`nodes that use another backend than ${backend.type} are not reached`, { nodes: strangers });
     }
     this.#strangers = strangers;
+  }
+
+  #planInput(subnet: Prefix): PlanInput {
+    const { host, config, table } = this.#deps;
+    const { network } = config;
+    return { host, network, subnet, peers: peersOf(table.leases, network, subnet, host.publicIP) };
+  }
+
+  async #openDataPlane(subnet: Prefix): Promise<void> {
+    const { backend, clock, log } = this.#deps;
+    const deps = { clock, log: log.for(backend.type) };
+    this.#dataPlane = await backend.openDataPlane?.(this.#planInput(subnet), deps);
   }
 
   async #handOff(): Promise<void> {

@@ -21,6 +21,13 @@ const BACKENDS: Readonly<Record<string, Create>> = {
     ]);
     return createHostGw(parseHostGwOptions(options, where));
   },
+  udp: async (options, where) => {
+    const [{ createUdp }, { parseUdpOptions }] = await Promise.all([
+      import('./udp/udp.ts'),
+      import('./udp/options.ts'),
+    ]);
+    return createUdp(parseUdpOptions(options, where));
+  },
   vxlan: async (options, where) => {
     const [{ createVxlan }, { parseVxlanOptions }] = await Promise.all([
       import('./vxlan/vxlan.ts'),

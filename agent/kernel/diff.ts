@@ -7,6 +7,7 @@ import {
   keyOf,
   type Link,
   linkOf,
+  type VxlanLink,
 } from '../model/host-state.ts';
 import type { Change } from '../model/kernel.ts';
 
@@ -85,16 +86,19 @@ function linkChanges(wanted: ReadonlyMap<string, HostObject>, actual: HostState)
 function readdressedLinks(wanted: ReadonlyMap<string, HostObject>, actual: HostState): string[] {
   return actual.flatMap((before) => {
     const after = wanted.get(keyOf(before));
-    return before.kind === 'link' && after?.kind === 'link' && before.mac !== after.mac ? [before.name] : [];
+    return isVxlan(before) && isVxlan(after) && before.mac !== after.mac ? [before.name] : [];
   });
 }
 
 // A live link can change its MTU, its MAC and whether it is up; all else is fixed when it is made.
 function canAlter(before: Link, after: Link): boolean {
-  return (
-    formatObject({ ...before, mtuBytes: after.mtuBytes, mac: after.mac, up: after.up }) ===
-    formatObject(after)
-  );
+  const { mtuBytes, up } = after;
+  const mac = isVxlan(before) && isVxlan(after) ? { mac: after.mac } : {};
+  return formatObject({ ...before, ...mac, mtuBytes, up }) === formatObject(after);
+}
+
+function isVxlan(object: HostObject | undefined): object is VxlanLink {
+  return object?.kind === 'link' && object.type === 'vxlan';
 }
 
 /** One change as a line: `+` what is added, `-` what is deleted, `~` what is changed. */

@@ -5,11 +5,13 @@ import { LIMITS } from '../limits.ts';
 import { formatObject, type HostObject, type HostState, linkOf } from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel } from '../model/kernel.ts';
 import { addAddress, deleteAddress, parseLinkAddress, readAddresses } from './netlink/addresses.ts';
-import { addLink, alterLink, deleteLink, type LinkTable, readLinks } from './netlink/links.ts';
+import { addVxlan, alterLink, deleteLink, type LinkTable, readLinks } from './netlink/links.ts';
 import { watchKernel } from './netlink/monitor.ts';
 import { addNeighbor, deleteNeighbor, parseNeighbor, readNeighbors } from './netlink/neighbors.ts';
 import { addRoute, deleteRoute, isOwnRoute, parseRoute, readRoutes } from './netlink/routes.ts';
 import { inWindow, kernelError, openRouteSocket, type RtNetlinkSocket, refusalOf } from './netlink/socket.ts';
+
+import { makePersistentTun } from './tun-device.ts';
 
 // "Already gone" is what a deletion wants; its link may have gone with it.
 const GONE: readonly string[] = ['ENOENT', 'ESRCH', 'EADDRNOTAVAIL', 'ENODEV', 'ENXIO'];
@@ -132,7 +134,10 @@ async function put(socket: RtNetlinkSocket, links: LinkTable, { op, object }: Ch
     case 'link':
       if (op === 'alter') return alterLink(socket, object, links);
       if (op === 'replace') await deleteLink(socket, index(object.name));
-      return addLink(socket, object, index(object.underlay));
+      if (object.type === 'vxlan') return addVxlan(socket, object, index(object.underlay));
+      // Netlink makes no TUN devices; it sets up what has been made.
+      await makePersistentTun(object.name);
+      return alterLink(socket, object, await readLinks(socket));
     case 'addr':
       return addAddress(socket, object, index(object.dev));
     case 'route':

@@ -24,7 +24,17 @@ export interface VxlanLink {
   readonly up: boolean;
 }
 
-export type Link = VxlanLink;
+/** A TUN device, which outlives the process that reads and writes its packets. */
+export interface TunLink {
+  readonly kind: 'link';
+  readonly type: 'tun';
+  readonly name: string;
+  readonly mtuBytes: number;
+  /** As for a vxlan device. */
+  readonly up: boolean;
+}
+
+export type Link = VxlanLink | TunLink;
 
 /** An address of one of our own links. */
 export interface LinkAddress {
@@ -37,10 +47,10 @@ export interface LinkAddress {
 /** A route in the main table, marked with our protocol number. */
 export interface Route {
   readonly kind: 'route';
-  /** `unicast` goes via a gateway; `blackhole` drops what no other route takes. */
+  /** `unicast` goes via a gateway, or straight to the link; `blackhole` drops what no other route takes. */
   readonly type: 'unicast' | 'blackhole';
   readonly dst: string;
-  /** Undefined for a blackhole. */
+  /** Undefined for a blackhole, and where every destination is on the link. */
   readonly via: string | undefined;
   /** Undefined for a blackhole. */
   readonly dev: string | undefined;
@@ -92,24 +102,30 @@ export function keyOf(object: HostObject): string {
 export function formatObject(object: HostObject): string {
   switch (object.kind) {
     case 'link':
-      return [
-        `link vxlan ${object.name} vni ${object.vni} port ${object.port} mtu ${object.mtuBytes} mac ${object.mac}`,
-        `local ${object.local} dev ${object.underlay}`,
-        object.learning ? 'learning' : 'nolearning',
-        ...(object.gbp ? ['gbp'] : []),
-        ...(object.up ? [] : ['down']),
-      ].join(' ');
+      return formatLink(object);
     case 'addr':
       return `addr ${object.prefix} dev ${object.dev}`;
     case 'route':
-      return object.type === 'blackhole'
-        ? `route blackhole ${object.dst}`
-        : `route ${object.dst} via ${object.via} dev ${object.dev}${object.onlink ? ' onlink' : ''}`;
+      return formatRoute(object);
     case 'neigh':
       return `neigh ${object.address} lladdr ${object.mac} dev ${object.dev}`;
     case 'fdb':
       return `fdb ${object.mac} dst ${object.dst} dev ${object.dev}`;
   }
+}
+
+function formatLink(link: Link): string {
+  const state = link.up ? '' : ' down';
+  if (link.type === 'tun') return `link tun ${link.name} mtu ${link.mtuBytes}${state}`;
+  const { name, vni, port, mtuBytes, mac, local, underlay } = link;
+  const learning = link.learning ? 'learning' : 'nolearning';
+  const gbp = link.gbp ? ' gbp' : '';
+  return `link vxlan ${name} vni ${vni} port ${port} mtu ${mtuBytes} mac ${mac} local ${local} dev ${underlay} ${learning}${gbp}${state}`;
+}
+
+function formatRoute({ type, dst, via, dev, onlink }: Route): string {
+  if (type === 'blackhole') return `route blackhole ${dst}`;
+  return `route ${dst}${via === undefined ? '' : ` via ${via}`} dev ${dev}${onlink ? ' onlink' : ''}`;
 }
 
 const KIND_ORDER: readonly HostObject['kind'][] = ['link', 'addr', 'neigh', 'fdb', 'route'];

@@ -32,6 +32,9 @@ export interface MemoryUnderlay {
   readonly prefix: string;
 }
 
+const macOf = (object: HostObject | undefined): string | undefined =>
+  object?.kind === 'link' && object.type === 'vxlan' ? object.mac : undefined;
+
 export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
   const objects = new Map<string, HostObject>();
   const watchers = new Set<Channel<KernelEvent>>();
@@ -75,13 +78,16 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
     const { op, object } = change;
     switch (object.kind) {
       case 'link': {
-        if (!linkExists(object.underlay)) return refuse(change, 'ENODEV', 'no such device');
+        if (object.type === 'vxlan' && !linkExists(object.underlay))
+          return refuse(change, 'ENODEV', 'no such device');
         if (op === 'add' && objects.has(keyOf(object)))
           return refuse(change, 'EEXIST', 'file already exists');
         if (op === 'alter' && !objects.has(keyOf(object))) return refuse(change, 'ENODEV', 'no such device');
         const clash = [...objects.values()].some(
           (other) =>
+            object.type === 'vxlan' &&
             other.kind === 'link' &&
+            other.type === 'vxlan' &&
             other.name !== object.name &&
             other.vni === object.vni &&
             other.port === object.port,
@@ -92,14 +98,14 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
           dropOn(object.name);
         }
         const before = objects.get(keyOf(object));
-        if (before?.kind === 'link' && before.mac !== object.mac) dropNeighbours(object.name);
+        if (macOf(before) !== macOf(object)) dropNeighbours(object.name);
         break;
       }
       case 'route':
         if (object.type === 'blackhole') break;
         if (!linkExists(object.dev)) return refuse(change, 'ENODEV', 'no such device');
         if (!linkIsUp(object.dev)) return refuse(change, 'ENETDOWN', 'network is down');
-        if (!object.onlink && !isConnected(object.via))
+        if (!object.onlink && object.via !== undefined && !isConnected(object.via))
           return refuse(change, 'ENETUNREACH', 'network is unreachable');
         break;
       default:

@@ -1,4 +1,4 @@
-// Links: the table of all of them (for names), and vxlan devices in both directions.
+// Links: the table of all of them (for names), and those that can be ours in both directions.
 import { AttrStream, getMap, ifla, type RtNetlinkSocket, type rt } from 'netlink';
 import type { Link, VxlanLink } from '../../model/host-state.ts';
 import { addressBytes, addressFromBytes } from '../../model/ip.ts';
@@ -16,7 +16,8 @@ export interface LinkTable {
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 
-const OWN_NAME = /^flannel\.\d+$/;
+const OWN_VXLAN = /^flannel\.\d+$/;
+const OWN_TUN = 'flannel0';
 
 /** All links of the namespace in one dump. */
 export async function readLinks(socket: RtNetlinkSocket): Promise<LinkTable> {
@@ -29,37 +30,37 @@ export async function readLinks(socket: RtNetlinkSocket): Promise<LinkTable> {
   };
 }
 
-/** The link when it is one of ours: a vxlan device whose name is `flannel.` and a number. */
-export function parseOwnLink(
-  message: rt.LinkMessage,
-  nameOf: ReadonlyMap<number, string>,
-): VxlanLink | undefined {
+/** The link when it is one of ours: a vxlan device `flannel.` and a number, or the TUN device `flannel0`. */
+export function parseOwnLink(message: rt.LinkMessage, nameOf: ReadonlyMap<number, string>): Link | undefined {
   const { data, attrs } = message;
-  if (attrs.ifname === undefined || !OWN_NAME.test(attrs.ifname) || attrs.linkinfo === undefined)
-    return undefined;
+  const name = attrs.ifname ?? '';
+  if (attrs.linkinfo === undefined || !(OWN_VXLAN.test(name) || name === OWN_TUN)) return undefined;
   const info = getMap(attrs.linkinfo, (bytes) => bytes);
   const kind = info.get(IFLA_INFO_KIND)?.toString('latin1').replace(/\0$/, '');
   const properties = info.get(IFLA_INFO_DATA);
-  if (kind !== 'vxlan' || properties === undefined) return undefined;
+  const up = data.flags?.up === true;
+  const mtuBytes = attrs.mtu ?? 0;
+  if (kind === 'tun' && name === OWN_TUN) return { kind: 'link', type: 'tun', name, mtuBytes, up };
+  if (kind !== 'vxlan' || name === OWN_TUN || properties === undefined) return undefined;
   const vxlan = ifla.parseVxlan(properties);
   return {
     kind: 'link',
     type: 'vxlan',
-    name: attrs.ifname,
+    name,
     vni: vxlan.id ?? 0,
     port: vxlan.port?.readUInt16BE(0) ?? 0,
-    mtuBytes: attrs.mtu ?? 0,
+    mtuBytes,
     mac: formatMac(attrs.address),
     local: vxlan.local === undefined ? '' : addressFromBytes([...vxlan.local]),
     underlay: nameOf.get(vxlan.link ?? 0) ?? '',
     learning: vxlan.learning === 1,
     gbp: vxlan.gbp === true,
-    up: data.flags?.up === true,
+    up,
   };
 }
 
 /** Makes a vxlan device and sets it up. */
-export async function addLink(
+export async function addVxlan(
   socket: RtNetlinkSocket,
   link: VxlanLink,
   underlayIndex: number,
@@ -101,10 +102,14 @@ export async function alterLink(socket: RtNetlinkSocket, link: Link, table: Link
     {
       mtu: link.mtuBytes,
       // Setting the MAC that it has already would make Linux forget the link's neighbours all the same.
-      ...(before?.mac === link.mac ? {} : { address: parseMac(link.mac) }),
+      ...(link.type === 'tun' || isAt(before, link.mac) ? {} : { address: parseMac(link.mac) }),
     },
     BOUNDED,
   );
+}
+
+function isAt(link: Link | undefined, mac: string): boolean {
+  return link?.type === 'vxlan' && link.mac === mac;
 }
 
 export async function deleteLink(socket: RtNetlinkSocket, index: number): Promise<void> {

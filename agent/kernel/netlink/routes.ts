@@ -62,7 +62,7 @@ function encode(route: Route, index: number): { data: rt.Route; attrs: rt.RouteA
     dstLen: prefix.length,
     table: MAIN_TABLE,
     protocol: ROUTE_PROTOCOL as rt.RouteProtocol,
-    scope: 'UNIVERSE',
+    scope: route.via === undefined && route.type === 'unicast' ? 'LINK' : 'UNIVERSE',
     type: route.type === 'blackhole' ? 'BLACKHOLE' : 'UNICAST',
     flags: route.onlink ? { __unknown: RTNH_F_ONLINK } : {},
   };
