@@ -4,9 +4,14 @@
 // and length), so that the kernel, JavaScript and WebAssembly see the same bytes and nothing is copied between them.
 // Addresses are IPv4 as unsigned 32-bit numbers, the first byte the most significant: 10.0.0.1 is 0x0a000001.
 
+/** A WebAssembly.Memory, as far as it matters here; the compiler knows the whole of it only among a browser's types. */
+export interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+}
+
 /** A block of memory with a stable address. The views all show the same bytes, in the machine's (little endian) order. */
 export interface Arena {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: WasmMemory;
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
@@ -15,12 +20,17 @@ export interface Arena {
   reserve(bytes: number): number;
 }
 
-/** A UDP socket that never blocks. */
+/** A UDP socket that never blocks. Its descriptor is -1 once it is closed. */
 export interface UdpSocket extends Disposable {
   readonly fd: number;
   readonly port: number;
-  /** One send may carry many datagrams of one size (UDP_SEGMENT). */
+  /**
+   * One send may carry many datagrams of one size (UDP_SEGMENT). Where not, senders cut a run themselves. It becomes
+   * false when the kernel refuses a run at run time; other threads that use the socket find out for themselves.
+   */
   readonly canSegment: boolean;
+  /** From now on nothing is left for the kernel to cut: `canSegment` is false. */
+  stopSegmenting(): void;
   /** One receive may carry many datagrams of one size (UDP_GRO). */
   readonly canCoalesce: boolean;
   /** Largest datagram payload that the path to `address` takes without fragments, as the kernel knows it now; undefined: unknown. */
@@ -44,11 +54,19 @@ export interface Sender {
   /** Room for messages and pieces that is left. */
   readonly freeMessages: number;
   readonly freePieces: number;
-  /** Begins a message. `segmentBytes` > 0: it is cut into datagrams of that size, the last one may be shorter. */
+  /**
+   * Begins a message. `segmentBytes` > 0: it is cut into datagrams of that size, the last one may be shorter. A run is
+   * sent as one where it has at most 64 datagrams and 65,507 bytes in all.
+   */
   begin(address: number, port: number, segmentBytes: number): void;
   /** Adds a piece of the arena to the message that was begun last. */
   append(offset: number, length: number): void;
-  /** Sends everything that was begun, and forgets it. Gives how many messages were refused; `refusedErrno(i)` and `refusedMessage(i)` tell of them. */
+  /**
+   * Sends everything that was begun, and forgets it. Gives how many messages were refused; `refusedErrno(i)` and
+   * `refusedMessage(i)` tell of them. Of a run that was cut by the sender, a part may have been sent all the same.
+   *
+   * EMSGSIZE: a datagram is larger than the path. EAGAIN: the socket's buffer is full; nothing after it was tried.
+   */
   flush(): number;
   refusedErrno(i: number): number;
   /** Place of the refused message in the order of `begin`. */
@@ -57,7 +75,7 @@ export interface Sender {
 
 /** Receives messages, many in one system call. */
 export interface Receiver {
-  /** Number of messages received; 0: none is waiting. */
+  /** Number of messages received; 0: none is waiting; below 0: minus the errno. The last ones' bytes are overwritten. */
   receive(): number;
   offset(i: number): number;
   length(i: number): number;
@@ -65,13 +83,13 @@ export interface Receiver {
   segmentBytes(i: number): number;
   sourceAddress(i: number): number;
   sourcePort(i: number): number;
-  /** The message was longer than the room for it. */
+  /** The message was longer than the room for it; `length` is what there is. */
   isTruncated(i: number): boolean;
 }
 
 /** Reads and writes a file descriptor in whole packets. */
 export interface PacketFile {
-  /** Bytes read into the arena; 0: none is waiting; below 0: minus the errno. */
+  /** Bytes read into the arena; 0: none is waiting; below 0: minus the errno. What does not fit is lost. */
   read(offset: number, maxBytes: number): number;
   /** Gathers pieces into one packet. */
   clear(): void;

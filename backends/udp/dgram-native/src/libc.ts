@@ -1,0 +1,88 @@
+// The one door to foreign functions: the C library's system calls as JavaScript functions.
+//
+// Addresses travel as plain numbers (they are below 2^53), which is the cheapest conversion. Nobody checks them: a
+// wrong address in a system call is EFAULT at best and somebody else's memory at worst. So no address leaves this
+// package, and none is made of anything but an arena's or a scratch block's own and a checked offset.
+//
+// Results are declared as `int`: none of these calls gives more than 2^31 here, and a number that small is not
+// allocated. The library is opened when the first call needs it, so that importing the package fails nowhere.
+import { createRequire } from 'node:module';
+import { arch, endianness, platform } from 'node:os';
+import type * as Koffi from 'koffi';
+import { UnsupportedError } from './errors.ts';
+
+// The signatures, in the words of the library.
+const [INT, ADDRESS, TEXT] = ['int', 'int64', 'str'];
+const FUNCTIONS = {
+  open: [TEXT, INT],
+  close: [INT],
+  read: [INT, ADDRESS, ADDRESS],
+  write: [INT, ADDRESS, ADDRESS],
+  writev: [INT, ADDRESS, INT],
+  ioctl: [INT, ADDRESS, ADDRESS],
+  poll: [ADDRESS, ADDRESS, INT],
+  eventfd: [INT, INT],
+  socket: [INT, INT, INT],
+  bind: [INT, ADDRESS, INT],
+  connect: [INT, ADDRESS, INT],
+  getsockname: [INT, ADDRESS, ADDRESS],
+  getsockopt: [INT, INT, INT, ADDRESS, ADDRESS],
+  setsockopt: [INT, INT, INT, ADDRESS, INT],
+  sendmmsg: [INT, ADDRESS, INT, INT],
+  recvmmsg: [INT, ADDRESS, INT, INT, ADDRESS],
+  if_nametoindex: [TEXT],
+} as const;
+
+type NumbersOf<Signature extends readonly unknown[]> = { -readonly [K in keyof Signature]: number };
+
+/** The system calls. Each gives what C gives: below 0 it was refused, and `errno()` says why. */
+export type Libc = {
+  readonly [Name in Exclude<keyof typeof FUNCTIONS, 'open' | 'if_nametoindex'>]: (
+    ...args: NumbersOf<(typeof FUNCTIONS)[Name]>
+  ) => number;
+} & {
+  open(path: string, flags: number): number;
+  if_nametoindex(name: string): number;
+  /** The errno of this thread's last call. */
+  errno(): number;
+  /** Where the bytes of an array begin. Keeps nothing alive: whoever uses the number holds the array. */
+  addressOf(bytes: Uint8Array): number;
+};
+
+// All have 64 bits, little endian, and the generic numbers of ioctls and options.
+const ARCHITECTURES = ['x64', 'arm64', 'riscv64', 'loong64'];
+
+let loaded: Libc | undefined;
+
+/** The C library of this process. Throws an UnsupportedError where the package cannot work. */
+export function libc(): Libc {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Libc {
+  if (platform() !== 'linux') throw new UnsupportedError(`needs Linux; this is ${platform()}`);
+  if (endianness() !== 'LE') throw new UnsupportedError('needs a little-endian processor');
+  if (!ARCHITECTURES.includes(arch())) {
+    throw new UnsupportedError(`needs a processor of ${ARCHITECTURES.join(', ')}; this is ${arch()}`);
+  }
+  let koffi: typeof Koffi;
+  let library: Koffi.LibraryHandle;
+  try {
+    koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;
+    // The process itself: it has the C library that it runs with, glibc or musl, whatever the file is called.
+    library = koffi.load(null);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UnsupportedError(`cannot call the C library: ${why}`, { cause: error });
+  }
+  const functions = Object.entries(FUNCTIONS).map(([name, signature]) => [
+    name,
+    library.func(name, INT, [...signature]),
+  ]);
+  return {
+    ...(Object.fromEntries(functions) as Omit<Libc, 'errno' | 'addressOf'>),
+    errno: () => koffi.errno(),
+    addressOf: (bytes) => Number(koffi.address(bytes)),
+  };
+}

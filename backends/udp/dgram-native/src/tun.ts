@@ -1,0 +1,136 @@
+// TUN devices: opening, keeping and deleting them. Packets are read and written through a packet file.
+import type { Tun } from './contract.ts';
+import { libc } from './libc.ts';
+import {
+  IFF_NO_PI,
+  IFF_TUN,
+  IFF_VNET_HDR,
+  O_RDWR_NONBLOCK_CLOEXEC,
+  TUN_F_CSUM,
+  TUN_F_TSO4,
+  TUN_F_USO4,
+  TUN_F_USO6,
+  TUNSETIFF,
+  TUNSETOFFLOAD,
+  TUNSETPERSIST,
+  TUNSETVNETHDRSZ,
+} from './numbers.ts';
+import { Descriptor, invoke, scratch } from './system-call.ts';
+
+export interface TunOptions {
+  /** Name of the device, 1 to 15 bytes. One that is there is taken over, whatever state it was left in. */
+  readonly name: string;
+  /** False: packets of one segment only, with complete checksums, as if the kernel could do no more. Default true. */
+  readonly runs?: boolean;
+}
+
+/** What another thread needs to use an open device: plain values, which can be posted to it. */
+export type TunHandle = Pick<Tun, 'fd' | 'name' | 'tcpRuns' | 'udpRuns'>;
+
+const DEVICE = '/dev/net/tun';
+const NAME_BYTES = 16;
+const VNET_HEADER_BYTES = 10;
+
+// From all to nothing; the kernel takes USO for both families or for none.
+const TCP = TUN_F_CSUM | TUN_F_TSO4;
+const UDP = TUN_F_USO4 | TUN_F_USO6;
+const STEPS = [TCP | UDP, TCP, 0];
+
+/**
+ * Opens a TUN device, and makes it where it is missing; it goes with the last one who has it open, unless it is
+ * persistent. Needs CAP_NET_ADMIN.
+ *
+ * Throws a SystemError: EBUSY where another has it open, EINVAL where the name is of a device of another kind.
+ */
+export function openTun({ name, runs = true }: TunOptions): Tun {
+  const descriptor = openDevice(name);
+  const { fd } = descriptor;
+  try {
+    const { i32, address } = scratch();
+    i32[0] = VNET_HEADER_BYTES;
+    const what = `cannot open TUN device ${name}`;
+    invoke('ioctl TUNSETVNETHDRSZ', what, () => libc().ioctl(fd, TUNSETVNETHDRSZ, address));
+    // Nothing is asked for aloud too: a persistent device remembers what the one before us asked for.
+    const offloads = (runs ? STEPS : [0]).find((flags) => libc().ioctl(fd, TUNSETOFFLOAD, flags) >= 0) ?? 0;
+    const handle = { fd, name, tcpRuns: (offloads & TUN_F_TSO4) !== 0, udpRuns: (offloads & UDP) !== 0 };
+    return new KernelTun(descriptor, handle, descriptor);
+  } catch (error) {
+    descriptor[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Uses a device that another thread opened, and that stays open as long as it is used; disposing of it closes nothing. */
+export function attachTun(handle: TunHandle): Tun {
+  return new KernelTun({ fd: handle.fd }, handle);
+}
+
+/**
+ * Deletes a persistent TUN device; nothing happens where there is none. Throws a SystemError: EBUSY where somebody
+ * has it open, EINVAL where the name is of a device of another kind.
+ */
+export function deleteTun(name: string): void {
+  checkName(name);
+  if (libc().if_nametoindex(name) === 0) return;
+  using descriptor = openDevice(name);
+  setPersistent(descriptor.fd, name, false);
+}
+
+class KernelTun implements Tun {
+  readonly name: string;
+  readonly tcpRuns: boolean;
+  readonly udpRuns: boolean;
+  readonly #held: { readonly fd: number };
+  readonly #owned: Disposable | undefined;
+
+  constructor(held: { readonly fd: number }, handle: TunHandle, owned?: Disposable) {
+    this.#held = held;
+    this.#owned = owned;
+    this.name = handle.name;
+    this.tcpRuns = handle.tcpRuns;
+    this.udpRuns = handle.udpRuns;
+  }
+
+  get fd(): number {
+    return this.#held.fd;
+  }
+
+  setPersistent(persistent: boolean): void {
+    setPersistent(this.fd, this.name, persistent);
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned?.[Symbol.dispose]();
+  }
+}
+
+function openDevice(name: string): Descriptor {
+  checkName(name);
+  const what = `cannot open TUN device ${name}`;
+  const descriptor = new Descriptor(
+    invoke(`open ${DEVICE}`, what, () => libc().open(DEVICE, O_RDWR_NONBLOCK_CLOEXEC)),
+  );
+  try {
+    const { u8, u16, address } = scratch();
+    u8.set(new TextEncoder().encode(name));
+    u16[NAME_BYTES / 2] = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+    invoke('ioctl TUNSETIFF', what, () => libc().ioctl(descriptor.fd, TUNSETIFF, address));
+    return descriptor;
+  } catch (error) {
+    descriptor[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function setPersistent(fd: number, name: string, persistent: boolean): void {
+  const what = `cannot make TUN device ${name} ${persistent ? 'persistent' : 'passing'}`;
+  invoke('ioctl TUNSETPERSIST', what, () => libc().ioctl(fd, TUNSETPERSIST, persistent ? 1 : 0));
+}
+
+// The kernel's own rule, and no percent sign: it would ask the kernel to number the device.
+function checkName(name: string): void {
+  const isName = /^[^\s/:%\0]+$/.test(name) && name !== '.' && name !== '..';
+  if (!isName || new TextEncoder().encode(name).length >= NAME_BYTES) {
+    throw new RangeError(`"${name}" cannot be the name of a device`);
+  }
+}
