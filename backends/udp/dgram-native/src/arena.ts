@@ -26,7 +26,7 @@ export function createArena(byteLength: number): Arena {
   const refused: Arena[] = [];
   while (refused.length < ATTEMPTS) {
     const arena = new MemoryArena(new WebAssembly.Memory({ initial: pages, maximum: pages }));
-    const low = libc().addressOf(arena.u8) % LINE_BYTES;
+    const low = Number(BigInt.asUintN(32, libc().addressOf(arena.u8)));
     if (low + arena.byteLength <= LINE_BYTES) return arena;
     refused.push(arena);
   }
@@ -61,7 +61,7 @@ class MemoryArena implements Arena {
 
 /** Where an arena lies: the address of its first byte, whole and as two halves of 32 bits. */
 export interface ArenaAddress {
-  readonly base: number;
+  readonly base: bigint;
   readonly low: number;
   readonly high: number;
 }
@@ -69,10 +69,20 @@ export interface ArenaAddress {
 /** Valid as long as the arena is held. No offset of the arena carries from the lower half to the upper one. */
 export function addressOfArena(arena: Arena): ArenaAddress {
   const base = libc().addressOf(arena.u8);
-  const high = Math.floor(base / LINE_BYTES);
-  const low = base - high * LINE_BYTES;
+  const high = Number(base >> 32n);
+  const low = Number(BigInt.asUintN(32, base));
   if (low + arena.byteLength > LINE_BYTES) throw new RangeError('the arena crosses a 4 GiB line');
   return { base, low, high };
+}
+
+/** The addresses of the structures of a table in the arena, made beforehand for calls that compute none. */
+export function addressesOfTable(
+  base: bigint,
+  offset: number,
+  bytes: number,
+  count: number,
+): readonly bigint[] {
+  return Array.from({ length: count }, (_, i) => base + BigInt(offset + i * bytes));
 }
 
 /** Throws a RangeError where `length` bytes from `offset` are not all in the arena; NaN is not. */

@@ -1,6 +1,6 @@
 // Cuts a run into its datagrams where the kernel cannot: a table of messages and pieces of its own, in which each
 // datagram is the pieces, or parts of pieces, that it lies in. No byte of a packet is copied.
-import { type ArenaAddress, addressOfArena } from './arena.ts';
+import { type ArenaAddress, addressesOfTable, addressOfArena } from './arena.ts';
 import type { Arena } from './contract.ts';
 import { MESSAGE, NAME, PIECE } from './layout.ts';
 import { type Libc, libc } from './libc.ts';
@@ -13,6 +13,7 @@ export class DatagramCutter {
   readonly #libc: Libc;
   readonly #address: ArenaAddress;
   readonly #headersAt: number;
+  readonly #headers: readonly bigint[];
   readonly #piecesAt: number;
   readonly #runPieces: number;
   readonly #maxPieces: number;
@@ -28,6 +29,7 @@ export class DatagramCutter {
     this.#runPieces = runPieces;
     this.#maxPieces = runPieces + Math.max(runPieces, BATCH);
     this.#headersAt = arena.reserve(BATCH * MESSAGE.bytes);
+    this.#headers = addressesOfTable(this.#address.base, this.#headersAt, MESSAGE.bytes, BATCH);
     this.#piecesAt = arena.reserve(this.#maxPieces * PIECE.bytes);
   }
 
@@ -88,10 +90,10 @@ export class DatagramCutter {
   }
 
   #flush(fd: number): void {
-    const headers = this.#address.base + this.#headersAt;
     let i = 0;
     while (i < this.#datagrams) {
-      const sent = this.#libc.sendmmsg(fd, headers + i * MESSAGE.bytes, this.#datagrams - i, MSG_DONTWAIT);
+      const headers = this.#headers[i] as bigint;
+      const sent = this.#libc.sendmmsg(fd, headers, this.#datagrams - i, MSG_DONTWAIT);
       if (sent > 0) {
         i += sent;
         continue;

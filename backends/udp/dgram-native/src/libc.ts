@@ -1,8 +1,9 @@
 // The one door to foreign functions: the C library's system calls as JavaScript functions.
 //
-// Addresses travel as plain numbers (they are below 2^53), which is the cheapest conversion. Nobody checks them: a
-// wrong address in a system call is EFAULT at best and somebody else's memory at worst. So no address leaves this
-// package, and none is made of anything but an arena's or a scratch block's own and a checked offset.
+// Nobody checks an address: a wrong one in a system call is EFAULT at best and somebody else's memory at worst. So no
+// address leaves this package, and none is made of anything but an arena's or a scratch block's own and a checked
+// offset. Addresses are bigints: the compiler then tells them from offsets, and one that is kept is handed over as it
+// is, where a number of that size would be allocated anew for each call. What moves packets computes no address.
 //
 // Results are declared as `int`: none of these calls gives more than 2^31 here, and a number that small is not
 // allocated. The library is opened when the first call needs it, so that importing the package fails nowhere.
@@ -11,16 +12,28 @@ import { arch, endianness, platform } from 'node:os';
 import type * as Koffi from 'koffi';
 import { UnsupportedError } from './errors.ts';
 
-// The signatures, in the words of the library.
-const [INT, ADDRESS, TEXT] = ['int', 'int64', 'str'];
+// The arguments, in the words of the library.
+const INT = 'int';
+const SIZE = 'size_t';
+const ADDRESS = 'int64';
+const TEXT = 'str';
+
+interface Arguments {
+  readonly [INT]: number;
+  readonly [SIZE]: number;
+  readonly [ADDRESS]: bigint;
+  readonly [TEXT]: string;
+}
+
 const FUNCTIONS = {
   open: [TEXT, INT],
   close: [INT],
-  read: [INT, ADDRESS, ADDRESS],
-  write: [INT, ADDRESS, ADDRESS],
+  read: [INT, ADDRESS, SIZE],
+  write: [INT, ADDRESS, SIZE],
+  readv: [INT, ADDRESS, INT],
   writev: [INT, ADDRESS, INT],
-  ioctl: [INT, ADDRESS, ADDRESS],
-  poll: [ADDRESS, ADDRESS, INT],
+  ioctl: [INT, SIZE, ADDRESS],
+  poll: [ADDRESS, SIZE, INT],
   eventfd: [INT, INT],
   socket: [INT, INT, INT],
   bind: [INT, ADDRESS, INT],
@@ -33,20 +46,18 @@ const FUNCTIONS = {
   if_nametoindex: [TEXT],
 } as const;
 
-type NumbersOf<Signature extends readonly unknown[]> = { -readonly [K in keyof Signature]: number };
+type Values<Signature extends readonly (keyof Arguments)[]> = {
+  -readonly [K in keyof Signature]: Arguments[Signature[K]];
+};
 
 /** The system calls. Each gives what C gives: below 0 it was refused, and `errno()` says why. */
 export type Libc = {
-  readonly [Name in Exclude<keyof typeof FUNCTIONS, 'open' | 'if_nametoindex'>]: (
-    ...args: NumbersOf<(typeof FUNCTIONS)[Name]>
-  ) => number;
+  readonly [Name in keyof typeof FUNCTIONS]: (...args: Values<(typeof FUNCTIONS)[Name]>) => number;
 } & {
-  open(path: string, flags: number): number;
-  if_nametoindex(name: string): number;
   /** The errno of this thread's last call. */
   errno(): number;
-  /** Where the bytes of an array begin. Keeps nothing alive: whoever uses the number holds the array. */
-  addressOf(bytes: Uint8Array): number;
+  /** Where the bytes of an array begin. Keeps nothing alive: whoever uses the address holds the array. */
+  addressOf(bytes: Uint8Array): bigint;
 };
 
 // All have 64 bits, little endian, and the generic numbers of ioctls and options.
@@ -83,6 +94,6 @@ function load(): Libc {
   return {
     ...(Object.fromEntries(functions) as Omit<Libc, 'errno' | 'addressOf'>),
     errno: () => koffi.errno(),
-    addressOf: (bytes) => Number(koffi.address(bytes)),
+    addressOf: (bytes) => koffi.address(bytes),
   };
 }

@@ -17,6 +17,10 @@ class KernelPacketFile implements PacketFile {
   readonly #address: ArenaAddress;
   readonly #maxPieces: number;
   readonly #piecesAt: number;
+  // The table of what is written, and behind it the one piece that is read.
+  readonly #table: bigint;
+  readonly #readAt: number;
+  readonly #readPiece: bigint;
   #pieces = 0;
 
   constructor(arena: Arena, fd: number, pieces: number) {
@@ -25,8 +29,11 @@ class KernelPacketFile implements PacketFile {
     this.#libc = libc();
     this.#address = addressOfArena(arena);
     this.#maxPieces = pieces;
-    this.#piecesAt = arena.reserve(pieces * PIECE.bytes);
-    for (let i = 0; i < pieces; i += 1) {
+    this.#piecesAt = arena.reserve((pieces + 1) * PIECE.bytes);
+    this.#table = this.#address.base + BigInt(this.#piecesAt);
+    this.#readAt = this.#piecesAt + pieces * PIECE.bytes;
+    this.#readPiece = this.#address.base + BigInt(this.#readAt);
+    for (let i = 0; i <= pieces; i += 1) {
       arena.u32[(this.#piecesAt + i * PIECE.bytes + PIECE.address + 4) >>> 2] = this.#address.high;
     }
   }
@@ -37,8 +44,12 @@ class KernelPacketFile implements PacketFile {
 
   read(offset: number, maxBytes: number): number {
     checkRange(this.#arena, offset, maxBytes);
+    const { u32 } = this.#arena;
+    u32[(this.#readAt + PIECE.address) >>> 2] = this.#address.low + offset;
+    u32[(this.#readAt + PIECE.length) >>> 2] = maxBytes;
     for (;;) {
-      const bytes = this.#libc.read(this.#fd, this.#address.base + offset, maxBytes);
+      // Not read: its address would have to be made for each call.
+      const bytes = this.#libc.readv(this.#fd, this.#readPiece, 1);
       if (bytes >= 0) return bytes;
       const errno = this.#libc.errno();
       if (errno === EAGAIN) return 0;
@@ -65,7 +76,7 @@ class KernelPacketFile implements PacketFile {
     const pieces = this.#pieces;
     this.#pieces = 0;
     for (;;) {
-      const bytes = this.#libc.writev(this.#fd, this.#address.base + this.#piecesAt, pieces);
+      const bytes = this.#libc.writev(this.#fd, this.#table, pieces);
       if (bytes >= 0) return bytes;
       const errno = this.#libc.errno();
       if (errno !== EINTR) return -errno;

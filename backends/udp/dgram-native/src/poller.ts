@@ -23,7 +23,7 @@ export function createPoller(arena: Arena, fds: readonly number[]): Poller {
 class KernelPoller implements Poller {
   readonly #arena: Arena;
   readonly #libc: Libc;
-  readonly #table: number;
+  readonly #table: bigint;
   readonly #tableAt: number;
   readonly #count: number;
   #failed = 0;
@@ -33,7 +33,7 @@ class KernelPoller implements Poller {
     this.#libc = libc();
     this.#count = fds.length;
     this.#tableAt = arena.reserve(fds.length * POLL.bytes);
-    this.#table = addressOfArena(arena).base + this.#tableAt;
+    this.#table = addressOfArena(arena).base + BigInt(this.#tableAt);
     for (const [i, fd] of fds.entries()) {
       const entry = this.#tableAt + i * POLL.bytes;
       arena.u32[(entry + POLL.fd) >>> 2] = fd;

@@ -29,7 +29,7 @@ class KernelReceiver implements Receiver {
   readonly #arena: Arena;
   readonly #socket: UdpSocket;
   readonly #libc: Libc;
-  readonly #headers: number;
+  readonly #headers: bigint;
   readonly #messages: number;
   readonly #strideBytes: number;
   // Offsets in the arena.
@@ -52,7 +52,7 @@ class KernelReceiver implements Receiver {
     this.#controlsAt = arena.reserve(messages * CONTROL.roomBytes);
     const piecesAt = arena.reserve(messages * PIECE.bytes);
     this.#roomAt = arena.reserve(messages * this.#strideBytes);
-    this.#headers = base + this.#headersAt;
+    this.#headers = base + BigInt(this.#headersAt);
     this.#used = messages;
     const { u32 } = arena;
     const writeAddress = (at: number, offset: number): void => {
@@ -80,7 +80,7 @@ class KernelReceiver implements Receiver {
     }
     this.#used = 0;
     for (;;) {
-      const count = this.#libc.recvmmsg(this.#socket.fd, this.#headers, this.#messages, MSG_DONTWAIT, 0);
+      const count = this.#libc.recvmmsg(this.#socket.fd, this.#headers, this.#messages, MSG_DONTWAIT, 0n);
       if (count >= 0) {
         this.#used = count;
         return count;

@@ -2,7 +2,7 @@
 //
 // A message may be a run: many datagrams of one size, cut by the kernel (UDP_SEGMENT). Where the kernel cannot, or
 // says so only when it is tried, the run is cut here, and the datagrams leave one by one in batches.
-import { type ArenaAddress, addressOfArena, checkCount, checkRange } from './arena.ts';
+import { type ArenaAddress, addressesOfTable, addressOfArena, checkCount, checkRange } from './arena.ts';
 import type { Arena, Sender, UdpSocket } from './contract.ts';
 import { DatagramCutter } from './datagram-cutter.ts';
 import { CONTROL, MESSAGE, NAME, PIECE, swap16, swap32 } from './layout.ts';
@@ -54,6 +54,7 @@ class KernelSender implements Sender {
   readonly #namesAt: number;
   readonly #controlsAt: number;
   readonly #piecesAt: number;
+  readonly #headers: readonly bigint[];
   readonly #segmentBytes: Uint16Array;
   readonly #messageBytes: Uint32Array;
   readonly #refusedMessage: Uint16Array;
@@ -74,6 +75,7 @@ class KernelSender implements Sender {
     this.#namesAt = arena.reserve(messages * NAME.bytes);
     this.#controlsAt = arena.reserve(messages * CONTROL.shortBytes);
     this.#piecesAt = arena.reserve(pieces * PIECE.bytes);
+    this.#headers = addressesOfTable(this.#address.base, this.#headersAt, MESSAGE.bytes, messages);
     this.#segmentBytes = new Uint16Array(messages);
     this.#messageBytes = new Uint32Array(messages);
     this.#refusedMessage = new Uint16Array(messages);
@@ -166,7 +168,7 @@ class KernelSender implements Sender {
         continue;
       }
       const end = this.#endOfBatch(i, count);
-      const headers = this.#address.base + this.#headersAt + i * MESSAGE.bytes;
+      const headers = this.#headers[i] as bigint;
       const sent = this.#libc.sendmmsg(this.#socket.fd, headers, end - i, MSG_DONTWAIT);
       if (sent > 0) {
         i += sent;

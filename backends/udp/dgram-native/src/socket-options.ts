@@ -22,11 +22,11 @@ export function trySetOption(fd: number, level: number, option: number, value: n
 export function getOption(fd: number, level: number, option: number): number | undefined {
   const { i32, address } = scratch();
   i32[1] = 4;
-  return libc().getsockopt(fd, level, option, address, address + 4) < 0 ? undefined : i32[0];
+  return libc().getsockopt(fd, level, option, address, address + 4n) < 0 ? undefined : i32[0];
 }
 
 /** Writes a sockaddr_in into the scratch bytes. Gives its address; its length is 16. */
-export function scratchName(ip: number, port: number): number {
+export function scratchName(ip: number, port: number): bigint {
   const { u16, u32, address } = scratch();
   u16[0] = AF_INET;
   u16[1] = swap16(port);
@@ -38,6 +38,6 @@ export function scratchName(ip: number, port: number): number {
 export function boundName(fd: number, what: string): { readonly address: number; readonly port: number } {
   const { u16, u32, address } = scratch();
   u32[4] = 16;
-  invoke('getsockname', what, () => libc().getsockname(fd, address, address + 16));
+  invoke('getsockname', what, () => libc().getsockname(fd, address, address + 16n));
   return { address: swap32(u32[1] ?? 0), port: swap16(u16[1] ?? 0) };
 }

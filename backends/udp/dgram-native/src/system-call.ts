@@ -19,7 +19,7 @@ export interface Scratch {
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
   readonly i32: Int32Array;
-  readonly address: number;
+  readonly address: bigint;
 }
 
 const SCRATCH_BYTES = 128;

@@ -51,7 +51,8 @@ export function openTun({ name, runs = true }: TunOptions): Tun {
     const what = `cannot open TUN device ${name}`;
     invoke('ioctl TUNSETVNETHDRSZ', what, () => libc().ioctl(fd, TUNSETVNETHDRSZ, address));
     // Nothing is asked for aloud too: a persistent device remembers what the one before us asked for.
-    const offloads = (runs ? STEPS : [0]).find((flags) => libc().ioctl(fd, TUNSETOFFLOAD, flags) >= 0) ?? 0;
+    const offloads =
+      (runs ? STEPS : [0]).find((flags) => libc().ioctl(fd, TUNSETOFFLOAD, BigInt(flags)) >= 0) ?? 0;
     const handle = { fd, name, tcpRuns: (offloads & TUN_F_TSO4) !== 0, udpRuns: (offloads & UDP) !== 0 };
     return new KernelTun(descriptor, handle, descriptor);
   } catch (error) {
@@ -124,7 +125,7 @@ function openDevice(name: string): Descriptor {
 
 function setPersistent(fd: number, name: string, persistent: boolean): void {
   const what = `cannot make TUN device ${name} ${persistent ? 'persistent' : 'passing'}`;
-  invoke('ioctl TUNSETPERSIST', what, () => libc().ioctl(fd, TUNSETPERSIST, persistent ? 1 : 0));
+  invoke('ioctl TUNSETPERSIST', what, () => libc().ioctl(fd, TUNSETPERSIST, persistent ? 1n : 0n));
 }
 
 // The kernel's own rule, and no percent sign: it would ask the kernel to number the device.
