@@ -14,6 +14,13 @@ const PARTS: readonly Part[] = [
   { name: 'tidy', include: 'test/*.test.ts', testMs: 30_000, setUpMs: 30_000, workers: 1 },
   { name: 'unit', include: 'test/unit/**/*.test.ts', testMs: 10_000, setUpMs: 10_000, workers: 2 },
   {
+    name: 'dgram-native',
+    include: 'backends/udp/dgram-native/test/**/*.test.ts',
+    testMs: 30_000,
+    setUpMs: 10_000,
+    workers: 1,
+  },
+  {
     name: 'conformance',
     include: 'test/conformance/**/*.test.ts',
     testMs: 30_000,

@@ -55,8 +55,8 @@ export interface Sender {
   readonly freeMessages: number;
   readonly freePieces: number;
   /**
-   * Begins a message. `segmentBytes` > 0: it is cut into datagrams of that size, the last one may be shorter. A run is
-   * sent as one where it has at most 64 datagrams and 65,507 bytes in all.
+   * Begins a message. `segmentBytes` > 0: it is cut into datagrams of that size, the last one may be shorter. A run
+   * stays one on its way through the kernel where it has at most 64 datagrams and 65,000 bytes; it may have 65,507.
    */
   begin(address: number, port: number, segmentBytes: number): void;
   /** Adds a piece of the arena to the message that was begun last. */

@@ -3,7 +3,8 @@
 import { constants } from 'node:os';
 
 // Some numbers have two names (EAGAIN and EWOULDBLOCK); the first one listed is the usual one.
-const NAMES = new Map<number, string>();
+// Node does not know what a TUN device says that was deleted under its user.
+const NAMES = new Map<number, string>([[77, 'EBADFD']]);
 for (const [name, value] of Object.entries(constants.errno)) {
   if (!NAMES.has(value)) NAMES.set(value, name);
 }

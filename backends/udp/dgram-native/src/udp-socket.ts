@@ -20,7 +20,7 @@ import {
   UDP_SEGMENT,
 } from './numbers.ts';
 import { boundName, getOption, scratchName, setOption, trySetOption } from './socket-options.ts';
-import { Descriptor, invoke } from './system-call.ts';
+import { Descriptor, invoke, scratch } from './system-call.ts';
 
 export interface UdpSocketOptions {
   /** The address to bind to; 0: all of the machine's. */
@@ -113,7 +113,9 @@ class KernelUdpSocket implements UdpSocket {
     try {
       this.#probe ??= openProbe(this.fd, what);
       const { fd } = this.#probe;
-      // Connected anew each time, so that the kernel looks at its routes and at what it learnt since.
+      // Connected anew each time, so that the kernel looks at its routes and at what it learnt since. It has to be
+      // disconnected before (by an address of no family, all 0): it would keep the source address of the last path.
+      if (libc().connect(fd, scratch().address, NAME.bytes) < 0) return undefined;
       const name = scratchName(address, PROBE_PORT);
       if (libc().connect(fd, name, NAME.bytes) < 0) return undefined;
       const mtuBytes = getOption(fd, IPPROTO_IP, IP_MTU);

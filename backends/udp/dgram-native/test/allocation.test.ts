@@ -1,0 +1,98 @@
+// What moves packets allocates nothing, so that nothing is ever collected while they move.
+import { PerformanceObserver } from 'node:perf_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { createPacketFile, createPoller } from '../src/index.ts';
+import { LOOPBACK, openPair, type Pair } from './pair.ts';
+
+const WARM_UP = 20_000;
+const ROUNDS = 250_000;
+/** One number that is allocated in each round would be 4 MB. */
+const MOST_BYTES = 500_000;
+
+interface Cost {
+  readonly bytes: number;
+  readonly collections: number;
+}
+
+async function costOf(work: () => void): Promise<Cost> {
+  for (let i = 0; i < WARM_UP; i += 1) work();
+  // The optimising compiler works beside us, and its results come with the next turn.
+  await nextTurn();
+  for (let i = 0; i < WARM_UP; i += 1) work();
+  await nextTurn();
+  let collections = 0;
+  const observer = new PerformanceObserver((list) => {
+    collections += list.getEntries().length;
+  });
+  observer.observe({ entryTypes: ['gc'] });
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < ROUNDS; i += 1) work();
+  const after = process.memoryUsage().heapUsed;
+  await nextTurn();
+  await nextTurn();
+  observer.disconnect();
+  return { bytes: after - before, collections };
+}
+
+const KINDS = [
+  { what: 'single datagrams', segmentBytes: 0, segmentation: true },
+  { what: 'runs that the kernel cuts', segmentBytes: 100, segmentation: true },
+  { what: 'runs that the sender cuts', segmentBytes: 100, segmentation: false },
+];
+
+describe('a million calls', () => {
+  it.each(KINDS)('that send and receive $what allocate nothing', { timeout: 120_000 }, async (kind) => {
+    using pair = openPair({ from: { segmentation: kind.segmentation } });
+    const poller = createPoller(pair.arena, [pair.to.fd]);
+    let received = 0;
+    const work = (): void => {
+      received += exchange(pair, kind.segmentBytes) + poller.wait(0);
+    };
+    const { bytes, collections } = await costOf(work);
+    expect(received).toBe(300 * (2 * WARM_UP + ROUNDS));
+    expect(bytes).toBeLessThan(MOST_BYTES);
+    expect(collections).toBeLessThanOrEqual(1);
+  });
+
+  it('that the kernel refuses, and reads and writes of packets, allocate nothing', {
+    timeout: 120_000,
+  }, async () => {
+    using pair = openPair();
+    const file = createPacketFile(pair.arena, pair.to.fd, 4);
+    let refused = 0;
+    const { bytes, collections } = await costOf(() => {
+      pair.sender.begin(LOOPBACK, pair.to.port, 0);
+      pair.sender.append(pair.payload, 65_536);
+      refused += pair.sender.flush();
+      // The sockets stand for a device: one that is not connected takes no packet, and has none.
+      refused += file.read(pair.payload, 1000);
+      file.append(pair.payload, 100);
+      refused += file.write() === -89 ? 1 : 0;
+    });
+    expect(refused).toBe(2 * (2 * WARM_UP + ROUNDS));
+    expect(bytes).toBeLessThan(MOST_BYTES);
+    expect(collections).toBeLessThanOrEqual(1);
+  });
+});
+
+// Two system calls to send and to receive, and one that finds nothing more; how many bytes came.
+function exchange({ arena, sender, receiver, from, to, payload }: Pair, segmentBytes: number): number {
+  sender.begin(LOOPBACK, to.port, segmentBytes);
+  sender.append(payload, 20);
+  sender.append(payload + 20, 280);
+  if (sender.flush() !== 0) return 0;
+  let bytes = 0;
+  for (let count = receiver.receive(); count > 0; count = receiver.receive()) {
+    for (let i = 0; i < count; i += 1) {
+      const isGood =
+        !receiver.isTruncated(i) &&
+        receiver.sourceAddress(i) === LOOPBACK &&
+        receiver.sourcePort(i) === from.port &&
+        receiver.segmentBytes(i) <= 300;
+      if (!isGood || arena.u8[receiver.offset(i)] === undefined) return 0;
+      bytes += receiver.length(i);
+    }
+  }
+  return bytes;
+}

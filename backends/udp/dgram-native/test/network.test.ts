@@ -1,0 +1,94 @@
+// Paths, limits and refusals of a real network.
+//
+//     this process ── tw0 ─── veth ─── tw1 (no address: nobody answers)
+//     10.99.0.1/24
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { errnoName, openUdpSocket, type Sender } from '../src/index.ts';
+import { datagramsOf, isPayload, LOOPBACK, openPair } from './pair.ts';
+import { enterPrivateNetwork, ip, missing, titleOf } from './private-network.ts';
+
+const NOBODY = 0x0a630009;
+const ELSEWHERE = 0xc6336401;
+
+const errnos = (sender: Sender, count: number): readonly string[] =>
+  Array.from({ length: count }, (_, i) => errnoName(sender.refusedErrno(i)));
+
+describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
+  beforeAll(() => {
+    enterPrivateNetwork();
+    ip('link', 'add', 'tw0', 'type', 'veth', 'peer', 'name', 'tw1');
+    ip('address', 'add', '10.99.0.1/24', 'dev', 'tw0');
+    ip('link', 'set', 'tw0', 'up');
+    ip('link', 'set', 'tw1', 'up');
+    return () => ip('link', 'delete', 'tw0');
+  });
+  afterEach(() => void ip('link', 'set', 'lo', 'mtu', '65536'));
+
+  it.each([true, false])('refuses what is larger than the path, with segmentation %j', (segmentation) => {
+    using pair = openPair({ from: { segmentation } });
+    ip('link', 'set', 'lo', 'mtu', '1500');
+    for (const bytes of [1472, 1473, 100]) {
+      pair.sender.begin(LOOPBACK, pair.to.port, 0);
+      pair.sender.append(pair.payload, bytes);
+    }
+    for (const segmentBytes of [1473, 1472]) {
+      pair.sender.begin(LOOPBACK, pair.to.port, segmentBytes);
+      pair.sender.append(pair.payload, 10 * segmentBytes);
+    }
+    const refused = pair.sender.flush();
+    expect(errnos(pair.sender, refused)).toEqual(['EMSGSIZE', 'EMSGSIZE']);
+    expect([pair.sender.refusedMessage(0), pair.sender.refusedMessage(1)]).toEqual([1, 3]);
+    expect(pair.from.canSegment).toBe(segmentation);
+    const datagrams = datagramsOf(pair.receiveBytes(1572 + 14_720));
+    expect(datagrams.map(({ length }) => length)).toEqual([
+      1472,
+      100,
+      ...Array.from({ length: 10 }, () => 1472),
+    ]);
+    expect(datagrams.slice(2).every((datagram, i) => isPayload(datagram, i * 1472))).toBe(true);
+  });
+
+  it('says what each path takes, as it is now', () => {
+    using socket = openUdpSocket({ address: 0, port: 0 });
+    const lengths = () => [LOOPBACK, NOBODY, ELSEWHERE].map((address) => socket.pathPayloadBytes(address));
+    expect(lengths()).toEqual([65_507, 1472, undefined]);
+    ip('link', 'set', 'lo', 'mtu', '1400');
+    ip('link', 'set', 'tw0', 'mtu', '1450');
+    expect(lengths()).toEqual([1372, 1422, undefined]);
+    ip('route', 'add', '198.51.100.0/24', 'via', '10.99.0.9', 'mtu', '1300');
+    expect(lengths()).toEqual([1372, 1422, 1272]);
+    ip('route', 'delete', '198.51.100.0/24');
+    ip('link', 'set', 'tw0', 'mtu', '1500');
+    expect(lengths()).toEqual([1372, 1472, undefined]);
+  });
+
+  it('without a way to one peer refuses that message only', () => {
+    using pair = openPair({ from: { address: 0 } });
+    for (const address of [LOOPBACK, ELSEWHERE, LOOPBACK]) {
+      pair.sender.begin(address, pair.to.port, 0);
+      pair.sender.append(pair.payload, 10);
+    }
+    expect(errnos(pair.sender, pair.sender.flush())).toEqual(['ENETUNREACH']);
+    expect(pair.sender.refusedMessage(0)).toBe(1);
+    expect(pair.receiveBytes(20).length).toBe(2);
+  });
+
+  it.each([true, false])(
+    'whose buffers are full refuses the rest at once, with segmentation %j',
+    (segmentation) => {
+      using pair = openPair({ from: { address: 0, sendBufferBytes: 4608, segmentation } });
+      // They wait for a neighbour that never answers, and lie in the socket's buffer as long.
+      for (let i = 0; i < 30; i += 1) {
+        pair.sender.begin(NOBODY, 9, i === 20 ? 1000 : 0);
+        pair.sender.append(pair.payload, i === 20 ? 9000 : 1000);
+      }
+      pair.sender.begin(LOOPBACK, pair.to.port, 0);
+      pair.sender.append(pair.payload, 10);
+      const refused = pair.sender.flush();
+      expect(refused).toBeGreaterThan(20);
+      expect(new Set(errnos(pair.sender, refused))).toEqual(new Set(['EAGAIN']));
+      const places = Array.from({ length: refused }, (_, i) => pair.sender.refusedMessage(i));
+      expect(places).toEqual(Array.from({ length: refused }, (_, i) => 31 - refused + i));
+    },
+  );
+});

@@ -1,0 +1,48 @@
+// Machines that the package does not run on, and the names of what goes wrong.
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { errnoName, SystemError } from '../src/index.ts';
+
+describe('a machine that cannot run it', () => {
+  afterEach(() => {
+    vi.doUnmock('node:os');
+    vi.resetModules();
+  });
+
+  it.each([
+    [{ platform: () => 'darwin' }, 'needs Linux; this is darwin'],
+    [{ endianness: () => 'BE' }, 'needs a little-endian processor'],
+    [{ arch: () => 'arm' }, 'needs a processor of x64, arm64, riscv64, loong64; this is arm'],
+  ])('loads it, and is told why when it is first used: $1', async (machine, message) => {
+    vi.resetModules();
+    vi.doMock('node:os', async (original) => ({ ...(await original<object>()), ...machine }));
+    const { createArena, createWakeup, openUdpSocket, UnsupportedError } = await import('../src/index.ts');
+    for (const use of [() => createArena(1), createWakeup, () => openUdpSocket({ address: 0, port: 0 })]) {
+      expect(use).toThrow(UnsupportedError);
+      expect(use).toThrow(message);
+    }
+  });
+});
+
+describe('an errno', () => {
+  it.each([
+    [11, 'EAGAIN'],
+    [22, 'EINVAL'],
+    [90, 'EMSGSIZE'],
+    [101, 'ENETUNREACH'],
+    [77, 'EBADFD'],
+    [9999, 'E9999'],
+  ])('%i is called %s', (errno, name) => {
+    expect(errnoName(errno)).toBe(name);
+  });
+
+  it('is told with the call and with what was tried', () => {
+    const error = new SystemError('bind', 98, 'cannot open UDP port 8285');
+    expect(error).toMatchObject({
+      name: 'SystemError',
+      message: 'cannot open UDP port 8285: bind: EADDRINUSE',
+      syscall: 'bind',
+      code: 'EADDRINUSE',
+      errno: 98,
+    });
+  });
+});

@@ -1,0 +1,317 @@
+// Real TUN devices.
+//
+// The mirror: what this machine sends to 10.98.0.2 comes back with its addresses exchanged, as if 10.98.0.2 sent it to
+// 10.98.0.1. Checksums stay right, complete or not, because they do not care for the order of what they add up.
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import {
+  type Arena,
+  attachTun,
+  createArena,
+  createPacketFile,
+  createPoller,
+  createReceiver,
+  createSender,
+  deleteTun,
+  openTun,
+  openUdpSocket,
+  type PacketFile,
+  type Tun,
+} from '../src/index.ts';
+import { datagramsOf, isPayload, openPair, receiveAll } from './pair.ts';
+import { enterPrivateNetwork, ip, missing, titleOf } from './private-network.ts';
+
+const NAME = 'tw-tun';
+const OURS = 0x0a620001;
+const MIRRORED = 0x0a620002;
+const HEADER_BYTES = 10;
+const PACKET_BYTES = 65_536 + HEADER_BYTES;
+const [GSO_TCP4, GSO_UDP] = [1, 5];
+
+interface Mirror {
+  readonly arena: Arena;
+  readonly file: PacketFile;
+  /** How many packets of each kind of run (0: none) went through. */
+  readonly kinds: Map<number, number>;
+  /** Mirrors at most `most` packets; how many there were. */
+  reflect(most: number): number;
+}
+
+function createMirror(tun: Tun): Mirror {
+  const arena = createArena(1 << 20);
+  const file = createPacketFile(arena, tun.fd, 2);
+  const at = arena.reserve(PACKET_BYTES);
+  const kinds = new Map<number, number>();
+  return {
+    arena,
+    file,
+    kinds,
+    reflect(most) {
+      for (let n = 0; n < most; n += 1) {
+        const bytes = file.read(at, PACKET_BYTES);
+        if (bytes < 0) throw new Error(`read gave ${bytes}`);
+        if (bytes === 0) return n;
+        const packet = at + HEADER_BYTES;
+        // The kernel speaks IPv6 to new devices of its own accord.
+        if ((arena.u8[packet] ?? 0) >> 4 !== 4) continue;
+        const kind = (arena.u8[at + 1] ?? 0) & 0x7f;
+        kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+        const source = arena.u8.slice(packet + 12, packet + 16);
+        arena.u8.copyWithin(packet + 12, packet + 16, packet + 20);
+        arena.u8.set(source, packet + 16);
+        file.append(at, HEADER_BYTES);
+        file.append(packet, bytes - HEADER_BYTES);
+        expect(file.write()).toBe(bytes);
+      }
+      return most;
+    },
+  };
+}
+
+function openUp(options: { readonly runs?: boolean } = {}): Tun {
+  const tun = openTun({ name: NAME, ...options });
+  ip('address', 'add', '10.98.0.1/24', 'dev', NAME);
+  ip('link', 'set', NAME, 'mtu', '1400', 'up');
+  return tun;
+}
+
+const isThere = (): boolean =>
+  ip('-br', 'link')
+    .split('\n')
+    .some((line) => line.startsWith(`${NAME} `));
+
+describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
+  beforeAll(enterPrivateNetwork);
+  afterEach(() => deleteTun(NAME));
+
+  it('goes with the last who has it open', () => {
+    const tun = openTun({ name: NAME });
+    expect([tun.name, isThere()]).toEqual([NAME, true]);
+    tun[Symbol.dispose]();
+    tun[Symbol.dispose]();
+    expect([tun.fd, isThere()]).toEqual([-1, false]);
+  });
+
+  it('that is persistent stays, is taken over with its addresses, and is deleted', () => {
+    const first = openUp();
+    const { tcpRuns, udpRuns } = first;
+    first.setPersistent(true);
+    first[Symbol.dispose]();
+    expect(ip('address', 'show', NAME)).toContain('10.98.0.1/24');
+    const second = openTun({ name: NAME, runs: false });
+    expect([second.tcpRuns, second.udpRuns]).toEqual([false, false]);
+    second[Symbol.dispose]();
+    using third = openTun({ name: NAME });
+    expect([third.tcpRuns, third.udpRuns]).toEqual([tcpRuns, udpRuns]);
+    third[Symbol.dispose]();
+    deleteTun(NAME);
+    expect(isThere()).toBe(false);
+    deleteTun(NAME);
+  });
+
+  it('that is no longer persistent goes', () => {
+    const tun = openTun({ name: NAME });
+    tun.setPersistent(true);
+    tun.setPersistent(false);
+    tun[Symbol.dispose]();
+    expect(isThere()).toBe(false);
+  });
+
+  it('is not deleted under another, nor opened twice', () => {
+    using _tun = openTun({ name: NAME });
+    expect(() => openTun({ name: NAME })).toThrow(`cannot open TUN device ${NAME}: ioctl TUNSETIFF: EBUSY`);
+    expect(() => deleteTun(NAME)).toThrow(expect.objectContaining({ code: 'EBUSY' }));
+    expect(isThere()).toBe(true);
+  });
+
+  it('has a name of its own', () => {
+    expect(() => openTun({ name: 'lo' })).toThrow('cannot open TUN device lo: ioctl TUNSETIFF: EINVAL');
+  });
+
+  it('has packets of one segment with whole checksums where runs are not wanted', () => {
+    using tun = openUp({ runs: false });
+    const { arena, file } = createMirror(tun);
+    using pair = openPair({ from: { address: OURS } });
+    pair.sender.begin(MIRRORED, 7000, 300);
+    pair.sender.append(pair.payload, 3000);
+    expect(pair.sender.flush()).toBe(0);
+    const packets = readAll(arena, file);
+    expect(packets.map(({ length }) => length)).toEqual(Array.from({ length: 10 }, () => HEADER_BYTES + 328));
+    expect(packets.every((packet) => packet.subarray(0, HEADER_BYTES).every((byte) => byte === 0))).toBe(
+      true,
+    );
+    expect(packets.every((packet, i) => isPayload(packet.subarray(HEADER_BYTES + 28), i * 300))).toBe(true);
+    expect(packets.map((packet) => sumOfUdp(packet.subarray(HEADER_BYTES)))).toEqual(
+      packets.map(() => 0xffff),
+    );
+  });
+
+  it('has a whole run of datagrams as one packet, where the kernel can', () => {
+    using tun = openUp();
+    expect(tun.tcpRuns).toBe(true);
+    const { arena, file } = createMirror(tun);
+    using pair = openPair({ from: { address: OURS } });
+    pair.sender.begin(MIRRORED, 7000, 300);
+    pair.sender.append(pair.payload, 3000);
+    expect(pair.sender.flush()).toBe(0);
+    const packets = readAll(arena, file);
+    expect(packets.length).toBe(tun.udpRuns ? 1 : 10);
+    if (tun.udpRuns) {
+      const [packet = new Uint8Array()] = packets;
+      expect([packet[1], packet.length]).toEqual([GSO_UDP, HEADER_BYTES + 28 + 3000]);
+      expect(isPayload(packet.subarray(HEADER_BYTES + 28))).toBe(true);
+    }
+  });
+
+  it.each([true, false])('carries datagrams there and back, with runs %j', (runs) => {
+    using tun = openUp({ runs });
+    const mirror = createMirror(tun);
+    using socket = openUdpSocket({ address: OURS, port: 0 });
+    const { arena } = mirror;
+    const sender = createSender(arena, socket, { messages: 8, pieces: 8 });
+    const receiver = createReceiver(arena, socket, { messages: 4, messageBytes: 65_536 });
+    const payload = arena.reserve(65_536);
+    for (let i = 0; i < 65_536; i += 1) arena.u8[payload + i] = i * 7 + Math.floor(i / 251);
+    // From the mirrored address to our own port: what the mirror makes of it comes from there.
+    sender.begin(MIRRORED, socket.port, 1000);
+    sender.append(payload, 30_500);
+    sender.begin(MIRRORED, socket.port, 0);
+    sender.append(payload, 1);
+    expect(sender.flush()).toBe(0);
+    const poller = createPoller(arena, [tun.fd]);
+    while (poller.wait(100) !== 0) mirror.reflect(100);
+    const messages = receiveAll(arena, receiver).concat(
+      receiveAll(arena, receiver),
+      ...Array.from({ length: 10 }, () => receiveAll(arena, receiver)),
+    );
+    expect(messages.every(({ address, port }) => address === MIRRORED && port === socket.port)).toBe(true);
+    const datagrams = datagramsOf(messages);
+    expect(datagrams.map(({ length }) => length)).toEqual([
+      ...Array.from({ length: 30 }, () => 1000),
+      500,
+      1,
+    ]);
+    expect(datagrams.slice(0, 31).every((datagram, i) => isPayload(datagram, i * 1000))).toBe(true);
+    expect(mirror.kinds.has(GSO_UDP)).toBe(runs && tun.udpRuns);
+  });
+
+  it.each([true, false])('carries a TCP stream there and back, with runs %j', async (runs) => {
+    using tun = openUp({ runs });
+    const mirror = createMirror(tun);
+    const bytes = await streamThrough(mirror, 20_000_000);
+    expect(bytes).toBe(20_000_000);
+    expect((mirror.kinds.get(GSO_TCP4) ?? 0) > 100).toBe(runs);
+  });
+
+  it('that is deleted under its user fails in the poller and gives an error when read', () => {
+    using tun = openUp();
+    const arena = createArena(65_536);
+    const poller = createPoller(arena, [tun.fd]);
+    const file = createPacketFile(arena, tun.fd, 1);
+    while (file.read(1024, 4096) > 0);
+    expect([poller.wait(0), poller.failed]).toEqual([0, 0]);
+    ip('link', 'delete', NAME);
+    poller.wait(1_000);
+    expect(poller.failed).toBe(1);
+    expect(file.read(1024, 4096)).toBe(-77);
+    file.append(1024, 40);
+    expect(file.write()).toBe(-77);
+  });
+
+  it('that another thread opened is used by its descriptor, and stays open', () => {
+    using tun = openTun({ name: NAME });
+    const { fd, name, tcpRuns, udpRuns } = tun;
+    const attached = attachTun(structuredClone({ fd, name, tcpRuns, udpRuns }));
+    attached.setPersistent(true);
+    attached[Symbol.dispose]();
+    expect(attached.fd).toBe(fd);
+    tun[Symbol.dispose]();
+    expect(isThere()).toBe(true);
+  });
+
+  it('does not take a packet that makes no sense', () => {
+    using tun = openUp();
+    const arena = createArena(65_536);
+    const file = createPacketFile(arena, tun.fd, 2);
+    expect(file.write()).toBe(0);
+    file.append(0, 4);
+    expect(file.write()).toBe(-22);
+    expect(file.freePieces).toBe(2);
+  });
+});
+
+describe('the name of a TUN device', () => {
+  it.each(['', '.', '..', 'a/b', 'a b', 'tun%d', 'a:b', 'sixteen-letters-', 'zehn-öäüöäü', 'a\0b'])(
+    'is not %j',
+    (name) => {
+      expect(() => openTun({ name })).toThrow(RangeError);
+      expect(() => deleteTun(name)).toThrow(RangeError);
+    },
+  );
+});
+
+function readAll(arena: Arena, file: PacketFile): readonly Uint8Array[] {
+  const at = arena.reserve(PACKET_BYTES);
+  const packets: Uint8Array[] = [];
+  for (;;) {
+    const bytes = file.read(at, PACKET_BYTES);
+    if (bytes <= 0) return packets;
+    if ((arena.u8[at + HEADER_BYTES] ?? 0) >> 4 === 4) packets.push(arena.u8.slice(at, at + bytes));
+  }
+}
+
+// Of the whole of a UDP packet with its pseudo-header: 0xffff where the checksum is right.
+function sumOfUdp(packet: Uint8Array): number {
+  const words = new DataView(packet.buffer, packet.byteOffset, packet.length);
+  let sum = 17 + (packet.length - 20);
+  for (let at = 12; at < packet.length; at += 2) sum += words.getUint16(at);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return sum;
+}
+
+// Sends bytes to the mirrored address, so that they arrive at our own, and gives how many arrived as they were sent.
+async function streamThrough(mirror: Mirror, bytes: number): Promise<number> {
+  const chunk = Buffer.from(
+    Array.from({ length: 251 * 256 }, (_, i) => (i * 7 + Math.floor(i / 251)) & 0xff),
+  );
+  const server = createServer({ allowHalfOpen: true }).listen(0, '10.98.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  let good = 0;
+  let isOver = false;
+  server.once('connection', (socket) => {
+    socket.on('data', (data) => {
+      for (let at = 0; at < data.length; ) {
+        const from = good % chunk.length;
+        const length = Math.min(data.length - at, chunk.length - from);
+        if (data.compare(chunk, from, from + length, at, at + length) !== 0) return socket.destroy();
+        good += length;
+        at += length;
+      }
+      if (good >= bytes) isOver = true;
+    });
+    socket.on('close', () => {
+      isOver = true;
+    });
+  });
+  const client = connect({ host: '10.98.0.2', port: (server.address() as AddressInfo).port });
+  let sent = 0;
+  const send = (): void => {
+    while (sent < bytes) {
+      const part = chunk.subarray(0, Math.min(chunk.length, bytes - sent));
+      sent += part.length;
+      if (!client.write(part)) return;
+    }
+  };
+  client.on('connect', send).on('drain', send);
+  const endMs = performance.now() + 20_000;
+  try {
+    while (!isOver && performance.now() < endMs) {
+      mirror.reflect(64);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  } finally {
+    client.destroy();
+    server.close();
+  }
+  return good;
+}
