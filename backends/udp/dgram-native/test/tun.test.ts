@@ -1,8 +1,4 @@
 // Real TUN devices.
-//
-// The mirror: what this machine sends to 10.98.0.2 comes back with its addresses exchanged, as if 10.98.0.2 sent it to
-// 10.98.0.1. Checksums stay right, complete or not, because they do not care for the order of what they add up.
-import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   type Arena,
@@ -18,55 +14,14 @@ import {
   type PacketFile,
   type Tun,
 } from '../src/index.ts';
+import { createMirror, HEADER_BYTES, PACKET_BYTES, streamThrough } from './mirror.ts';
 import { datagramsOf, isPayload, openPair, receiveAll } from './pair.ts';
 import { enterPrivateNetwork, ip, missing, titleOf } from './private-network.ts';
 
 const NAME = 'tw-tun';
 const OURS = 0x0a620001;
 const MIRRORED = 0x0a620002;
-const HEADER_BYTES = 10;
-const PACKET_BYTES = 65_536 + HEADER_BYTES;
 const [GSO_TCP4, GSO_UDP] = [1, 5];
-
-interface Mirror {
-  readonly arena: Arena;
-  readonly file: PacketFile;
-  /** How many packets of each kind of run (0: none) went through. */
-  readonly kinds: Map<number, number>;
-  /** Mirrors at most `most` packets; how many there were. */
-  reflect(most: number): number;
-}
-
-function createMirror(tun: Tun): Mirror {
-  const arena = createArena(1 << 20);
-  const file = createPacketFile(arena, tun.fd, 2);
-  const at = arena.reserve(PACKET_BYTES);
-  const kinds = new Map<number, number>();
-  return {
-    arena,
-    file,
-    kinds,
-    reflect(most) {
-      for (let n = 0; n < most; n += 1) {
-        const bytes = file.read(at, PACKET_BYTES);
-        if (bytes < 0) throw new Error(`read gave ${bytes}`);
-        if (bytes === 0) return n;
-        const packet = at + HEADER_BYTES;
-        // The kernel speaks IPv6 to new devices of its own accord.
-        if ((arena.u8[packet] ?? 0) >> 4 !== 4) continue;
-        const kind = (arena.u8[at + 1] ?? 0) & 0x7f;
-        kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
-        const source = arena.u8.slice(packet + 12, packet + 16);
-        arena.u8.copyWithin(packet + 12, packet + 16, packet + 20);
-        arena.u8.set(source, packet + 16);
-        file.append(at, HEADER_BYTES);
-        file.append(packet, bytes - HEADER_BYTES);
-        expect(file.write()).toBe(bytes);
-      }
-      return most;
-    },
-  };
-}
 
 function openUp(options: { readonly runs?: boolean } = {}): Tun {
   const tun = openTun({ name: NAME, ...options });
@@ -267,51 +222,4 @@ function sumOfUdp(packet: Uint8Array): number {
   for (let at = 12; at < packet.length; at += 2) sum += words.getUint16(at);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   return sum;
-}
-
-// Sends bytes to the mirrored address, so that they arrive at our own, and gives how many arrived as they were sent.
-async function streamThrough(mirror: Mirror, bytes: number): Promise<number> {
-  const chunk = Buffer.from(
-    Array.from({ length: 251 * 256 }, (_, i) => (i * 7 + Math.floor(i / 251)) & 0xff),
-  );
-  const server = createServer({ allowHalfOpen: true }).listen(0, '10.98.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  let good = 0;
-  let isOver = false;
-  server.once('connection', (socket) => {
-    socket.on('data', (data) => {
-      for (let at = 0; at < data.length; ) {
-        const from = good % chunk.length;
-        const length = Math.min(data.length - at, chunk.length - from);
-        if (data.compare(chunk, from, from + length, at, at + length) !== 0) return socket.destroy();
-        good += length;
-        at += length;
-      }
-      if (good >= bytes) isOver = true;
-    });
-    socket.on('close', () => {
-      isOver = true;
-    });
-  });
-  const client = connect({ host: '10.98.0.2', port: (server.address() as AddressInfo).port });
-  let sent = 0;
-  const send = (): void => {
-    while (sent < bytes) {
-      const part = chunk.subarray(0, Math.min(chunk.length, bytes - sent));
-      sent += part.length;
-      if (!client.write(part)) return;
-    }
-  };
-  client.on('connect', send).on('drain', send);
-  const endMs = performance.now() + 20_000;
-  try {
-    while (!isOver && performance.now() < endMs) {
-      mirror.reflect(64);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  } finally {
-    client.destroy();
-    server.close();
-  }
-  return good;
 }
