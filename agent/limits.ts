@@ -69,6 +69,26 @@ export const LIMITS = {
   httpConnections: 256,
   /** One message to the service manager; less than stopMs, as the last one is sent while stopping. */
   serviceNotifyMs: 600,
+  /** Peers of the udp backend's forwarder; those beyond are left out. */
+  udpPeers: 8_192,
+  /** ICMP errors of the forwarder: at once, and a second. */
+  udpIcmp: { burst: 64, perSecond: 100 },
+  /** Peers to whom less than our own link's size is known to pass, and how long that is believed. */
+  udpPathLimits: 8_192,
+  udpPathLimitMs: 10_000,
+  /** Reads from the TUN device, and receives from the socket, before the forwarder looks to the other side. */
+  udpTurnReads: 64,
+  udpTurnReceives: 8,
+  /** The forwarder looks around at least this often, even if nobody wakes it. */
+  udpIdleMs: 1_000,
+  /** Failures in a row to read or receive before the forwarder gives up. */
+  udpFailures: 64,
+  /** Between attempts to open the forwarder's device and socket again. */
+  udpReopen: { firstMs: 50, maxMs: 1_000 },
+  /** Room for datagrams on their way, each way; the kernel takes it from us, whatever its limit. */
+  udpSocketBufferBytes: 8 * 1024 * 1024,
+  /** From telling the forwarder to stop to ending its thread. */
+  udpStopMs: 400,
   /** From SIGTERM to the end of the process. */
   stopMs: 900,
 } as const;

@@ -1,0 +1,151 @@
+// Keeps a forwarder running: opens the TUN device and the socket, starts the thread that moves packets, and does it
+// again when the thread ends or the device is taken away.
+import { openTun, openUdpSocket, type Tun, type UdpSocket } from 'dgram-native';
+import { asTwillError, errnoOf, type TwillError } from '../../agent/base/errors.ts';
+import { systemRandom } from '../../agent/base/random.ts';
+import { backoffMs } from '../../agent/base/retry.ts';
+import { LIMITS } from '../../agent/limits.ts';
+import type { DataPlane, DataPlaneDeps, PlanInput } from '../../agent/model/backend.ts';
+import { addressBits, formatPrefix } from '../../agent/model/ip.ts';
+import { type RunningForwarder, startForwarder } from './forwarder-control.ts';
+
+export interface UdpDataPlaneSetup {
+  /** Name of the TUN device. */
+  readonly device: string;
+  /** UDP port of every node. */
+  readonly port: number;
+  /** Backend type of the peers that are ours to reach. */
+  readonly type: string;
+}
+
+/** A forwarder with what it uses. */
+interface Opened extends Disposable {
+  readonly forwarder: RunningForwarder;
+}
+
+/** Starts to move packets. Fails as `host` when the device or the port cannot be had; later it is tried until it can. */
+export async function openUdpDataPlane(
+  setup: UdpDataPlaneSetup,
+  first: PlanInput,
+  { clock, log }: DataPlaneDeps,
+): Promise<DataPlane> {
+  const stop = new AbortController();
+  const before: Record<string, number> = {};
+  let input = first;
+  let opened: Opened | undefined = open(setup, first);
+  let trouble: string | undefined;
+  let unreachable = 0;
+
+  const handOverPeers = (): void => {
+    const peers = input.peers.filter(({ attrs }) => attrs.backendType === setup.type);
+    const forwarderPeers = peers.map(({ subnet, attrs }) => ({ subnet, publicAddress: attrs.publicIP }));
+    const left = opened?.forwarder.setPeers(forwarderPeers) ?? 0;
+    if (left > unreachable) log.warn('peers that cannot be forwarded to', { peers: left });
+    unreachable = left;
+  };
+
+  const close = async (): Promise<void> => {
+    const closing = opened;
+    opened = undefined;
+    if (closing === undefined) return;
+    await closing.forwarder.stop();
+    for (const [name, count] of Object.entries(closing.forwarder.counters())) {
+      before[name] = (before[name] ?? 0) + count;
+    }
+    closing[Symbol.dispose]();
+  };
+
+  const reopen = async (): Promise<void> => {
+    for (let failures = 1; ; failures++) {
+      try {
+        opened = open(setup, input);
+        handOverPeers();
+        if (trouble !== undefined) log.info('packets move again');
+        trouble = undefined;
+        return;
+      } catch (error) {
+        const { message } = asTwillError(error, 'host', 'cannot move packets');
+        if (trouble !== message) log.error(message);
+        trouble = message;
+        await clock.sleep(backoffMs(LIMITS.udpReopen, failures, systemRandom), stop.signal);
+      }
+    }
+  };
+
+  // What has to be done one after the other, whoever asks for it.
+  let work: Promise<void> = Promise.resolve();
+  const enqueue = (task: () => Promise<void>): void => {
+    work = work.then(task).catch((error: unknown) => {
+      if (!stop.signal.aborted) log.error(asTwillError(error, 'internal', 'data plane').message);
+    });
+  };
+
+  const watch = (): void => {
+    const watched = opened;
+    void watched?.forwarder.failed.then((reason: TwillError) => {
+      trouble = reason.message;
+      log.error(reason.message);
+      enqueue(() => (opened === watched ? restart() : Promise.resolve()));
+    });
+  };
+
+  const restart = async (): Promise<void> => {
+    await close();
+    await reopen();
+    watch();
+  };
+
+  handOverPeers();
+  watch();
+  return {
+    update(next) {
+      const isMoved = formatPrefix(next.subnet) !== formatPrefix(input.subnet);
+      input = next;
+      if (isMoved) enqueue(restart);
+      else handOverPeers();
+    },
+    trouble: () => trouble,
+    counters() {
+      const now: Record<string, number> = { ...before };
+      for (const [name, count] of Object.entries(opened?.forwarder.counters() ?? {})) {
+        now[name] = (now[name] ?? 0) + count;
+      }
+      return now;
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await work;
+      await close();
+    },
+  };
+}
+
+function open(setup: UdpDataPlaneSetup, { host, network, subnet }: PlanInput): Opened {
+  let tun: Tun | undefined;
+  let socket: UdpSocket | undefined;
+  try {
+    tun = openTun({ name: setup.device });
+    // It may have been deleted, and made again by this very call.
+    tun.setPersistent(true);
+    socket = openUdpSocket({
+      address: Number(addressBits(host.underlay.address)),
+      port: setup.port,
+      receiveBufferBytes: LIMITS.udpSocketBufferBytes,
+      sendBufferBytes: LIMITS.udpSocketBufferBytes,
+    });
+    const closeAll = [socket, tun];
+    const tunnelAddress = subnet.address;
+    const forwarder = startForwarder({ tun, socket, port: setup.port, network, subnet, tunnelAddress });
+    return { forwarder, [Symbol.dispose]: () => closeAll.forEach((each) => each[Symbol.dispose]()) };
+  } catch (error) {
+    socket?.[Symbol.dispose]();
+    tun?.[Symbol.dispose]();
+    throw asTwillError(error, 'host', 'cannot move packets', hintFor(errnoOf(error), setup));
+  }
+}
+
+function hintFor(errno: string | undefined, { device, port }: UdpDataPlaneSetup): string | undefined {
+  if (errno === 'EBUSY') return `another program has ${device} open: stop it, flanneld perhaps`;
+  if (errno === 'EADDRINUSE') return `another program has UDP port ${port}: stop it, flanneld perhaps`;
+  return undefined;
+}
