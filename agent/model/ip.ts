@@ -28,10 +28,11 @@ export function parseAddress(
   return undefined;
 }
 
-// The library takes every dotted quad in an IPv6 address for a mapped IPv4 address: ::1.2.3.4 is not one.
+// The same address in groups alone; empty where its dotted quad is none. The library takes every dotted quad in an IPv6 address for a mapped IPv4 address: ::1.2.3.4 is not one.
 function withoutDottedQuad(text: string): string {
-  const [, start = '', quad = ''] = /^(.*:)([\d.]+)$/.exec(text) ?? [];
-  if (!ipaddr.IPv4.isValidFourPartDecimal(quad)) return text;
+  const [, start = '', quad = ''] = /^(.*:)([^:]*\.[^:]*)$/.exec(text) ?? [];
+  if (quad === '') return text;
+  if (!ipaddr.IPv4.isValidFourPartDecimal(quad)) return '';
   const [a = 0, b = 0, c = 0, d = 0] = ipaddr.IPv4.parse(quad).toByteArray();
   return `${start}${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
 }
