@@ -205,7 +205,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   try {
     await setUp(ALL_PROGRAMS);
   } catch (error) {
-    process.stderr.write(`setup: ${error instanceof Error ? error.message : error}\n`);
+    process.stderr.write(`setup: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;
   }
 }

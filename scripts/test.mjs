@@ -37,7 +37,7 @@ async function testAll() {
       process.stdout.write(`vitest ended with exit code ${exitCode}, which counts as a failure\n`);
     return { ...results, failed: results.failed + hidden };
   } catch (error) {
-    process.stderr.write(`test: ${error instanceof Error ? error.message : error}\n`);
+    process.stderr.write(`test: ${error instanceof Error ? error.message : String(error)}\n`);
     return { passed: 0, failed: 1, skipped: 0 };
   } finally {
     rmSync(folder, { recursive: true, force: true });
