@@ -45,6 +45,8 @@ export async function* watchKernel(
     });
     const { LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH } = rt.MulticastGroups;
     for (const group of [LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH]) socket.addMembership(group);
+    // Whatever changed before this moment was told to nobody.
+    channel.push({ type: 'unknown' });
     if (signal.aborted) return;
     yield* channel;
   } finally {
