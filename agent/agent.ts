@@ -7,7 +7,7 @@
 import { createBackend } from '../backends/index.ts';
 import { assertWritable } from './base/atomic-file.ts';
 import { systemClock as clock } from './base/clock.ts';
-import { allowOptimization } from './base/engine.ts';
+import { allowGrowth } from './base/engine.ts';
 import { exec } from './base/exec.ts';
 import { createLogger } from './base/log.ts';
 import { systemRandom as random } from './base/random.ts';
@@ -17,6 +17,7 @@ import { openFirewall } from './firewall/open-firewall.ts';
 import { readHostFacts } from './kernel/host-facts.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { createReconciler } from './kernel/reconciler.ts';
+import { LIMITS } from './limits.ts';
 import { formatPrefix } from './model/ip.ts';
 import { parseNetworkConfig } from './model/network-config.ts';
 import { NodeNetwork } from './node-network.ts';
@@ -74,6 +75,8 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     });
     const firewall = await findFirewall();
     const { table } = follower;
+    // A large network is real work from the first moment on.
+    if (table.leases.length > LIMITS.smallNetworkLeases) allowGrowth();
     const deps = {
       options,
       clock,
@@ -91,7 +94,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     const network = new NodeNetwork(deps);
     follower.listen((event) => network.notice(event, signal));
     const summary = await network.start(signal);
-    allowOptimization();
+    allowGrowth();
     await notifier.ready(summary);
     await network.run(signal);
 

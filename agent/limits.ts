@@ -55,6 +55,8 @@ export const LIMITS = {
   reportedMalformed: 20,
   /** From an event of the datastore to the new plan, so that a burst becomes one. */
   planDelayMs: 10,
+  /** Up to here a network is small, and its start is run in little memory rather than fast. */
+  smallNetworkLeases: 500,
   /** One run of iptables-restore or nft. */
   firewallCommandMs: 10_000,
   /** How long iptables-restore waits for the lock that all users of iptables share; less than firewallCommandMs. */

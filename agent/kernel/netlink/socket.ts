@@ -29,6 +29,9 @@ export function openRouteSocket(): RtNetlinkSocket {
   }
   // Receive errors such as ENOBUFS lose an answer, which its request notices by its time-out.
   socket.socket.on('error', () => undefined);
+  // The package asks the kernel for its own address before every message; it never changes.
+  const address = socket.socket.socket.address();
+  socket.socket.socket.address = () => address;
   return socket;
 }
 
