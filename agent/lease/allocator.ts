@@ -7,6 +7,7 @@ import { type NetworkConfig, subnetAt, subnetCount } from '../model/network-conf
 /** Whether a subnet is one that the configuration would lease. */
 export function fits(subnet: Prefix, config: NetworkConfig): boolean {
   if (subnet.family !== 4 || subnet.length !== config.subnetLength) return false;
+  if (networkOf(subnet).address !== subnet.address) return false;
   const bits = addressBits(subnet.address);
   return bits >= addressBits(config.subnetMin.address) && bits <= addressBits(config.subnetMax.address);
 }
