@@ -11,6 +11,7 @@ import { planFirewall } from './firewall/rules.ts';
 import { readPreviousSubnet, writeSubnetEnv } from './handoff/subnet-env.ts';
 import { planHostState } from './host-plan.ts';
 import type { Reconciler } from './kernel/reconciler.ts';
+import { ownership } from './lease/allocator.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease/lease-keeper.ts';
 import type { LeaseTable } from './lease/lease-table.ts';
 import { LIMITS } from './limits.ts';
@@ -18,6 +19,7 @@ import type { Backend } from './model/backend.ts';
 import type { Firewall } from './model/firewall.ts';
 import type { HostFacts } from './model/host-facts.ts';
 import { formatPrefix, type Prefix } from './model/ip.ts';
+import type { Lease } from './model/lease.ts';
 import type { HeldLease, LeaseStore, StoreEvent } from './model/lease-store.ts';
 import type { NetworkConfig } from './model/network-config.ts';
 import type { Troubles } from './observe/troubles.ts';
@@ -112,7 +114,7 @@ export class NodeNetwork {
 
   /** Takes notice of what happened in the store; the lease table has it already. */
   async notice(event: StoreEvent, signal: AbortSignal): Promise<void> {
-    const { host, table, log } = this.#deps;
+    const { table, log } = this.#deps;
     const own = this.#keeper.held?.lease.subnet;
     this.#planBell.ring();
     switch (event.type) {
@@ -127,16 +129,22 @@ export class NodeNetwork {
       case 'lease-removed':
         this.#keeper.noticeLoss(event.subnet, event.revision);
         break;
-      case 'snapshot':
-        if (own !== undefined && table.get(own) === undefined) this.#keeper.noticeLoss(own, event.revision);
+      case 'snapshot': {
+        const lease = own && table.get(own);
+        if (own === undefined || (lease !== undefined && this.#isOurs(lease))) break;
+        this.#keeper.noticeLoss(own, lease?.revision ?? event.revision);
         break;
+      }
       case 'lease':
-        if (event.lease.attrs.publicIP !== host.publicIP) {
-          this.#keeper.noticeLoss(event.lease.subnet, event.lease.revision);
-        }
+        if (!this.#isOurs(event.lease)) this.#keeper.noticeLoss(event.lease.subnet, event.lease.revision);
         break;
       default:
     }
+  }
+
+  #isOurs(lease: Lease): boolean {
+    const { host } = this.#deps;
+    return ownership(lease, host.publicIP, host.node) === 'ours';
   }
 
   async #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease> {
