@@ -88,9 +88,8 @@ it('mutated keys and values are read as a lease, or refused in one printable lin
     const result = attempt(() => parseLeaseValue(value, 'key'));
     if ('value' in result) {
       read++;
-      // A number beyond all bounds is the one thing that JSON can say and not say again.
-      const again = parseLeaseValue(formatLeaseValue(result.value), 'key');
-      if (!value.includes('e999')) expect(again, shown).toEqual(result.value);
+      const again = formatLeaseValue(result.value);
+      expect(formatLeaseValue(parseLeaseValue(again, 'key')), shown).toBe(again);
     } else {
       expect(result.error, shown).toBeInstanceOf(TwillError);
       const { message } = result.error as TwillError;
