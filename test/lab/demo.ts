@@ -37,7 +37,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   if (options.keep && (await labExists(KEPT_TAG))) {
     throw new Error('an earlier demo was kept: remove it with npm run demo -- --remove');
   }
-  const tag = options.keep ? KEPT_TAG : `${process.pid}-0`;
+  const tag = options.keep ? KEPT_TAG : `${process.pid}-demo`;
   const stop = stopOnSignals();
   let work: Promise<boolean> | undefined;
   let kept = false;

@@ -48,7 +48,9 @@ export async function sweepLeftovers(): Promise<void> {
 
 async function tagsOf(isWanted: (pid: number) => boolean): Promise<ReadonlySet<string>> {
   const names = [...(await list(NETNS_FOLDER)), ...(await list(tmpdir()))];
-  const matches = names.map((name) => /^tw-((\d+)-\d+)-/.exec(name)).filter((match) => match !== null);
+  const matches = names
+    .map((name) => /^tw-((\d+)-(?:\d+|demo))-/.exec(name))
+    .filter((match) => match !== null);
   return new Set(matches.filter(([, , pid]) => isWanted(Number(pid))).map(([, tag = '']) => tag));
 }
 
