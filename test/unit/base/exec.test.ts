@@ -49,12 +49,15 @@ describe('exec', () => {
     ['ends at its time-out though it ignores a polite signal', 'trap "" TERM; exec sleep 60'],
     ['is not waited for where a child of its own keeps the pipes open', 'sleep 3 & exit 0'],
   ])('a program that takes too long %s', async (_, script) => {
-    const before = systemClock.monotonicMs();
+    const pipes = (): number => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length;
+    const [before, pipesBefore] = [systemClock.monotonicMs(), pipes()];
     await expect(exec('sh', ['-c', script], { timeoutMs: 150 })).rejects.toMatchObject({
       code: 'host',
       message: `sh -c ${script}: no answer within 150 ms`,
     });
     expect(systemClock.monotonicMs() - before).toBeLessThan(2_000);
+    // Nothing of it keeps the process alive.
+    await expect.poll(pipes).toBeLessThanOrEqual(pipesBefore);
   });
 
   it('ends a program that prints without end', async () => {

@@ -155,7 +155,7 @@ const CASES: readonly Case[] = [
 ];
 
 describe('diff', () => {
-  it.each(CASES)('$title', ({ actual, desired, changes }) => {
+  it.each(CASES.map((row) => [row.title, row] as const))('%s', (_, { actual, desired, changes }) => {
     expect(steps(lines(...desired), lines(...actual))).toEqual(changes);
   });
 
