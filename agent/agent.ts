@@ -57,12 +57,13 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   await using kernel = openNetlinkKernel();
   const reconciler = createReconciler({ kernel, clock, random, log: log.for('kernel') });
   const follower = new StoreFollower({ store, clock, log, troubles });
+  let network: NodeNetwork | undefined;
   await using _server =
     options.healthz &&
     (await startHealthServer({
       ...options.healthz,
       isAlive: () => true,
-      isReady: () => troubles.readiness(reconciler.status().trouble),
+      isReady: () => troubles.readiness(network?.trouble() ?? reconciler.status().trouble),
     }));
   const notifier = createServiceNotifier({ socket: context.notifySocket, exec, log });
 
@@ -91,12 +92,13 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
       backend,
       firewall,
     };
-    const network = new NodeNetwork(deps);
-    follower.listen((event) => network.notice(event, signal));
-    const summary = await network.start(signal);
+    const started = new NodeNetwork(deps);
+    network = started;
+    follower.listen((event) => started.notice(event, signal));
+    const summary = await started.start(signal);
     allowGrowth();
     await notifier.ready(summary);
-    await network.run(signal);
+    await started.run(signal);
 
     async function findFirewall() {
       try {

@@ -112,8 +112,13 @@ export class NodeNetwork {
     ]);
   }
 
+  /** Why this node's network is not as it should be, one line; undefined: it is. */
+  trouble(): string | undefined {
+    return this.#keeper.held === undefined ? 'taking a lease again' : undefined;
+  }
+
   /** Takes notice of what happened in the store; the lease table has it already. */
-  async notice(event: StoreEvent, signal: AbortSignal): Promise<void> {
+  notice(event: StoreEvent, signal: AbortSignal): void {
     const { table, log } = this.#deps;
     const own = this.#keeper.held?.lease.subnet;
     this.#planBell.ring();
@@ -123,7 +128,7 @@ export class NodeNetwork {
         break;
       case 'challenge':
         if (own !== undefined && formatPrefix(event.subnet) === formatPrefix(own)) {
-          await this.#answerChallenge(own, event.by.name, signal);
+          void this.#answerChallenge(own, event.by.name, signal);
         }
         break;
       case 'lease-removed':

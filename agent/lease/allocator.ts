@@ -12,6 +12,12 @@ export function fits(subnet: Prefix, config: NetworkConfig): boolean {
   return bits >= addressBits(config.subnetMin.address) && bits <= addressBits(config.subnetMax.address);
 }
 
+/** Whether a node may keep its lease: a reservation may lie outside what is leased by chance. */
+export function mayKeep({ subnet, session }: Lease, config: NetworkConfig): boolean {
+  if (session !== undefined) return fits(subnet, config);
+  return subnet.length === config.subnetLength && containsPrefix(config.network, subnet);
+}
+
 /**
  * What a lease at our public address is to us.
  *
