@@ -57,20 +57,3 @@ export function refusalOf(thrown: unknown): string | undefined {
 }
 
 const ERROR_TEXTS: ReadonlyMap<string, string> = new Map(getSystemErrorMap().values());
-
-/** Runs `work` for each item, at most `size` at a time; it must not throw. Ends early when aborted. */
-export async function inWindow<T>(
-  items: readonly T[],
-  size: number,
-  signal: AbortSignal | undefined,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let item = items[next++]; item !== undefined; item = items[next++]) {
-      signal?.throwIfAborted();
-      await work(item);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(size, items.length) }, worker));
-}
