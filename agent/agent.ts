@@ -7,7 +7,7 @@
 import { createBackend } from '../backends/index.ts';
 import { assertWritable } from './base/atomic-file.ts';
 import { systemClock as clock } from './base/clock.ts';
-import { allowOptimization } from './base/engine.ts';
+import { allowGrowth } from './base/engine.ts';
 import { exec } from './base/exec.ts';
 import { createLogger } from './base/log.ts';
 import { systemRandom as random } from './base/random.ts';
@@ -17,6 +17,7 @@ import { openFirewall } from './firewall/open-firewall.ts';
 import { readHostFacts } from './kernel/host-facts.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { createReconciler } from './kernel/reconciler.ts';
+import { LIMITS } from './limits.ts';
 import { formatPrefix } from './model/ip.ts';
 import { parseNetworkConfig } from './model/network-config.ts';
 import { NodeNetwork } from './node-network.ts';
@@ -62,7 +63,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     (await startHealthServer({
       ...options.healthz,
       isAlive: () => true,
-      isReady: () => troubles.readiness(reconciler.status().trouble ?? network?.trouble()),
+      isReady: () => troubles.readiness(network?.trouble() ?? reconciler.status().trouble),
     }));
   const notifier = createServiceNotifier({ socket: context.notifySocket, exec, log });
 
@@ -75,6 +76,8 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     });
     const firewall = await findFirewall();
     const { table } = follower;
+    // A large network is real work from the first moment on.
+    if (table.leases.length > LIMITS.smallNetworkLeases) allowGrowth();
     const deps = {
       options,
       clock,
@@ -89,13 +92,13 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
       backend,
       firewall,
     };
-    await using opened = new NodeNetwork(deps);
-    network = opened;
-    follower.listen((event) => opened.notice(event, signal));
-    const summary = await opened.start(signal);
-    allowOptimization();
+    await using started = new NodeNetwork(deps);
+    network = started;
+    follower.listen((event) => started.notice(event, signal));
+    const summary = await started.start(signal);
+    allowGrowth();
     await notifier.ready(summary);
-    await opened.run(signal);
+    await started.run(signal);
 
     async function findFirewall() {
       try {

@@ -10,17 +10,26 @@ import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import type { Firewall } from './model/firewall.ts';
 import type { AgentOptions } from './options.ts';
 
-/** Removes what is ours from this host. Gives a line for each thing; fails as `host` for the first that stays. */
+/** Removes what is ours from this host, as much as can be. Gives a line for each thing; fails as `host` for the first that stays. */
 export async function cleanupHost(options: AgentOptions, signal: AbortSignal): Promise<readonly string[]> {
   await using kernel = openNetlinkKernel();
   const changes = diff([], await kernel.read(signal));
-  const [failure] = await kernel.apply(changes, signal);
-  if (failure !== undefined) throw failure.error;
-  const lines = changes.map(formatChange);
+  const failures = await kernel.apply(changes, signal);
+  const kept = new Set(failures.map(({ change }) => change));
+  const lines = changes.filter((change) => !kept.has(change)).map(formatChange);
+  const errors: unknown[] = failures.map(({ error }) => error);
+  const remove = async (what: string, work: () => Promise<boolean>): Promise<void> => {
+    try {
+      if (await work()) lines.push(`- ${what}`);
+    } catch (error) {
+      errors.push(error);
+    }
+  };
   for (const firewall of await firewalls()) {
-    if (await firewall.remove(signal)) lines.push(`- ${firewall.mode} rules`);
+    await remove(`${firewall.mode} rules`, () => firewall.remove(signal));
   }
-  if (await removeFile(options.subnetFile)) lines.push(`- file ${options.subnetFile}`);
+  await remove(`file ${options.subnetFile}`, () => removeFile(options.subnetFile));
+  if (errors.length > 0) throw errors[0];
   return lines;
 }
 

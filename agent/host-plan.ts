@@ -8,7 +8,7 @@ import { systemRandom } from './base/random.ts';
 import { openLeaseStore } from './datastore/open-store.ts';
 import { readPreviousSubnet } from './handoff/subnet-env.ts';
 import { readHostFacts } from './kernel/host-facts.ts';
-import { chooseSubnet, describeTaken, fits, ownership } from './lease/allocator.ts';
+import { chooseSubnet, describeTaken, mayKeep, ownership } from './lease/allocator.ts';
 import { createLeaseTable, type LeaseTable, peersOf } from './lease/lease-table.ts';
 import type { Backend } from './model/backend.ts';
 import type { HostFacts } from './model/host-facts.ts';
@@ -60,7 +60,7 @@ export async function planHost(options: AgentOptions, signal: AbortSignal): Prom
   const backend = await createBackend(config.backend, store.configPath);
   const leases = table.leases;
   const own = leases.find(
-    (lease) => ownership(lease, host.publicIP, host.node) === 'ours' && fits(lease.subnet, config),
+    (lease) => ownership(lease, host.publicIP, host.node) === 'ours' && mayKeep(lease, config),
   );
   const taken = leases.map((lease) => lease.subnet);
   const subnet =

@@ -37,8 +37,11 @@ export const LIMITS = {
   claimAttempts: 64,
   /** How long the holder of a lease has to show that it is alive. */
   challengeWaitMs: 3_000,
-  /** Netlink requests in flight; hundreds abort the process. */
-  netlinkWindow: 32,
+  /** Netlink requests in one message, and the room for them and for their answers. */
+  netlinkBatch: 256,
+  /** More changes than these are made without listening to their echo. */
+  quietChanges: 100,
+  netlinkBufferBytes: 1024 * 1024,
   /** One netlink request, and one whole dump. */
   netlinkRequestMs: 5_000,
   /** Events of the kernel that wait for the reconciler. */
@@ -55,6 +58,8 @@ export const LIMITS = {
   reportedMalformed: 20,
   /** From an event of the datastore to the new plan, so that a burst becomes one. */
   planDelayMs: 10,
+  /** Up to here a network is small, and its start is run in little memory rather than fast. */
+  smallNetworkLeases: 500,
   /** One run of iptables-restore or nft. */
   firewallCommandMs: 10_000,
   /** How long iptables-restore waits for the lock that all users of iptables share; less than firewallCommandMs. */

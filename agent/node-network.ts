@@ -11,6 +11,7 @@ import { planFirewall } from './firewall/rules.ts';
 import { readPreviousSubnet, writeSubnetEnv } from './handoff/subnet-env.ts';
 import { planHostState } from './host-plan.ts';
 import type { Reconciler } from './kernel/reconciler.ts';
+import { ownership } from './lease/allocator.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease/lease-keeper.ts';
 import type { LeaseTable } from './lease/lease-table.ts';
 import { peersOf } from './lease/lease-table.ts';
@@ -19,6 +20,7 @@ import type { Backend, DataPlane, PlanInput } from './model/backend.ts';
 import type { Firewall } from './model/firewall.ts';
 import type { HostFacts } from './model/host-facts.ts';
 import { formatPrefix, type Prefix } from './model/ip.ts';
+import type { Lease } from './model/lease.ts';
 import type { HeldLease, LeaseStore, StoreEvent } from './model/lease-store.ts';
 import type { NetworkConfig } from './model/network-config.ts';
 import type { Troubles } from './observe/troubles.ts';
@@ -113,9 +115,9 @@ export class NodeNetwork implements AsyncDisposable {
     ]);
   }
 
-  /** Why packets do not move, where user space moves them; undefined: they do. */
+  /** Why this node's network is not as it should be, one line; undefined: it is. */
   trouble(): string | undefined {
-    return this.#dataPlane?.trouble();
+    return this.#keeper.held === undefined ? 'taking a lease again' : this.#dataPlane?.trouble();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -123,8 +125,8 @@ export class NodeNetwork implements AsyncDisposable {
   }
 
   /** Takes notice of what happened in the store; the lease table has it already. */
-  async notice(event: StoreEvent, signal: AbortSignal): Promise<void> {
-    const { host, table, log } = this.#deps;
+  notice(event: StoreEvent, signal: AbortSignal): void {
+    const { table, log } = this.#deps;
     const own = this.#keeper.held?.lease.subnet;
     this.#planBell.ring();
     switch (event.type) {
@@ -133,22 +135,28 @@ export class NodeNetwork implements AsyncDisposable {
         break;
       case 'challenge':
         if (own !== undefined && formatPrefix(event.subnet) === formatPrefix(own)) {
-          await this.#answerChallenge(own, event.by.name, signal);
+          void this.#answerChallenge(own, event.by.name, signal);
         }
         break;
       case 'lease-removed':
         this.#keeper.noticeLoss(event.subnet, event.revision);
         break;
-      case 'snapshot':
-        if (own !== undefined && table.get(own) === undefined) this.#keeper.noticeLoss(own, event.revision);
+      case 'snapshot': {
+        const lease = own && table.get(own);
+        if (own === undefined || (lease !== undefined && this.#isOurs(lease))) break;
+        this.#keeper.noticeLoss(own, lease?.revision ?? event.revision);
         break;
+      }
       case 'lease':
-        if (event.lease.attrs.publicIP !== host.publicIP) {
-          this.#keeper.noticeLoss(event.lease.subnet, event.lease.revision);
-        }
+        if (!this.#isOurs(event.lease)) this.#keeper.noticeLoss(event.lease.subnet, event.lease.revision);
         break;
       default:
     }
+  }
+
+  #isOurs(lease: Lease): boolean {
+    const { host } = this.#deps;
+    return ownership(lease, host.publicIP, host.node) === 'ours';
   }
 
   async #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease> {

@@ -14,7 +14,7 @@ export interface AgentOptions {
   readonly datastore: DatastoreOptions;
   /** Names or addresses of the underlay interface, in order of preference; empty: decide by the default route. */
   readonly iface: readonly string[];
-  /** Regular expressions tried, after `iface`, against names first and then addresses. */
+  /** Regular expressions tried, after `iface`, against addresses first and then names. */
   readonly ifaceRegex: readonly RegExp[];
   /** An address: take the interface that a packet to it would leave by. */
   readonly ifaceCanReach: string | undefined;

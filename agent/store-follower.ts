@@ -19,7 +19,7 @@ export class StoreFollower {
   readonly table: LeaseTable = createLeaseTable();
   readonly #deps: StoreFollowerDeps;
   readonly #bell;
-  #listener: ((event: StoreEvent) => Promise<void>) | undefined;
+  #listener: ((event: StoreEvent) => void) | undefined;
   #reportedMalformed = 0;
 
   constructor(deps: StoreFollowerDeps) {
@@ -33,13 +33,13 @@ export class StoreFollower {
       const { malformed } = this.table.apply(event);
       for (const { key, reason } of malformed) this.#reportMalformed(key, reason);
       this.#noticeConnection(event);
-      await this.#listener?.(event);
+      this.#listener?.(event);
       this.#bell.ring();
     }
   }
 
   /** From now on `listener` is given each event after the table has taken it in. */
-  listen(listener: (event: StoreEvent) => Promise<void>): void {
+  listen(listener: (event: StoreEvent) => void): void {
     this.#listener = listener;
   }
 

@@ -14,6 +14,6 @@ try {
     process.exitCode = await runDemo(options);
   }
 } catch (error) {
-  process.stderr.write(`demo: ${error instanceof Error ? error.message : error}\n`);
+  process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
 }

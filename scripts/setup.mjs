@@ -110,7 +110,9 @@ function installPrograms(programs) {
   );
   const still = missing(programs);
   if (still.length > 0)
-    say(`still missing ${still.join(', ')}: ${failure ?? 'the packages have no such program'}`);
+    say(
+      `still missing ${still.join(', ')}: ${failure?.split('\n').at(-1) ?? 'the packages have no such program'}`,
+    );
 }
 
 /**
@@ -137,7 +139,8 @@ function npmPackagesAreFresh() {
 function installNpmPackages() {
   say('installing npm packages');
   const failure = run('npm', ['ci', '--no-audit', '--no-fund'], NPM_MS);
-  if (failure !== undefined) throw new Error(`npm ci failed: ${failure}`);
+  // npm explains itself first, and then at length how it is used.
+  if (failure !== undefined) throw new Error(`npm ci failed:\n${failure.split('\n').slice(0, 8).join('\n')}`);
 }
 
 function buildIsFresh() {
@@ -175,7 +178,7 @@ function modified(path) {
 }
 
 /**
- * Runs a program in the project's folder. Undefined: it worked; otherwise the end of what it printed.
+ * Runs a program in the project's folder. Undefined: it worked; otherwise what it printed.
  *
  * @param {string} file
  * @param {readonly string[]} args
@@ -192,7 +195,7 @@ function run(file, args, timeout) {
     maxBuffer: 64 * 1024 * 1024,
   });
   if (status === 0) return undefined;
-  const printed = `${stdout ?? ''}\n${stderr ?? ''}`.trim().split('\n').slice(-30).join('\n');
+  const printed = `${stdout ?? ''}\n${stderr ?? ''}`.trim();
   return error === undefined ? printed : `${error.message}\n${printed}`.trim();
 }
 
@@ -205,7 +208,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   try {
     await setUp(ALL_PROGRAMS);
   } catch (error) {
-    process.stderr.write(`setup: ${error instanceof Error ? error.message : error}\n`);
+    process.stderr.write(`setup: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;
   }
 }

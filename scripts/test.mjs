@@ -1,10 +1,13 @@
 // `npm test`: the whole suite in a fixed order, after everything that it needs has been set up. The last line of
 // its output is `N passed, N failed, N skipped`; it succeeds only when something passed and nothing failed.
 //
+// As root all of it runs in a network namespace of its own, where the tests of the real kernel may change links
+// and routes as they like; the machine's own network is not touched.
+//
 //     npm test                          everything
 //     npm test -- unit kernel           some parts
 //     npm test -- test/unit/lease       some files; further options go to vitest
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +30,7 @@ async function testAll() {
   try {
     await setUp(ALL_PROGRAMS);
     const report = join(folder, 'report.json');
-    const exitCode = await runVitest(process.argv.slice(2), report);
+    const exitCode = await runVitest(process.argv.slice(2), report, openPrivateNetwork());
     await sweep();
     const results = readResults(read(report), ROOT, isStrict);
     for (const line of results.notes) process.stdout.write(`${line}\n`);
@@ -37,7 +40,7 @@ async function testAll() {
       process.stdout.write(`vitest ended with exit code ${exitCode}, which counts as a failure\n`);
     return { ...results, failed: results.failed + hidden };
   } catch (error) {
-    process.stderr.write(`test: ${error instanceof Error ? error.message : error}\n`);
+    process.stderr.write(`test: ${error instanceof Error ? error.message : String(error)}\n`);
     return { passed: 0, failed: 1, skipped: 0 };
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -45,18 +48,32 @@ async function testAll() {
 }
 
 /**
+ * Makes a network namespace with its loopback up. Undefined: this machine does not let us.
+ *
+ * @returns {string | undefined} Its path.
+ */
+function openPrivateNetwork() {
+  if (process.getuid?.() !== 0) return undefined;
+  const name = `tw-${process.pid}-0-suite`;
+  const isMade = spawnSync('ip', ['netns', 'add', name]).status === 0;
+  const isUp = isMade && spawnSync('ip', ['-n', name, 'link', 'set', 'lo', 'up']).status === 0;
+  return isUp ? `/run/netns/${name}` : undefined;
+}
+
+/**
  * @param {readonly string[]} args
  * @param {string} report
+ * @param {string | undefined} network
  * @returns {Promise<number>} Its exit code.
  */
-function runVitest(args, report) {
+function runVitest(args, report, network) {
   const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
   const rest = args.flatMap((arg) => (PARTS.includes(arg) ? ['--project', arg] : [arg]));
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const child = spawn(process.execPath, [vitest, 'run', ...reporters, ...rest], {
-    cwd: ROOT,
-    stdio: 'inherit',
-  });
+  const enter = network === undefined ? [] : ['nsenter', `--net=${network}`, '--'];
+  const [file = '', ...words] = [...enter, process.execPath, vitest, 'run', ...reporters, ...rest];
+  const env = { ...process.env, ...(network === undefined ? {} : { TWILL_PRIVATE_NETNS: '1' }) };
+  const child = spawn(file, words, { cwd: ROOT, stdio: 'inherit', env });
   // The terminal signals both of us; vitest ends by itself, and then so do we.
   const wait = () => undefined;
   process.on('SIGINT', wait);
@@ -78,7 +95,8 @@ function runVitest(args, report) {
 // Tests that were cut short leave namespaces and processes behind.
 async function sweep() {
   if (process.getuid?.() !== 0) return;
-  const { sweepLeftovers } = await import('../dist/test/lab/sweep.js');
+  const { removeOwnLabs, sweepLeftovers } = await import('../dist/test/lab/sweep.js');
+  await removeOwnLabs();
   await sweepLeftovers();
 }
 

@@ -8,7 +8,8 @@ export function startSmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
 }
 
-/** From here on what is hot gets optimised. */
-export function allowOptimization(): void {
+/** From here on what is hot gets optimised, and the young generation grows with the work. */
+export function allowGrowth(): void {
   setFlagsFromString('--opt');
+  setFlagsFromString('--semi-space-growth-factor=2');
 }

@@ -39,7 +39,9 @@ export async function exec(
   using limit = deadline(options.signal, options.timeoutMs ?? 10_000, what);
   return await new Promise((resolve, reject) => {
     const refuse = (cause: unknown): void => {
-      const errno = errnoOf(cause);
+      const told = errnoOf(cause);
+      // A folder in PATH that we may not read makes the system say EACCES for a program that is in none.
+      const errno = told === 'EACCES' && !file.includes('/') ? 'ENOENT' : told;
       const why = errno === 'ENOENT' ? 'not found in PATH' : messageOf(cause);
       const details = { cause, ...(errno === undefined ? {} : { errno }) };
       reject(new TwillError('host', `cannot run ${file}: ${why}`, details));

@@ -2,6 +2,7 @@
 // Values may come from the network, so anything but plain words is quoted: no line breaks, no terminal codes.
 import loglevel from 'loglevel';
 import { systemClock } from './clock.ts';
+import { printable, printableJson } from './printable.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -20,19 +21,9 @@ export interface Logger {
 
 const PLAIN = /^[\w./:@,+\-[\]&%]+$/;
 
-// What would break the line, steer a terminal, or show text in another order than it has: controls of both
-// tables, marks of direction and other invisible ones, line and paragraph separators.
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
-
 function formatValue(value: string | number | boolean): string {
   const text = String(value);
-  if (PLAIN.test(text)) return text;
-  return JSON.stringify(text).replaceAll(UNPRINTABLE, (character) =>
-    character
-      .split('')
-      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-      .join(''),
-  );
+  return PLAIN.test(text) ? text : printableJson(text);
 }
 
 /** The text of one event, without its line end. */
@@ -46,7 +37,7 @@ export function formatEvent(
   const words = Object.entries(fields).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}=${formatValue(value)}`],
   );
-  return [time, level.padEnd(5), `${component}: ${message.replaceAll(UNPRINTABLE, ' ')}`, ...words].join(' ');
+  return [time, level.padEnd(5), `${component}: ${printable(message)}`, ...words].join(' ');
 }
 
 /** A logger that writes events of `level` and above to `write`; the default sink is stderr. */

@@ -1,7 +1,8 @@
 // The one door to the schema library, and the one place where its findings become a line for the operator:
 // what was wrong, where, and what is allowed.
 import * as v from 'valibot';
-import { type ErrorCode, TwillError } from './errors.ts';
+import { type ErrorCode, messageOf, TwillError } from './errors.ts';
+import { printable, printableJson } from './printable.ts';
 
 export { v };
 
@@ -16,7 +17,7 @@ export type JsonValue =
 
 /** Shortens a hostile or long value for a message. */
 export function excerpt(value: unknown, limit = 80): string {
-  const text = typeof value === 'string' ? JSON.stringify(value) : (JSON.stringify(value) ?? String(value));
+  const text = printableJson(value);
   return text.length <= limit ? text : `${text.slice(0, limit)}…`;
 }
 
@@ -65,7 +66,7 @@ export function parseJson<T>(
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const why = error instanceof Error ? error.message.replaceAll(/[\s\p{Cc}]+/gu, ' ') : String(error);
+    const why = printable(messageOf(error));
     throw new TwillError(code, `${where}: not valid JSON: ${why}`, { cause: error });
   }
   if (!isShallow(value)) throw new TwillError(code, `${where}: nested more than ${MAX_DEPTH} levels deep`);

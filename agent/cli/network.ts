@@ -1,6 +1,7 @@
 // `twill network get|set`: reads and writes the network configuration that all nodes share. What is written is
 // checked first, because a mistake in it stops every node.
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { systemClock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
@@ -71,10 +72,23 @@ async function readSource(
   }
   if (!source.startsWith('@')) return { text: source.trim(), where: 'network configuration' };
   const where = source.slice(1);
+  await requireRegularFile(where);
   return { text: await readText(createReadStream(where, { signal: context.signal }), where), where };
 }
 
-// In pieces, so that a file that is too long, or a device without an end, is not read to its end.
+// The thread that reads from a pipe or a terminal cannot be interrupted, and would hold up the end of the process.
+async function requireRegularFile(path: string): Promise<void> {
+  const found = await stat(path).catch((error: unknown) => {
+    throw asTwillError(error, 'host', `cannot read ${path}`);
+  });
+  if (!found.isFile()) {
+    throw new TwillError('host', `cannot read ${path}: not a regular file`, {
+      hint: 'write - to read the configuration from standard input',
+    });
+  }
+}
+
+// In pieces, so that an input that is too long, or has no end, is not read to its end.
 async function readText(stream: AsyncIterable<Buffer>, where: string): Promise<string> {
   const limit = LIMITS.networkConfigBytes;
   const chunks: Buffer[] = [];

@@ -35,22 +35,6 @@ export interface KvStorage extends Disposable {
   nowMs(): number;
 }
 
-/** Sleeps on `clock` until `ms` are over, the signal is aborted, or the function given to `onWake` is called. */
-export async function sleepUntilWoken(
-  clock: Clock,
-  ms: number,
-  signal: AbortSignal,
-  onWake: (wake: () => void) => void,
-): Promise<void> {
-  const woken = new AbortController();
-  const wake = (): void => woken.abort();
-  onWake(wake);
-  signal.addEventListener('abort', wake, { once: true });
-  if (signal.aborted) wake();
-  await clock.sleep(ms, woken.signal).catch(() => undefined);
-  signal.removeEventListener('abort', wake);
-}
-
 const FOREVER_MS = 2 ** 30;
 
 /** A store over `storage`, which it disposes of at its end. */

@@ -2,9 +2,10 @@
 //
 // Of the library only the transport and the message types are used. Its client retries, rotates and re-opens by rules
 // of its own, which hide a lost watch and a compacted history; it also leaves no way to cancel a call.
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { ConnectionPool } from 'etcd3/lib/connection-pool.js';
-import { asTwillError } from '../base/errors.ts';
+import { asTwillError, messageOf, TwillError } from '../base/errors.ts';
 import { LIMITS } from '../limits.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
 import { parseAddress } from '../model/ip.ts';
@@ -121,8 +122,20 @@ export async function readTlsFiles({ caFile, certFile, keyFile }: EtcdOptions): 
       );
     });
   };
+  const ca = await read('--etcd-cafile', caFile);
+  // The TLS library passes over what it cannot read in a file of CAs, and then trusts nobody.
+  if (ca !== undefined) {
+    try {
+      new X509Certificate(ca);
+    } catch (error) {
+      throw new TwillError('datastore', `--etcd-cafile ${caFile} is not a certificate: ${messageOf(error)}`, {
+        hint: 'give the certificate of the CA in PEM form',
+        cause: error,
+      });
+    }
+  }
   return {
-    ca: await read('--etcd-cafile', caFile),
+    ca,
     cert: await read('--etcd-certfile', certFile),
     key: await read('--etcd-keyfile', keyFile),
   };

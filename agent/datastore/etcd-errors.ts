@@ -31,6 +31,9 @@ function tidy(text: string): string {
     .replaceAll(/\s+/g, ' ')
     .replace(/^.*Last error: (?:Error: )?/, '')
     .replace(/\.? Resolution note:.*$/, '')
+    .replace(/ \(\d{4}-[\d:.TZ-]+\)$/, '')
+    .replace(/^Error \[\w+\]: /, '')
+    .replace(/^.*SSL routines:[^:]*:([^:]+):.*$/, '$1')
     .replace(/^rpc error: code = \w+ desc = /, '')
     .replace(/^etcd(?:server)?: /, '')
     .trim();
@@ -84,9 +87,15 @@ const CASES: readonly {
     hint: 'give a certificate signed by its CA by --etcd-certfile and --etcd-keyfile',
   },
   {
-    when: ({ text }) => /wrong version number|packet length too long|EPROTO/i.test(text),
+    when: ({ text }) =>
+      /wrong version number|packet length too long|before secure TLS connection/i.test(text),
     what: 'it does not speak TLS',
     hint: 'use http:// in --etcd-endpoints, or turn TLS on in etcd',
+  },
+  {
+    when: ({ text }) => text.startsWith('Failed to connect'),
+    what: 'it closes the connection at once',
+    hint: 'use https:// in --etcd-endpoints if it wants TLS, and check that it is an etcd',
   },
   {
     when: ({ text }) => /invalid user id or password|authentication failed|user not found/i.test(text),

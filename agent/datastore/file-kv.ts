@@ -14,7 +14,7 @@
 import { link, open, readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
-import { asTwillError, errnoOf } from '../base/errors.ts';
+import { asTwillError, errnoOf, TwillError } from '../base/errors.ts';
 import { LIMITS } from '../limits.ts';
 import type { Kv } from '../model/kv.ts';
 import { createDocumentKv, type KvStorage } from './document-kv.ts';
@@ -117,7 +117,11 @@ export async function openFileKv({ directory, clock, random }: FileKvOptions): P
     try {
       return await action();
     } catch (error) {
-      throw asTwillError(error, 'datastore', `cannot use the store in ${directory}`);
+      if (!(error instanceof TwillError)) {
+        throw asTwillError(error, 'datastore', `cannot use the store in ${directory}`);
+      }
+      const hint = `stop all agents, then move ${directory} away: a new store is made, and subnets are leased anew`;
+      throw new TwillError('datastore', error.message, { hint, cause: error });
     }
   };
 

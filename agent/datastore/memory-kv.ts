@@ -1,11 +1,12 @@
 // A store inside this process, of which several handles can be open: for simulations of many nodes, and for
 // tests that need time to pass or history to be lost. It is held to the same suite as the real ones.
+import { type Bell, createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import { systemRandom } from '../base/random.ts';
 import { LIMITS } from '../limits.ts';
 import type { Kv } from '../model/kv.ts';
-import { createDocumentKv, type KvStorage, sleepUntilWoken } from './document-kv.ts';
+import { createDocumentKv, type KvStorage } from './document-kv.ts';
 import { emptyDocument, forgetChanges } from './kv-document.ts';
 
 /** One node's connection to a store in memory. */
@@ -24,10 +25,10 @@ export interface MemoryStore {
 export function createMemoryStore(clock: Clock): MemoryStore {
   const document = emptyDocument();
   const sessions = new Map<string, { readonly ttlSeconds: number; endMs: number }>();
-  const waiting = new Set<() => void>();
+  const bells = new Set<Bell>();
   let sessionsMade = 0;
-  const wakeAll = (): void => {
-    for (const wake of waiting) wake();
+  const ringAll = (): void => {
+    for (const bell of bells) bell.ring();
   };
 
   function open(): MemoryKv {
@@ -43,7 +44,7 @@ export function createMemoryStore(clock: Clock): MemoryStore {
         return document;
       },
       async save() {
-        wakeAll();
+        ringAll();
         return true;
       },
       async openSession(ttlSeconds) {
@@ -73,28 +74,22 @@ export function createMemoryStore(clock: Clock): MemoryStore {
         sessions.delete(session);
       },
       watch() {
-        let missed = false;
-        let wake = (): void => undefined;
-        const notify = (): void => {
-          missed = true;
-          wake();
-        };
-        waiting.add(notify);
+        const bell = createBell(clock);
+        bells.add(bell);
         return {
-          async wait(ms, signal) {
-            if (!missed) await sleepUntilWoken(clock, ms, signal, (callback) => (wake = callback));
-            missed = false;
+          wait: async (ms, signal) => {
+            await bell.wait(signal, ms).catch(() => undefined);
           },
-          [Symbol.dispose]: () => waiting.delete(notify),
+          [Symbol.dispose]: () => bells.delete(bell),
         };
       },
-      [Symbol.dispose]: wakeAll,
+      [Symbol.dispose]: ringAll,
     };
     return {
       ...createDocumentKv(storage, clock, systemRandom),
       setReachable(value) {
         reachable = value;
-        wakeAll();
+        ringAll();
       },
     };
   }

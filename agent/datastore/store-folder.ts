@@ -2,11 +2,12 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
 import { excerpt } from '../base/schema.ts';
 import { LIMITS } from '../limits.ts';
-import { type StorageWatch, sleepUntilWoken } from './document-kv.ts';
+import type { StorageWatch } from './document-kv.ts';
 
 /** Name of the folder with the sessions. */
 export const SESSIONS = 'sessions';
@@ -69,14 +70,11 @@ async function removeLeftBehind(path: string, clock: Clock): Promise<void> {
  * of them a user), a look at the folder from time to time does instead, and it runs beside them as well.
  */
 export function watchStoreFolder(directory: string, clock: Clock): StorageWatch {
-  let missed = false;
-  let wake = (): void => undefined;
+  const bell = createBell(clock);
   let watcher: FSWatcher | undefined;
   try {
     watcher = watch(directory, (_event, name) => {
-      if (name !== null && revisionOfFile(name) === undefined) return;
-      missed = true;
-      wake();
+      if (name === null || revisionOfFile(name) !== undefined) bell.ring();
     });
     watcher.on('error', () => watcher?.close());
   } catch {
@@ -84,9 +82,7 @@ export function watchStoreFolder(directory: string, clock: Clock): StorageWatch 
   }
   return {
     async wait(ms, signal) {
-      const atMost = Math.min(ms, LIMITS.fileStorePollMs);
-      if (!missed) await sleepUntilWoken(clock, atMost, signal, (callback) => (wake = callback));
-      missed = false;
+      await bell.wait(signal, Math.min(ms, LIMITS.fileStorePollMs)).catch(() => undefined);
     },
     [Symbol.dispose]: () => watcher?.close(),
   };

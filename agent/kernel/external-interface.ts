@@ -25,16 +25,19 @@ export function chooseInterface(
   routeTo: number | undefined,
 ): UnderlayInterface {
   const isAsked = wish.iface.length > 0 || wish.ifaceRegex.length > 0;
-  const found = isAsked ? byNameOrPattern(wish, interfaces) : byRoute(wish, interfaces, routeTo);
-  if (found === undefined) throw notFound(wish, interfaces, isAsked);
-  const { link } = found;
-  const address = found.address ?? link.addresses[0]?.address;
-  if (address === undefined) {
-    throw new TwillError('host', `interface ${link.name} has no IPv4 address`, { hint: listOf(interfaces) });
+  const candidates = isAsked ? byNameOrPattern(wish, interfaces) : byRoute(wish, interfaces, routeTo);
+  let refusal: TwillError | undefined;
+  // Of several the first one that can be used.
+  for (const { link, address = link.addresses[0]?.address } of candidates) {
+    if (address !== undefined && link.isUp) {
+      return { name: link.name, index: link.index, mtuBytes: link.mtuBytes, address, onLink: link.onLink };
+    }
+    refusal ??=
+      address === undefined
+        ? new TwillError('host', `interface ${link.name} has no IPv4 address`, { hint: listOf(interfaces) })
+        : new TwillError('host', `interface ${link.name} is down`, { hint: `ip link set ${link.name} up` });
   }
-  if (!link.isUp)
-    throw new TwillError('host', `interface ${link.name} is down`, { hint: `ip link set ${link.name} up` });
-  return { name: link.name, index: link.index, mtuBytes: link.mtuBytes, address, onLink: link.onLink };
+  throw refusal ?? notFound(wish, interfaces, isAsked);
 }
 
 interface Found {
@@ -43,36 +46,31 @@ interface Found {
   readonly address?: string;
 }
 
-function byNameOrPattern(wish: InterfaceWish, interfaces: readonly HostInterface[]): Found | undefined {
+function* byNameOrPattern(wish: InterfaceWish, interfaces: readonly HostInterface[]): Iterable<Found> {
   for (const name of wish.iface) {
     const address = parseAddress(name)?.address;
-    const link = interfaces.find((candidate) =>
-      address === undefined
-        ? candidate.name === name
-        : candidate.addresses.some((own) => own.address === address),
-    );
-    if (link !== undefined) return address === undefined ? { link } : { link, address };
+    for (const link of interfaces) {
+      if (address === undefined ? link.name === name : link.addresses.some((own) => own.address === address))
+        yield address === undefined ? { link } : { link, address };
+    }
   }
   for (const pattern of wish.ifaceRegex) {
     for (const link of interfaces) {
-      const address = link.addresses.find((own) => pattern.test(own.address))?.address;
-      if (address !== undefined) return { link, address };
+      for (const { address } of link.addresses) if (pattern.test(address)) yield { link, address };
     }
-    const link = interfaces.find((candidate) => pattern.test(candidate.name));
-    if (link !== undefined) return { link };
+    for (const link of interfaces) if (pattern.test(link.name)) yield { link };
   }
-  return undefined;
 }
 
 function byRoute(
   wish: InterfaceWish,
   interfaces: readonly HostInterface[],
   routeTo: number | undefined,
-): Found | undefined {
+): readonly Found[] {
   const link = interfaces.find((candidate) =>
     wish.ifaceCanReach === undefined ? candidate.hasDefaultRoute : candidate.index === routeTo,
   );
-  return link === undefined ? undefined : { link };
+  return link === undefined ? [] : [{ link }];
 }
 
 function notFound(wish: InterfaceWish, interfaces: readonly HostInterface[], isAsked: boolean): TwillError {

@@ -4,13 +4,13 @@ import { TwillError } from '../base/errors.ts';
 import { LIMITS } from '../limits.ts';
 import { formatObject, type HostObject, type HostState, linkOf } from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel } from '../model/kernel.ts';
-import { addAddress, deleteAddress, parseLinkAddress, readAddresses } from './netlink/addresses.ts';
+import { encodeAddress, parseLinkAddress, readAddresses } from './netlink/addresses.ts';
+import { type BatchRequest, openBatchSocket } from './netlink/batch.ts';
 import { addVxlan, alterLink, deleteLink, type LinkTable, readLinks } from './netlink/links.ts';
-import { watchKernel } from './netlink/monitor.ts';
-import { addNeighbor, deleteNeighbor, parseNeighbor, readNeighbors } from './netlink/neighbors.ts';
-import { addRoute, deleteRoute, isOwnRoute, parseRoute, readRoutes } from './netlink/routes.ts';
-import { inWindow, kernelError, openRouteSocket, type RtNetlinkSocket, refusalOf } from './netlink/socket.ts';
-
+import { type Monitor, openMonitor } from './netlink/monitor.ts';
+import { encodeNeighbor, parseNeighbor, readNeighbors } from './netlink/neighbors.ts';
+import { encodeRoute, isOwnRoute, parseRoute, readRoutes } from './netlink/routes.ts';
+import { kernelError, openRouteSocket, type RtNetlinkSocket, refusalOf } from './netlink/socket.ts';
 import { makePersistentTun } from './tun-device.ts';
 
 // "Already gone" is what a deletion wants; its link may have gone with it.
@@ -23,6 +23,8 @@ export function openNetlinkKernel(): Kernel {
   // Dumps have a socket of their own: the package mixes up parts of a dump and answers that come between.
   const dumps = openRouteSocket();
   const requests = openRouteSocket();
+  const batches = openBatchSocket();
+  const monitors = new Set<Monitor>();
   let reading: Promise<unknown> = Promise.resolve();
   const exclusively = <T>(read: () => Promise<T>): Promise<T> => {
     const result = reading.then(read, read);
@@ -37,38 +39,55 @@ export function openNetlinkKernel(): Kernel {
     async apply(changes, signal) {
       const failures: ChangeFailure[] = [];
       let links = await table();
-      for (const batch of batches(changes)) {
-        const areLinks = batch[0]?.object.kind === 'link';
-        await inWindow(batch, areLinks ? 1 : LIMITS.netlinkWindow, signal, async (change) => {
-          const error = await applyChange(requests, links, change);
-          if (error !== undefined) failures.push({ change, error });
-        });
-        if (areLinks) links = await table();
+      // The echo of thousands of changes is more than a socket's buffer holds, and an overrun ends the process: the
+      // package cannot report it. Nobody listens while so much is changed; one read afterwards tells all.
+      using _ = changes.length > LIMITS.quietChanges ? silence(monitors) : undefined;
+      for (const run of runsOf(changes)) {
+        if (run[0]?.object.kind === 'link') {
+          failures.push(...(await changeLinks(requests, links, run)));
+          links = await table();
+        } else {
+          failures.push(...(await changeEntries(run, links, (batch) => batches.send(batch, signal))));
+        }
+        signal?.throwIfAborted();
       }
       return failures;
     },
 
     async *watch(signal) {
-      const { nameOf } = await table();
-      yield* watchKernel(nameOf, signal);
+      using monitor = openMonitor((await table()).nameOf);
+      monitors.add(monitor);
+      try {
+        yield* monitor.events(signal);
+      } finally {
+        monitors.delete(monitor);
+      }
     },
 
     async [Symbol.asyncDispose]() {
       await reading;
       dumps.socket.close();
       requests.socket.close();
+      batches[Symbol.dispose]();
     },
   };
 }
 
-/** Runs of changes to objects of one kind: inside one, order does not matter. */
-function* batches(changes: readonly Change[]): Iterable<readonly Change[]> {
+function silence(monitors: Iterable<Monitor>): Disposable {
+  const paused = [...monitors];
+  for (const monitor of paused) monitor.pause();
+  return { [Symbol.dispose]: () => paused.forEach((monitor) => monitor.resume()) };
+}
+
+/** Runs of changes to links, and of changes to anything else: links have to be there before what sits on them. */
+function* runsOf(changes: readonly Change[]): Iterable<readonly Change[]> {
   let start = 0;
   for (let i = 1; i <= changes.length; i++) {
-    const [first, current] = [changes[start], changes[i]];
-    const isSame =
-      current?.object.kind === first?.object.kind && (current?.op === 'delete') === (first?.op === 'delete');
-    if (isSame) continue;
+    if (
+      (changes[i]?.object.kind === 'link') === (changes[start]?.object.kind === 'link') &&
+      i < changes.length
+    )
+      continue;
     yield changes.slice(start, i);
     start = i;
   }
@@ -103,65 +122,90 @@ async function readState(socket: RtNetlinkSocket): Promise<HostState> {
   return state;
 }
 
-async function applyChange(
+async function changeLinks(
   socket: RtNetlinkSocket,
   links: LinkTable,
-  change: Change,
-): Promise<TwillError | undefined> {
-  const verb = change.op === 'delete' ? 'delete' : change.op === 'add' ? 'add' : 'change';
-  const what = `cannot ${verb} ${formatObject(change.object)}`;
-  try {
-    if (change.op === 'delete') await remove(socket, links, change.object);
-    else await put(socket, links, change);
-    return undefined;
-  } catch (error) {
-    if (error instanceof TwillError) return error;
-    if (change.op === 'delete' && GONE.includes(refusalOf(error) ?? '')) return undefined;
-    return kernelError(what, error);
+  changes: readonly Change[],
+): Promise<ChangeFailure[]> {
+  const failures: ChangeFailure[] = [];
+  for (const change of changes) {
+    try {
+      await changeLink(socket, links, change);
+    } catch (error) {
+      const failure = failureOf(change, error);
+      if (failure !== undefined) failures.push(failure);
+    }
+  }
+  return failures;
+}
+
+async function changeLink(socket: RtNetlinkSocket, links: LinkTable, { op, object }: Change): Promise<void> {
+  if (object.kind !== 'link') return;
+  const index = links.indexOf.get(object.name);
+  if (op === 'alter') return alterLink(socket, object, links);
+  if (op !== 'add' && index !== undefined) await deleteLink(socket, index);
+  if (op === 'delete') return;
+  if (object.type === 'tun') {
+    // Netlink makes no TUN devices; it sets up what has been made.
+    await makePersistentTun(object.name);
+    return alterLink(socket, object, await readLinks(socket));
+  }
+  const underlay = links.indexOf.get(object.underlay);
+  if (underlay === undefined) throw noLink(object, object.underlay);
+  return addVxlan(socket, object, underlay);
+}
+
+async function changeEntries(
+  changes: readonly Change[],
+  links: LinkTable,
+  send: (requests: readonly BatchRequest[]) => Promise<ReadonlyMap<number, string>>,
+): Promise<ChangeFailure[]> {
+  const failures: ChangeFailure[] = [];
+  const sent: Change[] = [];
+  const requests: BatchRequest[] = [];
+  for (const change of changes) {
+    const name = linkOf(change.object);
+    const index = name === undefined ? NO_LINK : links.indexOf.get(name);
+    if (index !== undefined) {
+      sent.push(change);
+      requests.push(encode(change, index));
+    } else if (change.op !== 'delete') {
+      failures.push({ change, error: noLink(change.object, name ?? '') });
+    }
+  }
+  for (const [place, errno] of await send(requests)) {
+    const change = sent[place];
+    const failure = change && failureOf(change, Object.assign(new Error(errno), { code: errno }));
+    if (failure !== undefined) failures.push(failure);
+  }
+  return failures;
+}
+
+function encode({ op, object }: Change, index: number): BatchRequest {
+  const isDelete = op === 'delete';
+  switch (object.kind) {
+    case 'addr':
+      return encodeAddress(object, index, isDelete);
+    case 'route':
+      return encodeRoute(object, index, isDelete);
+    case 'neigh':
+    case 'fdb':
+      return encodeNeighbor(object, index, isDelete);
+    case 'link':
+      throw new Error(`not an entry: ${formatObject(object)}`);
   }
 }
 
-async function put(socket: RtNetlinkSocket, links: LinkTable, { op, object }: Change): Promise<void> {
-  const index = (name: string | undefined): number => {
-    if (name === undefined) return NO_LINK;
-    const found = links.indexOf.get(name);
-    if (found !== undefined) return found;
-    throw new TwillError('host', `cannot add ${formatObject(object)}: there is no link ${name}`, {
-      errno: 'ENODEV',
-    });
-  };
-  switch (object.kind) {
-    case 'link':
-      if (op === 'alter') return alterLink(socket, object, links);
-      if (op === 'replace') await deleteLink(socket, index(object.name));
-      if (object.type === 'vxlan') return addVxlan(socket, object, index(object.underlay));
-      // Netlink makes no TUN devices; it sets up what has been made.
-      await makePersistentTun(object.name);
-      return alterLink(socket, object, await readLinks(socket));
-    case 'addr':
-      return addAddress(socket, object, index(object.dev));
-    case 'route':
-      return addRoute(socket, object, index(object.dev));
-    case 'neigh':
-    case 'fdb':
-      return addNeighbor(socket, object, index(object.dev));
-  }
+/** What the kernel's refusal means; undefined: the change has what it wanted. */
+function failureOf(change: Change, thrown: unknown): ChangeFailure | undefined {
+  if (thrown instanceof TwillError) return { change, error: thrown };
+  if (change.op === 'delete' && GONE.includes(refusalOf(thrown) ?? '')) return undefined;
+  const verb = { add: 'add', delete: 'delete', replace: 'change', alter: 'change' }[change.op];
+  return { change, error: kernelError(`cannot ${verb} ${formatObject(change.object)}`, thrown) };
 }
 
-async function remove(socket: RtNetlinkSocket, links: LinkTable, object: HostObject): Promise<void> {
-  const name = object.kind === 'link' ? object.name : linkOf(object);
-  const index = name === undefined ? NO_LINK : links.indexOf.get(name);
-  // What was on a link that is gone has gone with it.
-  if (index === undefined) return;
-  switch (object.kind) {
-    case 'link':
-      return deleteLink(socket, index);
-    case 'addr':
-      return deleteAddress(socket, object, index);
-    case 'route':
-      return deleteRoute(socket, object, index);
-    case 'neigh':
-    case 'fdb':
-      return deleteNeighbor(socket, object, index);
-  }
+function noLink(object: HostObject, name: string): TwillError {
+  return new TwillError('host', `cannot add ${formatObject(object)}: there is no link ${name}`, {
+    errno: 'ENODEV',
+  });
 }

@@ -6,6 +6,7 @@ import { asTwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
+import { runTasks } from '../base/tasks.ts';
 import { LIMITS } from '../limits.ts';
 import { formatObject, type HostState, keyOf } from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel, KernelEvent } from '../model/kernel.ts';
@@ -71,6 +72,7 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
       return;
     }
     applied = target;
+    if (wanted !== target) return;
     for (const resolve of waiters) resolve();
     waiters = [];
   };
@@ -122,8 +124,6 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
       } catch (error) {
         log.error(asTwillError(error, 'host', 'cannot watch the kernel').message);
       }
-      // Whatever was missed meanwhile is found by reading.
-      notice({ type: 'unknown' });
       if (!signal.aborted)
         await clock.sleep(backoffMs(LIMITS.reconcileBackoff, failures + 1, random), signal);
     }
@@ -136,6 +136,7 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
           ? LIMITS.reconcileFullPassMs
           : backoffMs(LIMITS.reconcileBackoff, failuresInRow, random);
       if ((await bell.wait(signal, pauseMs)) === 'timeout') known = undefined;
+      if (wanted === undefined) continue;
       // A burst of events becomes one pass.
       if (known === undefined && applied === wanted) await clock.sleep(LIMITS.reconcileDelayMs, signal);
       await pass(signal);
@@ -158,9 +159,7 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
       });
     },
     status: () => ({ trouble, drift }),
-    run: async (signal) => {
-      await Promise.all([watch(signal), work(signal)]);
-    },
+    run: (signal) => runTasks(signal, [watch, work]),
   };
 }
 

@@ -7,8 +7,15 @@ import { type NetworkConfig, subnetAt, subnetCount } from '../model/network-conf
 /** Whether a subnet is one that the configuration would lease. */
 export function fits(subnet: Prefix, config: NetworkConfig): boolean {
   if (subnet.family !== 4 || subnet.length !== config.subnetLength) return false;
+  if (networkOf(subnet).address !== subnet.address) return false;
   const bits = addressBits(subnet.address);
   return bits >= addressBits(config.subnetMin.address) && bits <= addressBits(config.subnetMax.address);
+}
+
+/** Whether a node may keep its lease: a reservation may lie outside what is leased by chance. */
+export function mayKeep({ subnet, session }: Lease, config: NetworkConfig): boolean {
+  if (session !== undefined) return fits(subnet, config);
+  return subnet.length === config.subnetLength && containsPrefix(config.network, subnet);
 }
 
 /**

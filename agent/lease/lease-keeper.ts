@@ -10,11 +10,11 @@ import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
 import { LIMITS } from '../limits.ts';
-import { containsPrefix, formatPrefix, type Prefix } from '../model/ip.ts';
+import { formatPrefix, type Prefix } from '../model/ip.ts';
 import type { Lease, LeaseAttrs, NodeIdentity } from '../model/lease.ts';
 import type { HeldLease, LeaseStore } from '../model/lease-store.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
-import { chooseSubnet, describeTaken, fits, ownership } from './allocator.ts';
+import { chooseSubnet, describeTaken, mayKeep, ownership } from './allocator.ts';
 
 export interface LeaseKeeperDeps {
   readonly store: LeaseStore;
@@ -86,11 +86,8 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       // With one that is surely ours, nobody has to be asked about another.
       .sort((a, b) => Number(a.kind === 'doubtful') - Number(b.kind === 'doubtful'));
     for (const { lease, kind } of candidates) {
-      // A reservation may lie outside what is leased by chance.
-      const isUsable =
-        lease.session === undefined ? isReservable(lease.subnet, config) : fits(lease.subnet, config);
       if (kind === undefined) continue;
-      if (!isUsable) {
+      if (!mayKeep(lease, config)) {
         log.warn('our lease does not fit the network configuration any more', {
           subnet: formatPrefix(lease.subnet),
         });
@@ -189,10 +186,6 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       }
     },
   };
-}
-
-function isReservable(subnet: Prefix, config: NetworkConfig): boolean {
-  return subnet.length === config.subnetLength && containsPrefix(config.network, subnet);
 }
 
 // A reservation does not expire; it is looked at from time to time all the same, and so is a lease that somebody

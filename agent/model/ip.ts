@@ -28,10 +28,11 @@ export function parseAddress(
   return undefined;
 }
 
-// The library takes every dotted quad in an IPv6 address for a mapped IPv4 address: ::1.2.3.4 is not one.
+// The same address in groups alone; empty where its dotted quad is none. The library takes every dotted quad in an IPv6 address for a mapped IPv4 address: ::1.2.3.4 is not one.
 function withoutDottedQuad(text: string): string {
-  const [, start = '', quad = ''] = /^(.*:)([\d.]+)$/.exec(text) ?? [];
-  if (!ipaddr.IPv4.isValidFourPartDecimal(quad)) return text;
+  const [, start = '', quad = ''] = /^(.*:)([^:]*\.[^:]*)$/.exec(text) ?? [];
+  if (quad === '') return text;
+  if (!ipaddr.IPv4.isValidFourPartDecimal(quad)) return '';
   const [a = 0, b = 0, c = 0, d = 0] = ipaddr.IPv4.parse(quad).toByteArray();
   return `${start}${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
 }
@@ -65,7 +66,8 @@ export function addressFromBits(family: Family, bits: bigint): string {
 
 /** The 4 or 16 bytes of an address in network order. */
 export function addressBytes(address: string): number[] {
-  return ipaddr.parse(address).toByteArray();
+  // Canonical IPv4 needs no parser, and this is done for every entry of the kernel.
+  return address.includes(':') ? ipaddr.parse(address).toByteArray() : address.split('.').map(Number);
 }
 
 /** The canonical text of 4 or 16 bytes in network order. */

@@ -36,6 +36,9 @@ export interface Kernel extends AsyncDisposable {
    * (gone, or there) is success. One that is refused stops no other; the refused ones are returned.
    */
   apply(changes: readonly Change[], signal?: AbortSignal): Promise<readonly ChangeFailure[]>;
-  /** Changes of our links and what is on them, and of routes in the main table, until `signal` is aborted. */
+  /**
+   * Changes of our links and what is on them, and of routes in the main table, until `signal` is aborted. The first
+   * event is `unknown`: from then on nothing is missed.
+   */
   watch(signal: AbortSignal): AsyncIterable<KernelEvent>;
 }

@@ -75,7 +75,7 @@ export const FLAGS = [
     'iface-regex',
     'underlay',
     'REGEX',
-    'the same by a regular expression on names, then on addresses; repeatable, tried after iface',
+    'the same by a regular expression on addresses, then on names; repeatable, tried after iface',
   ),
   text('iface-can-reach', 'underlay', 'ADDRESS', '', 'the interface that packets to this address leave by'),
   text(

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { v } from '../../agent/base/schema.ts';
 import type { Backend } from '../../agent/model/backend.ts';
 import type { HostFacts } from '../../agent/model/host-facts.ts';
-import type { HostObject } from '../../agent/model/host-state.ts';
+import { type HostObject, type HostState, keyOf } from '../../agent/model/host-state.ts';
 import { containsAddress, formatPrefix, hostPrefix } from '../../agent/model/ip.ts';
 import type { Lease } from '../../agent/model/lease.ts';
 import type { VxlanOptions } from './options.ts';
@@ -21,8 +21,8 @@ const OVERHEAD_BYTES = 50;
 
 // A MAC of all zeros or of a group would make the kernel flood; flannel announces neither.
 const unicastMac = /^(?!00:00:00:00:00:00)[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/;
+// The VNI is not looked at, as in flannel: all nodes have the one of the network configuration.
 const announcement = v.object({
-  VNI: v.number(),
   VtepMAC: v.pipe(v.string(), v.toLowerCase(), v.regex(unicastMac)),
 });
 
@@ -73,9 +73,19 @@ export function createVxlan(options: VxlanOptions): Backend {
       },
       // One address, so that the host itself has a source address in the overlay; /32, so that it makes no route.
       { kind: 'addr', prefix: formatPrefix(hostPrefix(subnet.address)), dev },
-      ...peers.filter(({ attrs }) => attrs.backendType === TYPE).flatMap((peer) => planPeer(host, peer)),
+      ...onceEach(
+        peers
+          .filter(({ attrs }) => attrs.backendType === TYPE)
+          .toSorted((a, b) => a.revision - b.revision)
+          .flatMap((peer) => planPeer(host, peer)),
+      ),
     ],
   };
+}
+
+// Two leases may name one MAC, such as that of a node that moved and its former one: the later one counts.
+function onceEach(objects: HostState): HostState {
+  return [...new Map(objects.map((object) => [keyOf(object), object])).values()];
 }
 
 /**

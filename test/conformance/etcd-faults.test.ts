@@ -9,7 +9,7 @@ import type { Kv } from '../../agent/model/kv.ts';
 import { allOf, needsProgram, title } from '../e2e/needs.ts';
 import { type EtcdServer, freePort, startEtcd } from '../lab/etcd.ts';
 import { etcdOptions } from './beds.ts';
-import { attrsOf, follow, leaseStoreOver, next, subnetOf } from './lease-store-suite.ts';
+import { attrsOf, follow, leaseStoreOver, next, subnetOf } from './leases.ts';
 import { type Proxy, startProxy } from './proxy.ts';
 
 const need = allOf(needsProgram('etcd'), needsProgram('etcdctl'));

@@ -1,88 +1,13 @@
 // What the lease store must do over every datastore.
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
-import { createLogger } from '../../agent/base/log.ts';
-import { systemRandom } from '../../agent/base/random.ts';
-import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
-import { formatPrefix, type Prefix } from '../../agent/model/ip.ts';
+import { formatPrefix } from '../../agent/model/ip.ts';
 import type { Kv } from '../../agent/model/kv.ts';
-import { formatLeaseValue, type LeaseAttrs } from '../../agent/model/lease.ts';
-import type { HeldLease, LeaseStore, StoreEvent } from '../../agent/model/lease-store.ts';
+import { formatLeaseValue } from '../../agent/model/lease.ts';
+import type { HeldLease, LeaseStore } from '../../agent/model/lease-store.ts';
 import { waitFor } from '../lab/wait.ts';
 import type { KvBed } from './kv-suite.ts';
-
-/** Attributes of the `n`-th node. */
-export function attrsOf(n: number, more: Partial<LeaseAttrs> = {}): LeaseAttrs {
-  return {
-    publicIP: `192.168.${n >> 8}.${n & 255}`,
-    publicIPv6: undefined,
-    backendType: 'vxlan',
-    backendData: { VNI: 1, VtepMAC: '02:00:00:00:00:01' },
-    backendV6Data: undefined,
-    node: { id: n.toString(16).padStart(16, '0'), name: `node-${n}` },
-    extra: {},
-    ...more,
-  };
-}
-
-/** The `n`-th /24 of 10.0.0.0/8. */
-export function subnetOf(n: number): Prefix {
-  return { family: 4, address: `10.${n >> 8}.${n & 255}.0`, length: 24 };
-}
-
-/** A lease store over `kv` under a prefix. */
-export function leaseStoreOver(kv: Kv, prefix: string): LeaseStore {
-  return createKvLeaseStore(kv, {
-    prefix,
-    clock: systemClock,
-    random: systemRandom,
-    log: createLogger('test', 'error'),
-    configHint: 'twill network set …',
-  });
-}
-
-/** Reads a store's events in the background until the test ends. */
-export function follow(store: LeaseStore): StoreEvent[] {
-  const events: StoreEvent[] = [];
-  const stop = new AbortController();
-  const reading = (async () => {
-    for await (const event of store.watch(stop.signal)) events.push(event);
-  })();
-  onTestFinished(async () => {
-    stop.abort();
-    await reading;
-  });
-  return events;
-}
-
-/** Waits for the first event of a type after the first `from` ones. */
-export function next<T extends StoreEvent['type']>(
-  events: readonly StoreEvent[],
-  type: T,
-  from = 0,
-): Promise<Extract<StoreEvent, { type: T }>> {
-  return waitFor(`an event ${type}`, 10_000, () =>
-    events.slice(from).find((event): event is Extract<StoreEvent, { type: T }> => event.type === type),
-  );
-}
-
-/** Counts the requests that go to a store. */
-export function counted(kv: Kv): { readonly kv: Kv; readonly counts: Record<string, number> } {
-  const counts: Record<string, number> = {};
-  const count = (name: string): void => {
-    counts[name] = (counts[name] ?? 0) + 1;
-  };
-  const wrapped = new Proxy(kv, {
-    get(target, name: keyof Kv) {
-      const method = target[name] as (...args: unknown[]) => unknown;
-      return (...args: unknown[]) => {
-        count(String(name));
-        return method.apply(target, args);
-      };
-    },
-  });
-  return { kv: wrapped, counts };
-}
+import { attrsOf, counted, follow, leaseStoreOver, next, subnetOf } from './leases.ts';
 
 function present(held: HeldLease | undefined): HeldLease {
   expect(held).toBeDefined();

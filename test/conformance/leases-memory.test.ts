@@ -3,7 +3,8 @@ import { expect, it } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
 import { createMemoryStore } from '../../agent/datastore/memory-kv.ts';
 import { waitFor } from '../lab/wait.ts';
-import { attrsOf, describeLeaseStore, follow, leaseStoreOver, next, subnetOf } from './lease-store-suite.ts';
+import { describeLeaseStore } from './lease-store-suite.ts';
+import { attrsOf, follow, leaseStoreOver, next, subnetOf } from './leases.ts';
 
 describeLeaseStore('leases in the store in memory', false, async () => {
   const store = createMemoryStore(systemClock);

@@ -154,8 +154,12 @@ export interface HostRow {
 
 // Nobody, but able to read the program wherever the checkout lies.
 const AS_NOBODY = [
-  ...['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'],
-  ...['--inh-caps=-all,+dac_read_search', '--ambient-caps=-all,+dac_read_search'],
+  'setpriv',
+  '--reuid=65534',
+  '--regid=65534',
+  '--clear-groups',
+  '--inh-caps=-all,+dac_read_search',
+  '--ambient-caps=-all,+dac_read_search',
 ];
 
 export const HOST_ROWS: readonly HostRow[] = [

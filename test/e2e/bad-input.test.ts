@@ -103,6 +103,11 @@ describe('a network configuration is refused before it is written', () => {
     expect(complaint(set)).toEqual(refusal(EXIT.host, /^cannot read .*\/missing\.json: ENOENT/));
   });
 
+  it('a directory', async () => {
+    const set = await twill(['network', 'set', `@${directory}`, `--store=file:${directory}/store`]);
+    expect(complaint(set)).toEqual(refusal(EXIT.host, /^cannot read .*: not a regular file$/));
+  });
+
   it('a file that is too long', async () => {
     await writeFile(join(directory, 'long.json'), `{"Network":"10.5.0.0/16"}${' '.repeat(70_000)}`);
     const set = await twill(['network', 'set', `@${directory}/long.json`, `--store=file:${directory}/store`]);
@@ -220,9 +225,14 @@ describe.skipIf(NEEDS_ETCD.missing)(title('an etcd that cannot be used', NEEDS_E
     return lab
       .host(1)
       .start('etcd', [
-        ...['etcd', '--data-dir', path('etcd'), '--listen-peer-urls=http://127.0.0.1:2380'],
-        ...[`--listen-client-urls=${url}`, `--advertise-client-urls=${url}`],
-        ...[`--cert-file=${path('ours-server.pem')}`, `--key-file=${path('ours-server.key')}`],
+        'etcd',
+        '--data-dir',
+        path('etcd'),
+        '--listen-peer-urls=http://127.0.0.1:2380',
+        `--listen-client-urls=${url}`,
+        `--advertise-client-urls=${url}`,
+        `--cert-file=${path('ours-server.pem')}`,
+        `--key-file=${path('ours-server.key')}`,
       ]);
   }
 
@@ -269,8 +279,12 @@ describe.skipIf(NEEDS_ETCD.missing)(title('an etcd that cannot be used', NEEDS_E
       lab
         .host(1)
         .start('late-etcd', [
-          ...['etcd', '--data-dir', path('late-etcd'), '--listen-peer-urls=http://127.0.0.1:2392'],
-          ...[`--listen-client-urls=${url}`, `--advertise-client-urls=${url}`],
+          'etcd',
+          '--data-dir',
+          path('late-etcd'),
+          '--listen-peer-urls=http://127.0.0.1:2392',
+          `--listen-client-urls=${url}`,
+          `--advertise-client-urls=${url}`,
         ]);
       await agent.waitForLine(/\/coreos\.com\/network\/config/, 15_000);
       expect(agent.process.isRunning).toBe(true);

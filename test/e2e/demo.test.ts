@@ -18,10 +18,10 @@ const LIMIT_MS = 60_000;
 const demo = (...args: readonly string[]) =>
   exec(process.execPath, [SCRIPT, ...args], { timeoutMs: LIMIT_MS });
 
-/** Namespaces and folders of all labs; those of other tests stand still meanwhile. */
+/** Namespaces and folders of all demos. */
 async function traces(): Promise<string[]> {
-  const namespaces = await readdir('/run/netns').catch(() => []);
-  return [...namespaces, ...(await readdir(tmpdir()))].filter((name) => name.startsWith('tw-')).sort();
+  const names = [...(await readdir('/run/netns').catch(() => [])), ...(await readdir(tmpdir()))];
+  return names.filter((name) => /^tw-(?:demo|\d+-demo)-/.test(name)).sort();
 }
 
 describe.skipIf(NEEDS_CLUSTER.missing)(title('the demo', NEEDS_CLUSTER), () => {

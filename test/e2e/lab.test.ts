@@ -1,6 +1,6 @@
 // The lab itself, without any agent: routes made by hand carry the traffic, so a failure here is the lab's.
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sourceSeen } from '../lab/datagram.ts';
 import type { SubnetEnv } from '../lab/host.ts';
@@ -8,6 +8,7 @@ import { type Lab, OUTSIDE_ADDRESS, openLab } from '../lab/lab.ts';
 import { ping, pingMatrix } from '../lab/ping.ts';
 import { labFolder, labName, removeLab } from '../lab/sweep.ts';
 import { transfer } from '../lab/transfer.ts';
+import { waitFor } from '../lab/wait.ts';
 import { NEEDS_ROOT, title } from './needs.ts';
 
 const MEBIBYTE = 1024 * 1024;
@@ -103,6 +104,9 @@ describe.skipIf(NEEDS_ROOT.missing)(title('the lab', NEEDS_ROOT), () => {
   it('leaves nothing behind, whatever still runs in it', async () => {
     const doomed = await openLab({ hosts: 1 });
     const sleeper = doomed.host(1).start('sleeper', ['sleep', 'infinity']);
+    await waitFor('it sleeps', 5_000, async () => {
+      return (await readFile(`/proc/${sleeper.pid}/comm`, 'utf8')) === 'sleep\n';
+    });
     await removeLab(doomed.tag);
     expect((await readdir('/run/netns')).filter((name) => name.startsWith(labName(doomed.tag, '')))).toEqual(
       [],

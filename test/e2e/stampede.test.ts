@@ -34,8 +34,10 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(STORES)(title('$name', NEEDS_CLUSTER
     const agents = lab.hosts.map((host) => host.startAgent([...store.flags, '--iface=eth0']));
     const envs = await Promise.all(
       lab.hosts.map(async (host, index) => {
-        const env = await host.waitForSubnetEnv(START_MS).catch(() => undefined);
-        return env?.subnet ?? `${host.name}: ${(await agents[index]?.log())?.slice(-500)}`;
+        const env = await host
+          .waitForSubnetEnv(START_MS, agents[index])
+          .catch((error: Error) => error.message);
+        return typeof env === 'string' ? env : env.subnet;
       }),
     );
     for (const subnet of envs) expect(subnet).toMatch(/^10\.6\.(?:[1-9]|[12]\d|3[01])\.1\/24$/);

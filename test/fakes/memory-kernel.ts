@@ -153,6 +153,7 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
     async *watch(signal) {
       const channel = createChannel<KernelEvent>('kernel events', 100_000);
       watchers.add(channel);
+      channel.push({ type: 'unknown' });
       signal.addEventListener('abort', () => channel.close(), { once: true });
       try {
         yield* channel;

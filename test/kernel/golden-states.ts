@@ -109,6 +109,8 @@ export async function goldenStates(): Promise<ReadonlyMap<string, HostState>> {
       'vxlan, direct routing',
       await plan('vxlan', { DirectRouting: true }, [vxlanPeer(2), vxlanPeer(3), far]),
     ],
+    ['udp', await plan('udp', {}, [peer('10.5.2.0/24', '192.168.77.2', 'udp')])],
+    ['udp, smaller underlay', await plan('udp', {}, [], host({ mtuBytes: 1400 }))],
     ['vxlan among host-gw nodes', await plan('vxlan', {}, [vxlanPeer(2), hostGwPeer(3)])],
   ]);
 }

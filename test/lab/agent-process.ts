@@ -33,7 +33,7 @@ export class AgentProcess {
 
   /** Waits until /readyz answers 200. Needs `--healthz-port` with the lab's port. */
   async waitReady(timeoutMs = 10_000): Promise<void> {
-    const argv = [...labProgram('await-ready'), String(HEALTHZ_PORT), String(timeoutMs)];
+    const argv = [...labProgram('await-ready'), String(HEALTHZ_PORT), String(timeoutMs), '5'];
     const { exitCode, stderr } = await this.#namespace.exec(argv, { timeoutMs: timeoutMs + 5_000 });
     if (exitCode !== 0) {
       const state = this.process.isRunning ? (await this.log()).slice(-2_000) : await this.process.epitaph();

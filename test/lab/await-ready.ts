@@ -1,15 +1,15 @@
-// A program: waits until http://127.0.0.1:PORT/readyz answers 200, and prints the moment on the monotonic clock.
-// It asks every two milliseconds, over one connection, so that it measures an agent's start finely.
+// A program: says `asking`, waits until http://127.0.0.1:PORT/readyz answers 200, and prints the moment on the
+// monotonic clock.
+// It asks every few milliseconds over one connection, so that it measures an agent's start finely.
 //
-//     node await-ready.js PORT TIMEOUT_MS
+//     node await-ready.js PORT TIMEOUT_MS EVERY_MS
 import { Agent, get } from 'node:http';
 import { systemClock } from '../../agent/base/clock.ts';
 import { monotonicMs } from './process.ts';
 
-const EVERY_MS = 2;
-
 const port = Number(process.argv[2]);
 const timeoutMs = Number(process.argv[3]);
+const everyMs = Number(process.argv[4]);
 const connection = new Agent({ keepAlive: true, maxSockets: 1 });
 
 function ask(): Promise<string> {
@@ -23,11 +23,12 @@ function ask(): Promise<string> {
   });
 }
 
+process.stdout.write('asking\n');
 const end = monotonicMs() + timeoutMs;
 let last = '';
 while (last !== '200' && monotonicMs() < end) {
   last = await ask();
-  if (last !== '200') await systemClock.sleep(EVERY_MS);
+  if (last !== '200') await systemClock.sleep(everyMs);
 }
 if (last === '200') process.stdout.write(`${monotonicMs()}\n`);
 else process.stderr.write(`/readyz on port ${port} is not 200 after ${timeoutMs} ms: ${last}\n`);

@@ -12,14 +12,14 @@ export interface LabDatastore {
   /** The flags that an agent reaches it with. */
   readonly flags: readonly string[];
   /** Writes the network configuration, as an operator would. */
-  setNetwork(config: object): Promise<void>;
+  readonly setNetwork: (config: object) => Promise<void>;
 }
 
 export interface LabEtcd extends LabDatastore {
   readonly url: string;
   readonly process: LabProcess;
   /** Runs etcdctl and gives its output. */
-  etcdctl(...args: readonly string[]): Promise<string>;
+  readonly etcdctl: (...args: readonly string[]) => Promise<string>;
 }
 
 /** A folder of the lab. */

@@ -37,7 +37,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   if (options.keep && (await labExists(KEPT_TAG))) {
     throw new Error('an earlier demo was kept: remove it with npm run demo -- --remove');
   }
-  const tag = options.keep ? KEPT_TAG : `${process.pid}-0`;
+  const tag = options.keep ? KEPT_TAG : `${process.pid}-demo`;
   const stop = stopOnSignals();
   let work: Promise<boolean> | undefined;
   let kept = false;
@@ -130,10 +130,7 @@ async function startAgents(lab: Lab, store: LabDatastore, screen: Screen): Promi
   await Promise.all(
     lab.hosts.map(async (host) => {
       const agent = host.startAgent([...store.flags, '--iface=eth0', '--ip-masq']);
-      const env = await waitFor(`${host.name} has a lease`, LEASE_MS, async () => {
-        if (!agent.process.isRunning) throw new Error(`${host.name}: ${await agent.process.epitaph()}`);
-        return host.subnetEnv();
-      });
+      const env = await host.waitForSubnetEnv(LEASE_MS, agent);
       const ms = Math.round(screen.elapsedMs() - startMs);
       const subnet = env.subnet.replace(/\.1\//, '.0/');
       screen.detail(

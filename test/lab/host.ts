@@ -89,9 +89,15 @@ export class Host {
     };
   }
 
-  /** What the agent wrote for Docker, as soon as it is there. */
-  async waitForSubnetEnv(timeoutMs = 10_000): Promise<SubnetEnv> {
-    return waitFor(`${this.name} has a subnet`, timeoutMs, () => this.subnetEnv());
+  /** What the agent wrote for Docker, as soon as it is there; fails at once when `agent` ends before. */
+  async waitForSubnetEnv(timeoutMs = 10_000, agent?: AgentProcess): Promise<SubnetEnv> {
+    return waitFor(`${this.name} has a subnet`, timeoutMs, async () => {
+      const env = await this.subnetEnv();
+      if (env === undefined && agent?.process.isRunning === false) {
+        throw new Error(`${this.name}: ${await agent.process.epitaph()}`);
+      }
+      return env;
+    });
   }
 
   /** Attaches one more container to docker0, addressed as Docker would by `--bip` and `--mtu`. */

@@ -78,8 +78,10 @@ export async function openLab(options: LabOptions): Promise<Lab> {
   labs += 1;
   const tag = options.tag ?? `${process.pid}-${labs}`;
   await sweepLeftovers();
+  // Of an earlier process with the same id; whatever else has that name is not written into.
+  await removeLab(tag);
   try {
-    await mkdir(labFolder(tag), { recursive: true, mode: 0o700 });
+    await mkdir(labFolder(tag), { mode: 0o700 });
     const [router, outside] = await makeUnderlay(tag);
     const routed = new Set(options.routed ?? []);
     const numbers = Array.from({ length: options.hosts }, (_, index) => index + 1);

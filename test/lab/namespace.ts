@@ -10,13 +10,13 @@ export const NETNS_FOLDER = '/run/netns';
 export interface Namespace {
   readonly name: string;
   /** The command line that runs `argv` in here, for `spawn` and for people. */
-  command(argv: readonly string[]): readonly [string, ...string[]];
+  readonly command: (argv: readonly string[]) => readonly [string, ...string[]];
   /** Runs a program in here to its end, whatever its exit code is. */
-  exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult>;
+  readonly exec: (argv: readonly string[], options?: ExecOptions) => Promise<ExecResult>;
   /** Runs a program in here and gives its output. A non-zero exit code is an error with what it printed. */
-  run(argv: readonly string[], options?: ExecOptions): Promise<string>;
+  readonly run: (argv: readonly string[], options?: ExecOptions) => Promise<string>;
   /** Runs lines of `ip` in here, all in one process, as `ip -batch` does. */
-  ip(...lines: readonly string[]): Promise<string>;
+  readonly ip: (...lines: readonly string[]) => Promise<string>;
 }
 
 /** Runs a program and gives its output. A non-zero exit code is an error with what it printed. */

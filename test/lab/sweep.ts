@@ -36,15 +36,22 @@ export async function removeLab(tag: string): Promise<boolean> {
   return hadAny;
 }
 
+/** Removes all labs that this process made and did not close. */
+export async function removeOwnLabs(): Promise<void> {
+  for (const tag of await tagsOf((pid) => pid === process.pid)) await removeLab(tag);
+}
+
 /** Removes what labs left behind whose maker is gone: a tag of theirs begins with the maker's process id. */
 export async function sweepLeftovers(): Promise<void> {
+  for (const tag of await tagsOf((pid) => !isAlive(pid))) await removeLab(tag);
+}
+
+async function tagsOf(isWanted: (pid: number) => boolean): Promise<ReadonlySet<string>> {
   const names = [...(await list(NETNS_FOLDER)), ...(await list(tmpdir()))];
-  const tags = new Set<string>();
-  for (const name of names) {
-    const [, tag = '', pid = ''] = /^tw-((\d+)-\d+)-/.exec(name) ?? [];
-    if (tag !== '' && !isAlive(Number(pid))) tags.add(tag);
-  }
-  for (const tag of tags) await removeLab(tag);
+  const matches = names
+    .map((name) => /^tw-((\d+)-(?:\d+|demo))-/.exec(name))
+    .filter((match) => match !== null);
+  return new Set(matches.filter(([, , pid]) => isWanted(Number(pid))).map(([, tag = '']) => tag));
 }
 
 async function namespacesOf(tag: string): Promise<string[]> {

@@ -1,7 +1,7 @@
 // Waiting for a condition: looked at often, for a limited time, and named when it does not come true.
 import { systemClock } from '../../agent/base/clock.ts';
 
-/** Between two looks, in milliseconds. */
+/** Between two looks, in milliseconds, unless told otherwise. */
 const EVERY_MS = 10;
 
 /**
@@ -12,13 +12,14 @@ export async function waitFor<T>(
   what: string,
   timeoutMs: number,
   probe: () => T | undefined | false | Promise<T | undefined | false>,
+  everyMs = EVERY_MS,
 ): Promise<T> {
   const end = systemClock.monotonicMs() + timeoutMs;
   for (;;) {
     const value = await probe();
     if (value !== undefined && value !== false) return value;
     if (systemClock.monotonicMs() > end) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await systemClock.sleep(EVERY_MS);
+    await systemClock.sleep(everyMs);
   }
 }
 

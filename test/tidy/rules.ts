@@ -51,6 +51,7 @@ export interface Door {
 
 /** Every package that the program imports. */
 export const PACKAGE_DOORS: readonly Door[] = [
+  { name: 'dgram-native', doors: ['agent/kernel/tun-device.ts', 'backends/udp/'] },
   { name: 'etcd3', doors: ['agent/datastore/etcd-endpoint.ts'] },
   { name: 'ipaddr.js', doors: ['agent/model/ip.ts'] },
   { name: 'loglevel', doors: ['agent/base/log.ts'] },
@@ -71,7 +72,10 @@ export const MODULE_DOORS: readonly Door[] = [
   { name: 'node:timers/promises', doors: [] },
   { name: 'node:v8', doors: ['agent/base/engine.ts'] },
   { name: 'node:vm', doors: [] },
-  { name: 'node:worker_threads', doors: [] },
+  {
+    name: 'node:worker_threads',
+    doors: ['backends/udp/forwarder-control.ts', 'backends/udp/forwarder-worker.ts'],
+  },
 ];
 
 export interface GlobalDoor extends Door {

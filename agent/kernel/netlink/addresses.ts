@@ -1,7 +1,8 @@
 // IPv4 addresses of links.
-import type { RtNetlinkSocket, rt } from 'netlink';
+import { AttrStream, type RtNetlinkSocket, rt } from 'netlink';
 import type { LinkAddress } from '../../model/host-state.ts';
 import { addressBytes, addressFromBytes, parsePrefix } from '../../model/ip.ts';
+import type { BatchRequest } from './batch.ts';
 import { BOUNDED, CREATE, IPV4, REPLACE } from './socket.ts';
 
 /** All IPv4 addresses of the namespace. */
@@ -21,26 +22,20 @@ export function parseLinkAddress(
   return { kind: 'addr', prefix: `${addressFromBytes([...local])}/${data.prefixlen}`, dev };
 }
 
-export async function addAddress(socket: RtNetlinkSocket, object: LinkAddress, index: number): Promise<void> {
-  const { data, attrs } = encode(object, index);
-  await socket.newAddress(data, attrs, { ...BOUNDED, flags: CREATE | REPLACE });
-}
-
-export async function deleteAddress(
-  socket: RtNetlinkSocket,
-  object: LinkAddress,
-  index: number,
-): Promise<void> {
-  const { data, attrs } = encode(object, index);
-  await socket.delAddress(data, attrs, BOUNDED);
-}
-
-function encode(object: LinkAddress, index: number): { data: rt.Address; attrs: rt.AddressAttrs } {
+/** The request that adds the address, or deletes it. */
+export function encodeAddress(object: LinkAddress, index: number, isDelete: boolean): BatchRequest {
   const prefix = parsePrefix(object.prefix);
   if (prefix === undefined) throw new Error(`not a prefix: ${object.prefix}`);
   const bytes = Buffer.from(addressBytes(prefix.address));
-  return {
-    data: { family: IPV4, prefixlen: prefix.length, index, scope: 0 },
-    attrs: { local: bytes, address: bytes },
-  };
+  const payload = new AttrStream();
+  rt.formatAddressMessage(
+    {
+      kind: 'address',
+      data: { family: IPV4, prefixlen: prefix.length, index, scope: 0 },
+      attrs: { local: bytes, address: bytes },
+    },
+    payload,
+  );
+  const { NEWADDR, DELADDR } = rt.MessageType;
+  return { type: isDelete ? DELADDR : NEWADDR, flags: isDelete ? 0 : CREATE | REPLACE, payload };
 }

@@ -11,14 +11,23 @@ import { parseNeighbor } from './neighbors.ts';
 import { isOwnRoute, parseRoute } from './routes.ts';
 import { BRIDGE, kernelError } from './socket.ts';
 
-/** Room for a burst of events between two turns of the loop. */
+/** Room for a burst of events between two turns of the loop; the kernel gives as much of it as its limit allows. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
-/** Events until `signal` is aborted. `nameOf` is the table of links at this moment; it is kept up to date inside. */
-export async function* watchKernel(
-  initialNames: ReadonlyMap<number, string>,
-  signal: AbortSignal,
-): AsyncIterable<KernelEvent> {
+const { LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH } = rt.MulticastGroups;
+const GROUPS = [LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH];
+
+/** Hears what changes in the kernel. */
+export interface Monitor extends Disposable {
+  /** Events until `signal` is aborted. The first one is `unknown`. */
+  events(signal: AbortSignal): AsyncIterable<KernelEvent>;
+  /** Hears nothing until `resume`, which says so by an event `unknown`. */
+  pause(): void;
+  resume(): void;
+}
+
+/** Starts to listen. `initialNames` is the table of links at this moment; it is kept up to date inside. */
+export function openMonitor(initialNames: ReadonlyMap<number, string>): Monitor {
   const names = new Map(initialNames);
   const channel = createChannel<KernelEvent>('kernel events', LIMITS.kernelEvents);
   let socket: ReturnType<typeof createNetlink>;
@@ -31,26 +40,38 @@ export async function* watchKernel(
   } catch (error) {
     throw kernelError('cannot watch the kernel', error);
   }
-  const stop = (): void => channel.close();
-  try {
-    signal.addEventListener('abort', stop, { once: true });
-    // Overrun of the receive buffer and messages of an unknown form: something changed, we do not know what.
-    socket.on('error', () => channel.push({ type: 'unknown' }));
-    socket.on('invalid', () => channel.push({ type: 'unknown' }));
-    socket.on('message', (messages) => {
-      for (const message of messages) {
-        const event = parseEvent(message.type, message.data, names);
-        if (event !== undefined) channel.push(event);
+  const unknown = (): void => channel.push({ type: 'unknown' });
+  // Messages of an unknown form: something changed, we do not know what.
+  socket.on('error', unknown);
+  socket.on('invalid', unknown);
+  socket.on('message', (messages) => {
+    for (const message of messages) {
+      const event = parseEvent(message.type, message.data, names);
+      if (event !== undefined) channel.push(event);
+    }
+  });
+  const listen = (): void => {
+    for (const group of GROUPS) socket.addMembership(group);
+    // What changed before we listened is found by reading.
+    unknown();
+  };
+  listen();
+  return {
+    async *events(signal) {
+      const stop = (): void => channel.close();
+      signal.addEventListener('abort', stop, { once: true });
+      try {
+        if (!signal.aborted) yield* channel;
+      } finally {
+        signal.removeEventListener('abort', stop);
       }
-    });
-    const { LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH } = rt.MulticastGroups;
-    for (const group of [LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH]) socket.addMembership(group);
-    if (signal.aborted) return;
-    yield* channel;
-  } finally {
-    signal.removeEventListener('abort', stop);
-    socket.close();
-  }
+    },
+    pause() {
+      for (const group of GROUPS) socket.dropMembership(group);
+    },
+    resume: listen,
+    [Symbol.dispose]: () => socket.close(),
+  };
 }
 
 function parseEvent(type: number, data: Buffer, names: Map<number, string>): KernelEvent | undefined {

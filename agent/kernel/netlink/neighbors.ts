@@ -1,8 +1,9 @@
 // Permanent neighbours (who has this address on the link) and fdb entries (which host has this MAC): the kernel
 // keeps both in messages of one kind, told apart by their family.
-import type { RtNetlinkSocket, rt } from 'netlink';
+import { AttrStream, type RtNetlinkSocket, rt } from 'netlink';
 import type { FdbEntry, Neighbour } from '../../model/host-state.ts';
 import { addressBytes, addressFromBytes } from '../../model/ip.ts';
+import type { BatchRequest } from './batch.ts';
 import { formatMac, parseMac } from './links.ts';
 import { BOUNDED, BRIDGE, CREATE, IPV4, REPLACE } from './socket.ts';
 
@@ -29,27 +30,24 @@ export function parseNeighbor(
   return undefined;
 }
 
-/** Adds the entry or replaces the one that stands in its place. */
-export async function addNeighbor(socket: RtNetlinkSocket, entry: Entry, ifindex: number): Promise<void> {
-  const { data, attrs } = encode(entry, ifindex);
-  await socket.newNeighbor(data, attrs, { ...BOUNDED, flags: CREATE | REPLACE });
-}
-
-export async function deleteNeighbor(socket: RtNetlinkSocket, entry: Entry, ifindex: number): Promise<void> {
-  const { data, attrs } = encode(entry, ifindex);
-  await socket.delNeighbor(data, attrs, BOUNDED);
-}
-
-function encode(entry: Entry, ifindex: number): { data: rt.Neighbor; attrs: rt.NeighborAttrs } {
+/** The request that adds the entry, or replaces the one in its place; or the one that deletes it. */
+export function encodeNeighbor(entry: Entry, ifindex: number, isDelete: boolean): BatchRequest {
   const address = entry.kind === 'neigh' ? entry.address : entry.dst;
-  return {
-    data: {
-      family: entry.kind === 'neigh' ? IPV4 : BRIDGE,
-      ifindex,
-      state: { permanent: true },
-      // `self`: the vxlan device's own table, not a bridge's.
-      flags: entry.kind === 'fdb' ? { self: true } : {},
+  const payload = new AttrStream();
+  rt.formatNeighborMessage(
+    {
+      kind: 'neighbor',
+      data: {
+        family: entry.kind === 'neigh' ? IPV4 : BRIDGE,
+        ifindex,
+        state: { permanent: true },
+        // `self`: the vxlan device's own table, not a bridge's.
+        flags: entry.kind === 'fdb' ? { self: true } : {},
+      },
+      attrs: { dst: Buffer.from(addressBytes(address)), lladdr: parseMac(entry.mac) },
     },
-    attrs: { dst: Buffer.from(addressBytes(address)), lladdr: parseMac(entry.mac) },
-  };
+    payload,
+  );
+  const { NEWNEIGH, DELNEIGH } = rt.MessageType;
+  return { type: isDelete ? DELNEIGH : NEWNEIGH, flags: isDelete ? 0 : CREATE | REPLACE, payload };
 }

@@ -1,7 +1,8 @@
 // IPv4 routes of the main table.
-import type { RtNetlinkSocket, rt } from 'netlink';
+import { AttrStream, type RtNetlinkSocket, rt } from 'netlink';
 import { ROUTE_PROTOCOL, type Route } from '../../model/host-state.ts';
 import { addressBytes, addressFromBytes, parsePrefix } from '../../model/ip.ts';
+import type { BatchRequest } from './batch.ts';
 import { BOUNDED, CREATE, IPV4, REPLACE } from './socket.ts';
 
 const MAIN_TABLE = 254;
@@ -43,37 +44,28 @@ export function parseRoute(message: rt.RouteMessage, nameOf: ReadonlyMap<number,
   };
 }
 
-/** Adds the route, or puts it in the place of one to the same destination, without a moment between. */
-export async function addRoute(socket: RtNetlinkSocket, route: Route, index: number): Promise<void> {
-  const { data, attrs } = encode(route, index);
-  await socket.newRoute(data, attrs, { ...BOUNDED, flags: CREATE | REPLACE });
-}
-
-export async function deleteRoute(socket: RtNetlinkSocket, route: Route, index: number): Promise<void> {
-  const { data, attrs } = encode(route, index);
-  await socket.delRoute(data, attrs, BOUNDED);
-}
-
-function encode(route: Route, index: number): { data: rt.Route; attrs: rt.RouteAttrs } {
+/**
+ * The request that adds the route, or puts it in the place of one to the same destination without a moment between;
+ * or the one that deletes it.
+ */
+export function encodeRoute(route: Route, index: number, isDelete: boolean): BatchRequest {
   const prefix = parsePrefix(route.dst);
   if (prefix === undefined) throw new Error(`not a prefix: ${route.dst}`);
+  const isBlackhole = route.type === 'blackhole';
   const data: rt.Route = {
     family: IPV4,
     dstLen: prefix.length,
     table: MAIN_TABLE,
     protocol: ROUTE_PROTOCOL as rt.RouteProtocol,
-    scope: route.via === undefined && route.type === 'unicast' ? 'LINK' : 'UNIVERSE',
-    type: route.type === 'blackhole' ? 'BLACKHOLE' : 'UNICAST',
+    scope: route.via === undefined && !isBlackhole ? 'LINK' : 'UNIVERSE',
+    type: isBlackhole ? 'BLACKHOLE' : 'UNICAST',
     flags: route.onlink ? { __unknown: RTNH_F_ONLINK } : {},
   };
   const dst = Buffer.from(addressBytes(prefix.address));
-  if (route.type === 'blackhole') return { data, attrs: { dst, priority: BLACKHOLE_METRIC } };
-  return {
-    data,
-    attrs: {
-      dst,
-      oif: index,
-      ...(route.via === undefined ? {} : { gateway: Buffer.from(addressBytes(route.via)) }),
-    },
-  };
+  const gateway = route.via === undefined ? {} : { gateway: Buffer.from(addressBytes(route.via)) };
+  const attrs = isBlackhole ? { dst, priority: BLACKHOLE_METRIC } : { dst, ...gateway, oif: index };
+  const payload = new AttrStream();
+  rt.formatRouteMessage({ kind: 'route', data, attrs }, payload);
+  const { NEWROUTE, DELROUTE } = rt.MessageType;
+  return { type: isDelete ? DELROUTE : NEWROUTE, flags: isDelete ? 0 : CREATE | REPLACE, payload };
 }

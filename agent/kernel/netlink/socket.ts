@@ -29,6 +29,9 @@ export function openRouteSocket(): RtNetlinkSocket {
   }
   // Receive errors such as ENOBUFS lose an answer, which its request notices by its time-out.
   socket.socket.on('error', () => undefined);
+  // The package asks the kernel for its own address before every message; it never changes.
+  const address = socket.socket.socket.address();
+  socket.socket.socket.address = () => address;
   return socket;
 }
 
@@ -54,20 +57,3 @@ export function refusalOf(thrown: unknown): string | undefined {
 }
 
 const ERROR_TEXTS: ReadonlyMap<string, string> = new Map(getSystemErrorMap().values());
-
-/** Runs `work` for each item, at most `size` at a time; it must not throw. Ends early when aborted. */
-export async function inWindow<T>(
-  items: readonly T[],
-  size: number,
-  signal: AbortSignal | undefined,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let item = items[next++]; item !== undefined; item = items[next++]) {
-      signal?.throwIfAborted();
-      await work(item);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(size, items.length) }, worker));
-}

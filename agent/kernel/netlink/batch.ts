@@ -1,0 +1,127 @@
+// Many requests in one message to the kernel. It works on all of them before the send returns, and answers only those
+// that it refuses and the last one: thousands of entries cost some dozen system calls instead of thousands.
+import { getSystemErrorName } from 'node:util';
+import {
+  type AttrStream,
+  formatMessage,
+  MessageType,
+  Protocol,
+  parseError,
+  parseMessages,
+  RawNetlinkSocket,
+} from 'netlink';
+import { deadline } from '../../base/clock.ts';
+import { LIMITS } from '../../limits.ts';
+import { kernelError } from './socket.ts';
+
+/** One request: what the kernel should do, and with what. */
+export interface BatchRequest {
+  /** RTM_… number. */
+  readonly type: number;
+  /** NLM_F_… bits but REQUEST and ACK. */
+  readonly flags: number;
+  readonly payload: AttrStream;
+}
+
+/** A socket for batches, one after the other. */
+export interface BatchSocket extends Disposable {
+  /**
+   * Has all requests carried out, in order. Gives the name of the kernel's error for each that it refused, by its place;
+   * fails as `host` when the kernel does not answer.
+   */
+  send(requests: readonly BatchRequest[], signal?: AbortSignal): Promise<ReadonlyMap<number, string>>;
+}
+
+const NLM_F_REQUEST = 1;
+const NLM_F_ACK = 4;
+
+/** Opens a socket for batches. Fails as `host`. */
+export function openBatchSocket(): BatchSocket {
+  let socket: RawNetlinkSocket;
+  try {
+    socket = new RawNetlinkSocket(Protocol.ROUTE, {
+      recvBufferSize: LIMITS.netlinkBufferBytes,
+      sendBufferSize: LIMITS.netlinkBufferBytes,
+    });
+  } catch (error) {
+    throw kernelError('cannot open a netlink socket', error);
+  }
+  const { port } = socket.address();
+  socket.unref();
+  let sequence = 0;
+  let onAnswer: ((sequence: number, errno: number) => void) | undefined;
+  // A lost answer ends in a time-out; without a listener it would end the process.
+  socket.on('error', () => undefined);
+  socket.on('message', (bytes) => {
+    try {
+      for (const { type, flags, data, seq } of parseMessages(bytes)) {
+        if (type === MessageType.ERROR) onAnswer?.(seq, parseError(data, flags).errno);
+      }
+    } catch {
+      // An answer of a form that we do not know is none; an exception here would end the process.
+    }
+  });
+
+  const sendBatch = async (
+    requests: readonly BatchRequest[],
+    signal: AbortSignal | undefined,
+  ): Promise<ReadonlyMap<number, string>> => {
+    const refused = new Map<number, string>();
+    const first = sequence + 1;
+    const last = sequence + requests.length;
+    sequence = last;
+    const bytes = requests.flatMap(({ type, flags, payload }, place) => {
+      const seq = first + place;
+      const ack = seq === last ? NLM_F_ACK : 0;
+      return padded(
+        formatMessage({ type, flags: flags | NLM_F_REQUEST | ack, seq, port, data: payload.bufs }),
+      );
+    });
+    using limit = deadline(signal, LIMITS.netlinkRequestMs, 'the kernel');
+    socket.ref();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        limit.addEventListener('abort', () => reject(limit.reason), { once: true });
+        onAnswer = (seq, errno) => {
+          if (seq < first || seq > last) return;
+          if (errno !== 0) refused.set(seq - first, nameOf(errno));
+          if (seq === last) resolve();
+        };
+        socket.send(Buffer.concat(bytes), {}, (error) => error && reject(error));
+      });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw kernelError('cannot change the network', error);
+    } finally {
+      onAnswer = undefined;
+      socket.unref();
+    }
+    return refused;
+  };
+
+  return {
+    async send(requests, signal) {
+      const refused = new Map<number, string>();
+      for (let start = 0; start < requests.length; start += LIMITS.netlinkBatch) {
+        const batch = requests.slice(start, start + LIMITS.netlinkBatch);
+        for (const [place, errno] of await sendBatch(batch, signal)) refused.set(start + place, errno);
+      }
+      return refused;
+    },
+    [Symbol.dispose]: () => socket.close(),
+  };
+}
+
+// Each message begins on a boundary of four bytes.
+function padded(parts: Uint8Array[]): Uint8Array[] {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  return length % 4 === 0 ? parts : [...parts, new Uint8Array(4 - (length % 4))];
+}
+
+function nameOf(errno: number): string {
+  try {
+    return getSystemErrorName(errno);
+  } catch {
+    return `error ${-errno}`;
+  }
+}

@@ -1,0 +1,169 @@
+// Starts the forwarder's thread, hands it peers, reads what it counts, and says when it ended. Nothing here waits for
+// the thread, and the thread waits for nothing here: a main thread that is stuck delays no packet.
+import { Worker } from 'node:worker_threads';
+import { createWakeup, type TunHandle, type UdpSocketHandle } from 'dgram-native';
+import { systemClock } from '../../agent/base/clock.ts';
+import { TwillError } from '../../agent/base/errors.ts';
+import { LIMITS } from '../../agent/limits.ts';
+import type { Prefix } from '../../agent/model/ip.ts';
+import { type CounterName, createCounterMemory, readCounters } from './counters.ts';
+import type { ForwarderWorkerData } from './forwarder-worker.ts';
+import { maskOf } from './packets/mask.ts';
+import { createPeerMemory, type PeerRoute, writePeers } from './peer-routes.ts';
+
+/** What a forwarder is started with. The device and the socket stay open until it has ended. */
+export interface ForwarderSetup {
+  readonly tun: TunHandle;
+  readonly socket: UdpSocketHandle;
+  /** UDP port of every node. */
+  readonly port: number;
+  readonly network: Prefix;
+  readonly subnet: Prefix;
+  /** Address of our TUN device, in our subnet. */
+  readonly tunnelAddress: string;
+  /** The program of the thread; default: the one beside this file. */
+  readonly program?: URL;
+}
+
+/** A node that packets go to and come from. */
+export interface ForwarderPeer {
+  readonly subnet: Prefix;
+  readonly publicAddress: string;
+}
+
+export interface RunningForwarder {
+  /**
+   * Who the peers are from now on. Those whose subnet is not inside the network, or is partly ours, lead no traffic;
+   * gives how many were left out.
+   */
+  setPeers(peers: readonly ForwarderPeer[]): number;
+  counters(): Readonly<Record<CounterName, number>>;
+  /** Resolves when the thread ended without having been told to, with the reason. */
+  readonly failed: Promise<TwillError>;
+  /** Ends the thread; afterwards the device and the socket may be closed. */
+  stop(): Promise<void>;
+}
+
+// It allocates next to nothing while it runs; what it has at its start fits easily.
+const HEAP = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1, codeRangeSizeMb: 8, stackSizeMb: 1 };
+
+/** Starts a forwarder without peers. Fails as `host` when a thread cannot be had. */
+export function startForwarder(setup: ForwarderSetup): RunningForwarder {
+  const network = rangeOf(setup.network);
+  const subnet = rangeOf(setup.subnet);
+  const control = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const peersMemory = createPeerMemory(LIMITS.udpPeers);
+  const countersMemory = createCounterMemory();
+  const wakeup = createWakeup();
+  const data: ForwarderWorkerData = {
+    config: {
+      port: setup.port,
+      network,
+      subnet,
+      tunnelAddress: addressNumber(setup.tunnelAddress),
+      tcpRuns: setup.tun.tcpRuns,
+      udpRuns: setup.tun.udpRuns,
+    },
+    tun: plainTun(setup.tun),
+    socket: plainSocket(setup.socket),
+    wakeupFd: wakeup.fd,
+    peers: peersMemory,
+    counters: countersMemory,
+    control: control.buffer as SharedArrayBuffer,
+  };
+  const worker = new Worker(setup.program ?? new URL('./forwarder-worker.js', import.meta.url), {
+    name: 'forwarder',
+    workerData: data,
+    resourceLimits: HEAP,
+    env: {},
+    execArgv: [],
+  });
+
+  let isStopping = false;
+  let fail: (reason: TwillError) => void = () => undefined;
+  const failed = new Promise<TwillError>((resolve) => {
+    fail = resolve;
+  });
+  let reason: unknown;
+  worker.on('error', (error) => {
+    reason = error;
+  });
+  const ended = new Promise<void>((resolve) => {
+    worker.once('exit', (exitCode) => {
+      resolve();
+      wakeup[Symbol.dispose]();
+      if (!isStopping) fail(failureOf(reason, exitCode));
+    });
+  });
+
+  const ring = (): void => {
+    if (wakeup.fd >= 0) wakeup.ring();
+  };
+
+  return {
+    failed,
+    setPeers(peers) {
+      const routes = peers.map(routeOf).filter((route) => isInside(route, network) && !isOver(route, subnet));
+      const unfit = writePeers(peersMemory, routes);
+      ring();
+      return peers.length - routes.length + unfit;
+    },
+    counters: () => readCounters(countersMemory),
+    async stop() {
+      isStopping = true;
+      Atomics.store(control, 0, 1);
+      ring();
+      const patience = new AbortController();
+      const late = systemClock.sleep(LIMITS.udpStopMs, patience.signal).then(
+        () => worker.terminate(),
+        () => undefined,
+      );
+      await Promise.race([ended, late]);
+      patience.abort();
+      await ended;
+    },
+  };
+}
+
+function failureOf(reason: unknown, exitCode: number): TwillError {
+  const why = reason instanceof Error ? reason.message : `exit code ${exitCode}`;
+  return new TwillError('host', `the forwarder ended: ${why}`, { cause: reason });
+}
+
+// Sockets and devices are objects with more than their plain values, which alone can be posted to a thread.
+function plainTun({ fd, name, tcpRuns, udpRuns }: TunHandle): TunHandle {
+  return { fd, name, tcpRuns, udpRuns };
+}
+
+function plainSocket({ fd, port, canSegment, canCoalesce }: UdpSocketHandle): UdpSocketHandle {
+  return { fd, port, canSegment, canCoalesce };
+}
+
+interface Range {
+  readonly address: number;
+  readonly length: number;
+}
+
+function rangeOf({ address, length }: Prefix): Range {
+  return { address: addressNumber(address), length };
+}
+
+function routeOf({ subnet, publicAddress }: ForwarderPeer): PeerRoute {
+  const { address, length } = rangeOf(subnet);
+  return { subnet: address & maskOf(length), length, publicAddress: addressNumber(publicAddress) };
+}
+
+function isInside({ subnet, length, publicAddress }: PeerRoute, network: Range): boolean {
+  const mask = maskOf(network.length);
+  return publicAddress !== 0 && length >= network.length && (subnet & mask) === (network.address & mask);
+}
+
+function isOver({ subnet, length }: PeerRoute, own: Range): boolean {
+  const mask = maskOf(Math.min(length, own.length));
+  return (subnet & mask) === (own.address & mask);
+}
+
+/** A canonical IPv4 address as a signed 32-bit number. */
+function addressNumber(address: string): number {
+  return address.split('.').reduce((number, byte) => (number << 8) | Number(byte), 0);
+}

@@ -1,0 +1,103 @@
+// From the peers to the TUN device: receives datagrams, lets in what is a good packet of a peer for our subnet, and
+// writes it, put together into runs.
+import type { Receiver } from 'dgram-native';
+import { COUNTER, type Counters } from './counters.ts';
+import { readFailure } from './failures.ts';
+import { findAdmissionFault, type OwnSubnet, type PeerAddresses } from './packets/admission.ts';
+import type { Coalescer } from './packets/coalesce.ts';
+import { TIME_EXCEEDED } from './packets/icmp.ts';
+import { findHeaderFault, IPV4, takeHop } from './packets/ipv4.ts';
+import type { PacketMemory } from './packets/packet-memory.ts';
+import type { Reporter } from './reporter.ts';
+
+export interface InboundParts {
+  readonly memory: PacketMemory;
+  readonly receiver: Receiver;
+  /** Messages that one receive takes at most. */
+  readonly receiverMessages: number;
+  readonly coalescer: Coalescer;
+  readonly reporter: Pick<Reporter, 'toPeer'>;
+  readonly routes: PeerAddresses;
+  readonly own: OwnSubnet;
+  readonly counters: Counters;
+}
+
+export interface Inbound {
+  /** Receives at most so many times, and gives how many of them were full: fewer mean that nothing is left. */
+  turn(receives: number): number;
+}
+
+export function createInbound(parts: InboundParts): Inbound {
+  const { memory, receiver, receiverMessages, coalescer, reporter, routes, own, counters } = parts;
+  const { view } = memory;
+  const fail = readFailure('the UDP socket');
+  // Counted here and added up once a receive.
+  let packets = 0;
+  let bytes = 0;
+  // Who sent the run that is being put together.
+  let runSender = 0;
+
+  const datagram = (at: number, length: number, sender: number): void => {
+    if (coalescer.join(at, length)) {
+      packets++;
+      bytes += length;
+      return;
+    }
+    const fault = findHeaderFault(memory, at, length) ?? findAdmissionFault(memory, at, sender, routes, own);
+    if (fault !== undefined) {
+      counters.drop(fault);
+      return;
+    }
+    const total = view.getUint16(at + IPV4.totalLength);
+    if (!takeHop(memory, at)) {
+      counters.drop('hops');
+      reporter.toPeer(TIME_EXCEEDED, at, total, sender);
+      return;
+    }
+    packets++;
+    bytes += total;
+    coalescer.begin(at, total);
+  };
+
+  const message = (i: number): void => {
+    if (receiver.isTruncated(i)) {
+      counters.drop('truncated');
+      return;
+    }
+    const sender = receiver.sourceAddress(i) | 0;
+    // What was found out about the run's first packet holds for packets of the same sender only.
+    if (sender !== runSender) coalescer.flush();
+    runSender = sender;
+    const segmentBytes = receiver.segmentBytes(i);
+    let at = receiver.offset(i);
+    const end = at + receiver.length(i);
+    if (end - at > segmentBytes) counters.add(COUNTER.received_coalesced_messages, 1);
+    // An empty datagram is one too: a drop to be counted.
+    do {
+      const length = Math.min(segmentBytes, end - at);
+      datagram(at, length, sender);
+      at += segmentBytes;
+    } while (at < end && segmentBytes > 0);
+  };
+
+  return {
+    turn(receives) {
+      for (let done = 0; done < receives; done++) {
+        const count = receiver.receive();
+        if (count < 0) fail(-count);
+        if (count <= 0) return done;
+        for (let i = 0; i < count; i++) message(i);
+        // The next receive writes over these.
+        coalescer.flush();
+        counters.add(COUNTER.receive_calls, 1);
+        counters.add(COUNTER.received_messages, count);
+        counters.add(COUNTER.received_packets, packets);
+        counters.add(COUNTER.received_bytes, bytes);
+        packets = 0;
+        bytes = 0;
+        if (count < receiverMessages) return done;
+      }
+      return receives;
+    },
+  };
+}

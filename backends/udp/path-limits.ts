@@ -1,0 +1,48 @@
+// How large a datagram may be on the way to a peer, for the few peers to whom it is less than our own link says.
+// Learnt when the kernel refuses one, asked again from time to time, as paths get wider too.
+import { LIMITS } from '../../agent/limits.ts';
+
+export interface PathLimits {
+  /** Whether no limit is known at all: the usual case, and all that a packet then asks. */
+  readonly isEmpty: boolean;
+  /** Largest datagram payload to an address, in bytes; undefined: no limit known. */
+  limitOf(address: number): number | undefined;
+  /** Asks the kernel, and remembers its answer. Undefined where it knows nothing. */
+  learn(address: number): number | undefined;
+}
+
+interface Limit {
+  readonly bytes: number;
+  readonly learntMs: number;
+}
+
+/** `ask` is the kernel's knowledge; `nowMs` a clock that does not go back. */
+export function createPathLimits(
+  ask: (address: number) => number | undefined,
+  nowMs: () => number,
+): PathLimits {
+  const limits = new Map<number, Limit>();
+  const learn = (address: number): number | undefined => {
+    limits.delete(address);
+    const bytes = ask(address);
+    if (bytes === undefined) return undefined;
+    limits.set(address, { bytes, learntMs: nowMs() });
+    // The oldest goes first.
+    for (const known of limits.keys()) {
+      if (limits.size <= LIMITS.udpPathLimits) break;
+      limits.delete(known);
+    }
+    return bytes;
+  };
+  return {
+    get isEmpty() {
+      return limits.size === 0;
+    },
+    limitOf(address) {
+      const known = limits.get(address);
+      if (known === undefined) return undefined;
+      return nowMs() - known.learntMs < LIMITS.udpPathLimitMs ? known.bytes : learn(address);
+    },
+    learn,
+  };
+}

@@ -1,0 +1,41 @@
+// `npm run bench -- NAME [options]`: sets the checkout up, then runs one benchmark.
+import { ALL_PROGRAMS, setUp } from './setup.mjs';
+
+/** What there is, and what it measures. */
+const BENCHES = {
+  start: 'from the start of an agent until it is ready, and its memory',
+};
+
+const [name = '', ...args] = process.argv.slice(2);
+try {
+  if (!Object.hasOwn(BENCHES, name) || args.includes('--help')) {
+    const list = Object.entries(BENCHES).map(([bench, what]) => `  ${bench.padEnd(8)}${what}\n`);
+    process.stdout.write(`Usage: npm run bench -- NAME [options]\n\n${list.join('')}`);
+    if (Object.hasOwn(BENCHES, name)) {
+      const { usage } = await import(`../dist/test/bench/${name}.js`);
+      process.stdout.write(`\n${usage}`);
+    }
+    process.exitCode = name === '' || name === '--help' || args.includes('--help') ? 0 : 1;
+  } else {
+    if (process.getuid?.() !== 0)
+      throw new Error('network namespaces need root: run it as root, or with sudo');
+    await setUp(ALL_PROGRAMS);
+    await removeOnSignals();
+    const { run } = await import(`../dist/test/bench/${name}.js`);
+    await run(args);
+  }
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
+
+// What a benchmark made goes when it is stopped, too; what it was just making goes with the next lab.
+async function removeOnSignals() {
+  const { removeOwnLabs } = await import('../dist/test/lab/sweep.js');
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.once(signal, async () => {
+      await removeOwnLabs();
+      process.exit(130);
+    });
+  }
+}

@@ -1,0 +1,8 @@
+// A program: prints what a URL answers. It runs inside the namespace that the URL is reached from.
+//
+//     node http-get.js URL
+const TIMEOUT_MS = 5_000;
+
+const answer = await fetch(process.argv[2] ?? '', { signal: AbortSignal.timeout(TIMEOUT_MS) });
+process.stdout.write(await answer.text());
+process.exitCode = answer.ok ? 0 : 1;

@@ -1,0 +1,74 @@
+// One start of an agent, measured from outside.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type AgentProcess, HEALTHZ_PORT } from '../lab/agent-process.ts';
+import type { LabDatastore } from '../lab/datastore.ts';
+import type { Host } from '../lab/host.ts';
+import { labProgram, PROJECT_ROOT, TWILL } from '../lab/paths.ts';
+import { monotonicMs } from '../lab/process.ts';
+import { waitFor } from '../lab/wait.ts';
+
+const LIMIT_MS = 180_000;
+/** From this many routes on, looking is so dear that it is done less often. */
+const MANY = 100;
+
+/** What one start took; times are from the start of the process. */
+export interface StartMeasure {
+  /** To /readyz 200, in milliseconds. */
+  readonly readyMs: number;
+  /** To the last route, in milliseconds. */
+  readonly routesMs: number;
+  /** Largest resident memory so far, in KiB. */
+  readonly peakKibibytes: number;
+}
+
+/** The command line of one of the benchmarks' own small programs. */
+export function benchProgram(name: string): readonly [string, string] {
+  return [process.execPath, join(PROJECT_ROOT, 'dist/test/bench', `${name}.js`)];
+}
+
+/**
+ * Starts an agent on a host that has nothing of ours, measures until it is ready and has `routes` routes, and
+ * leaves the host as it was, but for the lease.
+ */
+export async function measureStart(host: Host, store: LabDatastore, routes: number): Promise<StartMeasure> {
+  const flags = [...store.flags, '--iface=eth0', '--ip-masq'];
+  await host.namespace.run([...TWILL, 'cleanup', ...flags], { timeoutMs: 60_000 });
+  const log = `ready-${Math.round(monotonicMs())}`;
+  const everyMs = routes < MANY ? 2 : 20;
+  const asker = host.start(log, [
+    ...labProgram('await-ready'),
+    ...[HEALTHZ_PORT, LIMIT_MS, everyMs].map(String),
+  ]);
+  await asker.waitForLine(/asking/, 5_000);
+  const agent = host.startAgent([...flags, `--healthz-port=${HEALTHZ_PORT}`]);
+  try {
+    const routesMs = await timeOfRoutes(host, agent, routes, everyMs);
+    await asker.waitForExit(LIMIT_MS);
+    const readyAt = Number((await asker.log()).trim().split('\n').at(-1));
+    const status = await readFile(`/proc/${agent.pid}/status`, 'utf8');
+    return {
+      readyMs: readyAt - agent.process.startedMs,
+      routesMs,
+      peakKibibytes: Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]),
+    };
+  } finally {
+    await agent.stop();
+  }
+}
+
+// /proc is the cheapest place to count them: who looks must not take the processor from who is measured.
+async function timeOfRoutes(
+  host: Host,
+  agent: AgentProcess,
+  routes: number,
+  everyMs: number,
+): Promise<number> {
+  const look = async (): Promise<number | false> => {
+    if (!agent.process.isRunning) throw new Error(await agent.process.epitaph());
+    const table = await readFile(`/proc/${host.holder}/net/route`, 'utf8');
+    const count = table.split('\n').filter((line) => line.startsWith('flannel.')).length;
+    return count >= routes && monotonicMs() - agent.process.startedMs;
+  };
+  return waitFor(`${routes} routes`, LIMIT_MS, look, everyMs);
+}

@@ -1,0 +1,41 @@
+// Numbers as people read them: in columns, with the target beside them.
+
+export interface Column {
+  readonly title: string;
+  /** Default right, as numbers are. */
+  readonly align?: 'left' | 'right';
+}
+
+/** The lines of a table: a title line, then the rows. */
+export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const widths = columns.map(({ title }, index) =>
+    Math.max(title.length, ...rows.map((row) => (row[index] ?? '').length)),
+  );
+  const line = (cells: readonly string[]): string =>
+    columns
+      .map(({ align }, index) => {
+        const cell = cells[index] ?? '';
+        return align === 'left' ? cell.padEnd(widths[index] ?? 0) : cell.padStart(widths[index] ?? 0);
+      })
+      .join('   ')
+      .trimEnd();
+  return [line(columns.map(({ title }) => title)), ...rows.map(line)].map((text) => `  ${text}\n`).join('');
+}
+
+/** The value in the middle; of an even count the mean of the two. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** `312 ms`. */
+export function formatMs(ms: number): string {
+  return `${Math.round(ms)} ms`;
+}
+
+/** `61.3 MiB` of a number of KiB. */
+export function formatMemory(kibibytes: number): string {
+  return `${(kibibytes / 1_024).toFixed(1)} MiB`;
+}

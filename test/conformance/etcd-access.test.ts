@@ -1,0 +1,250 @@
+// All ways to be let in by an etcd, and what is said where it does not let us in.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { systemClock } from '../../agent/base/clock.ts';
+import { systemRandom } from '../../agent/base/random.ts';
+import { openEtcdKv } from '../../agent/datastore/etcd-kv.ts';
+import type { EtcdOptions } from '../../agent/model/datastore-options.ts';
+import type { Kv } from '../../agent/model/kv.ts';
+import { makeAuthority } from '../e2e/certificates.ts';
+import { allOf, needsProgram, title } from '../e2e/needs.ts';
+import { type EtcdServer, startEtcd } from '../lab/etcd.ts';
+import { waitFor } from '../lab/wait.ts';
+import { etcdOptions } from './beds.ts';
+import { watch } from './kv-suite.ts';
+
+const need = allOf(needsProgram('etcd'), needsProgram('etcdctl'), needsProgram('openssl'));
+const PASSWORD = 'correct horse battery';
+
+async function open(url: string, more: Partial<EtcdOptions> = {}): Promise<Kv> {
+  const kv = await openEtcdKv(etcdOptions([url], more), { clock: systemClock, random: systemRandom });
+  onTestFinished(() => kv[Symbol.asyncDispose]());
+  return kv;
+}
+
+describe.skipIf(need.missing)(title('an etcd that speaks TLS', need), () => {
+  let folder: string;
+  let plain: EtcdServer;
+  let lenient: EtcdServer;
+  let strict: EtcdServer;
+  const file = (name: string): string => join(folder, name);
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'tw-tls-'));
+    await makeAuthority(folder, 'good');
+    await makeAuthority(folder, 'bad');
+    await writeFile(file('nonsense.pem'), 'not a certificate\n');
+    const tls = {
+      caFile: file('good-ca.pem'),
+      certFile: file('good-server.pem'),
+      keyFile: file('good-server.key'),
+    };
+    [plain, lenient, strict] = await Promise.all([
+      startEtcd(),
+      startEtcd({ tls: { ...tls, clientCertAuth: false } }),
+      startEtcd({ tls: { ...tls, clientCertAuth: true } }),
+    ]);
+  });
+  afterAll(async () => {
+    await Promise.all([plain, lenient, strict].map((server) => server?.[Symbol.asyncDispose]()));
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('lets in who knows its CA', async () => {
+    const kv = await open(lenient.url, { caFile: file('good-ca.pem') });
+    expect(await kv.create('/ca-alone', 'x', undefined)).toBeDefined();
+  });
+
+  it('lets in who has a certificate of its CA', async () => {
+    const kv = await open(strict.url, {
+      caFile: file('good-ca.pem'),
+      certFile: file('good-server.pem'),
+      keyFile: file('good-server.key'),
+    });
+    const listing = await kv.list('/');
+    const watched = await watch(kv, '/', listing.revision + 1);
+    await kv.create('/certificate', 'x', await kv.openSession(60));
+    await watched.sees('/certificate', 'x');
+  });
+
+  const refusals: readonly {
+    readonly title: string;
+    readonly url: () => string;
+    readonly files?: () => Partial<EtcdOptions>;
+    readonly message: RegExp;
+    readonly hint: RegExp;
+  }[] = [
+    {
+      title: 'an unknown CA',
+      url: () => lenient.url,
+      message: /not signed by a CA that we know/,
+      hint: /--etcd-cafile/,
+    },
+    {
+      title: 'the CA of somebody else',
+      url: () => lenient.url,
+      files: () => ({ caFile: file('bad-ca.pem') }),
+      message: /not signed by a CA that we know/,
+      hint: /--etcd-cafile/,
+    },
+    {
+      title: 'a name that the certificate does not have',
+      url: () => lenient.url.replace('127.0.0.1', 'localhost'),
+      files: () => ({ caFile: file('good-ca.pem') }),
+      message: /for another name or address/,
+      hint: /endpoint that the certificate names/,
+    },
+    {
+      title: 'no client certificate where one is wanted',
+      url: () => strict.url,
+      files: () => ({ caFile: file('good-ca.pem') }),
+      message: /refuses our client certificate, or wants one/,
+      hint: /--etcd-certfile/,
+    },
+    {
+      title: 'a client certificate of another CA',
+      url: () => strict.url,
+      files: () => ({
+        caFile: file('good-ca.pem'),
+        certFile: file('bad-server.pem'),
+        keyFile: file('bad-server.key'),
+      }),
+      message: /refuses our client certificate, or wants one/,
+      hint: /--etcd-certfile/,
+    },
+    {
+      title: 'https where it speaks http',
+      url: () => plain.url.replace('http:', 'https:'),
+      message: /does not speak TLS/,
+      hint: /http:\/\//,
+    },
+    {
+      title: 'http where it speaks https',
+      url: () => lenient.url.replace('https:', 'http:'),
+      message: /closes the connection at once/,
+      hint: /https:\/\//,
+    },
+  ];
+  for (const { title: name, url, files, message, hint } of refusals) {
+    it(`says in one line: ${name}`, async () => {
+      const kv = await open(url(), files?.());
+      const error: unknown = await kv.list('/').catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({
+        code: 'datastore',
+        message: expect.stringMatching(message),
+        hint: expect.stringMatching(hint),
+      });
+      expect((error as Error).message).toContain(url());
+      expect((error as Error).message).not.toContain('\n');
+    });
+  }
+
+  it('says which file cannot be read or used', async () => {
+    await expect(open(lenient.url, { caFile: file('missing.pem') })).rejects.toMatchObject({
+      code: 'datastore',
+      message: expect.stringContaining(`cannot read --etcd-cafile ${file('missing.pem')}`),
+    });
+    await expect(
+      open(lenient.url, { certFile: file('good-server.pem'), keyFile: file('bad-server.key') }),
+    ).rejects.toMatchObject({
+      code: 'datastore',
+      message: expect.stringContaining('cannot use the files for TLS'),
+    });
+    await expect(open(lenient.url, { caFile: file('nonsense.pem') })).rejects.toMatchObject({
+      code: 'datastore',
+      message: expect.stringContaining(`--etcd-cafile ${file('nonsense.pem')} is not a certificate`),
+    });
+  });
+});
+
+describe.skipIf(need.missing)(title('an etcd with users', need), () => {
+  let server: EtcdServer;
+  beforeAll(async () => {
+    server = await startEtcd({ extraArgs: ['--auth-token-ttl=1'] });
+    await server.etcdctl('user', 'add', `root:${PASSWORD}`);
+    await server.etcdctl('user', 'add', `agent:${PASSWORD}`);
+    await server.etcdctl('user', 'add', `guest:${PASSWORD}`);
+    await server.etcdctl('role', 'add', 'network');
+    await server.etcdctl('role', 'grant-permission', '--prefix=true', 'network', 'readwrite', '/net/');
+    await server.etcdctl('user', 'grant-role', 'agent', 'network');
+    await server.etcdctl('user', 'grant-role', 'root', 'root');
+    await server.etcdctl('auth', 'enable');
+  });
+  afterAll(() => server?.[Symbol.asyncDispose]());
+
+  it('lets in a user with the right password, for everything that a lease needs', async () => {
+    const kv = await open(server.url, { username: 'agent', password: PASSWORD });
+    const listing = await kv.list('/net/');
+    const watched = await watch(kv, '/net/', listing.revision + 1);
+    const session = await kv.openSession(60);
+    await kv.create('/net/a', 'x', session);
+    await watched.sees('/net/a', 'x');
+    expect(await kv.keepAlive(session)).toBe(60);
+    await kv.closeSession(session);
+    await watched.sees('/net/a', undefined);
+  });
+
+  it('logs in again when its token has expired, also for a watch', async () => {
+    const kv = await open(server.url, { username: 'agent', password: PASSWORD });
+    await kv.get('/net/a');
+    await systemClock.sleep(2_500);
+    expect(await kv.get('/net/a')).toBeUndefined();
+    await systemClock.sleep(2_500);
+    await waitFor('a watch stands again', 5_000, async () => {
+      const watched = await watch(kv, '/net/', 1);
+      return watched.outcome() === undefined;
+    });
+  });
+
+  it('logs in again when etcd was started anew and forgot all tokens', async () => {
+    const kv = await open(server.url, { username: 'agent', password: PASSWORD });
+    await kv.get('/net/a');
+    await server.stop();
+    await server.start();
+    await waitFor('an answer', 5_000, () =>
+      kv.get('/net/a').then(
+        () => true,
+        () => false,
+      ),
+    );
+  });
+
+  const refusals = [
+    {
+      who: 'a wrong password',
+      username: 'agent',
+      password: 'incorrect horse',
+      why: /wrong user name or password/,
+    },
+    { who: 'an unknown user', username: 'nobody', password: PASSWORD, why: /wrong user name or password/ },
+    { who: 'no user', username: undefined, password: undefined, why: /wants a user name and password/ },
+    { who: 'a user without rights', username: 'guest', password: PASSWORD, why: /permission denied/ },
+  ];
+  for (const { who, username, password, why } of refusals) {
+    it(`says in one line, without the password: ${who}`, async () => {
+      const kv = await open(server.url, { username, password });
+      const error: unknown = await kv.list('/net/').catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'datastore', message: expect.stringMatching(why) });
+      expect(error).toHaveProperty('hint', expect.stringMatching(/--etcd-username|role/));
+      expect(inspect(error, { depth: 20, showHidden: true })).not.toContain('horse');
+    });
+  }
+
+  it('says so where a watch is not permitted', async () => {
+    const kv = await open(server.url, { username: 'guest', password: PASSWORD });
+    const watched = await watch(kv, '/net/', 1);
+    await waitFor('the refusal', 5_000, () => watched.outcome() !== undefined);
+    expect(watched.outcome()).toMatchObject({
+      code: 'datastore',
+      message: expect.stringMatching(/permission denied/),
+    });
+  });
+
+  it('takes a user and password where etcd wants none', async () => {
+    await using unguarded = await startEtcd();
+    const kv = await open(unguarded.url, { username: 'agent', password: PASSWORD });
+    expect((await kv.list('/')).entries).toEqual([]);
+  });
+});

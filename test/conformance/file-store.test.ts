@@ -1,0 +1,232 @@
+// What only a store in a folder can get wrong: other processes, crashes, strange files and rights.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { systemClock } from '../../agent/base/clock.ts';
+import { systemRandom } from '../../agent/base/random.ts';
+import { openFileKv } from '../../agent/datastore/file-kv.ts';
+import { LIMITS } from '../../agent/limits.ts';
+import type { Kv } from '../../agent/model/kv.ts';
+import { labProgram } from '../lab/paths.ts';
+import { waitFor } from '../lab/wait.ts';
+import { watch } from './kv-suite.ts';
+
+const PROCESSES = 30;
+const isBuilt = existsSync(labProgram('store-writer')[1]);
+const built = isBuilt ? '' : ' (skipped: needs npm run build)';
+
+async function folder(): Promise<string> {
+  const parent = await mkdtemp(join(tmpdir(), 'tw-store-'));
+  onTestFinished(() => rm(parent, { recursive: true, force: true }));
+  return join(parent, 'store');
+}
+
+async function open(directory: string): Promise<Kv> {
+  const kv = await openFileKv({ directory, clock: systemClock, random: systemRandom });
+  onTestFinished(() => kv[Symbol.asyncDispose]());
+  return kv;
+}
+
+function start(directory: string, ...args: readonly string[]) {
+  const [node, program] = labProgram('store-writer');
+  const child = spawn(node, [program, directory, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL');
+      await once(child, 'close');
+    }
+  });
+  let output = '';
+  child.stdout.on('data', (data: Buffer) => {
+    output += data.toString();
+  });
+  return { child, output: () => output.trim(), closed: once(child, 'close') };
+}
+
+describe.skipIf(!isBuilt)(`several processes on one folder${built}`, () => {
+  it(`gives each of ${PROCESSES} that start at the same instant a key of its own`, {
+    timeout: 60_000,
+  }, async () => {
+    const directory = await folder();
+    const kv = await open(directory);
+    const watched = await watch(kv, '/keys/', 1);
+    const at = systemClock.wallMs() + 4_000;
+    const writers = Array.from({ length: PROCESSES }, () => start(directory, 'claim', String(at)));
+    await Promise.all(writers.map(({ closed }) => closed));
+    const tookMs = systemClock.wallMs() - at;
+    expect(writers.map(({ child }) => child.exitCode)).toEqual(writers.map(() => 0));
+    expect(new Set(writers.map(({ output }) => output())).size).toBe(PROCESSES);
+    expect((await kv.list('/keys/')).entries).toHaveLength(PROCESSES);
+    await waitFor('the watch tells all', 5_000, () => watched.events.length === 1 + PROCESSES);
+    expect(tookMs).toBeLessThan(10_000);
+  });
+
+  it('stays whole when processes are killed while they write', { timeout: 60_000 }, async () => {
+    const directory = await folder();
+    const kv = await open(directory);
+    await kv.create('/kept', 'x', undefined);
+    for (let round = 0; round < 5; round++) {
+      const writers = Array.from({ length: 4 }, () => start(directory, 'churn'));
+      await Promise.all(
+        writers.map(({ output }) => waitFor('the writer has begun', 20_000, () => output() !== '')),
+      );
+      const { revision } = await kv.list('/');
+      await waitFor('they write', 20_000, async () => (await kv.list('/')).revision > revision + 20);
+      for (const { child } of writers) child.kill('SIGKILL');
+      await Promise.all(writers.map(({ closed }) => closed));
+      expect(await kv.get('/kept')).toBeDefined();
+    }
+    const fresh = await open(directory);
+    expect(await fresh.list('/')).toEqual(await kv.list('/'));
+    const names = await readdir(directory);
+    expect(names.filter((name) => name.startsWith('rev-')).length).toBeLessThanOrEqual(
+      LIMITS.fileStoreRevisions + 4,
+    );
+  });
+});
+
+describe('the folder of a store', () => {
+  it('takes no commit of a process that slept while its number was used and pruned', async () => {
+    const directory = await folder();
+    const path = (revision: number): string =>
+      join(directory, `rev-${String(revision).padStart(12, '0')}.json`);
+    // Between reading and writing, the process asks when the key's session ends; there it sleeps.
+    let sleep = (): void => undefined;
+    const clock = {
+      ...systemClock,
+      wallMs: () => {
+        sleep();
+        return systemClock.wallMs();
+      },
+    };
+    const kv = await openFileKv({ directory, clock, random: systemRandom });
+    onTestFinished(() => kv[Symbol.asyncDispose]());
+    await kv.create('/a', 'x', await kv.openSession(60));
+    const before = await kv.list('/');
+    sleep = () => {
+      sleep = () => undefined;
+      const document: Record<string, unknown> = JSON.parse(readFileSync(path(before.revision), 'utf8'));
+      writeFileSync(path(100), JSON.stringify({ ...document, revision: 100, commits: ['others'] }));
+      unlinkSync(path(before.revision));
+    };
+    expect(await kv.create('/b', 'mine', undefined)).toMatchObject({ revision: 101 });
+    expect((await readdir(directory)).filter((name) => name.startsWith('rev-'))).toEqual([
+      'rev-000000000100.json',
+      'rev-000000000101.json',
+    ]);
+  });
+
+  it('is made with rights for its owner alone', async () => {
+    const directory = await folder();
+    const kv = await open(directory);
+    await kv.create('/a', 'x', await kv.openSession(60));
+    expect((await stat(directory)).mode & 0o777).toBe(0o700);
+    for (const name of await readdir(directory, { recursive: true })) {
+      expect((await stat(join(directory, name))).mode & 0o077, name).toBe(0);
+    }
+  });
+
+  it('holds a limited number of revisions', async () => {
+    const directory = await folder();
+    const kv = await open(directory);
+    for (let i = 0; i < LIMITS.fileStoreRevisions + 10; i++) await kv.create(`/${i}`, 'x', undefined);
+    const names = await readdir(directory);
+    expect(names.filter((name) => name.startsWith('rev-'))).toHaveLength(LIMITS.fileStoreRevisions);
+  });
+
+  it('loses what a killed process left there, after a while', async () => {
+    const directory = await folder();
+    await open(directory);
+    const old = join(directory, '.tmp-1-dead-1');
+    await writeFile(old, '{');
+    await utimes(old, 1, 1);
+    await writeFile(join(directory, '.tmp-2-living-1'), '{');
+    await open(directory);
+    expect((await readdir(directory)).toSorted()).toEqual(['.tmp-2-living-1', 'sessions']);
+  });
+
+  it('is refused in one line when it holds files of others', async () => {
+    const directory = await folder();
+    await mkdir(directory);
+    await writeFile(join(directory, 'passwd'), 'x');
+    await expect(open(directory)).rejects.toMatchObject({
+      code: 'datastore',
+      message: `cannot use the store in ${directory}: "passwd" does not belong to a store`,
+    });
+  });
+
+  it('is refused in one line when every user may write it', async () => {
+    const directory = await folder();
+    await mkdir(directory);
+    await chmod(directory, 0o777);
+    await expect(open(directory)).rejects.toMatchObject({
+      code: 'datastore',
+      message: `cannot use the store in ${directory}: every user may write it`,
+      hint: `take away that right: chmod o-w ${directory}`,
+    });
+  });
+
+  it('is refused in one line when it cannot be made', async () => {
+    const directory = await folder();
+    await writeFile(directory, 'a file');
+    await expect(open(directory)).rejects.toMatchObject({
+      code: 'datastore',
+      message: expect.stringMatching(/^cannot use the store in .*: (ENOTDIR|EEXIST)/),
+    });
+  });
+
+  for (const [what, text] of [
+    ['nothing', ''],
+    ['half a document', '{"format":1,"revision":7,'],
+    ['another document', '{"format":2}'],
+    [
+      'the document of another revision',
+      '{"format":1,"revision":6,"compactedRevision":0,"entries":[],"history":[],"commits":[]}',
+    ],
+    ['a list', '[]'],
+  ] as const) {
+    it(`is refused in one line when its latest revision holds ${what}`, async () => {
+      const directory = await folder();
+      const kv = await open(directory);
+      const path = join(directory, 'rev-000000000007.json');
+      await writeFile(path, text);
+      for (const attempt of [() => open(directory), () => kv.list('/')]) {
+        const error: unknown = await attempt().catch((thrown: unknown) => thrown);
+        expect(error).toMatchObject({
+          code: 'datastore',
+          message: expect.stringContaining(path),
+          hint: expect.stringContaining(directory),
+        });
+        expect((error as Error).message).not.toContain('\n');
+      }
+    });
+  }
+
+  it('is noticed to be gone, without a crash', async () => {
+    const directory = await folder();
+    const kv = await open(directory);
+    const watched = await watch(kv, '/', 1);
+    await rm(directory, { recursive: true });
+    await expect(kv.create('/a', 'x', undefined)).rejects.toMatchObject({ code: 'datastore' });
+    await waitFor('the watch fails', 5_000, () => watched.outcome() !== undefined);
+    expect(watched.outcome()).toMatchObject({ code: 'datastore' });
+  });
+
+  it('keeps a session alive for a second process, and lets it end when nobody does', async () => {
+    const directory = await folder();
+    const first = await open(directory);
+    const session = await first.openSession(1);
+    await first.create('/a', 'x', session);
+    const second = await open(directory);
+    expect(await second.keepAlive(session)).toBe(1);
+    const watched = await watch(second, '/', 2);
+    await watched.sees('/a', undefined);
+    expect(await first.get('/a')).toBeUndefined();
+    expect(await first.keepAlive(session)).toBeUndefined();
+    expect(await readdir(join(directory, 'sessions'))).toEqual([]);
+  });
+});

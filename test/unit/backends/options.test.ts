@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import type { JsonValue } from '../../../agent/base/schema.ts';
+import { BACKEND_NAMES, createBackend } from '../../../backends/index.ts';
+import { parseVxlanOptions } from '../../../backends/vxlan/options.ts';
+
+const WHERE = '/coreos.com/network/config';
+
+const refused = (message: string) =>
+  expect.objectContaining({ name: 'TwillError', code: 'config', message: `${WHERE}: ${message}` });
+
+describe('a backend', () => {
+  it.each(BACKEND_NAMES)(
+    '%s has the name that it is called by, and ignores unknown options',
+    async (type) => {
+      const backend = await createBackend({ type, options: { Something: [1], __proto__: null } }, WHERE);
+      expect(backend.type).toBe(type);
+    },
+  );
+
+  it.each(['', 'VXLAN', 'vxlan ', 'aws-vpc', '__proto__', 'constructor', 'toString'])(
+    'that is called %j is not known',
+    async (type) => {
+      await expect(createBackend({ type, options: {} }, WHERE)).rejects.toThrow(
+        refused(`Backend.Type: must be one of ${BACKEND_NAMES.join(', ')}, is ${JSON.stringify(type)}`),
+      );
+    },
+  );
+});
+
+describe('the options of vxlan', () => {
+  it('have flannel’s defaults', () => {
+    expect(parseVxlanOptions({}, WHERE)).toEqual({
+      vni: 1,
+      port: 8472,
+      gbp: false,
+      learning: false,
+      directRouting: false,
+      underlayMtuBytes: undefined,
+    });
+  });
+
+  it('are taken as given, their names in any case', () => {
+    expect(
+      parseVxlanOptions(
+        { vni: 16_777_215, PORT: 65_535, Gbp: true, learning: true, directrouting: true, mtu: 626 },
+        WHERE,
+      ),
+    ).toEqual({
+      vni: 16_777_215,
+      port: 65_535,
+      gbp: true,
+      learning: true,
+      directRouting: true,
+      underlayMtuBytes: 626,
+    });
+  });
+
+  it('take port 0 for the default, as flannel does', () => {
+    expect(parseVxlanOptions({ Port: 0 }, WHERE).port).toBe(8472);
+  });
+
+  const VNI = 'Backend: VNI: must be a whole number from 1 to 16777215';
+  const PORT = 'Backend: Port: must be a whole number from 0 to 65535';
+  const MTU = 'Backend: MTU: must be a whole number from 626 to 65535';
+  it.each<[Record<string, JsonValue>, string]>([
+    [{ VNI: 0 }, `${VNI}, is 0`],
+    [{ VNI: -1 }, `${VNI}, is -1`],
+    [{ VNI: 16_777_216 }, `${VNI}, is 16777216`],
+    [{ VNI: 1.5 }, `${VNI}, is 1.5`],
+    [{ VNI: '1' }, `${VNI}, is "1"`],
+    [{ VNI: null }, `${VNI}, is null`],
+    [{ Port: 65_536 }, `${PORT}, is 65536`],
+    [{ Port: -1 }, `${PORT}, is -1`],
+    [{ Port: '8472' }, `${PORT}, is "8472"`],
+    [{ MTU: 625 }, `${MTU}, is 625`],
+    [{ MTU: 65_536 }, `${MTU}, is 65536`],
+    [{ mtu: true }, `${MTU}, is true`],
+    [{ GBP: 1 }, 'Backend: GBP: must be true or false, is 1'],
+    [{ Learning: 'yes' }, 'Backend: Learning: must be true or false, is "yes"'],
+    [{ DirectRouting: [] }, 'Backend: DirectRouting: must be true or false, is []'],
+  ])('%j are refused', async (options, message) => {
+    await expect(createBackend({ type: 'vxlan', options }, WHERE)).rejects.toThrow(refused(message));
+  });
+});

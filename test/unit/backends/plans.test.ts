@@ -1,0 +1,195 @@
+// What each backend makes of leases, in the words of `ip`.
+import { describe, expect, it } from 'vitest';
+import type { JsonValue } from '../../../agent/base/schema.ts';
+import { formatHostState } from '../../../agent/model/host-state.ts';
+import type { Lease } from '../../../agent/model/lease.ts';
+import { createBackend } from '../../../backends/index.ts';
+import { host, hostGwPeer, peer, plan, vxlanPeer } from '../../kernel/golden-states.ts';
+
+const text = async (
+  type: string,
+  options: Record<string, JsonValue>,
+  peers: readonly Lease[],
+  facts = host(),
+): Promise<readonly string[]> =>
+  formatHostState(await plan(type, options, peers, facts))
+    .trimEnd()
+    .split('\n');
+
+const LINK =
+  'link vxlan flannel.1 vni 1 port 8472 mtu 1450 mac 0e:a9:e0:21:b6:4d local 192.168.77.1 dev eth0 nolearning';
+const ADDR = 'addr 10.5.1.0/32 dev flannel.1';
+const at = (lease: Lease, revision: number): Lease => ({ ...lease, revision });
+
+describe('host-gw', () => {
+  it('makes the peer the gateway to its subnet', async () => {
+    expect(await text('host-gw', {}, [hostGwPeer(10), hostGwPeer(2), hostGwPeer(3)])).toEqual([
+      'route 10.5.2.0/24 via 192.168.77.2 dev eth0',
+      'route 10.5.3.0/24 via 192.168.77.3 dev eth0',
+      'route 10.5.10.0/24 via 192.168.77.10 dev eth0',
+    ]);
+  });
+
+  it('leaves out nodes of other backends', async () => {
+    expect(await text('host-gw', {}, [vxlanPeer(2), peer('10.5.3.0/24', '192.168.77.3', 'udp')])).toEqual([
+      '',
+    ]);
+  });
+});
+
+describe('alloc', () => {
+  it('makes nothing', async () => {
+    expect(await text('alloc', {}, [peer('10.5.2.0/24', '192.168.77.2', 'alloc')])).toEqual(['']);
+  });
+});
+
+describe('vxlan', () => {
+  it('makes one device with an address, and three entries a peer', async () => {
+    expect(await text('vxlan', {}, [vxlanPeer(3), vxlanPeer(2)])).toEqual([
+      LINK,
+      ADDR,
+      'neigh 10.5.2.0 lladdr 02:00:00:00:00:02 dev flannel.1',
+      'neigh 10.5.3.0 lladdr 02:00:00:00:00:03 dev flannel.1',
+      'fdb 02:00:00:00:00:02 dst 192.168.77.2 dev flannel.1',
+      'fdb 02:00:00:00:00:03 dst 192.168.77.3 dev flannel.1',
+      'route 10.5.2.0/24 via 10.5.2.0 dev flannel.1 onlink',
+      'route 10.5.3.0/24 via 10.5.3.0 dev flannel.1 onlink',
+    ]);
+  });
+
+  it('makes the device as its options say', async () => {
+    expect(await text('vxlan', { vni: 7, PORT: 4789, Learning: true, GBP: true, MTU: 9000 }, [])).toEqual([
+      expect.stringMatching(
+        /^link vxlan flannel\.7 vni 7 port 4789 mtu 8950 mac .* local 192\.168\.77\.1 dev eth0 learning gbp$/,
+      ),
+      'addr 10.5.1.0/32 dev flannel.7',
+    ]);
+  });
+
+  it('with DirectRouting needs the device only for peers behind a router', async () => {
+    const far = vxlanPeer(4, '02:00:00:00:00:04', '192.168.99.4');
+    expect(await text('vxlan', { DirectRouting: true }, [vxlanPeer(2), far])).toEqual([
+      LINK,
+      ADDR,
+      'neigh 10.5.4.0 lladdr 02:00:00:00:00:04 dev flannel.1',
+      'fdb 02:00:00:00:00:04 dst 192.168.99.4 dev flannel.1',
+      'route 10.5.2.0/24 via 192.168.77.2 dev eth0',
+      'route 10.5.4.0/24 via 10.5.4.0 dev flannel.1 onlink',
+    ]);
+  });
+
+  it.each<[string, JsonValue | undefined]>([
+    ['no data', undefined],
+    ['null', null],
+    ['a string', '02:00:00:00:00:02'],
+    ['a list', ['02:00:00:00:00:02']],
+    ['no MAC', { VNI: 1 }],
+    ['a MAC of another type', { VNI: 1, VtepMAC: 2 }],
+    ['an empty MAC', { VNI: 1, VtepMAC: '' }],
+    ['a MAC of 5 bytes', { VNI: 1, VtepMAC: '02:00:00:00:02' }],
+    ['a MAC of 8 bytes', { VNI: 1, VtepMAC: '02:00:00:00:00:00:00:02' }],
+    ['a MAC with more behind it', { VNI: 1, VtepMAC: '02:00:00:00:00:02 dev eth0' }],
+    ['a MAC with a line break', { VNI: 1, VtepMAC: '02:00:00:00:00:02\n' }],
+    ['all zeros, to which the kernel floods', { VNI: 1, VtepMAC: '00:00:00:00:00:00' }],
+    ['everybody', { VNI: 1, VtepMAC: 'ff:ff:ff:ff:ff:ff' }],
+    ['a group', { VNI: 1, VtepMAC: '01:00:5e:00:00:01' }],
+  ])('leaves out a peer that announces %s', async (_, data) => {
+    expect(await text('vxlan', {}, [peer('10.5.2.0/24', '192.168.77.2', 'vxlan', data)])).toEqual([
+      LINK,
+      ADDR,
+    ]);
+  });
+
+  it.each<[string, JsonValue]>([
+    ['in capitals', { VNI: 1, VtepMAC: '02:00:00:00:00:0A' }],
+    ['of another VNI, as flannel does', { VNI: 9, VtepMAC: '02:00:00:00:00:0a' }],
+    ['without a VNI, as of an old flannel', { VtepMAC: '02:00:00:00:00:0a' }],
+    ['with more fields', { VNI: 1, VtepMAC: '02:00:00:00:00:0a', More: {} }],
+  ])('takes a peer whose data are %s', async (_, data) => {
+    const lines = await text('vxlan', {}, [peer('10.5.2.0/24', '192.168.77.2', 'vxlan', data)]);
+    expect(lines[2]).toBe('neigh 10.5.2.0 lladdr 02:00:00:00:00:0a dev flannel.1');
+    expect(lines).toHaveLength(5);
+  });
+
+  it('leaves out nodes of other backends', async () => {
+    const data = { VNI: 1, VtepMAC: '02:00:00:00:00:02' };
+    expect(
+      await text('vxlan', { DirectRouting: true }, [
+        hostGwPeer(3),
+        peer('10.5.2.0/24', '192.168.77.2', 'wireguard', data),
+      ]),
+    ).toEqual([LINK, ADDR]);
+  });
+
+  it('holds each key once where two leases name one MAC: the later lease counts', async () => {
+    const [older, newer] = [
+      at(vxlanPeer(2, '02:00:00:00:00:0a'), 7),
+      at(vxlanPeer(3, '02:00:00:00:00:0a'), 8),
+    ];
+    const expected = [
+      LINK,
+      ADDR,
+      'neigh 10.5.2.0 lladdr 02:00:00:00:00:0a dev flannel.1',
+      'neigh 10.5.3.0 lladdr 02:00:00:00:00:0a dev flannel.1',
+      'fdb 02:00:00:00:00:0a dst 192.168.77.3 dev flannel.1',
+      'route 10.5.2.0/24 via 10.5.2.0 dev flannel.1 onlink',
+      'route 10.5.3.0/24 via 10.5.3.0 dev flannel.1 onlink',
+    ];
+    expect(await text('vxlan', {}, [older, newer])).toEqual(expected);
+    expect(await text('vxlan', {}, [newer, older])).toEqual(expected);
+  });
+});
+
+describe('the MTU of containers', () => {
+  it.each([
+    ['alloc', {}, 1500, 1500],
+    ['host-gw', {}, 1500, 1500],
+    ['host-gw', {}, 9000, 9000],
+    ['vxlan', {}, 1500, 1450],
+    ['vxlan', {}, 9000, 8950],
+    ['vxlan', { MTU: 1400 }, 9000, 1350],
+    ['vxlan', { DirectRouting: true }, 1500, 1450],
+  ])('of %s %j over %d is %d', async (type, options, underlay, expected) => {
+    const backend = await createBackend({ type, options }, 'test');
+    const facts = host({ mtuBytes: underlay });
+    expect(backend.mtuBytes(facts)).toBe(expected);
+    const [link] = await plan(type, options, [], facts);
+    if (link?.kind === 'link') expect(link.mtuBytes).toBe(expected);
+  });
+});
+
+describe('what is announced', () => {
+  const announce = async (vni: number, facts = host()): Promise<JsonValue | undefined> =>
+    (await createBackend({ type: 'vxlan', options: { VNI: vni } }, 'test')).announce(facts);
+
+  it('is nothing but for vxlan, whose data are of flannel’s form', async () => {
+    for (const type of ['alloc', 'host-gw'])
+      expect((await createBackend({ type, options: {} }, 'test')).announce(host())).toBeUndefined();
+    expect(JSON.stringify(await announce(1))).toBe('{"VNI":1,"VtepMAC":"0e:a9:e0:21:b6:4d"}');
+  });
+
+  it('is the MAC of the device, and the same in every run', async () => {
+    expect(await announce(1)).toEqual(await announce(1));
+    expect(await announce(1, host({ mtuBytes: 9000, index: 7, name: 'ens3' }))).toEqual(await announce(1));
+    const [link] = await plan('vxlan', {}, []);
+    expect(link).toMatchObject({ type: 'vxlan', mac: '0e:a9:e0:21:b6:4d' });
+  });
+
+  it('is another MAC for another node, address or VNI, and always one of a single end', async () => {
+    const announced = await Promise.all([
+      announce(1),
+      announce(2),
+      announce(1, { ...host(), publicIP: '192.168.77.2' }),
+      ...Array.from({ length: 500 }, (_, i) =>
+        announce(1, host({ nodeId: (1_000 + i).toString(16).padStart(16, '0') })),
+      ),
+    ]);
+    const macs = announced.map((data) => /"VtepMAC":"(.*?)"/.exec(JSON.stringify(data))?.[1] ?? '');
+    expect(new Set(macs).size).toBe(macs.length);
+    for (const mac of macs) {
+      expect(mac).toMatch(/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/);
+      // Locally administered, and not a group.
+      expect(Number.parseInt(mac.slice(0, 2), 16) & 3).toBe(2);
+    }
+  });
+});

@@ -1,0 +1,123 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { assertWritable, writeFileAtomic } from '../../../agent/base/atomic-file.ts';
+import { exec } from '../../../agent/base/exec.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'twill-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
+
+describe('writeFileAtomic', () => {
+  it('makes the file and its folders, with exactly the mode whatever the umask is', async () => {
+    const path = join(folder, 'a/b/subnet.env');
+    const before = process.umask(0o077);
+    try {
+      await writeFileAtomic(path, 'FLANNEL_MTU=1450\n', 0o644);
+    } finally {
+      process.umask(before);
+    }
+    expect(await readFile(path, 'utf8')).toBe('FLANNEL_MTU=1450\n');
+    expect(await modeOf(path)).toBe(0o644);
+    expect(await readdir(join(folder, 'a/b'))).toEqual(['subnet.env']);
+  });
+
+  it('replaces the file by a new one, so that who reads the old one reads all of it', async () => {
+    const path = join(folder, 'f');
+    await writeFile(path, 'old', { mode: 0o600 });
+    const before = await stat(path);
+    await writeFileAtomic(path, 'new', 0o644);
+    const after = await stat(path);
+    expect(await readFile(path, 'utf8')).toBe('new');
+    expect(await modeOf(path)).toBe(0o644);
+    expect(after.ino).not.toBe(before.ino);
+  });
+
+  it('replaces a link and not what it leads to', async () => {
+    const [path, target] = [join(folder, 'f'), join(folder, 'target')];
+    await writeFile(target, 'somebody’s');
+    await symlink(target, path);
+    await writeFileAtomic(path, 'ours', 0o644);
+    expect(await readFile(target, 'utf8')).toBe('somebody’s');
+    expect(await readFile(path, 'utf8')).toBe('ours');
+  });
+
+  it('overwrites what a process of the same number left when it was killed', async () => {
+    await writeFile(join(folder, `.f.${process.pid}.tmp`), 'a long remainder of an earlier run');
+    await writeFileAtomic(join(folder, 'f'), 'new', 0o644);
+    expect(await readFile(join(folder, 'f'), 'utf8')).toBe('new');
+    expect(await readdir(folder)).toEqual(['f']);
+  });
+
+  it('leaves everything as it was where the path is a folder', async () => {
+    const path = join(folder, 'd');
+    await mkdir(path);
+    await expect(writeFileAtomic(path, 'x', 0o644)).rejects.toMatchObject({
+      code: 'host',
+      message: expect.stringContaining(`cannot write ${path}: `),
+    });
+    expect(await readdir(folder)).toEqual(['d']);
+  });
+
+  it('says what it could not write where a part of the path is a file', async () => {
+    await writeFile(join(folder, 'f'), 'old');
+    const path = join(folder, 'f/subnet.env');
+    await expect(writeFileAtomic(path, 'x', 0o644)).rejects.toMatchObject({
+      code: 'host',
+      errno: expect.stringMatching(/^(?:ENOTDIR|EEXIST)$/),
+      message: expect.stringContaining(`cannot write ${path}: `),
+    });
+    expect(await readFile(join(folder, 'f'), 'utf8')).toBe('old');
+  });
+});
+
+describe('assertWritable', () => {
+  it('leaves nothing behind but the folder, and the file as it was', async () => {
+    const path = join(folder, 'run/flannel/subnet.env');
+    await assertWritable(path);
+    expect(await readdir(join(folder, 'run/flannel'))).toEqual([]);
+    await writeFile(path, 'old');
+    await assertWritable(path);
+    expect(await readFile(path, 'utf8')).toBe('old');
+    expect(await readdir(join(folder, 'run/flannel'))).toEqual(['subnet.env']);
+  });
+
+  it.each([
+    ['a part of the path is a file', 'f/subnet.env'],
+    ['the path is a folder', 'd'],
+  ])('fails where %s, and leaves nothing behind', async (_, path) => {
+    await writeFile(join(folder, 'f'), '');
+    await mkdir(join(folder, 'd'));
+    await expect(assertWritable(join(folder, path))).rejects.toMatchObject({
+      code: 'host',
+      message: expect.stringContaining(`cannot write ${join(folder, path)}: `),
+    });
+    expect((await readdir(folder)).sort()).toEqual(['d', 'f']);
+  });
+});
+
+const isRoot = process.getuid?.() === 0;
+describe.skipIf(!isRoot)(`on a full disk${isRoot ? '' : ' (skipped: needs root)'}`, () => {
+  it('keeps the old file and leaves no part of the new one', async () => {
+    // A file system of one page, which the old file takes.
+    await exec('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', folder]);
+    try {
+      const path = join(folder, 'f');
+      await writeFileAtomic(path, 'old', 0o644);
+      await expect(writeFileAtomic(path, 'new', 0o644)).rejects.toMatchObject({
+        code: 'host',
+        errno: 'ENOSPC',
+        message: expect.stringContaining(`cannot write ${path}: `),
+      });
+      expect(await readFile(path, 'utf8')).toBe('old');
+      expect(await readdir(folder)).toEqual(['f']);
+    } finally {
+      await exec('umount', ['-l', folder]);
+    }
+  });
+});

@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { createLogger, formatEvent, type LogFields, type LogLevel } from '../../../agent/base/log.ts';
+
+const T = '2026-01-31T12:00:00.000Z';
+const format = (message: string, fields?: LogFields): string =>
+  formatEvent(T, 'info', 'lease', message, fields);
+
+describe('an event', () => {
+  it('is one line of time, level, part, message and fields', () => {
+    expect(format('took 10.5.34.0/24', { ttl: 86_400, dual: false, gone: undefined, by: 'h1' })).toBe(
+      `${T} info  lease: took 10.5.34.0/24 ttl=86400 dual=false by=h1`,
+    );
+    expect(formatEvent(T, 'error', 'x', 'y')).toBe(`${T} error x: y`);
+  });
+
+  it.each([
+    ['10.5.34.0/24', '10.5.34.0/24'],
+    ['fd00::1', 'fd00::1'],
+    [
+      '/coreos.com/network/subnets/10.5.34.0-24&fd00::-64',
+      '/coreos.com/network/subnets/10.5.34.0-24&fd00::-64',
+    ],
+    ['[a,b]@c+d%e_f', '[a,b]@c+d%e_f'],
+    ['', '""'],
+    ['two words', '"two words"'],
+    ['a=b', '"a=b"'],
+    ['say "x"', String.raw`"say \"x\""`],
+    ['back\\slash', String.raw`"back\\slash"`],
+    ['x\n2026 error lease: forged', String.raw`"x\n2026 error lease: forged"`],
+    ['x\r', String.raw`"x\r"`],
+    ['\u001b[2J', String.raw`"\u001b[2J"`],
+    ['\u0000', String.raw`"\u0000"`],
+    // The controls that JSON leaves alone: DEL, the upper table with its own escape, separators, marks of direction.
+    ['\u007f', String.raw`"\u007f"`],
+    ['\u009b2J', String.raw`"\u009b2J"`],
+    ['\u2028', String.raw`"\u2028"`],
+    ['a\u202eb', String.raw`"a\u202eb"`],
+    ['\u{e0041}', String.raw`"\udb40\udc41"`],
+    ['\ud800', String.raw`"\ud800"`],
+    ['Zürich', '"Zürich"'],
+  ])('writes the value %j as %s', (value, text) => {
+    expect(format('m', { v: value })).toBe(`${T} info  lease: m v=${text}`);
+    if (text.startsWith('"')) expect(JSON.parse(text)).toBe(value);
+  });
+
+  it.each(['a\nb', 'a\r\n\u001b\u009bb', 'a\u0000b', 'a\u2028b', 'a\u202eb', 'a\u007fb'])(
+    'stays on its line with the message %j',
+    (message) => {
+      expect(format(message)).toBe(`${T} info  lease: a b`);
+    },
+  );
+});
+
+describe('a logger', () => {
+  const record = (level: LogLevel): readonly string[] => {
+    const lines: string[] = [];
+    const log = createLogger('a', level, (line) => lines.push(line.slice(T.length + 1)));
+    for (const source of [log, log.for('b')]) {
+      source.debug('1');
+      source.info('2', { n: 2 });
+      source.warn('3');
+      source.error('4');
+    }
+    return lines;
+  };
+
+  it.each<[LogLevel, number]>([
+    ['debug', 0],
+    ['info', 1],
+    ['warn', 2],
+    ['error', 3],
+  ])('of level %s writes that and what is above, for all its parts', (level, from) => {
+    const all = ['debug a: 1', 'info  a: 2 n=2', 'warn  a: 3', 'error a: 4'].slice(from);
+    expect(record(level)).toEqual([...all, ...all.map((line) => line.replace(' a:', ' b:'))]);
+  });
+
+  it('has its own level and sink, whatever others have', () => {
+    expect(record('error')).toHaveLength(2);
+    expect(record('debug')).toHaveLength(8);
+  });
+
+  it('writes the time of the machine first', () => {
+    const lines: string[] = [];
+    createLogger('a', 'info', (line) => lines.push(line)).info('x');
+    expect(lines[0]).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info {2}a: x$/);
+  });
+});

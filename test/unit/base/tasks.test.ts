@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import { runTasks } from '../../../agent/base/tasks.ts';
+
+const untilAborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+
+describe('runTasks', () => {
+  it('ends quietly when it is told to, after all tasks', async () => {
+    const stop = new AbortController();
+    const ended: number[] = [];
+    const running = runTasks(
+      stop.signal,
+      [1, 2].map((n) => async (signal) => {
+        await untilAborted(signal).finally(() => ended.push(n));
+      }),
+    );
+    stop.abort();
+    await running;
+    expect(ended).toEqual([1, 2]);
+  });
+
+  it('fails with the first failure, after it has ended the others', async () => {
+    const ended: string[] = [];
+    const running = runTasks(new AbortController().signal, [
+      async (signal) => {
+        await untilAborted(signal).catch(() => undefined);
+        await new Promise((resolve) => setImmediate(resolve));
+        ended.push('slow');
+        throw new Error('while stopping');
+      },
+      async () => {
+        throw new Error('first');
+      },
+    ]);
+    await expect(running).rejects.toThrow('first');
+    expect(ended).toEqual(['slow']);
+  });
+
+  it('lets the others go on when one comes to its end', async () => {
+    const stop = new AbortController();
+    let isDone = false;
+    const running = runTasks(stop.signal, [async () => undefined, untilAborted]).finally(() => {
+      isDone = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isDone).toBe(false);
+    stop.abort();
+    await running;
+  });
+
+  it('fails also with what is thrown at once, and with something that is no error', async () => {
+    const { signal } = new AbortController();
+    const synchronous = (): Promise<void> => {
+      throw new Error('at once');
+    };
+    await expect(runTasks(signal, [untilAborted, synchronous])).rejects.toThrow('at once');
+    await expect(runTasks(signal, [() => Promise.reject(undefined)])).rejects.toBeUndefined();
+  });
+
+  it('does not call it a failure when a task that was told to stop throws', async () => {
+    const stop = new AbortController();
+    stop.abort();
+    await runTasks(stop.signal, [untilAborted, async (signal) => signal.throwIfAborted()]);
+  });
+});

@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import { createLeaseKeys, isLease } from '../../../agent/datastore/lease-keys.ts';
+
+const keys = createLeaseKeys('/coreos.com/network');
+const VALUE = '{"PublicIP":"192.168.77.1","PublicIPv6":null,"BackendType":"vxlan"}';
+
+function read(key: string, value = VALUE) {
+  return keys.readLease({ key: `/coreos.com/network/${key}`, value, revision: 7, session: undefined });
+}
+
+describe('the keys of leases', () => {
+  it("are flannel's", () => {
+    const subnet = { family: 4, address: '10.5.34.0', length: 24 } as const;
+    const ipv6Subnet = { family: 6, address: 'fd00:5:22::', length: 64 } as const;
+    expect(keys.config).toBe('/coreos.com/network/config');
+    expect(keys.lease({ subnet, ipv6Subnet: undefined })).toBe('/coreos.com/network/subnets/10.5.34.0-24');
+    expect(keys.lease({ subnet, ipv6Subnet })).toBe(
+      '/coreos.com/network/subnets/10.5.34.0-24&fd00:5:22::-64',
+    );
+  });
+
+  for (const [key, subnet, ipv6] of [
+    ['subnets/10.5.34.0-24', '10.5.34.0', undefined],
+    ['subnets/10.5.34.0-24&fd00:5:22::-64', '10.5.34.0', 'fd00:5:22::'],
+  ] as const) {
+    it(`reads ${key} as a lease`, () => {
+      const found = read(key);
+      if (found === undefined || !isLease(found)) throw new Error('no lease');
+      expect(found.subnet.address).toBe(subnet);
+      expect(found.ipv6Subnet?.address).toBe(ipv6);
+      expect(found).toMatchObject({ revision: 7, session: undefined });
+    });
+  }
+
+  for (const key of [
+    'subnets/',
+    'subnets/x',
+    'subnets/10.5.34.0',
+    'subnets/10.5.34.1-24',
+    'subnets/10.5.34.0-33',
+    'subnets/10.5.34.0-24/deeper',
+    'subnets/fd00::-64',
+    'subnets/10.5.34.0-24&10.5.35.0-24',
+    'subnets/\u001b[31m\n',
+    `subnets/${'9'.repeat(10_000)}`,
+  ]) {
+    it(`takes ${JSON.stringify(key.slice(0, 40))} for no lease, in one short line`, () => {
+      const found = read(key);
+      if (found === undefined || isLease(found)) throw new Error('not malformed');
+      expect(found.subnet).toBeUndefined();
+      expect(found.reason).not.toMatch(/\p{Cc}/u);
+      expect(found.reason.length).toBeLessThan(250);
+    });
+  }
+
+  it('passes over keys that are somewhere else', () => {
+    expect(read('config')).toBeUndefined();
+    expect(read('subnets-of-others/10.5.34.0-24')).toBeUndefined();
+  });
+
+  it('reads the questions of other nodes and passes over what is none', () => {
+    const ask = (key: string, value: string) =>
+      keys.readChallenge({ key: `/coreos.com/network/${key}`, value, revision: 1, session: '1' });
+    const who = '{"ID":"0123456789abcdef","Name":"n1"}';
+    expect(ask('challenges/10.5.34.0-24/77', who)).toMatchObject({
+      type: 'challenge',
+      by: { id: '0123456789abcdef', name: 'n1' },
+    });
+    expect(ask('challenges/garbage/77', who)).toBeUndefined();
+    expect(ask('challenges/10.5.34.0-24/77', 'garbage')).toBeUndefined();
+    expect(ask('challenges/10.5.34.0-24/77', '{"ID":"../../etc","Name":"n1"}')).toBeUndefined();
+    expect(ask('subnets/10.5.34.0-24', who)).toBeUndefined();
+  });
+});

@@ -1,0 +1,63 @@
+// A reconciler on a kernel in memory, in virtual time.
+import { expect } from 'vitest';
+import { createLogger } from '../../../agent/base/log.ts';
+import { createReconciler, type Reconciler } from '../../../agent/kernel/reconciler.ts';
+import { LIMITS } from '../../../agent/limits.ts';
+import type { HostState } from '../../../agent/model/host-state.ts';
+import type { Kernel } from '../../../agent/model/kernel.ts';
+import { createMemoryKernel, type MemoryKernel } from '../../fakes/memory-kernel.ts';
+import { seededRandom } from '../../fakes/seeded-random.ts';
+import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
+
+export interface Bench {
+  readonly kernel: MemoryKernel;
+  readonly clock: VirtualClock;
+  readonly reconciler: Reconciler;
+  /** What was logged, without the time. */
+  readonly lines: string[];
+  /** Everything up to the first whole pass for this state. */
+  readonly settle: (state: HostState) => Promise<void>;
+}
+
+/** Runs a reconciler on a kernel in memory, in virtual time, for as long as `work` takes. */
+export async function bench(
+  work: (parts: Bench) => Promise<void>,
+  wrap: (kernel: MemoryKernel) => Kernel = (kernel) => kernel,
+): Promise<void> {
+  const clock = createVirtualClock();
+  const kernel = createMemoryKernel({ name: 'eth0', prefix: '192.168.77.0/24' });
+  const lines: string[] = [];
+  const log = createLogger('kernel', 'debug', (line) => lines.push(line.slice(25)));
+  const reconciler = createReconciler({ kernel: wrap(kernel), clock, random: seededRandom(1), log });
+  const stop = new AbortController();
+  const running = reconciler.run(stop.signal);
+  const settle = async (state: HostState): Promise<void> => {
+    reconciler.want(state);
+    const settled = reconciler.settled(stop.signal);
+    await clock.advance(LIMITS.reconcileDelayMs);
+    await settled;
+  };
+  try {
+    await clock.settle();
+    await work({ kernel, clock, reconciler, lines, settle });
+  } finally {
+    stop.abort();
+    await running;
+    await kernel[Symbol.asyncDispose]();
+  }
+  // Nothing goes on after it has ended.
+  expect(clock.sleepers).toBe(0);
+}
+
+/** The same kernel, which tells of nothing. */
+export function silent(kernel: MemoryKernel): Kernel {
+  return {
+    read: () => kernel.read(),
+    apply: (changes, signal) => kernel.apply(changes, signal),
+    async *watch(signal) {
+      yield { type: 'unknown' };
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    },
+    [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
+  };
+}

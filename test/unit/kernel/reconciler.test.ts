@@ -1,0 +1,278 @@
+import { describe, expect, it } from 'vitest';
+import { LIMITS } from '../../../agent/limits.ts';
+import { formatHostState, type HostState, keyOf } from '../../../agent/model/host-state.ts';
+import type { Kernel } from '../../../agent/model/kernel.ts';
+import { hostObject } from '../../fakes/host-text.ts';
+import type { MemoryKernel } from '../../fakes/memory-kernel.ts';
+import { hostGwPeer, plan, vxlanPeer } from '../../kernel/golden-states.ts';
+import { bench, silent } from './reconciler-bench.ts';
+
+const vxlan = (...peers: readonly number[]): Promise<HostState> =>
+  plan(
+    'vxlan',
+    {},
+    peers.map((n) => vxlanPeer(n)),
+  );
+const hostGw = (...peers: readonly number[]): Promise<HostState> =>
+  plan(
+    'host-gw',
+    {},
+    peers.map((n) => hostGwPeer(n)),
+  );
+
+describe('what is wanted', () => {
+  it('is applied at once, and there is trouble until then', () =>
+    bench(async ({ kernel, reconciler, clock }) => {
+      const state = await vxlan(2, 3);
+      expect(reconciler.status()).toEqual({
+        trouble: 'the host state has not been applied yet',
+        drift: 0,
+      });
+      reconciler.want(state);
+      await clock.settle();
+      expect(kernel.print()).toBe(formatHostState(state));
+      expect(reconciler.status()).toEqual({ trouble: undefined, drift: 0 });
+    }));
+
+  it('is read once, and our own changes cause no other reading', () =>
+    bench(async ({ kernel, clock, settle, reconciler }) => {
+      for (const peers of [[2, 3], [2, 3, 4], [3], []]) {
+        const state = await vxlan(...peers);
+        await settle(state);
+        await clock.advance(1_000);
+        expect(kernel.print()).toBe(formatHostState(state));
+      }
+      expect(kernel.reads).toBe(1);
+      expect(reconciler.status().drift).toBe(0);
+    }));
+
+  it('is not applied again when it is the same', () =>
+    bench(async ({ kernel, clock, settle, reconciler }) => {
+      await settle(await vxlan(2, 3));
+      let applied = 0;
+      const apply = kernel.apply.bind(kernel);
+      kernel.apply = (changes, signal) => {
+        applied += changes.length;
+        return apply(changes, signal);
+      };
+      reconciler.want([...(await vxlan(2, 3))].reverse());
+      await clock.advance(1_000);
+      expect(applied).toBe(0);
+      expect(kernel.reads).toBe(1);
+    }));
+
+  it('replaces what a former run left, and is not called drift', () =>
+    bench(async ({ kernel, settle, reconciler, lines }) => {
+      for (const object of await vxlan(2, 4, 5)) kernel.intrude(object);
+      const state = await vxlan(2, 3);
+      await settle(state);
+      expect(kernel.print()).toBe(formatHostState(state));
+      expect(reconciler.status().drift).toBe(0);
+      expect(lines).toEqual([]);
+    }));
+
+  it('has settled only when the latest of it has been applied', () => {
+    // The first reading takes its time, and meanwhile something else is wanted.
+    let finish = (): void => undefined;
+    const reading = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const slow = (kernel: MemoryKernel): Kernel => ({
+      apply: (changes, signal) => kernel.apply(changes, signal),
+      watch: (signal) => kernel.watch(signal),
+      read: async () => {
+        await reading;
+        return kernel.read();
+      },
+      [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
+    });
+    return bench(async ({ kernel, clock, reconciler }) => {
+      reconciler.want(await vxlan(2));
+      await clock.settle();
+      const latest = await vxlan(3);
+      reconciler.want(latest);
+      const settled = reconciler.settled(new AbortController().signal).then(() => kernel.print());
+      finish();
+      await clock.advance(1_000);
+      expect(await settled).toBe(formatHostState(latest));
+    }, slow);
+  });
+
+  it('does not keep waiting who gives up', () =>
+    bench(async ({ reconciler }) => {
+      const stop = new AbortController();
+      const settled = reconciler.settled(stop.signal);
+      stop.abort(new Error('stop'));
+      await expect(settled).rejects.toThrow('stop');
+    }));
+});
+
+describe('what vanishes', () => {
+  it.each([
+    ['link', 'link flannel.1'],
+    ['addr', 'addr 10.5.1.0/32 flannel.1'],
+    ['neigh', 'neigh 10.5.2.0 flannel.1'],
+    ['fdb', 'fdb 02:00:00:00:00:02 flannel.1'],
+    ['route', 'route 10.5.2.0/24'],
+  ])('%s is repaired at its event, within the delay, and counted', (_, key) =>
+    bench(async ({ kernel, clock, settle, reconciler, lines }) => {
+      const state = await vxlan(2, 3);
+      await settle(state);
+      expect(state.map(keyOf)).toContain(key);
+      kernel.vanish(key);
+      expect(kernel.print()).not.toBe(formatHostState(state));
+      await clock.advance(LIMITS.reconcileDelayMs);
+      expect(kernel.print()).toBe(formatHostState(state));
+      const count = key.startsWith('link') ? state.length : 1;
+      expect(reconciler.status()).toEqual({ trouble: undefined, drift: count });
+      expect(lines).toEqual([
+        expect.stringMatching(
+          `^warn  kernel: repaired what somebody else had changed objects=${count} first=`,
+        ),
+      ]);
+    }),
+  );
+
+  it('is repaired with one reading when much of it goes at once', () =>
+    bench(async ({ kernel, clock, settle, reconciler }) => {
+      const state = await hostGw(...Array.from({ length: 40 }, (_, i) => i + 2));
+      await settle(state);
+      const before = kernel.reads;
+      for (const object of state) kernel.vanish(keyOf(object));
+      await clock.advance(LIMITS.reconcileDelayMs);
+      expect(kernel.print()).toBe(formatHostState(state));
+      expect(kernel.reads).toBe(before + 1);
+      expect(reconciler.status().drift).toBe(40);
+    }));
+});
+
+describe('what others change', () => {
+  it('is set right: another value, an object that nobody wants', () =>
+    bench(async ({ kernel, clock, settle, reconciler }) => {
+      const state = await vxlan(2);
+      await settle(state);
+      kernel.intrude(hostObject('neigh 10.5.2.0 lladdr 02:00:00:00:00:66 dev flannel.1'));
+      kernel.intrude(hostObject('route 10.5.9.0/24 via 192.168.77.9 dev eth0'));
+      await clock.advance(LIMITS.reconcileDelayMs);
+      expect(kernel.print()).toBe(formatHostState(state));
+      expect(reconciler.status().drift).toBe(2);
+    }));
+
+  it('is found by a full pass where nothing was told of it', () =>
+    bench(async ({ kernel, clock, settle, reconciler }) => {
+      const state = await hostGw(2, 3);
+      await settle(state);
+      kernel.vanish('route 10.5.2.0/24');
+      await clock.advance(LIMITS.reconcileFullPassMs - 1_000);
+      expect(reconciler.status().drift).toBe(0);
+      await clock.advance(1_000 + LIMITS.reconcileDelayMs);
+      expect(kernel.print()).toBe(formatHostState(state));
+      expect(reconciler.status().drift).toBe(1);
+    }, silent));
+
+  it('is found after events were lost, and when the watch has broken and stands again', () => {
+    let fail: ((error: Error) => void) | undefined;
+    let watches = 0;
+    const breaking = (kernel: MemoryKernel): Kernel => ({
+      ...silent(kernel),
+      async *watch() {
+        watches++;
+        yield { type: 'unknown' };
+        await new Promise((_, reject) => {
+          fail = reject;
+        });
+      },
+    });
+    return bench(async ({ kernel, clock, settle, lines }) => {
+      const state = await hostGw(2, 3);
+      await settle(state);
+      // It happens while nobody watches: the next watch's first event tells of it.
+      fail?.(new Error('overrun'));
+      await clock.advance(LIMITS.reconcileDelayMs);
+      kernel.vanish('route 10.5.2.0/24');
+      await clock.advance(LIMITS.reconcileBackoff.firstMs + LIMITS.reconcileDelayMs);
+      expect(watches).toBe(2);
+      expect(kernel.print()).toBe(formatHostState(state));
+      expect(lines).toContain('error kernel: cannot watch the kernel: overrun');
+      fail?.(new Error('over'));
+    }, breaking);
+  });
+});
+
+describe('what the kernel refuses', () => {
+  it('stops nothing else, is said once, and is tried again with growing pauses', () =>
+    bench(async ({ kernel, clock, reconciler, lines }) => {
+      const state = await hostGw(2, 3, 4);
+      kernel.refuse = /^route 10\.5\.3\./;
+      reconciler.want(state);
+      await clock.settle();
+      expect(kernel.print()).toBe(formatHostState(await hostGw(2, 4)));
+      const complaint =
+        'cannot add route 10.5.3.0/24 via 192.168.77.3 dev eth0: operation not permitted (EPERM)';
+      expect(reconciler.status().trouble).toBe(complaint);
+      const readsUpTo: number[] = [];
+      for (const ms of [1_000, 9_000, 90_000]) {
+        await clock.advance(ms);
+        readsUpTo.push(kernel.reads);
+      }
+      // Full jitter between half and all of 100 ms, 200 ms, … 10 s.
+      expect(readsUpTo[0]).toBeGreaterThanOrEqual(4);
+      expect(readsUpTo[0]).toBeLessThanOrEqual(6);
+      expect(readsUpTo[2]).toBeGreaterThanOrEqual(15);
+      expect(readsUpTo[2]).toBeLessThanOrEqual(30);
+      expect(lines).toEqual([`error kernel: ${complaint}`]);
+      kernel.refuse = undefined;
+      await clock.advance(LIMITS.reconcileBackoff.maxMs + LIMITS.reconcileDelayMs);
+      expect(kernel.print()).toBe(formatHostState(state));
+      expect(reconciler.status()).toEqual({ trouble: undefined, drift: 0 });
+      expect(lines.at(-1)).toBe('info  kernel: the kernel is as it should be again');
+    }));
+
+  it('is counted where it is much, and not all of it is written down', () =>
+    bench(async ({ kernel, clock, reconciler, lines }) => {
+      kernel.refuse = /^route/;
+      reconciler.want(await hostGw(...Array.from({ length: 30 }, (_, i) => i + 2)));
+      await clock.settle();
+      expect(reconciler.status().trouble).toMatch(/^cannot add route 10\.5\.2\.0\/24 .*, and 29 more$/);
+      expect(lines).toHaveLength(LIMITS.reportedFailures + 1);
+      expect(lines.at(-1)).toBe('error kernel: the kernel refused more changes=30');
+    }));
+
+  it('does not delay a change of what is wanted', () =>
+    bench(async ({ kernel, clock, reconciler }) => {
+      kernel.refuse = /^route 10\.5\.3\./;
+      reconciler.want(await hostGw(2, 3));
+      await clock.advance(60_000);
+      reconciler.want(await hostGw(2, 3, 4));
+      await clock.settle();
+      expect(kernel.print()).toBe(formatHostState(await hostGw(2, 4)));
+      reconciler.want(await hostGw(4));
+      await clock.advance(LIMITS.reconcileDelayMs);
+      expect(kernel.print()).toBe(formatHostState(await hostGw(4)));
+      expect(reconciler.status().trouble).toBeUndefined();
+    }));
+});
+
+describe('a kernel that cannot be read', () => {
+  it('is tried again until it can', () => {
+    let isBroken = true;
+    const broken = (kernel: MemoryKernel): Kernel => ({
+      ...silent(kernel),
+      read: async () => {
+        if (isBroken) throw new Error('no buffer space');
+        return kernel.read();
+      },
+    });
+    return bench(async ({ kernel, clock, reconciler }) => {
+      const state = await hostGw(2);
+      reconciler.want(state);
+      await clock.advance(5_000);
+      expect(reconciler.status().trouble).toBe('cannot bring the kernel in line: no buffer space');
+      expect(kernel.print()).toBe('');
+      isBroken = false;
+      await clock.advance(LIMITS.reconcileBackoff.maxMs + LIMITS.reconcileDelayMs);
+      expect(kernel.print()).toBe(formatHostState(state));
+      expect(reconciler.status().trouble).toBeUndefined();
+    }, broken);
+  });
+});

@@ -1,0 +1,163 @@
+// Nodes that keep leases in a store in memory, in virtual time.
+import { expect } from 'vitest';
+import { createLogger } from '../../../agent/base/log.ts';
+import { createKvLeaseStore } from '../../../agent/datastore/kv-lease-store.ts';
+import { createMemoryStore, type MemoryKv } from '../../../agent/datastore/memory-kv.ts';
+import { createLeaseKeeper, type LeaseKeeper } from '../../../agent/lease/lease-keeper.ts';
+import { createLeaseTable } from '../../../agent/lease/lease-table.ts';
+import { LIMITS } from '../../../agent/limits.ts';
+import { formatPrefix } from '../../../agent/model/ip.ts';
+import type { HeldLease, LeaseStore } from '../../../agent/model/lease-store.ts';
+import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
+import { seededRandom } from '../../fakes/seeded-random.ts';
+import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
+import { prefix } from '../../kernel/golden-states.ts';
+
+export const PREFIX = '/coreos.com/network';
+export const DAY_MS = LIMITS.leaseTtlSeconds * 1_000;
+export const MARGIN_MINUTES = 60;
+
+interface NodeOptions {
+  readonly ip?: string;
+  readonly id?: string;
+  readonly name?: string;
+  /** Of the network configuration. */
+  readonly fields?: object;
+  readonly seed?: number;
+  /** Puts something between the keeper and its store. */
+  readonly wrap?: (store: LeaseStore) => LeaseStore;
+}
+
+export interface TestNode {
+  readonly kv: MemoryKv;
+  readonly store: LeaseStore;
+  readonly keeper: LeaseKeeper;
+  readonly lines: string[];
+  /** Subnets that it took after a loss. */
+  readonly changes: string[];
+  /** Takes a lease and keeps it. */
+  readonly start: (previous?: string) => Promise<string>;
+  readonly acquire: (previous?: string) => Promise<HeldLease>;
+  /** As if killed: nothing is given back. */
+  readonly stop: () => Promise<void>;
+}
+
+export interface World {
+  readonly clock: VirtualClock;
+  readonly kv: MemoryKv;
+  readonly node: (options?: NodeOptions) => Promise<TestNode>;
+  /** All leases in the store as `subnet publicIP`. */
+  readonly leases: () => Promise<string[]>;
+  /** Writes a lease value by hand; without a session it is a reservation. */
+  readonly write: (subnet: string, value: object, ttlSeconds?: number) => Promise<void>;
+}
+
+/** A store in memory, and nodes on it, in virtual time; everything ends with `work`. */
+export async function world(work: (world: World) => Promise<void>): Promise<void> {
+  const clock = createVirtualClock();
+  const memory = createMemoryStore(clock);
+  const kv = memory.open();
+  const stops: (() => Promise<void>)[] = [];
+  const keyOf = (subnet: string): string => `${PREFIX}/subnets/${subnet.replace('/', '-')}`;
+
+  const node = async (options: NodeOptions = {}): Promise<TestNode> => {
+    const { ip = '192.168.77.1', id = '00000000000000aa', name = 'h1', seed = 1 } = options;
+    const lines: string[] = [];
+    const changes: string[] = [];
+    const log = createLogger(name, 'debug', (line) => lines.push(line.slice(25)));
+    const random = seededRandom(seed);
+    const own = memory.open();
+    const direct = createKvLeaseStore(own, { prefix: PREFIX, clock, random, log, configHint: '' });
+    const store = options.wrap?.(direct) ?? direct;
+    const table = createLeaseTable();
+    const keeper = createLeaseKeeper({
+      store,
+      clock,
+      random,
+      log,
+      config: parseNetworkConfig(JSON.stringify({ Network: '10.5.0.0/16', ...options.fields }), 'config'),
+      attrs: {
+        publicIP: ip,
+        publicIPv6: undefined,
+        backendType: 'host-gw',
+        backendData: undefined,
+        backendV6Data: undefined,
+        node: { id, name },
+        extra: {},
+      },
+      leases: () => table.leases,
+      renewMarginMinutes: MARGIN_MINUTES,
+    });
+    const end = new AbortController();
+    const follow = async (): Promise<void> => {
+      for await (const event of store.watch(end.signal)) {
+        table.apply(event);
+        const held = keeper.held;
+        if (held === undefined) continue;
+        if (event.type === 'challenge') await store.answerChallenge(held.lease.subnet, end.signal);
+        if (event.type === 'lease-removed') keeper.noticeLoss(event.subnet, event.revision);
+        if (event.type === 'lease' && event.lease.attrs.publicIP !== ip)
+          keeper.noticeLoss(event.lease.subnet, event.lease.revision);
+      }
+    };
+    let tasks: Promise<unknown>[] = [follow()];
+    await clock.settle();
+    const acquire = async (previous?: string): Promise<HeldLease> => {
+      const taking = keeper.acquire(previous === undefined ? undefined : prefix(previous), end.signal);
+      // The time that a holder has to answer passes too, and whatever comes of it is the caller's.
+      taking.catch(() => undefined);
+      await clock.advance(LIMITS.challengeWaitMs * 2);
+      return await taking;
+    };
+    const stop = async (): Promise<void> => {
+      end.abort();
+      await Promise.allSettled(tasks);
+      tasks = [];
+    };
+    stops.push(async () => {
+      await stop();
+      await own[Symbol.asyncDispose]();
+    });
+    return {
+      kv: own,
+      store,
+      keeper,
+      lines,
+      changes,
+      acquire,
+      stop,
+      async start(previous) {
+        const held = await acquire(previous);
+        tasks.push(keeper.run((changed) => changes.push(formatPrefix(changed.lease.subnet)), end.signal));
+        await clock.settle();
+        return formatPrefix(held.lease.subnet);
+      },
+    };
+  };
+
+  try {
+    await work({
+      clock,
+      kv,
+      node,
+      async leases() {
+        const { entries } = await kv.list(`${PREFIX}/subnets/`);
+        return entries.map(
+          ({ key, value, session }) =>
+            `${key.slice(PREFIX.length + 9).replace('-', '/')} ${String(JSON.parse(value).PublicIP)}${session === undefined ? ' reserved' : ''}`,
+        );
+      },
+      async write(subnet, value, ttlSeconds) {
+        const session = ttlSeconds === undefined ? undefined : await kv.openSession(ttlSeconds);
+        expect(await kv.create(keyOf(subnet), JSON.stringify(value), session)).toBeDefined();
+        await clock.settle();
+      },
+    });
+  } finally {
+    for (const stop of stops) await stop();
+    await kv[Symbol.asyncDispose]();
+  }
+}
+
+/** What flannel writes at the address that nodes have unless told otherwise. */
+export const FLANNELS = { PublicIP: '192.168.77.1', PublicIPv6: null, BackendType: 'host-gw' };

@@ -1,0 +1,207 @@
+// How a node keeps its lease, and what it does when it is lost.
+import { describe, expect, it } from 'vitest';
+import { TwillError } from '../../../agent/base/errors.ts';
+import { LIMITS } from '../../../agent/limits.ts';
+import { formatPrefix } from '../../../agent/model/ip.ts';
+import { prefix } from '../../kernel/golden-states.ts';
+import { DAY_MS, FLANNELS, MARGIN_MINUTES, PREFIX, type World, world } from './keeper-world.ts';
+
+describe('keeping a lease', () => {
+  it('renews it when the margin is left, and rewrites no key', () =>
+    world(async ({ node, kv, clock }) => {
+      const renewals: number[] = [];
+      const self = await node({
+        wrap: (store) => ({
+          ...store,
+          renew: (held, signal) => {
+            renewals.push(clock.monotonicMs());
+            return store.renew(held, signal);
+          },
+        }),
+      });
+      await self.start('10.5.77.0/24');
+      const taken = clock.monotonicMs();
+      const before = await kv.get(`${PREFIX}/subnets/10.5.77.0-24`);
+      await clock.advance(3 * DAY_MS);
+      const period = DAY_MS - MARGIN_MINUTES * 60_000;
+      expect(renewals).toHaveLength(3);
+      // The wait began when it was taken, at most the moments of taking earlier.
+      for (const [i, at] of renewals.entries()) {
+        expect(Math.abs(at - taken - period * (i + 1))).toBeLessThanOrEqual(2 * LIMITS.challengeWaitMs);
+      }
+      expect(await kv.get(`${PREFIX}/subnets/10.5.77.0-24`)).toEqual(before);
+      expect(self.changes).toEqual([]);
+    }));
+
+  it('survives a datastore that is away for a while when it should renew', () =>
+    world(async ({ node, leases, clock }) => {
+      const self = await node();
+      await self.start('10.5.77.0/24');
+      await clock.advance(DAY_MS - MARGIN_MINUTES * 60_000 - 60_000);
+      self.kv.setReachable(false);
+      await clock.advance((MARGIN_MINUTES / 2) * 60_000);
+      expect(self.lines).toContainEqual(expect.stringContaining('cannot renew the lease yet: '));
+      self.kv.setReachable(true);
+      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      await clock.advance(MARGIN_MINUTES * 60_000);
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+      expect(self.changes).toEqual([]);
+    }));
+
+  it('does not renew all the time where somebody gave the lease a longer life than ours have', () =>
+    world(async ({ node, write, clock }) => {
+      let renewals = 0;
+      await write('10.5.77.0/24', FLANNELS, 90 * LIMITS.leaseTtlSeconds);
+      const self = await node({
+        wrap: (store) => ({
+          ...store,
+          renew: (held, signal) => {
+            renewals++;
+            return store.renew(held, signal);
+          },
+        }),
+      });
+      await self.start();
+      await clock.advance(10 * DAY_MS);
+      expect(renewals).toBe(10);
+    }));
+});
+
+describe('a lease that is lost', () => {
+  const drop = async ({ kv }: World, subnet: string): Promise<void> => {
+    const entry = await kv.get(`${PREFIX}/subnets/${subnet.replace('/', '-')}`);
+    if (entry === undefined) throw new Error('no such lease');
+    expect(await kv.delete(entry)).toBe(true);
+  };
+
+  it('is taken again, the same subnet where it is free', () =>
+    world(async (all) => {
+      const self = await all.node();
+      await self.start('10.5.77.0/24');
+      await drop(all, '10.5.77.0/24');
+      await all.clock.advance(0);
+      expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+      expect(self.changes).toEqual(['10.5.77.0/24']);
+      expect(formatPrefix(self.keeper.held?.lease.subnet ?? prefix('0.0.0.0/0'))).toBe('10.5.77.0/24');
+    }));
+
+  it('is taken again elsewhere where another has it by now', () =>
+    world(async (all) => {
+      const self = await all.node();
+      await self.start('10.5.77.0/24');
+      self.kv.setReachable(false);
+      await all.clock.advance(0);
+      await drop(all, '10.5.77.0/24');
+      await all.write('10.5.77.0/24', { ...FLANNELS, PublicIP: '192.168.77.9' }, LIMITS.leaseTtlSeconds);
+      self.kv.setReachable(true);
+      await all.clock.advance(LIMITS.datastoreBackoff.maxMs);
+      expect(self.changes).toHaveLength(1);
+      expect(self.changes).not.toContain('10.5.77.0/24');
+      expect((await all.leases()).sort()).toEqual(
+        ['10.5.77.0/24 192.168.77.9', `${self.changes[0]} 192.168.77.1`].sort(),
+      );
+    }));
+
+  it('is taken again where it expired while nobody heard of it, though we still list it as ours', () =>
+    world(async ({ node, leases, clock }) => {
+      // A node that hears nothing of the store but what it asks for.
+      const self = await node({
+        wrap: (store) => ({
+          ...store,
+          renew: async (held) => {
+            await store.release(held);
+            return undefined;
+          },
+          async *watch() {
+            yield* [
+              {
+                type: 'snapshot',
+                config: undefined,
+                leases: [
+                  {
+                    subnet: prefix('10.5.77.0/24'),
+                    ipv6Subnet: undefined,
+                    attrs: {
+                      publicIP: '192.168.77.1',
+                      publicIPv6: undefined,
+                      backendType: 'host-gw',
+                      backendData: undefined,
+                      backendV6Data: undefined,
+                      node: undefined,
+                      extra: {},
+                    },
+                    revision: 1,
+                    session: 'long gone',
+                  },
+                ],
+                malformed: [],
+                revision: 1,
+              } as const,
+            ];
+          },
+        }),
+      });
+      expect(await self.start()).toBe('10.5.77.0/24');
+      await clock.advance(DAY_MS);
+      expect(self.changes).toEqual(['10.5.77.0/24']);
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+    }));
+
+  it('is taken again also when it was lost before anybody kept it', () =>
+    world(async (all) => {
+      const self = await all.node();
+      await self.acquire('10.5.77.0/24');
+      await drop(all, '10.5.77.0/24');
+      await all.clock.settle();
+      expect(self.keeper.held).toBeUndefined();
+      const stop = new AbortController();
+      const running = self.keeper.run(
+        (held) => self.changes.push(formatPrefix(held.lease.subnet)),
+        stop.signal,
+      );
+      await all.clock.advance(0);
+      expect(self.changes).toEqual(['10.5.77.0/24']);
+      stop.abort();
+      await expect(running).rejects.toThrow();
+    }));
+
+  it('is not lost by news that are older than it, or of another subnet', () =>
+    world(async ({ node }) => {
+      const self = await node();
+      await self.start('10.5.77.0/24');
+      const held = self.keeper.held;
+      const revision = held?.lease.revision ?? 0;
+      self.keeper.noticeLoss(prefix('10.5.77.0/24'), revision - 1);
+      self.keeper.noticeLoss(prefix('10.5.77.0/24'), revision);
+      self.keeper.noticeLoss(prefix('10.5.78.0/24'), revision + 1);
+      self.keeper.noticeLoss(prefix('10.5.77.0/25'), revision + 1);
+      expect(self.keeper.held).toBe(held);
+      self.keeper.noticeLoss(prefix('10.5.77.0/24'), revision + 1);
+      expect(self.keeper.held).toBeUndefined();
+    }));
+
+  it('is asked for again and again while the datastore fails or is full', () =>
+    world(async (all) => {
+      let failure: TwillError | undefined;
+      const self = await all.node({
+        wrap: (store) => ({
+          ...store,
+          claim: async (...args) => {
+            if (failure !== undefined) throw failure;
+            return store.claim(...args);
+          },
+        }),
+      });
+      await self.start('10.5.77.0/24');
+      failure = new TwillError('exhausted', 'full');
+      await drop(all, '10.5.77.0/24');
+      await all.clock.advance(60_000);
+      expect(self.keeper.held).toBeUndefined();
+      const tries = self.lines.filter((line) => line.endsWith('cannot take a lease again: full')).length;
+      expect(tries).toBeGreaterThan(10);
+      expect(tries).toBeLessThan(40);
+      failure = undefined;
+      await all.clock.advance(LIMITS.datastoreBackoff.maxMs);
+      expect(self.changes).toEqual(['10.5.77.0/24']);
+    }));
+});

@@ -1,0 +1,159 @@
+// How a node comes to its lease.
+import { describe, expect, it } from 'vitest';
+import { LIMITS } from '../../../agent/limits.ts';
+import { formatPrefix } from '../../../agent/model/ip.ts';
+import { DAY_MS, FLANNELS, PREFIX, world } from './keeper-world.ts';
+
+const H1 = { ID: '00000000000000aa', Name: 'h1' };
+const H9 = { ID: '0000000000000099', Name: 'h9' };
+const FOUR = { SubnetMin: '10.5.10.0', SubnetMax: '10.5.13.0' };
+
+describe('taking a lease', () => {
+  it('prefers the previous subnet, and else takes one by chance', () =>
+    world(async ({ node, leases }) => {
+      expect(await (await node()).start('10.5.77.0/24')).toBe('10.5.77.0/24');
+      const other = await (await node({ ip: '192.168.77.2', name: 'h2' })).start('10.5.77.0/24');
+      expect(other).not.toBe('10.5.77.0/24');
+      expect((await leases()).sort()).toEqual(['10.5.77.0/24 192.168.77.1', `${other} 192.168.77.2`].sort());
+    }));
+
+  it('keeps the one that is its own, whatever the previous subnet was', () =>
+    world(async ({ node, leases, clock }) => {
+      const first = await node();
+      await first.start('10.5.77.0/24');
+      await first.stop();
+      await clock.advance(DAY_MS / 2);
+      const again = await node();
+      expect(await again.start('10.5.78.0/24')).toBe('10.5.77.0/24');
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+      // Its time begins anew.
+      await clock.advance(DAY_MS / 2 + 60_000);
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+    }));
+
+  it('takes over what flannel left at its address, and writes who it is', () =>
+    world(async ({ node, write, kv }) => {
+      await write('10.5.77.0/24', { ...FLANNELS, Zone: 'a' }, LIMITS.leaseTtlSeconds);
+      expect(await (await node()).start()).toBe('10.5.77.0/24');
+      expect((await kv.get(`${PREFIX}/subnets/10.5.77.0-24`))?.value).toBe(
+        JSON.stringify({ ...FLANNELS, Node: H1, Zone: 'a' }),
+      );
+    }));
+
+  it('keeps a reservation as one, also outside of what is leased by chance', () =>
+    world(async ({ node, write, leases, clock }) => {
+      await write('10.5.77.0/24', FLANNELS);
+      const self = await node({ fields: FOUR });
+      expect(await self.start('10.5.10.0/24')).toBe('10.5.77.0/24');
+      expect(self.keeper.held?.ttlSeconds).toBeUndefined();
+      await clock.advance(3 * DAY_MS);
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1 reserved']);
+      expect(self.changes).toEqual([]);
+    }));
+
+  it('gives back a lease of its own that does not fit the configuration any more', () =>
+    world(async ({ node, write, leases }) => {
+      await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LIMITS.leaseTtlSeconds);
+      const self = await node({ fields: FOUR });
+      const subnet = await self.start('10.5.11.0/24');
+      expect(await leases()).toEqual([`${subnet} 192.168.77.1`]);
+      expect(self.lines).toContainEqual(expect.stringMatching(/does not fit .* subnet=10\.5\.77\.0\/24$/));
+    }));
+
+  it('tries another subnet at once when somebody else was faster', () =>
+    world(async ({ node, leases, clock }) => {
+      // All choose on the same knowledge, and by the same chance.
+      const nodes = await Promise.all(
+        Array.from({ length: 4 }, (_, i) =>
+          node({ ip: `192.168.77.${i + 1}`, name: `h${i}`, fields: FOUR, seed: 7 }),
+        ),
+      );
+      const before = clock.monotonicMs();
+      const taking = Promise.all(
+        nodes.map(({ keeper }) => keeper.acquire(undefined, new AbortController().signal)),
+      );
+      const held = await taking;
+      expect(new Set(held.map(({ lease }) => lease.subnet.address)).size).toBe(4);
+      expect(clock.monotonicMs()).toBe(before);
+      expect(await leases()).toHaveLength(4);
+      expect(nodes.flatMap(({ lines }) => lines).join('\n')).toContain('lost the race for a subnet');
+    }));
+
+  it('takes a subnet that overlaps no lease of another length', () =>
+    world(async ({ node, write }) => {
+      await write('10.5.8.0/22', { ...FLANNELS, PublicIP: '192.168.77.9' }, LIMITS.leaseTtlSeconds);
+      const self = await node({ fields: { SubnetMin: '10.5.9.0', SubnetMax: '10.5.12.0' } });
+      expect(await self.start('10.5.9.0/24')).toBe('10.5.12.0/24');
+    }));
+
+  it('says who holds everything when nothing is free', () =>
+    world(async ({ node, write }) => {
+      for (const n of [10, 11, 12, 13]) {
+        await write(`10.5.${n}.0/24`, { ...FLANNELS, PublicIP: `192.168.77.${n}` }, LIMITS.leaseTtlSeconds);
+      }
+      const self = await node({ fields: FOUR });
+      await expect(self.acquire()).rejects.toMatchObject({
+        code: 'exhausted',
+        message:
+          'all 4 subnets from 10.5.10.0 to 10.5.13.0/24 are taken: 10.5.10.0/24 by 192.168.77.10, 10.5.11.0/24 by 192.168.77.11, 10.5.12.0/24 by 192.168.77.12, 10.5.13.0/24 by 192.168.77.13',
+        hint: 'enlarge Network or SubnetMax, or delete leases of nodes that are gone',
+      });
+    }));
+
+  it('does not call a network full because it lost many races in it', () =>
+    world(async ({ node }) => {
+      let claims = 0;
+      const self = await node({
+        wrap: (store) => ({
+          ...store,
+          claim: async () => {
+            claims++;
+            return undefined;
+          },
+        }),
+      });
+      await expect(self.acquire()).rejects.toMatchObject({ code: 'datastore' });
+      expect(claims).toBe(LIMITS.claimAttempts);
+    }));
+});
+
+describe('a lease at our address that another node wrote', () => {
+  it('is ours where nobody answers for it: the host was installed anew', () =>
+    world(async ({ node, write, leases, clock }) => {
+      await write('10.5.77.0/24', { ...FLANNELS, Node: H9 }, LIMITS.leaseTtlSeconds);
+      const before = clock.monotonicMs();
+      const self = await node();
+      expect(await self.start()).toBe('10.5.77.0/24');
+      expect(clock.monotonicMs() - before).toBeGreaterThanOrEqual(LIMITS.challengeWaitMs);
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+      expect(self.lines).toContain(
+        'info  h1: nobody answered: the lease is ours subnet=10.5.77.0/24 holder=h9',
+      );
+    }));
+
+  it('is a conflict where its holder lives, which names both', () =>
+    world(async ({ node, leases }) => {
+      const holder = await node({ id: H9.ID, name: H9.Name });
+      await holder.start('10.5.77.0/24');
+      const self = await node();
+      await expect(self.acquire()).rejects.toMatchObject({
+        code: 'conflict',
+        message:
+          'node h9 is alive and has our public address 192.168.77.1 (we are h1, its subnet is 10.5.77.0/24)',
+        hint: expect.stringContaining('--public-ip'),
+      });
+      expect(holder.changes).toEqual([]);
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+    }));
+
+  it('is not asked about where there is one that is surely ours', () =>
+    world(async ({ node, write, clock }) => {
+      await write('10.5.76.0/24', { ...FLANNELS, Node: H9 }, LIMITS.leaseTtlSeconds);
+      await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LIMITS.leaseTtlSeconds);
+      const self = await node();
+      const before = clock.monotonicMs();
+      const held = await self.keeper.acquire(undefined, new AbortController().signal);
+      expect(formatPrefix(held.lease.subnet)).toBe('10.5.77.0/24');
+      expect(clock.monotonicMs()).toBe(before);
+    }));
+});
