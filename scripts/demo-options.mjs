@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 
 /** Backends that carry traffic on a machine without further programs. */
-const BACKENDS = ['vxlan', 'host-gw'];
+const BACKENDS = ['vxlan', 'host-gw', 'udp'];
 const STORES = ['file', 'etcd'];
 const MIN_NODES = 2;
 const MAX_NODES = 20;

@@ -6,6 +6,7 @@ import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { Container } from '../lab/container.ts';
 import { type LabEtcd, startLabEtcd } from '../lab/datastore.ts';
 import { type Host, type Lab, OVERLAY, openLab } from '../lab/lab.ts';
+import { ping } from '../lab/ping.ts';
 import { waitFor } from '../lab/wait.ts';
 import { allOf, NEEDS_ROOT, type Need, needsProgram } from './needs.ts';
 
@@ -91,11 +92,23 @@ export class Cluster {
     });
   }
 
+  /** Waits until every host answers every other at its end of the tunnel, where routes do not tell of peers. */
+  async waitForTunnels(): Promise<void> {
+    for (const from of this.hosts) {
+      for (const to of this.hosts) {
+        const address = (await to.subnetEnv())?.subnet.replace(/\.1\/24$/, '.0') ?? '';
+        await waitFor(`${from.name} reaches ${to.name}`, 5_000, async () => {
+          return from === to || (await ping(from.namespace, address)).received > 0;
+        });
+      }
+    }
+  }
+
   /** The routes of that host to other hosts' subnets that its agent made, as `ip route` prints them, sorted. */
   async routes(number: number): Promise<string[]> {
     const text = await this.lab.host(number).namespace.run(['ip', '-4', 'route', 'show', 'root', OVERLAY]);
     const lines = text.split('\n').map((line) => line.trim());
-    return lines.filter((line) => line.includes(' via ') && line.includes(ROUTE_PROTOCOL_TEXT)).sort();
+    return lines.filter((line) => line.includes(ROUTE_PROTOCOL_TEXT)).sort();
   }
 }
 
@@ -114,7 +127,9 @@ export function useCluster(options: ClusterOptions): () => Cluster {
     await options.prepare?.(made);
     const numbers = made.hosts.map((_, index) => index + 1);
     await Promise.all(numbers.map((number) => made.startAgent(number)));
-    for (const number of numbers) await made.waitForRoutes(number, made.hosts.length - 1);
+    await (options.backend.Type === 'udp'
+      ? made.waitForTunnels()
+      : Promise.all(numbers.map((number) => made.waitForRoutes(number, made.hosts.length - 1))));
     if (options.containers !== false) for (const host of made.hosts) await host.addContainer();
     cluster = made;
   });
