@@ -53,6 +53,8 @@ const NAMES = [
   'fragmented_packets',
   /** 1 once the kernel refused runs of datagrams on this way, and each goes by itself. */
   'segmentation_lost',
+  /** How many kinds of runs, TCP and UDP, the TUN device turned out not to take. */
+  'merging_lost',
   /** Tables of peers taken over. */
   'peer_updates',
   ...DROP_REASONS.map((reason) => `dropped_${reason}` as const),

@@ -1,0 +1,26 @@
+// The bytes that packets lie in, seen in the three ways that the rest needs. A packet is a number: where it begins.
+//
+// DataView reads and writes at any alignment, in network order, and refuses what lies outside: the compiler turns it
+// into the same instructions as a typed array. Words are for copying headers that are known to be aligned.
+
+export interface PacketMemory {
+  readonly bytes: Uint8Array;
+  /** 32-bit words in the machine's order, which is little endian on everything that we run on. */
+  readonly words: Uint32Array;
+  readonly view: DataView;
+}
+
+/** The views of a block of memory; `bytes` has to show all of it. */
+export function createPacketMemory(bytes: Uint8Array): PacketMemory {
+  const { buffer, byteOffset, byteLength } = bytes;
+  return {
+    bytes,
+    words: new Uint32Array(buffer, byteOffset, byteLength >>> 2),
+    view: new DataView(buffer, byteOffset, byteLength),
+  };
+}
+
+/** The 32-bit word at an index; the index has to be inside. */
+export function wordAt(memory: PacketMemory, index: number): number {
+  return memory.words[index] as number;
+}

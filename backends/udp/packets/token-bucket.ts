@@ -1,0 +1,25 @@
+// So much at once, and so much a second: a limit that lets a burst pass.
+
+export interface TokenBucket {
+  /** Takes one, if there is one at this time; times never go back. */
+  take(nowMs: number): boolean;
+}
+
+/** A full bucket of `burst`, refilled evenly. */
+export function createTokenBucket(limit: {
+  readonly burst: number;
+  readonly perSecond: number;
+}): TokenBucket {
+  let tokens = limit.burst;
+  let lastMs: number | undefined;
+  return {
+    take(nowMs) {
+      const passedMs = nowMs - (lastMs ?? nowMs);
+      lastMs = nowMs;
+      tokens = Math.min(limit.burst, tokens + (passedMs * limit.perSecond) / 1000);
+      if (tokens < 1) return false;
+      tokens -= 1;
+      return true;
+    },
+  };
+}
