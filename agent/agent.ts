@@ -21,7 +21,8 @@ import { LIMITS } from './limits.ts';
 import { formatPrefix } from './model/ip.ts';
 import { parseNetworkConfig } from './model/network-config.ts';
 import { NodeNetwork } from './node-network.ts';
-import { startHealthServer } from './observe/health.ts';
+import { type Readiness, startHealthServer } from './observe/health.ts';
+import { gauge, type Metric } from './observe/metrics.ts';
 import { createServiceNotifier } from './observe/sd-notify.ts';
 import { createTroubles } from './observe/troubles.ts';
 import type { AgentOptions } from './options.ts';
@@ -58,12 +59,25 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   const reconciler = createReconciler({ kernel, clock, random, log: log.for('kernel') });
   const follower = new StoreFollower({ store, clock, log, troubles });
   let network: NodeNetwork | undefined;
+  const isReady = (): Readiness => troubles.readiness(network?.trouble() ?? reconciler.status().trouble);
+  const agentMetrics = (): Metric[] => [
+    gauge('ready', 'Whether /readyz answers 200.', Number(isReady().ready)),
+    gauge('leases', 'Leases in the datastore, our own among them.', follower.table.leases.length),
+    gauge('malformed_entries', 'Entries of the datastore that are no leases.', follower.table.malformedCount),
+    {
+      name: 'repaired_objects',
+      help: 'Links, addresses, routes, neighbours and fdb entries put back after somebody else had changed them.',
+      type: 'counter',
+      samples: [{ value: reconciler.status().drift }],
+    },
+  ];
   await using _server =
     options.healthz &&
     (await startHealthServer({
       ...options.healthz,
       isAlive: () => true,
-      isReady: () => troubles.readiness(network?.trouble() ?? reconciler.status().trouble),
+      isReady,
+      metrics: () => [...agentMetrics(), ...(network?.metrics() ?? [])],
     }));
   const notifier = createServiceNotifier({ socket: context.notifySocket, exec, log });
 

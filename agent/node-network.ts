@@ -23,6 +23,7 @@ import { formatPrefix, type Prefix } from './model/ip.ts';
 import type { Lease } from './model/lease.ts';
 import type { HeldLease, LeaseStore, StoreEvent } from './model/lease-store.ts';
 import type { NetworkConfig } from './model/network-config.ts';
+import { dataPlaneMetrics, type Metric } from './observe/metrics.ts';
 import type { Troubles } from './observe/troubles.ts';
 import type { AgentOptions } from './options.ts';
 
@@ -118,6 +119,12 @@ export class NodeNetwork implements AsyncDisposable {
   /** Why this node's network is not as it should be, one line; undefined: it is. */
   trouble(): string | undefined {
     return this.#keeper.held === undefined ? 'taking a lease again' : this.#dataPlane?.trouble();
+  }
+
+  /** Numbers of the data plane, where user space moves packets. */
+  metrics(): readonly Metric[] {
+    const counters = this.#dataPlane?.counters();
+    return counters === undefined ? [] : dataPlaneMetrics(this.#deps.backend.type, counters);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,6 +2,7 @@
 // network stands (send no traffic when not). Who knows the answers is the agent; this file only puts them on
 // the wire.
 import { type HttpAnswer, type HttpServer, startHttpServer } from './http-server.ts';
+import { formatMetrics, METRICS_TYPE, type Metric } from './metrics.ts';
 
 /** Whether everything stands, and what is missing when it does not. */
 export interface Readiness {
@@ -17,16 +18,25 @@ export interface HealthOptions {
   /** Asked for each request; must not wait. */
   readonly isAlive: () => boolean;
   readonly isReady: () => Readiness;
+  /** What `/metrics` shows. */
+  readonly metrics: () => readonly Metric[];
 }
 
 /** Starts to answer probes until it is disposed. Fails as `host` when the address or port cannot be had. */
-export function startHealthServer({ ip, port, isAlive, isReady }: HealthOptions): Promise<HttpServer> {
+export function startHealthServer({
+  ip,
+  port,
+  isAlive,
+  isReady,
+  metrics,
+}: HealthOptions): Promise<HttpServer> {
   return startHttpServer({
     ip,
     port,
     routes: {
       '/healthz': () => (isAlive() ? { status: 200, body: 'ok\n' } : { status: 503, body: 'not alive\n' }),
       '/readyz': () => answerReadiness(isReady()),
+      '/metrics': () => ({ status: 200, body: formatMetrics(metrics()), contentType: METRICS_TYPE }),
     },
   });
 }

@@ -9,7 +9,7 @@ let alive = true;
 let readiness = { ready: true, reason: 'ready' };
 
 const start = (ip = '127.0.0.1'): Promise<HttpServer> =>
-  startHealthServer({ ip, port: 0, isAlive: () => alive, isReady: () => readiness });
+  startHealthServer({ ip, port: 0, isAlive: () => alive, isReady: () => readiness, metrics: () => [] });
 
 interface Answer {
   readonly status: number | undefined;
@@ -80,7 +80,7 @@ describe('the health server', () => {
   it('names the address when it cannot have it', async () => {
     await using server = await start();
     const { port } = server;
-    const options = { port, isAlive: () => true, isReady: () => readiness };
+    const options = { port, isAlive: () => true, metrics: () => [], isReady: () => readiness };
     await expect(startHealthServer({ ...options, ip: '127.0.0.1' })).rejects.toMatchObject({
       code: 'host',
       errno: 'EADDRINUSE',
