@@ -2,7 +2,8 @@
 //
 // Everything works on an arena: one block of memory whose address never changes. Packets are numbers into it (offset
 // and length), so that the kernel, JavaScript and WebAssembly see the same bytes and nothing is copied between them.
-// Addresses are IPv4 as unsigned 32-bit numbers, the first byte the most significant: 10.0.0.1 is 0x0a000001.
+// Addresses are IPv4 as unsigned 32-bit numbers, the first byte the most significant: 10.0.0.1 is 0x0a000001. Where one
+// is taken the signed number of the same bits will do: numbers from 2^31 may be allocated on their way, those may not.
 
 /** A WebAssembly.Memory, as far as it matters here; the compiler knows the whole of it only among a browser's types. */
 export interface WasmMemory {

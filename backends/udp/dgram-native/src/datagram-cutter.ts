@@ -44,7 +44,8 @@ export class DatagramCutter {
     let piece = (u32[(run + MESSAGE.pieces) >>> 2] as number) - low;
     let room = 0;
     for (let n = u32[(run + MESSAGE.pieceCount) >>> 2] as number; n > 0; n -= 1) {
-      let address = u32[(piece + PIECE.address) >>> 2] as number;
+      // Offsets, not addresses, are handed on: half an address is a number that may be allocated for it.
+      let offset = (u32[(piece + PIECE.address) >>> 2] as number) - low;
       let left = u32[(piece + PIECE.length) >>> 2] as number;
       while (left > 0) {
         if (room === 0) {
@@ -54,8 +55,8 @@ export class DatagramCutter {
           room = segmentBytes;
         }
         const length = left < room ? left : room;
-        this.#append(address, length);
-        address += length;
+        this.#append(offset, length);
+        offset += length;
         left -= length;
         room -= length;
       }
@@ -78,11 +79,11 @@ export class DatagramCutter {
     this.#datagrams += 1;
   }
 
-  #append(address: number, length: number): void {
+  #append(offset: number, length: number): void {
     const { u32 } = this.#arena;
     const header = this.#headersAt + (this.#datagrams - 1) * MESSAGE.bytes;
     const piece = this.#piecesAt + this.#pieces * PIECE.bytes;
-    u32[(piece + PIECE.address) >>> 2] = address;
+    u32[(piece + PIECE.address) >>> 2] = this.#address.low + offset;
     u32[(piece + PIECE.address + 4) >>> 2] = this.#address.high;
     u32[(piece + PIECE.length) >>> 2] = length;
     u32[(header + MESSAGE.pieceCount) >>> 2] = (u32[(header + MESSAGE.pieceCount) >>> 2] as number) + 1;

@@ -70,6 +70,18 @@ describe('datagrams', () => {
     expect(messages.every(({ bytes }, i) => isPayload(bytes, i))).toBe(true);
   });
 
+  it('are sent to addresses with or without a sign', () => {
+    using pair = openPair();
+    // To the broadcast address, which has the highest bit: refused by right, not by its form.
+    for (const address of [0xffffffff, -1, LOOPBACK]) {
+      pair.sender.begin(address, pair.to.port, 0);
+      pair.sender.append(pair.payload, 7);
+    }
+    const refused = pair.sender.flush();
+    expect(new Set(refusals(pair.sender, refused).map(([, name]) => name)).size).toBe(1);
+    expect([refused, pair.receiveBytes(7).length]).toEqual([2, 1]);
+  });
+
   it('go to the peer that each is for, in one flush', () => {
     using one = openPair();
     using other = openPair();
