@@ -10,7 +10,7 @@ import {
 } from '../src/index.ts';
 import { SOL_SOCKET } from '../src/numbers.ts';
 import { setOption } from '../src/socket-options.ts';
-import { byteAt, datagramsOf, isPayload, LOOPBACK, openPair, receiveAll } from './pair.ts';
+import { datagramsOf, isPayload, LOOPBACK, openPair, receiveAll } from './pair.ts';
 
 // Of <asm-generic/socket.h>: a socket that sends no checksums cannot send runs.
 const SO_NO_CHECK = 11;
@@ -268,7 +268,7 @@ describe('a socket', () => {
   });
 
   it('is closed once, and gives minus the errno afterwards', () => {
-    const { arena, from, to, receiver, sender, payload } = openPair();
+    const { from, to, receiver, sender, payload } = openPair();
     from[Symbol.dispose]();
     to[Symbol.dispose]();
     to[Symbol.dispose]();
@@ -279,7 +279,6 @@ describe('a socket', () => {
     sender.append(payload, 1);
     expect(sender.flush()).toBe(1);
     expect(refusals(sender, 1)).toEqual([[0, 'EBADF']]);
-    expect(arena.u8[payload + 1]).toBe(byteAt(1));
   });
 
   it('that is attached is the same one, and stays open when it is disposed of', () => {
