@@ -38,12 +38,15 @@ export const LIMITS = {
   /** How long the holder of a lease has to show that it is alive. */
   challengeWaitMs: 3_000,
   /** Netlink requests in one message, and the room for them and for their answers. */
-  netlinkBatch: 256,
+  netlinkBatch: 128,
   /** More changes than these are made without listening to their echo. */
   quietChanges: 100,
   netlinkBufferBytes: 1024 * 1024,
   /** One netlink request, and one whole dump. */
   netlinkRequestMs: 5_000,
+  /** Room for what the kernel tells in a burst, and how often it is asked whether it was too much. */
+  kernelEventBytes: 8 * 1024 * 1024,
+  kernelLossMs: 1_000,
   /** Events of the kernel that wait for the reconciler. */
   kernelEvents: 200_000,
   /** From a kernel event to the reconciler's pass, so that a burst becomes one pass. */

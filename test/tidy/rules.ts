@@ -51,7 +51,10 @@ export interface Door {
 
 /** Every package that the program imports. */
 export const PACKAGE_DOORS: readonly Door[] = [
-  { name: 'dgram-native', doors: ['agent/kernel/tun-device.ts', 'backends/udp/'] },
+  {
+    name: 'dgram-native',
+    doors: ['agent/kernel/tun-device.ts', 'agent/kernel/netlink/overrun.ts', 'backends/udp/'],
+  },
   { name: 'etcd3', doors: ['agent/datastore/etcd-endpoint.ts'] },
   { name: 'ipaddr.js', doors: ['agent/model/ip.ts'] },
   { name: 'loglevel', doors: ['agent/base/log.ts'] },

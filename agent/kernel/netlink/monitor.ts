@@ -8,11 +8,9 @@ import type { KernelEvent } from '../../model/kernel.ts';
 import { parseLinkAddress } from './addresses.ts';
 import { parseOwnLink } from './links.ts';
 import { parseNeighbor } from './neighbors.ts';
+import { guardAgainstOverrun } from './overrun.ts';
 import { isOwnRoute, parseRoute } from './routes.ts';
 import { BRIDGE, kernelError } from './socket.ts';
-
-/** Room for a burst of events between two turns of the loop; the kernel gives as much of it as its limit allows. */
-const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
 const { LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH } = rt.MulticastGroups;
 const GROUPS = [LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH];
@@ -34,7 +32,7 @@ export function openMonitor(initialNames: ReadonlyMap<number, string>): Monitor 
   try {
     socket = createNetlink(Protocol.ROUTE, {
       ref: true,
-      recvBufferSize: RECEIVE_BUFFER_BYTES,
+      recvBufferSize: LIMITS.kernelEventBytes,
       sendBufferSize: 64 * 1024,
     });
   } catch (error) {
@@ -56,6 +54,9 @@ export function openMonitor(initialNames: ReadonlyMap<number, string>): Monitor 
     unknown();
   };
   listen();
+  const closed = new AbortController();
+  // Where it cannot be had, an overrun ends the process as it always did.
+  guardAgainstOverrun(socket.address().port, unknown, closed.signal).catch(() => undefined);
   return {
     async *events(signal) {
       const stop = (): void => channel.close();
@@ -70,7 +71,10 @@ export function openMonitor(initialNames: ReadonlyMap<number, string>): Monitor 
       for (const group of GROUPS) socket.dropMembership(group);
     },
     resume: listen,
-    [Symbol.dispose]: () => socket.close(),
+    [Symbol.dispose]() {
+      closed.abort();
+      socket.close();
+    },
   };
 }
 

@@ -16,6 +16,7 @@ export { createPacketFile } from './packet-file.ts';
 export { createPoller } from './poller.ts';
 export { createReceiver, type ReceiverOptions } from './receiver.ts';
 export { createSender, MAX_RUN_DATAGRAMS, type SenderOptions } from './sender.ts';
+export { setSocketOption } from './socket-options.ts';
 export { attachTun, deleteTun, openTun, type TunHandle, type TunOptions } from './tun.ts';
 export {
   attachUdpSocket,

@@ -11,6 +11,14 @@ export function setOption(fd: number, level: number, option: number, value: numb
   invoke('setsockopt', what, () => libc().setsockopt(fd, level, option, address, 4));
 }
 
+/**
+ * Sets an option of any socket of this process, one that Node or another package opened too, to a number. Throws a
+ * SystemError.
+ */
+export function setSocketOption(fd: number, level: number, option: number, value: number): void {
+  setOption(fd, level, option, value, `cannot set option ${option} of level ${level} of descriptor ${fd}`);
+}
+
 /** The same; whether the kernel took it. */
 export function trySetOption(fd: number, level: number, option: number, value: number): boolean {
   const { i32, address } = scratch();

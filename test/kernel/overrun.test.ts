@@ -1,0 +1,42 @@
+// More events than a socket's buffer holds, while nobody reads them: the process lives, and learns that it missed some.
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { openNetlinkKernel } from '../../agent/kernel/netlink-kernel.ts';
+
+const isPrivate = process.env['TWILL_PRIVATE_NETNS'] === '1';
+const title = isPrivate
+  ? 'a flood of events'
+  : 'a flood of events (skipped: needs a private network namespace)';
+
+const ROUTES = 60_000;
+
+describe.skipIf(!isPrivate)(title, () => {
+  it('ends nothing, and is told of as unknown changes', { timeout: 60_000 }, async () => {
+    await using kernel = openNetlinkKernel();
+    const stop = new AbortController();
+    const seen = { events: 0, unknown: 0 };
+    const watching = (async () => {
+      for await (const event of kernel.watch(stop.signal)) {
+        seen.events++;
+        if (event.type === 'unknown') seen.unknown++;
+      }
+    })();
+    await expect.poll(() => seen.unknown).toBe(1);
+    // The guard is set up in its own time.
+    await expect
+      .poll(() => execFileSync('ss', ['-f', 'netlink', '-m']).toString(), { timeout: 5_000 })
+      .toMatch(/rb1\d{7}/);
+    const lines = Array.from(
+      { length: ROUTES },
+      (_, i) => `route add blackhole 10.${i >> 16}.${(i >> 8) & 255}.${i & 255}/32`,
+    );
+    const input = (verb: string): string => lines.map((line) => line.replace('add', verb)).join('\n');
+    // Both without a turn of the loop in which anything could be read.
+    execFileSync('ip', ['-batch', '-'], { input: input('add') });
+    execFileSync('ip', ['-batch', '-'], { input: input('del') });
+    await expect.poll(() => seen.unknown, { timeout: 10_000 }).toBeGreaterThan(1);
+    expect(seen.events).toBeGreaterThan(100);
+    stop.abort();
+    await watching;
+  });
+});
