@@ -5,7 +5,7 @@
 //
 // Needed before it: Node.js and npm. Several at once wait for each other.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { withLock } from './lock.mjs';
@@ -55,6 +55,10 @@ const SOURCES = [
   'tsconfig.build.json',
 ];
 const STAMP = join(ROOT, 'dist/.built');
+/** In the order in which they are built: the agent is checked against what the package declares. */
+const PROJECTS = ['backends/udp/dgram-native', 'tsconfig.build.json'];
+/** What is made, and not read. */
+const MADE = ['dist', 'node_modules'];
 /** While this says no, the service of a package is not started when the package is installed. */
 const SERVICE_POLICY = '/usr/sbin/policy-rc.d';
 
@@ -150,11 +154,15 @@ function buildIsFresh() {
 
 function build() {
   say('building');
+  // Made beforehand, because a new folder makes the one that it is in newer.
+  mkdirSync(join(ROOT, 'backends/udp/dgram-native/dist'), { recursive: true });
   // What changes while the compiler runs is newer than this, and is built the next time.
   const start = new Date();
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-  const failure = run(process.execPath, [tsc, '-p', 'tsconfig.build.json'], BUILD_MS);
-  if (failure !== undefined) throw new Error(`the build failed:\n${failure}`);
+  for (const project of PROJECTS) {
+    const failure = run(process.execPath, [tsc, '-p', project], BUILD_MS);
+    if (failure !== undefined) throw new Error(`the build failed:\n${failure}`);
+  }
   writeFileSync(STAMP, '');
   utimesSync(STAMP, start, start);
 }
@@ -169,7 +177,8 @@ function newest(path) {
   const own = statSync(path, { throwIfNoEntry: false });
   if (own === undefined) return 0;
   if (!own.isDirectory()) return own.mtimeMs;
-  return Math.max(own.mtimeMs, ...readdirSync(path).map((name) => newest(join(path, name))));
+  const names = readdirSync(path).filter((name) => !MADE.includes(name));
+  return Math.max(own.mtimeMs, ...names.map((name) => newest(join(path, name))));
 }
 
 /** @param {string} path */

@@ -22,6 +22,8 @@ export const LAYERS: readonly Layer[] = [
   { name: 'model', files: /^agent\/model\//, uses: ['base', 'limits'] },
   { name: 'options', files: /^agent\/options(?:\/|\.ts$)/, uses: FOUNDATION },
   ...SIBLINGS.map((name) => ({ name, files: new RegExp(`^agent/${name}/`), uses: FOUNDATION })),
+  // A package of its own: nothing of the program's is in it, and nobody knows more of it than its exports.
+  { name: 'dgram-native', files: /^backends\/udp\/dgram-native\//, uses: [] },
   ...BACKENDS.map((name) => ({
     name: `backend ${name}`,
     files: new RegExp(`^backends/${name}/`),
@@ -57,6 +59,7 @@ export const PACKAGE_DOORS: readonly Door[] = [
   },
   { name: 'etcd3', doors: ['agent/datastore/etcd-endpoint.ts'] },
   { name: 'ipaddr.js', doors: ['agent/model/ip.ts'] },
+  { name: 'koffi', doors: ['backends/udp/dgram-native/src/libc.ts'] },
   { name: 'loglevel', doors: ['agent/base/log.ts'] },
   { name: 'netlink', doors: ['agent/kernel/netlink/'] },
   { name: 'valibot', doors: ['agent/base/schema.ts'] },
@@ -107,7 +110,11 @@ export const GLOBAL_DOORS: readonly GlobalDoor[] = [
   },
   { name: 'console', pattern: /\bconsole\./g, doors: [] },
   { name: 'Date.now', pattern: /\bDate\.now\b|\bnew\s+Date\(\s*\)|(?<!new\s)\bDate\(/g, doors: CLOCK },
-  { name: 'performance.now', pattern: /\bperformance\.|\bprocess\.(?:hrtime|uptime)\b/g, doors: CLOCK },
+  {
+    name: 'performance.now',
+    pattern: /\bperformance\.|\bprocess\.(?:hrtime|uptime)\b/g,
+    doors: [...CLOCK, 'backends/udp/dgram-native/src/poller.ts'],
+  },
   {
     name: 'timers',
     pattern: /(?<![.\w])(?:setTimeout|setInterval|setImmediate)\b|\bAbortSignal\.timeout\b/g,

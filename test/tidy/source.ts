@@ -31,7 +31,7 @@ export function listFiles(folder: string): readonly string[] {
     return readdirSync(join(ROOT, folder), { withFileTypes: true })
       .flatMap((entry) => {
         const path = `${folder}/${entry.name}`;
-        if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : listFiles(path);
+        if (entry.isDirectory()) return ['node_modules', 'dist'].includes(entry.name) ? [] : listFiles(path);
         return [path];
       })
       .sort();
