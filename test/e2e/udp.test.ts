@@ -1,0 +1,111 @@
+// What only the udp backend has: a device and a thread that can be taken away, a door to the network that strangers
+// knock at, and counters.
+import { describe, it } from 'vitest';
+import { addressBytes } from '../../agent/model/ip.ts';
+import { HEALTHZ_PORT } from '../lab/agent-process.ts';
+import type { Host } from '../lab/lab.ts';
+import type { Namespace } from '../lab/namespace.ts';
+import { waitFor } from '../lab/wait.ts';
+import { NEEDS_CLUSTER, useCluster } from './cluster.ts';
+import { title } from './needs.ts';
+
+const UDP_PORT = 8_285;
+/** The requirement is a second; the rest is for a machine that has other things to do. */
+const HEAL_LIMIT_MS = 3_000;
+const STRANGERS = 20;
+
+describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), () => {
+  const cluster = useCluster({ hosts: 2, backend: { Type: 'udp' } });
+  const pair = () => {
+    const [first] = cluster().pairs();
+    if (first === undefined) throw new Error('no pair');
+    return first;
+  };
+
+  it('lives on when its device is deleted, and packets flow again', async () => {
+    const [from, to] = pair();
+    const { namespace } = cluster().lab.host(1);
+    await namespace.run(['ip', 'link', 'delete', 'flannel0']);
+    await waitFor('packets flow again', HEAL_LIMIT_MS, async () => {
+      return (await from.namespace.exec(['ping', '-n', '-c', '1', '-W', '0.2', to.address])).exitCode === 0;
+    });
+    await waitFor(
+      'it is ready again',
+      HEAL_LIMIT_MS,
+      async () => (await metrics(cluster().lab.host(1))).get('ready') === 1,
+    );
+  });
+
+  it('lets nobody in but its peers', async () => {
+    const [, to] = pair();
+    const host = cluster().lab.host(2);
+    const before = await metrics(host);
+    await sendDatagrams(cluster().lab.router, host.address, innerPacket('10.5.255.2', to.address));
+    await waitFor('strangers are counted', 5_000, async () => {
+      return ((await metrics(host)).get('stranger') ?? 0) >= (before.get('stranger') ?? 0) + STRANGERS;
+    });
+  });
+
+  it('takes from a peer only what is of its own subnet and for ours', async () => {
+    const [, to] = pair();
+    const [peer, host] = [cluster().lab.host(1), cluster().lab.host(2)];
+    const before = await metrics(host);
+    await sendDatagrams(peer.namespace, host.address, innerPacket('10.5.255.2', to.address));
+    await waitFor('what is not its own is counted', 5_000, async () => {
+      return ((await metrics(host)).get('spoofed') ?? 0) >= (before.get('spoofed') ?? 0) + STRANGERS;
+    });
+    await sendDatagrams(peer.namespace, host.address, Buffer.from([0x45, 0, 0]));
+    await waitFor('what is too short is counted', 5_000, async () => {
+      return ((await metrics(host)).get('short') ?? 0) >= (before.get('short') ?? 0) + STRANGERS;
+    });
+  });
+});
+
+async function metrics(host: Host): Promise<ReadonlyMap<string, number>> {
+  const program = `fetch('http://127.0.0.1:${HEALTHZ_PORT}/metrics').then((r) => r.text()).then((t) => process.stdout.write(t))`;
+  const text = await host.namespace.run([process.execPath, '-e', program]);
+  const drops = [...text.matchAll(/^twill_udp_dropped_packets_total\{reason="(\w+)"\} (\d+)$/gm)];
+  const ready = /^twill_ready (\d)$/m.exec(text)?.[1];
+  return new Map([
+    ['ready', Number(ready)],
+    ...drops.map(([, reason = '', count]) => [reason, Number(count)] as const),
+  ]);
+}
+
+/** Sends the same payload to the backend's port again and again. */
+async function sendDatagrams(from: Namespace, address: string, payload: Buffer): Promise<void> {
+  const program = `
+    const socket = require('node:dgram').createSocket('udp4');
+    const payload = Buffer.from('${payload.toString('hex')}', 'hex');
+    let left = ${STRANGERS};
+    const next = () => (left-- > 0 ? socket.send(payload, ${UDP_PORT}, '${address}', next) : socket.close());
+    next();`;
+  await from.run([process.execPath, '-e', program]);
+}
+
+/** A UDP packet from one inner address to another, with a good header. */
+function innerPacket(source: string, destination: string): Buffer {
+  const packet = Buffer.alloc(32);
+  packet.set([
+    0x45,
+    0,
+    0,
+    32,
+    0,
+    1,
+    0,
+    0,
+    64,
+    17,
+    0,
+    0,
+    ...addressBytes(source),
+    ...addressBytes(destination),
+  ]);
+  packet.set([0x30, 0x39, 0x14, 0xb4, 0, 12, 0, 0, 1, 2, 3, 4], 20);
+  let sum = 0;
+  for (let i = 0; i < 20; i += 2) sum += packet.readUInt16BE(i);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  packet.writeUInt16BE(~sum & 0xffff, 10);
+  return packet;
+}
