@@ -8,6 +8,7 @@ import { createBackend } from '../backends/index.ts';
 import { assertWritable } from './base/atomic-file.ts';
 import { systemClock as clock } from './base/clock.ts';
 import { allowGrowth } from './base/engine.ts';
+import { messageOf } from './base/errors.ts';
 import { exec } from './base/exec.ts';
 import { createLogger } from './base/log.ts';
 import { systemRandom as random } from './base/random.ts';
@@ -15,6 +16,7 @@ import { runTasks } from './base/tasks.ts';
 import { openLeaseStore } from './datastore/open-store.ts';
 import { openFirewall } from './firewall/open-firewall.ts';
 import { readHostFacts } from './kernel/host-facts.ts';
+import { watchRuleset } from './kernel/netlink/ruleset-monitor.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { createReconciler } from './kernel/reconciler.ts';
 import { LIMITS } from './limits.ts';
@@ -127,6 +129,13 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   await runTasks(context.signal, [
     (signal) => reconciler.run(signal),
     (signal) => follower.run(signal),
+    async (signal) => {
+      try {
+        await watchRuleset(() => network?.noticeRuleset(), signal);
+      } catch (error) {
+        log.info(`rules are looked at from time to time only: ${messageOf(error)}`);
+      }
+    },
     serve,
   ]);
   log.info('stopped; routes, rules and lease stay');

@@ -63,6 +63,9 @@ export const LIMITS = {
   planDelayMs: 10,
   /** Up to here a network is small, and its start is run in little memory rather than fast. */
   smallNetworkLeases: 500,
+  /** From a change of the firewall's rules to the look at ours, and from one look to the next at least. */
+  firewallDelayMs: 50,
+  firewallPauseMs: 500,
   /** One run of iptables-restore or nft. */
   firewallCommandMs: 10_000,
   /** How long iptables-restore waits for the lock that all users of iptables share; less than firewallCommandMs. */

@@ -109,8 +109,11 @@ export class NodeNetwork implements AsyncDisposable {
       },
       async (until) => {
         for (;;) {
-          await this.#firewallBell.wait(until, options.firewallResyncSeconds * 1000);
+          const why = await this.#firewallBell.wait(until, options.firewallResyncSeconds * 1000);
+          // Who changes rules seldom changes one, and our own changes are told of too.
+          if (why === 'rung') await clock.sleep(LIMITS.firewallDelayMs, until);
           await this.#ensureFirewall(until);
+          if (why === 'rung') await clock.sleep(LIMITS.firewallPauseMs, until);
         }
       },
     ]);
@@ -129,6 +132,11 @@ export class NodeNetwork implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#dataPlane?.[Symbol.asyncDispose]();
+  }
+
+  /** Takes notice of a change of the firewall's rules, ours or anybody's. */
+  noticeRuleset(): void {
+    this.#firewallBell.ring();
   }
 
   /** Takes notice of what happened in the store; the lease table has it already. */

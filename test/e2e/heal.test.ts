@@ -101,3 +101,38 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(['vxlan', 'host-gw'] as const)(
     });
   },
 );
+
+describe.skipIf(NEEDS_CLUSTER.missing).each([
+  {
+    firewall: 'iptables',
+    nft: false,
+    flush: ['iptables', '-t', 'nat', '-F'],
+    list: ['iptables-save', '-t', 'nat'],
+  },
+  {
+    firewall: 'nftables',
+    nft: true,
+    flush: ['nft', 'flush', 'ruleset'],
+    list: ['nft', 'list', 'table', 'ip', 'flannel-ipv4'],
+  },
+])(title('rules of $firewall', NEEDS_CLUSTER), ({ nft, flush, list }) => {
+  const cluster = useCluster({
+    hosts: 2,
+    backend: { Type: 'host-gw' },
+    containers: false,
+    network: { EnableNFTables: nft },
+    // So rarely that only a watch can bring them back in time.
+    flags: ['--ip-masq', '--iptables-resync=600'],
+  });
+
+  it('are back when they were flushed', async () => {
+    const { namespace } = cluster().lab.host(1);
+    const state = async (): Promise<string> => {
+      return (await namespace.exec(list)).stdout.replaceAll(/^#.*\n|\[\d+:\d+\]/gm, '');
+    };
+    const whole = await state();
+    expect(whole).toContain('10.5.0.0/16');
+    await namespace.run(flush);
+    await waitFor('the rules are back', HEAL_LIMIT_MS, async () => (await state()) === whole);
+  });
+});

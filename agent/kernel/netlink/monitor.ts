@@ -8,7 +8,7 @@ import type { KernelEvent } from '../../model/kernel.ts';
 import { parseLinkAddress } from './addresses.ts';
 import { parseOwnLink } from './links.ts';
 import { parseNeighbor } from './neighbors.ts';
-import { guardAgainstOverrun } from './overrun.ts';
+import { guardAgainstOverrun, ROUTING } from './overrun.ts';
 import { isOwnRoute, parseRoute } from './routes.ts';
 import { BRIDGE, kernelError } from './socket.ts';
 
@@ -56,7 +56,7 @@ export function openMonitor(initialNames: ReadonlyMap<number, string>): Monitor 
   listen();
   const closed = new AbortController();
   // Where it cannot be had, an overrun ends the process as it always did.
-  guardAgainstOverrun(socket.address().port, unknown, closed.signal).catch(() => undefined);
+  guardAgainstOverrun(ROUTING, socket.address().port, unknown, closed.signal).catch(() => undefined);
   return {
     async *events(signal) {
       const stop = (): void => channel.close();

@@ -12,16 +12,21 @@ const NETLINK_NO_ENOBUFS = 5;
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
 
+/** Netlink protocols, as /proc numbers them. */
+export const ROUTING = 0;
+export const NETFILTER = 12;
+
 /**
- * Guards the routing socket with this netlink port until `signal` is aborted; `onLoss` is called when messages were
+ * Guards the socket with this protocol and netlink port until `signal` is aborted; `onLoss` is called when messages were
  * lost. Fails as the parts do; the socket then stays as it was made.
  */
 export async function guardAgainstOverrun(
+  protocol: number,
   port: number,
   onLoss: () => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const inode = (await readRow(port))?.inode;
+  const inode = (await readRow(protocol, port))?.inode;
   const fd = inode === undefined ? undefined : await descriptorOf(inode);
   if (fd === undefined) throw new Error(`no descriptor has netlink port ${port}`);
   const { setSocketOption } = await import('dgram-native');
@@ -29,22 +34,26 @@ export async function guardAgainstOverrun(
   setSocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, LIMITS.kernelEventBytes);
   let drops = 0;
   while (!signal.aborted) {
-    const now = (await readRow(port))?.drops ?? 0;
+    const now = (await readRow(protocol, port))?.drops ?? 0;
     if (now !== drops) onLoss();
     drops = now;
     await systemClock.sleep(LIMITS.kernelLossMs, signal).catch(() => undefined);
   }
 }
 
-// Columns: sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode; Eth 0 is routing.
-async function readRow(
-  port: number,
-): Promise<{ readonly drops: number; readonly inode: string } | undefined> {
+interface Row {
+  readonly drops: number;
+  readonly inode: string;
+}
+
+// Columns: sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode; Eth is the protocol.
+async function readRow(protocol: number, port: number): Promise<Row | undefined> {
   const text = await readFile('/proc/self/net/netlink', 'utf8');
   for (const line of text.split('\n')) {
-    const [, protocol, pid, , , , , , drops, inode] = line.trim().split(/\s+/);
-    if (protocol === '0' && pid === String(port) && inode !== undefined)
+    const [, eth, pid, , , , , , drops, inode] = line.trim().split(/\s+/);
+    if (eth === String(protocol) && pid === String(port) && inode !== undefined) {
       return { drops: Number(drops), inode };
+    }
   }
   return undefined;
 }
