@@ -4,12 +4,16 @@ import { ALL_PROGRAMS, setUp } from './setup.mjs';
 /** What there is, and what it measures. */
 const BENCHES = {
   start: 'from the start of an agent until it is ready, and its memory',
+  throughput: 'what udp carries beside vxlan and plain routing, and at what cost',
+  stalls: 'the longest that packets wait beside a steady gigabit a second',
+  restart: 'packets lost while an agent ends and starts again',
+  churn: 'packets lost at full load while peers come and go, and the memory of an agent',
 };
 
 const [name = '', ...args] = process.argv.slice(2);
 try {
   if (!Object.hasOwn(BENCHES, name) || args.includes('--help')) {
-    const list = Object.entries(BENCHES).map(([bench, what]) => `  ${bench.padEnd(8)}${what}\n`);
+    const list = Object.entries(BENCHES).map(([bench, what]) => `  ${bench.padEnd(12)}${what}\n`);
     process.stdout.write(`Usage: npm run bench -- NAME [options]\n\n${list.join('')}`);
     if (Object.hasOwn(BENCHES, name)) {
       const { usage } = await import(`../dist/test/bench/${name}.js`);

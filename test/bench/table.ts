@@ -39,3 +39,21 @@ export function formatMs(ms: number): string {
 export function formatMemory(kibibytes: number): string {
   return `${(kibibytes / 1_024).toFixed(1)} MiB`;
 }
+
+/** The value that so many percent are not above; NaN of none. `sorted` is in rising order. */
+export function percentile(sorted: readonly number[], percent: number): number {
+  return sorted[Math.max(0, Math.ceil((sorted.length * percent) / 100) - 1)] ?? Number.NaN;
+}
+
+/** `6.81 (6.50 to 7.02)`: the median of a few measures, and how far they lie apart. */
+export function formatSpread(values: readonly number[], digits: number): string {
+  const [low, middle, high] = [Math.min(...values), median(values), Math.max(...values)].map((value) =>
+    value.toFixed(digits),
+  );
+  return `${middle} (${low} to ${high})`;
+}
+
+/** `≥ 0.65 met`, or missed. */
+export function formatVerdict(target: string, isMet: boolean): string {
+  return `${target} ${isMet ? 'met' : 'missed'}`;
+}

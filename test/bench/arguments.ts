@@ -1,0 +1,22 @@
+// The options of benchmarks are whole numbers.
+import { parseArgs } from 'node:util';
+
+/** Reads `--name N` for each name in `defaults`. Throws an error of one line about what is none of them. */
+export function readCounts<Name extends string>(
+  args: readonly string[],
+  defaults: Readonly<Record<Name, number>>,
+): Record<Name, number> {
+  const counts: Record<Name, number> = { ...defaults };
+  const names = Object.keys(defaults) as Name[];
+  const options = Object.fromEntries(names.map((name) => [name, { type: 'string' } as const]));
+  const { values } = parseArgs({ args: [...args], options });
+  for (const name of names) {
+    const text = values[name];
+    if (text === undefined) continue;
+    if (typeof text !== 'string' || !/^[1-9]\d{0,4}$/.test(text)) {
+      throw new Error(`--${name}: must be a whole number from 1 to 99999, is "${String(text)}"`);
+    }
+    counts[name] = Number(text);
+  }
+  return counts;
+}

@@ -1,0 +1,76 @@
+// A program: pings of our own over UDP, so many a second whether they are answered or not.
+//
+//     node datagram-echo-end.js answer PORT
+//     node datagram-echo-end.js ask ADDRESS PORT RATE MS      prints a PingTimes as JSON
+//
+// Both ends wait in poll and do nothing else, so a late answer was late on its way, or the processor was late for all.
+import { createArena, createPoller, createReceiver, createSender, openUdpSocket } from 'dgram-native';
+import { systemClock } from '../../agent/base/clock.ts';
+import type { PingTimes } from './load.ts';
+
+const BATCH = 64;
+const PAYLOAD_BYTES = 64;
+/** How long after the last ping an answer is waited for; it is lost then. */
+const LATE_MS = 2_000;
+/** Pings that are not measured: the first ones wait for ARP, and run code that is not compiled yet. */
+const WARM_UP = 200;
+
+const [role, ...rest] = process.argv.slice(2);
+const arena = createArena(4 << 20);
+const port = role === 'answer' ? Number(rest[0]) : 0;
+using socket = openUdpSocket({ address: 0, port, segmentation: false, coalescing: false });
+const sender = createSender(arena, socket, { messages: BATCH, pieces: BATCH });
+const receiver = createReceiver(arena, socket, { messages: BATCH, messageBytes: PAYLOAD_BYTES });
+const poller = createPoller(arena, [socket.fd]);
+
+function answer(): never {
+  process.stdout.write('listening\n');
+  for (;;) {
+    poller.wait(-1);
+    const messages = receiver.receive();
+    for (let i = 0; i < messages; i += 1) {
+      sender.begin(receiver.sourceAddress(i), receiver.sourcePort(i), 0);
+      sender.append(receiver.offset(i), receiver.length(i));
+    }
+    sender.flush();
+  }
+}
+
+function ask(to: number, toPort: number, rate: number, forMs: number): PingTimes {
+  const count = WARM_UP + Math.floor((rate * forMs) / 1_000);
+  const sentMs = new Float64Array(count);
+  const answered = new Uint8Array(count);
+  const timesUs: number[] = [];
+  const at = arena.reserve(PAYLOAD_BYTES);
+  const startMs = systemClock.monotonicMs();
+  let sent = 0;
+  let lastMs = startMs;
+  while (sent < count || (timesUs.length < count - WARM_UP && systemClock.monotonicMs() < lastMs + LATE_MS)) {
+    const now = systemClock.monotonicMs();
+    if (sent < count && now >= startMs + (sent * 1_000) / rate) {
+      arena.u32[at >> 2] = sent;
+      sender.begin(to, toPort, 0);
+      sender.append(at, PAYLOAD_BYTES);
+      sentMs[sent] = now;
+      sender.flush();
+      lastMs = now;
+      sent += 1;
+    }
+    // What is due meanwhile is sent up to a millisecond later: its time begins when it is sent.
+    poller.wait(1);
+    const messages = receiver.receive();
+    const arrivedMs = systemClock.monotonicMs();
+    for (let i = 0; i < messages; i += 1) {
+      const number = arena.u32[receiver.offset(i) >> 2] ?? 0;
+      if (number >= sent || answered[number] === 1) continue;
+      answered[number] = 1;
+      if (number >= WARM_UP) timesUs.push(Math.round((arrivedMs - (sentMs[number] ?? 0)) * 1_000));
+    }
+  }
+  return { sent: count - WARM_UP, timesUs };
+}
+
+if (role === 'answer') answer();
+const [address = '', toPort, rate, forMs] = rest;
+const to = address.split('.').reduce((bits, byte) => bits * 256 + Number(byte), 0);
+process.stdout.write(`${JSON.stringify(ask(to, Number(toPort), Number(rate), Number(forMs)))}\n`);

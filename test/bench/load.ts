@@ -1,0 +1,116 @@
+// Puts load between the two containers of a bed, by programs in their namespaces, and gives what the ends saw.
+import type { Container } from '../lab/container.ts';
+import type { LabProcess } from '../lab/process.ts';
+import type { Bed } from './bed.ts';
+import { benchProgram } from './measure.ts';
+
+/** What the receiver of TCP saw in the time that was measured. */
+export interface TcpLoad {
+  readonly bytes: number;
+  readonly tookMs: number;
+  /** What all processors of the machine worked meanwhile, for whomever. */
+  readonly busySeconds: number;
+}
+
+export interface SentDatagrams {
+  readonly sent: number;
+  /** Not taken by the kernel, as a buffer was full. */
+  readonly refused: number;
+  readonly tookMs: number;
+}
+
+export interface CountedDatagrams {
+  /** All that came, duplicates among them. */
+  readonly received: number;
+  readonly duplicates: number;
+  /** Came after one that was sent later. */
+  readonly late: number;
+  /** From the first to the last. */
+  readonly tookMs: number;
+}
+
+export interface DatagramLoad {
+  readonly sent: SentDatagrams;
+  readonly counted: CountedDatagrams;
+}
+
+export interface DatagramOptions {
+  /** Source ports, and ports that each of them sends to: 8 makes 64 flows. Default 1. */
+  readonly spread?: number;
+  /** Of the payload; `mixed` is 64 to 1,400. */
+  readonly bytes: number | 'mixed';
+  /** Datagrams a second; default 0, as many as the machine sends. */
+  readonly rate?: number;
+  readonly forMs: number;
+}
+
+/** Two loads of one kind may run beside each other on ports of their own. */
+const PORTS = { tcp: 5_210, echo: 5_220, datagrams: 5_230, pings: 5_250 } as const;
+const START_MS = 10_000;
+const SLACK_MS = 20_000;
+
+/** Sends over `streams` TCP connections, as fast as it goes or at so many megabits a second in each. */
+export async function loadTcp(
+  bed: Bed,
+  from: Container,
+  to: Container,
+  streams: number,
+  forMs: number,
+  megabits = 0,
+): Promise<TcpLoad> {
+  const program = benchProgram('tcp-load-end');
+  await using sender = bed.start(from, [...program, 'send', String(PORTS.tcp), String(megabits)]);
+  await listening(sender);
+  const receive = ['receive', from.address, ...[PORTS.tcp, streams, forMs].map(String)];
+  return JSON.parse(await finish(to, [...program, ...receive], forMs)) as TcpLoad;
+}
+
+/** Sends datagrams from the first container to the second. */
+export async function loadDatagrams(bed: Bed, options: DatagramOptions): Promise<DatagramLoad> {
+  const { spread = 1, bytes, rate = 0, forMs } = options;
+  const program = benchProgram('datagram-load-end');
+  await using counter = bed.start(bed.second, [
+    ...program,
+    'count',
+    ...[PORTS.datagrams, spread].map(String),
+  ]);
+  await listening(counter);
+  const numbers = [PORTS.datagrams, spread, bytes, rate, forMs].map(String);
+  const text = await finish(bed.first, [...program, 'send', bed.second.address, ...numbers], forMs);
+  await counter.waitForExit(START_MS);
+  const counted = (await counter.log()).trim().split('\n').at(-1) ?? '';
+  return { sent: JSON.parse(text) as SentDatagrams, counted: JSON.parse(counted) as CountedDatagrams };
+}
+
+/** Round trips of single bytes over TCP, one after the other, in microseconds. */
+export async function measureRoundTrips(bed: Bed, forMs: number): Promise<readonly number[]> {
+  const program = benchProgram('tcp-echo-end');
+  await using answerer = bed.start(bed.second, [...program, 'answer', String(PORTS.echo)]);
+  await listening(answerer);
+  const ask = ['ask', bed.second.address, ...[PORTS.echo, forMs].map(String)];
+  return JSON.parse(await finish(bed.first, [...program, ...ask], forMs)) as number[];
+}
+
+/** What a stream of pings met. */
+export interface PingTimes {
+  readonly sent: number;
+  /** Round trips in microseconds, in the order of the answers. */
+  readonly timesUs: readonly number[];
+}
+
+/** Pings of our own over UDP, so many a second whether they are answered or not. */
+export async function measurePings(bed: Bed, rate: number, forMs: number): Promise<PingTimes> {
+  const program = benchProgram('datagram-echo-end');
+  await using answerer = bed.start(bed.second, [...program, 'answer', String(PORTS.pings)]);
+  await listening(answerer);
+  const ask = ['ask', bed.second.address, ...[PORTS.pings, rate, forMs].map(String)];
+  return JSON.parse(await finish(bed.first, [...program, ...ask], forMs)) as PingTimes;
+}
+
+async function listening(program: LabProcess): Promise<void> {
+  await program.waitForLine(/listening/, START_MS);
+}
+
+function finish(container: Container, argv: readonly string[], forMs: number): Promise<string> {
+  return container.namespace.run(argv, { timeoutMs: forMs + SLACK_MS });
+}
