@@ -26,7 +26,7 @@ export class Bed<Store extends LabDatastore = LabDatastore> implements AsyncDisp
   /** The container of the first host, and that of the second. */
   readonly first: Container;
   readonly second: Container;
-  readonly agents: readonly AgentProcess[];
+  readonly #agents: AgentProcess[];
   #programs = 0;
 
   constructor(
@@ -41,9 +41,20 @@ export class Bed<Store extends LabDatastore = LabDatastore> implements AsyncDisp
     this.backend = backend;
     this.lab = lab;
     this.store = store;
-    this.agents = agents;
+    this.#agents = [...agents];
     this.first = first;
     this.second = second;
+  }
+
+  /** The agents that run, in the order of the hosts. */
+  get agents(): readonly AgentProcess[] {
+    return this.#agents;
+  }
+
+  /** Ends the agent of the first host by a signal, starts it again, and waits until it is ready. */
+  async restartFirstAgent(signal: NodeJS.Signals): Promise<void> {
+    await this.#agents[0]?.stop(signal);
+    this.#agents[0] = await startReadyAgent(this.lab.host(1), this.store);
   }
 
   /** Starts a program in a container. Disposing of it ends it. */
@@ -63,8 +74,7 @@ export class Bed<Store extends LabDatastore = LabDatastore> implements AsyncDisp
   }
 }
 
-/** Starts an agent on that host and waits until it is ready. */
-export async function startReadyAgent(host: Host, store: LabDatastore): Promise<AgentProcess> {
+async function startReadyAgent(host: Host, store: LabDatastore): Promise<AgentProcess> {
   const agent = host.startAgent([...store.flags, '--iface=eth0', `--healthz-port=${HEALTHZ_PORT}`]);
   await agent.waitReady(READY_MS);
   return agent;
