@@ -2,13 +2,14 @@
 // numbered datagrams beside it shows what is lost, first with the peers as they are and then with ten of them added and
 // removed each second. Losses without churn are the full queues of a machine at its limit.
 import { readFile } from 'node:fs/promises';
+import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { LabEtcd } from '../lab/datastore.ts';
 import { startLabEtcd } from '../lab/datastore.ts';
 import { readCounts } from './arguments.ts';
 import { type Bed, openBedOn } from './bed.ts';
 import { loadDatagrams, loadTcp } from './load.ts';
 import { benchProgram } from './measure.ts';
-import { formatMemory, formatTable, formatVerdict } from './table.ts';
+import { formatMemory, formatTable, formatVerdict, print } from './table.ts';
 
 export const usage = `npm run bench -- churn [--seconds N] [--changes N] [--rate N]
 
@@ -42,6 +43,7 @@ export async function run(args: readonly string[]): Promise<void> {
   await using bed = await openBedOn('udp', startLabEtcd);
   const quiet = emptySum();
   const churned = emptySum();
+  let known = '';
   for (let turn = 0; turn < turns; turn += 1) {
     const forMs = (seconds * 1_000) / turns;
     await load(bed, quiet, forMs, rate);
@@ -50,10 +52,12 @@ export async function run(args: readonly string[]): Promise<void> {
     const churn = bed.lab.start('churn', argv);
     await churn.waitForLine(/changing/, 5_000);
     await load(bed, churned, forMs, rate);
+    known = await knownLeases(bed);
     if (!churn.isRunning) throw new Error(await churn.epitaph());
     await churn.stop('SIGKILL');
   }
   print(`${formatSums(quiet, churned)}\n`);
+  print(`  Leases that the agent of h1 knew at the end of it: ${known}\n\n`);
   print(`${await formatPeaks(bed)}\n`);
 }
 
@@ -61,6 +65,13 @@ export async function run(args: readonly string[]): Promise<void> {
 async function takenSubnets(bed: Bed): Promise<string> {
   const envs = await Promise.all(bed.lab.hosts.map((host) => host.waitForSubnetEnv()));
   return envs.map(({ subnet }) => subnet.split('.')[2]).join(',');
+}
+
+/** By its own metrics, so that churn that nobody noticed is seen. */
+async function knownLeases(bed: Bed): Promise<string> {
+  const { namespace } = bed.lab.host(1);
+  const text = await namespace.run([...benchProgram('http-get'), `http://127.0.0.1:${HEALTHZ_PORT}/metrics`]);
+  return /^twill_leases (\d+)$/m.exec(text)?.[1] ?? 'unknown';
 }
 
 function emptySum(): Sum {
@@ -114,8 +125,4 @@ async function formatPeaks(bed: Bed): Promise<string> {
     formatVerdict('90 MiB', peak <= TARGET_PEAK_KIBIBYTES),
   ]);
   return formatTable(columns, rows);
-}
-
-function print(text: string): void {
-  process.stdout.write(text);
 }

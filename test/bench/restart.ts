@@ -6,7 +6,7 @@ import type { LabProcess } from '../lab/process.ts';
 import { waitFor } from '../lab/wait.ts';
 import { readCounts } from './arguments.ts';
 import { BACKEND_TITLES, type BackendName, type Bed, withBeds } from './bed.ts';
-import { formatTable, median } from './table.ts';
+import { formatTable, median, print } from './table.ts';
 
 export const usage = `npm run bench -- restart [--runs N]
 
@@ -71,8 +71,4 @@ async function moreAnswers(pinging: LabProcess): Promise<void> {
 async function answers(pinging: LabProcess): Promise<number[]> {
   const text = await readFile(pinging.logPath, 'utf8');
   return [...text.matchAll(/icmp_seq=(\d+) ttl=/g)].map(([, number]) => Number(number));
-}
-
-function print(text: string): void {
-  process.stdout.write(text);
 }

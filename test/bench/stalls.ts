@@ -3,7 +3,7 @@
 import { readCounts } from './arguments.ts';
 import { BACKEND_TITLES, type BackendName, type Bed, withBeds } from './bed.ts';
 import { loadTcp, measurePings } from './load.ts';
-import { formatTable, percentile } from './table.ts';
+import { formatTable, percentile, print } from './table.ts';
 
 export const usage = `npm run bench -- stalls [--seconds N] [--megabits N] [--rate N]
 
@@ -73,8 +73,4 @@ function formatRecords(records: readonly WayRecord[]): string {
     ];
   });
   return formatTable(columns, rows);
-}
-
-function print(text: string): void {
-  process.stdout.write(text);
 }

@@ -5,7 +5,7 @@ import { type LabDatastore, type LabEtcd, openFolder, startLabEtcd } from '../la
 import { type Lab, OVERLAY, openLab, ROUTER_ADDRESS } from '../lab/lab.ts';
 import { MANY_NETWORK, writeLeases } from './leases.ts';
 import { benchProgram, measureStart, type StartMeasure } from './measure.ts';
-import { formatMemory, formatMs, formatTable, median } from './table.ts';
+import { formatMemory, formatMs, formatTable, formatVerdict, median, print } from './table.ts';
 
 export const usage = `npm run bench -- start [--runs N]                 with 2 peers, datastore folder and etcd
 npm run bench -- start --leases N [--rtt MS]      with N peers in an etcd that is MS away
@@ -56,9 +56,9 @@ async function benchFew(runs: number): Promise<void> {
       formatMs(Math.min(...ready)),
       formatMs(Math.max(...ready)),
       formatMs(median(measures.map(({ routesMs }) => routesMs))),
-      verdict(`${TARGET_READY_MS} ms`, median(ready) <= TARGET_READY_MS),
+      formatVerdict(`${TARGET_READY_MS} ms`, median(ready) <= TARGET_READY_MS),
       formatMemory(peak),
-      verdict('75 MiB', peak <= TARGET_PEAK_KIBIBYTES),
+      formatVerdict('75 MiB', peak <= TARGET_PEAK_KIBIBYTES),
     ]);
   }
   print(
@@ -109,7 +109,7 @@ async function benchMany(leases: number, rttMs: number, runs: number): Promise<v
           formatMs(median(routes)),
           formatMs(Math.min(...routes)),
           formatMs(Math.max(...routes)),
-          isTargetCase ? verdict(`${TARGET_ROUTES_MS} ms`, median(routes) <= TARGET_ROUTES_MS) : '-',
+          isTargetCase ? formatVerdict(`${TARGET_ROUTES_MS} ms`, median(routes) <= TARGET_ROUTES_MS) : '-',
           formatMs(median(measures.map(({ readyMs }) => readyMs))),
           requests.toFixed(1),
           formatMemory(Math.max(...measures.map(({ peakKibibytes }) => peakKibibytes))),
@@ -154,12 +154,4 @@ async function requestCount(lab: Lab, etcd: LabEtcd): Promise<number> {
   const text = await lab.router.run([...benchProgram('http-get'), `${etcd.url}/metrics`]);
   const counts = [...text.matchAll(/^grpc_server_started_total\{.*\} (\d+)$/gm)];
   return counts.reduce((sum, [, value]) => sum + Number(value), 0);
-}
-
-function verdict(target: string, isMet: boolean): string {
-  return `${target} ${isMet ? 'met' : 'missed'}`;
-}
-
-function print(text: string): void {
-  process.stdout.write(text);
 }

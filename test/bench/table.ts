@@ -57,3 +57,8 @@ export function formatSpread(values: readonly number[], digits: number): string 
 export function formatVerdict(target: string, isMet: boolean): string {
   return `${target} ${isMet ? 'met' : 'missed'}`;
 }
+
+/** Writes to the standard output. */
+export function print(text: string): void {
+  process.stdout.write(text);
+}

@@ -3,7 +3,7 @@
 import { readCounts } from './arguments.ts';
 import { BACKEND_TITLES, type BackendName, type Bed, withBeds } from './bed.ts';
 import { type DatagramLoad, loadDatagrams, loadTcp, measureRoundTrips } from './load.ts';
-import { formatSpread, formatTable, formatVerdict, median, percentile } from './table.ts';
+import { formatSpread, formatTable, formatVerdict, median, percentile, print } from './table.ts';
 
 export const usage = `npm run bench -- throughput [--rounds N] [--ms N]     host-gw, vxlan and udp in turns
 
@@ -121,8 +121,4 @@ function sentRate({ sent }: DatagramLoad): number {
 
 function arrivedRate({ counted }: DatagramLoad): number {
   return counted.received / counted.tookMs;
-}
-
-function print(text: string): void {
-  process.stdout.write(text);
 }
