@@ -3,8 +3,7 @@
 // removed each second. Losses without churn are the full queues of a machine at its limit.
 import { readFile } from 'node:fs/promises';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
-import type { LabEtcd } from '../lab/datastore.ts';
-import { startLabEtcd } from '../lab/datastore.ts';
+import { type LabEtcd, startLabEtcd } from '../lab/datastore.ts';
 import { readCounts } from './arguments.ts';
 import { type Bed, openBedOn } from './bed.ts';
 import { loadDatagrams, loadTcp } from './load.ts';
