@@ -21,7 +21,7 @@ type Bed = ReturnType<typeof createQuietBed>;
 interface Kind {
   readonly what: string;
   /** Moves at least `packets` packets. */
-  prepare(bed: Bed): (packets: number) => void;
+  readonly prepare: (bed: Bed) => (packets: number) => void;
 }
 
 function outward(packet: Uint8Array, each: number) {

@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { createBed, plain } from './bed.ts';
+import { expand, runOf } from './expand.ts';
+import { addressOf, at, faultOf, get16, tcp, text, udp } from './packets.ts';
+import { data, OUT, oneHopLess } from './traffic.ts';
+
+describe('a path that is too small', () => {
+  const EMSGSIZE = 90;
+  const narrow = (limit: number) => {
+    const bed = createBed();
+    bed.paths.set(addressOf('192.168.0.2'), limit);
+    bed.sender.refuse = (address, segmentBytes, bytes) =>
+      (address & 255) === 2 && (segmentBytes > 0 ? segmentBytes : bytes) > limit ? EMSGSIZE : 0;
+    return bed;
+  };
+
+  it('tells the sender of a packet that must not be fragmented, at the first packet and at all others', () => {
+    const bed = narrow(1_000);
+    for (const _ of [1, 2, 3]) {
+      expect(bed.fromHost(plain(udp({ ...OUT, data: data(1_200) })))).toEqual([]);
+      const [answer = new Uint8Array()] = bed.tun.take().map((written) => written.subarray(10));
+      expect(faultOf(answer)).toBeUndefined();
+      expect([at(answer, 20), at(answer, 21), get16(answer, 26)]).toEqual([3, 4, 1_000]);
+    }
+    expect(bed.counters()).toMatchObject({
+      dropped_too_big: 3,
+      icmp_too_big: 3,
+      sent_packets: 0,
+      sent_bytes: 0,
+    });
+  });
+
+  it('tells the sender of a run of segments', () => {
+    const bed = narrow(1_000);
+    const run = runOf(tcp({ ...OUT, data: data(9_000) }), 1_420);
+    for (const times of [1, 2]) {
+      // At first nothing is known of the path, and the short end of the run still passes.
+      expect(bed.fromHost(run)).toHaveLength(times === 1 ? 1 : 0);
+      const answers = bed.tun.take().map((written) => written.subarray(10));
+      expect(answers.map((answer) => get16(answer, 26))).toContain(1_000);
+      if (times === 2) expect(answers).toHaveLength(1);
+    }
+  });
+
+  it.each(['packet', 'run'])('fragments a %s that may be fragmented', (kind) => {
+    const bed = narrow(600);
+    for (const round of [1, 2]) {
+      const packet = udp({ ...OUT, data: data(2_800), id: 77, fragment: 0 });
+      const wanted = kind === 'run' ? expand(runOf(oneHopLess(packet), 1_400)) : [oneHopLess(packet)];
+      const sent = bed.fromHost(kind === 'run' ? runOf(packet, 1_400) : plain(packet));
+      expect(sent.every(({ bytes }) => bytes.length <= 600 && faultOf(bytes) === undefined)).toBe(true);
+      for (const [i, whole] of wanted.entries()) {
+        const parts = sent.filter(({ bytes }) => get16(bytes, 4) === ((77 + i) & 0xffff));
+        const payload = new Uint8Array(whole.length - 20);
+        for (const { bytes } of parts) payload.set(bytes.subarray(20), (get16(bytes, 6) & 0x1fff) * 8);
+        expect(payload).toEqual(whole.subarray(20));
+        expect(parts.map(({ bytes }) => get16(bytes, 6) >> 13)).toEqual([...parts.slice(1).map(() => 1), 0]);
+      }
+      expect(bed.counters().fragmented_packets).toBe(round * wanted.length);
+      expect(bed.tun.take()).toEqual([]);
+    }
+  });
+
+  it('asks again after a while, and then sends whole packets on a path that became wider', () => {
+    const bed = narrow(1_000);
+    const packet = plain(udp({ ...OUT, data: data(1_200) }));
+    bed.fromHost(packet);
+    bed.sender.refuse = () => 0;
+    bed.paths.clear();
+    expect(bed.fromHost(packet)).toEqual([]);
+    bed.nowMs += 10_000;
+    expect(bed.fromHost(packet)).toHaveLength(1);
+  });
+
+  it('does not touch the packets to other peers', () => {
+    const bed = narrow(1_000);
+    const to = (destination: string) => plain(udp({ ...OUT, destination, data: data(1_200) }));
+    const sent = bed.fromHost(to('10.5.3.1'), to('10.5.2.1'), to('10.5.3.2'));
+    expect(sent.map(({ bytes }) => text(bytes, 16))).toEqual(['10.5.3.1', '10.5.3.2']);
+  });
+
+  it.each([
+    [11, 'send_full'],
+    [105, 'send_full'],
+    [1, 'send_refused'],
+    [101, 'send_refused'],
+  ] as const)('counts what the kernel refuses with errno %i as %s', (errno, reason) => {
+    const bed = createBed();
+    bed.sender.refuse = () => errno;
+    bed.fromHost(runOf(tcp({ ...OUT, data: data(5_680) }), 1_420));
+    expect(bed.counters()).toMatchObject({ [`dropped_${reason}`]: 4, sent_packets: 0, sent_bytes: 0 });
+  });
+});
