@@ -37,6 +37,14 @@ describe('to peers', () => {
     expect(bed.counters()).toMatchObject({ sent_messages: 3, sent_segmented_messages: 1, send_calls: 1 });
   });
 
+  it('begins another message after a shorter datagram, and for a longer one', () => {
+    const bed = createBed();
+    const packets = [20, 20, 12, 12, 20, 30, 30].map((length) => udp({ ...OUT, data: data(length) }));
+    const sent = bed.fromHost(...packets.map(plain));
+    expect(sent.map(({ bytes }) => bytes)).toEqual(packets.map(oneHopLess));
+    expect(bed.sender.messages).toEqual([3, 1, 1, 2]);
+  });
+
   it('cuts a run of TCP into segments of its own size, several in one message', () => {
     const bed = createBed();
     const run = tcp({ ...OUT, data: data(60_000), flags: 0x18, tcpOptions: data(12) });
