@@ -1,4 +1,5 @@
 // Puts load between the two containers of a bed, by programs in their namespaces, and gives what the ends saw.
+import { availableParallelism } from 'node:os';
 import type { Container } from '../lab/container.ts';
 import type { LabProcess } from '../lab/process.ts';
 import type { Bed } from './bed.ts';
@@ -82,13 +83,16 @@ export async function loadDatagrams(bed: Bed, options: DatagramOptions): Promise
   return { sent: JSON.parse(text) as SentDatagrams, counted: JSON.parse(counted) as CountedDatagrams };
 }
 
-/** Round trips of single bytes over TCP, one after the other, in microseconds. */
+/**
+ * Round trips of single bytes over TCP, one after the other, in microseconds. The ends are held to processors of their
+ * own, as ends on two machines are: on one they take turns, which halves or doubles the time as the scheduler likes.
+ */
 export async function measureRoundTrips(bed: Bed, forMs: number): Promise<readonly number[]> {
   const program = benchProgram('tcp-echo-end');
-  await using answerer = bed.start(bed.second, [...program, 'answer', String(PORTS.echo)]);
+  await using answerer = bed.start(bed.second, [...onProcessor(1), ...program, 'answer', String(PORTS.echo)]);
   await listening(answerer);
   const ask = ['ask', bed.second.address, ...[PORTS.echo, forMs].map(String)];
-  return JSON.parse(await finish(bed.first, [...program, ...ask], forMs)) as number[];
+  return JSON.parse(await finish(bed.first, [...onProcessor(0), ...program, ...ask], forMs)) as number[];
 }
 
 /** What a stream of pings met. */
@@ -105,6 +109,11 @@ export async function measurePings(bed: Bed, rate: number, forMs: number): Promi
   await listening(answerer);
   const ask = ['ask', bed.second.address, ...[PORTS.pings, rate, forMs].map(String)];
   return JSON.parse(await finish(bed.first, [...program, ...ask], forMs)) as PingTimes;
+}
+
+/** The beginning of a command line that holds the program to one processor; empty where there is only one. */
+function onProcessor(number: number): readonly string[] {
+  return availableParallelism() > 1 ? ['taskset', '--cpu-list', String(number)] : [];
 }
 
 async function listening(program: LabProcess): Promise<void> {
