@@ -52,7 +52,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the demo', NEEDS_CLUSTER), () => {
   });
 
   it.each([
-    [['--backend', 'pigeon'], '--backend: must be one of vxlan, host-gw, is "pigeon"'],
+    [['--backend', 'pigeon'], '--backend: must be one of vxlan, host-gw, udp, is "pigeon"'],
     [['--nodes', '1'], '--nodes: must be a whole number from 2 to 20, is "1"'],
     [['--nodes', 'x'], '--nodes: must be a whole number from 2 to 20, is "x"'],
     [['--store', 'tape'], '--store: must be one of file, etcd, is "tape"'],

@@ -31,7 +31,7 @@ export function pingForever(address: string, everyMs: number): readonly string[]
 /** Pings `address`; one that is not answered is a result, not an error. */
 export async function ping(from: Namespace, address: string, options: PingOptions = {}): Promise<PingResult> {
   const { count = 1, everyMs = 10, payloadBytes, dontFragment = false } = options;
-  const argv = ['ping', '-n', '-W', '2', '-c', String(count), '-i', String(everyMs / 1_000)];
+  const argv = ['ping', '-n', '-W', '1', '-c', String(count), '-i', String(everyMs / 1_000)];
   if (payloadBytes !== undefined) argv.push('-s', String(payloadBytes));
   if (dontFragment) argv.push('-M', 'do');
   const { stdout, stderr } = await from.exec([...argv, address], {
@@ -52,15 +52,25 @@ export function parsePing(text: string): PingResult {
   };
 }
 
+const FIRST_TRIES = 5;
+
+async function firstAnswer(from: Container, to: Container): Promise<PingResult> {
+  for (let tries = 1; ; tries++) {
+    const result = await ping(from.namespace, to.address);
+    if (result.received > 0 || tries === FIRST_TRIES) return result;
+  }
+}
+
 /**
  * Pings from each container to each other one. Rows and columns are in the order of `containers`; the diagonal is
- * undefined. The first packet, which waits for ARP, is not in the times.
+ * undefined. The first packets, which wait for ARP and for hosts that have just learnt of each other, are not in the
+ * times.
  */
 export async function pingMatrix(containers: readonly Container[]): Promise<(PingResult | undefined)[][]> {
   const pairs = containers.flatMap((from) => containers.map((to) => ({ from, to })));
   const results = await mapLimited(pairs, 4, async ({ from, to }) => {
     if (from === to) return undefined;
-    const first = await ping(from.namespace, to.address);
+    const first = await firstAnswer(from, to);
     return first.received === 0 ? first : ping(from.namespace, to.address, { count: 3, everyMs: 2 });
   });
   return containers.map((_, row) => results.slice(row * containers.length, (row + 1) * containers.length));
