@@ -57,11 +57,6 @@ export function addressAt({ view }: PacketMemory, at: number): number {
   return view.getInt32(at);
 }
 
-/** Whether it is a part of a packet, the first one included. */
-export function isFragment({ view }: PacketMemory, at: number): boolean {
-  return (view.getUint16(at + IPV4.fragment) & (MORE_FRAGMENTS | FRAGMENT_OFFSET)) !== 0;
-}
-
 /** Writes the checksum of a header anew. */
 export function writeHeaderChecksum(memory: PacketMemory, at: number): void {
   memory.view.setUint16(at + IPV4.checksum, 0);
