@@ -1,5 +1,4 @@
-// What this node's kernel should hold, from everything that is known: the backend's part and our own. And `twill
-// plan`, which computes the same and changes nothing.
+// `twill plan`: what the agent would make of this host, computed in the same way and changing nothing.
 import { createBackend } from '../backends/index.ts';
 import { systemClock } from './base/clock.ts';
 import { TwillError } from './base/errors.ts';
@@ -9,37 +8,13 @@ import { openLeaseStore } from './datastore/open-store.ts';
 import { readPreviousSubnet } from './handoff/subnet-env.ts';
 import { readHostFacts } from './kernel/host-facts.ts';
 import { chooseSubnet, describeTaken, mayKeep, ownership } from './lease/allocator.ts';
-import { createLeaseTable, type LeaseTable, peersOf } from './lease/lease-table.ts';
-import type { Backend } from './model/backend.ts';
-import type { HostFacts } from './model/host-facts.ts';
-import { formatHostState, type HostState } from './model/host-state.ts';
-import { formatPrefix, type Prefix } from './model/ip.ts';
-import type { Lease } from './model/lease.ts';
+import { createLeaseTable, type LeaseTable } from './lease/lease-table.ts';
+import { formatHostState } from './model/host-state.ts';
+import { formatPrefix } from './model/ip.ts';
 import type { LeaseStore } from './model/lease-store.ts';
-import { type NetworkConfig, parseNetworkConfig } from './model/network-config.ts';
+import { parseNetworkConfig } from './model/network-config.ts';
+import { planHostState } from './node-plan.ts';
 import type { AgentOptions } from './options.ts';
-
-/** Everything that the host state depends on. */
-export interface HostPlanInput {
-  readonly options: Pick<AgentOptions, 'blackholeRoute'>;
-  readonly host: HostFacts;
-  readonly config: NetworkConfig;
-  readonly backend: Backend;
-  /** Our own subnet. */
-  readonly subnet: Prefix;
-  /** Everyone's leases. */
-  readonly leases: readonly Lease[];
-}
-
-/** The host state of this node. Pure. */
-export function planHostState({ options, host, config, backend, subnet, leases }: HostPlanInput): HostState {
-  const { network } = config;
-  const peers = peersOf(leases, network, subnet, host.publicIP);
-  const state = backend.plan({ host, network, subnet, peers });
-  if (!options.blackholeRoute) return state;
-  const dst = formatPrefix(subnet);
-  return [...state, { kind: 'route', type: 'blackhole', dst, via: undefined, dev: undefined, onlink: false }];
-}
 
 /** The text of `twill plan`: a comment on the lease, then the host state. Takes no lease and changes nothing. */
 export async function planHost(options: AgentOptions, signal: AbortSignal): Promise<string> {

@@ -1,15 +1,10 @@
 // This node's part of the network, once its configuration is known: the lease, what the kernel should hold, the
 // firewall rules, and the file that containers are started by. Each is kept right by a loop of its own.
 import { createBell } from './base/bell.ts';
-import type { Clock } from './base/clock.ts';
 import { asTwillError, TwillError } from './base/errors.ts';
-import type { Logger } from './base/log.ts';
-import type { Random } from './base/random.ts';
 import { backoffMs } from './base/retry.ts';
 import { runTasks } from './base/tasks.ts';
 import { planFirewall } from './firewall/rules.ts';
-import { readPreviousSubnet, writeSubnetEnv } from './handoff/subnet-env.ts';
-import { planHostState } from './host-plan.ts';
 import type { Reconciler } from './kernel/reconciler.ts';
 import { ownership } from './lease/allocator.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease/lease-keeper.ts';
@@ -21,20 +16,17 @@ import type { Firewall } from './model/firewall.ts';
 import type { HostFacts } from './model/host-facts.ts';
 import { formatPrefix, type Prefix } from './model/ip.ts';
 import type { Lease } from './model/lease.ts';
-import type { HeldLease, LeaseStore, StoreEvent } from './model/lease-store.ts';
+import type { HeldLease, StoreEvent } from './model/lease-store.ts';
 import type { NetworkConfig } from './model/network-config.ts';
+import { planHostState } from './node-plan.ts';
+import type { NodeOptions, NodeWorld } from './node-world.ts';
 import { dataPlaneMetrics, type Metric } from './observe/metrics.ts';
 import type { Troubles } from './observe/troubles.ts';
-import type { AgentOptions } from './options.ts';
 
-export interface NodeNetworkDeps {
-  readonly options: AgentOptions;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
+export interface NodeNetworkDeps extends NodeWorld {
+  readonly options: NodeOptions;
   readonly troubles: Troubles;
   readonly host: HostFacts;
-  readonly store: LeaseStore;
   readonly table: LeaseTable;
   readonly reconciler: Reconciler;
   readonly config: NetworkConfig;
@@ -75,9 +67,9 @@ export class NodeNetwork implements AsyncDisposable {
 
   /** Everything up to the moment when containers can talk. Gives one line about what stands. */
   async start(signal: AbortSignal): Promise<string> {
-    const { options, backend, table, reconciler, log, troubles } = this.#deps;
+    const { handOff, backend, table, reconciler, log, troubles } = this.#deps;
     troubles.wait('agent', 'waiting for a lease');
-    const held = await this.#acquire(await readPreviousSubnet(options.subnetFile), signal);
+    const held = await this.#acquire(await handOff.previousSubnet(), signal);
     this.#plan();
     troubles.wait('agent', 'making routes and rules for the first time');
     await Promise.all([reconciler.settled(signal), this.#ensureFirewall(signal)]);
@@ -216,17 +208,17 @@ export class NodeNetwork implements AsyncDisposable {
   }
 
   async #handOff(): Promise<void> {
-    const { options, host, config, backend, log, troubles } = this.#deps;
+    const { options, host, config, backend, handOff, log, troubles } = this.#deps;
     const subnet = this.#keeper.held?.lease.subnet;
     if (subnet === undefined) return;
     const { network } = config;
     const env = { network, subnet, mtuBytes: backend.mtuBytes(host), ipMasq: options.ipMasq };
     try {
-      if (await writeSubnetEnv(options.subnetFile, env)) log.info(`wrote ${options.subnetFile}`);
+      if (await handOff.write(env)) log.info(`wrote ${handOff.name}`);
       troubles.clear('handoff');
     } catch (error) {
       if (troubles.has('agent')) throw error;
-      troubles.complain('handoff', asTwillError(error, 'host', `cannot write ${options.subnetFile}`).message);
+      troubles.complain('handoff', asTwillError(error, 'host', `cannot write ${handOff.name}`).message);
     }
   }
 

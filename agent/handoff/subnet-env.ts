@@ -5,21 +5,19 @@ import { constants, open } from 'node:fs/promises';
 import { writeFileAtomic } from '../base/atomic-file.ts';
 import { errnoOf } from '../base/errors.ts';
 import { LIMITS } from '../limits.ts';
+import type { HandOff, SubnetEnv } from '../model/hand-off.ts';
 import { addressAt, formatPrefix, networkOf, type Prefix, parsePrefix } from '../model/ip.ts';
 
-/** What the file says. */
-export interface SubnetEnv {
-  /** The whole overlay. */
-  readonly network: Prefix;
-  /** This node's slice. The file has its first host address: 10.5.34.1/24 for 10.5.34.0/24. */
-  readonly subnet: Prefix;
-  /** Largest packet that containers may send. */
-  readonly mtuBytes: number;
-  /** Whether the agent masquerades, so that Docker must not. */
-  readonly ipMasq: boolean;
-}
-
 const MODE = 0o644;
+
+/** The file at `path` as what the agent hands over. */
+export function subnetFile(path: string): HandOff {
+  return {
+    name: path,
+    previousSubnet: () => readPreviousSubnet(path),
+    write: (env) => writeSubnetEnv(path, env),
+  };
+}
 
 /** The text of the file. */
 export function formatSubnetEnv({ network, subnet, mtuBytes, ipMasq }: SubnetEnv): string {

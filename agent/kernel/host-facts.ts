@@ -2,11 +2,17 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import type { HostFacts } from '../model/host-facts.ts';
+import type { HostFacts, HostSource } from '../model/host-facts.ts';
 import type { NodeIdentity } from '../model/lease.ts';
 import { chooseInterface, type InterfaceWish } from './external-interface.ts';
+import { watchInterfaces } from './netlink/host-monitor.ts';
 import { readInterfaces, readRouteTo } from './netlink/interfaces.ts';
 import { openRouteSocket } from './netlink/socket.ts';
+
+/** This machine, seen as the operator wishes. */
+export function createHostSource(wish: InterfaceWish, publicIP: string | undefined): HostSource {
+  return { read: () => readHostFacts(wish, publicIP), watch: watchInterfaces };
+}
 
 /** Reads what the agent must know of its machine. Fails as `host`. */
 export async function readHostFacts(wish: InterfaceWish, publicIP: string | undefined): Promise<HostFacts> {

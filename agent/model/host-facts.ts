@@ -20,3 +20,11 @@ export interface HostFacts {
   /** The address that peers reach us at; the underlay's, unless told otherwise. */
   readonly publicIP: string;
 }
+
+/** Where the facts come from. */
+export interface HostSource {
+  /** The facts of this moment. Fails as `host` when no interface is what the operator asked for. */
+  read(): Promise<HostFacts>;
+  /** Calls `onChange` whenever they may have changed, until `signal` is aborted; fails where nobody tells. */
+  watch(onChange: () => void, signal: AbortSignal): Promise<void>;
+}

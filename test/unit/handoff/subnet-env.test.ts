@@ -7,9 +7,9 @@ import {
   formatSubnetEnv,
   parseSubnetEnv,
   readPreviousSubnet,
-  type SubnetEnv,
   writeSubnetEnv,
 } from '../../../agent/handoff/subnet-env.ts';
+import type { SubnetEnv } from '../../../agent/model/hand-off.ts';
 
 const env: SubnetEnv = {
   network: { family: 4, address: '10.5.0.0', length: 16 },

@@ -1,0 +1,50 @@
+// Hears that links, addresses or the ways out of this host changed: what the choice of the underlay depends on. What
+// changed is not read here; who cares reads the interfaces anew.
+import { createNetlink, Protocol, rt } from 'netlink';
+import { LIMITS } from '../../limits.ts';
+import { guardAgainstOverrun, ROUTING } from './overrun.ts';
+import { isMainRoute, isOwnRoute } from './routes.ts';
+import { BRIDGE, kernelError } from './socket.ts';
+
+const { LINK, IPV4_IFADDR, IPV4_ROUTE } = rt.MulticastGroups;
+
+/** Calls `onChange` for each change that may matter until `signal` is aborted. Fails as `host`. */
+export async function watchInterfaces(onChange: () => void, signal: AbortSignal): Promise<void> {
+  let socket: ReturnType<typeof createNetlink>;
+  try {
+    socket = createNetlink(Protocol.ROUTE, {
+      ref: true,
+      recvBufferSize: LIMITS.kernelEventBytes,
+      sendBufferSize: 64 * 1024,
+    });
+  } catch (error) {
+    throw kernelError('cannot watch the interfaces', error);
+  }
+  try {
+    socket.on('error', onChange);
+    socket.on('invalid', onChange);
+    socket.on('message', (messages) => {
+      if (messages.some(({ type, data }) => matters(type, data))) onChange();
+    });
+    for (const group of [LINK, IPV4_IFADDR, IPV4_ROUTE]) socket.addMembership(group);
+    guardAgainstOverrun(ROUTING, socket.address().port, onChange, signal).catch(() => undefined);
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  } finally {
+    socket.close();
+  }
+}
+
+// Our own routes come by the thousand, and ports of bridges with every container.
+function matters(type: number, data: Buffer): boolean {
+  let message: rt.Message;
+  try {
+    message = rt.parseMessage(type, data);
+  } catch {
+    return true;
+  }
+  if (message.kind === 'route') return isMainRoute(message) && !isOwnRoute(message);
+  return message.kind !== 'link' || message.data.family !== BRIDGE;
+}

@@ -1,0 +1,118 @@
+// One node: its loops, over contracts only. The same code runs on a real host and in a simulated cluster.
+//
+//     store events ─▶ lease table ─▶ plan ─▶ reconciler ─▶ kernel
+//     lease keeper ─▶ own subnet ──▶ plan, firewall, subnet.env
+//
+// Events only ring bells; each loop does its work at its own pace. What stands in the kernel outlives us.
+import { createBackend } from '../backends/index.ts';
+import { allowGrowth } from './base/engine.ts';
+import { messageOf } from './base/errors.ts';
+import { runTasks } from './base/tasks.ts';
+import { createReconciler } from './kernel/reconciler.ts';
+import { LIMITS } from './limits.ts';
+import type { Firewall } from './model/firewall.ts';
+import type { HostFacts } from './model/host-facts.ts';
+import { formatPrefix } from './model/ip.ts';
+import { type NetworkConfig, parseNetworkConfig } from './model/network-config.ts';
+import { NodeNetwork } from './node-network.ts';
+import type { NodeOptions, NodeWorld } from './node-world.ts';
+import type { Readiness } from './observe/health.ts';
+import { gauge, type Metric } from './observe/metrics.ts';
+import { createTroubles } from './observe/troubles.ts';
+import { StoreFollower } from './store-follower.ts';
+
+export interface Node {
+  /**
+   * Runs the node until `signal` is aborted; the data path, the lease and what was handed off stay as they are.
+   *
+   * Fails where the operator has to act: wrong configuration, a host that cannot carry it, no free subnet, another
+   * live node with our address. A datastore that does not answer is waited for.
+   */
+  run(signal: AbortSignal): Promise<void>;
+  readonly readiness: () => Readiness;
+  readonly metrics: () => readonly Metric[];
+}
+
+export function createNode(options: NodeOptions, world: NodeWorld): Node {
+  const { store, kernel, clock, random, log } = world;
+  const troubles = createTroubles(log);
+  troubles.wait('agent', 'starting');
+  const reconciler = createReconciler({ kernel, clock, random, log: log.for('kernel') });
+  const follower = new StoreFollower({ store, clock, log, troubles });
+  let network: NodeNetwork | undefined;
+
+  const readiness = (): Readiness => troubles.readiness(network?.trouble() ?? reconciler.status().trouble);
+
+  const serve = async (host: HostFacts, signal: AbortSignal): Promise<void> => {
+    const config = parseNetworkConfig(await follower.configText(signal), store.configPath);
+    const backend = await createBackend(config.backend, store.configPath);
+    log.info(`network ${formatPrefix(config.network)}`, {
+      backend: config.backendIsDefault ? `${backend.type} (none is configured)` : backend.type,
+      mtu: backend.mtuBytes(host),
+    });
+    const firewall = await findFirewall(config, signal);
+    const { table } = follower;
+    // A large network is real work from the first moment on.
+    if (table.leases.length > LIMITS.smallNetworkLeases) allowGrowth();
+    const deps = { ...world, options, troubles, host, table, reconciler, config, backend, firewall };
+    await using started = new NodeNetwork(deps);
+    network = started;
+    follower.listen((event) => started.notice(event, signal));
+    await world.onReady(await started.start(signal));
+    await started.run(signal);
+  };
+
+  const findFirewall = async (config: NetworkConfig, signal: AbortSignal): Promise<Firewall | undefined> => {
+    try {
+      return await world.openFirewall(config, signal);
+    } catch (error) {
+      // Where no rules are wanted, none has to be installed.
+      if (options.ipMasq || options.forwardRules) throw error;
+      return undefined;
+    }
+  };
+
+  const watchRuleset = async (signal: AbortSignal): Promise<void> => {
+    try {
+      await world.watchRuleset(() => network?.noticeRuleset(), signal);
+    } catch (error) {
+      log.info(`rules are looked at from time to time only: ${messageOf(error)}`);
+    }
+  };
+
+  return {
+    async run(signal) {
+      const host = await world.hostSource.read();
+      log.info(`using ${host.underlay.name}`, {
+        address: host.underlay.address,
+        public_ip: host.publicIP,
+        mtu: host.underlay.mtuBytes,
+        node: host.node.name,
+      });
+      await runTasks(signal, [
+        (until) => reconciler.run(until),
+        (until) => follower.run(until),
+        watchRuleset,
+        (until) => serve(host, until),
+      ]);
+      log.info('stopped; routes, rules and lease stay');
+    },
+    readiness,
+    metrics: () => [
+      gauge('ready', 'Whether /readyz answers 200.', Number(readiness().ready)),
+      gauge('leases', 'Leases in the datastore, our own among them.', follower.table.leases.length),
+      gauge(
+        'malformed_entries',
+        'Entries of the datastore that are no leases.',
+        follower.table.malformedCount,
+      ),
+      {
+        name: 'repaired_objects',
+        help: 'Links, addresses, routes, neighbours and fdb entries put back after somebody else had changed them.',
+        type: 'counter',
+        samples: [{ value: reconciler.status().drift }],
+      },
+      ...(network?.metrics() ?? []),
+    ],
+  };
+}
