@@ -6,7 +6,6 @@ import { backoffMs } from './base/retry.ts';
 import { runTasks } from './base/tasks.ts';
 import { planFirewall } from './firewall/rules.ts';
 import type { Reconciler } from './kernel/reconciler.ts';
-import { ownership } from './lease/allocator.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease/lease-keeper.ts';
 import type { LeaseTable } from './lease/lease-table.ts';
 import { peersOf } from './lease/lease-table.ts';
@@ -15,7 +14,6 @@ import type { Backend, DataPlane, PlanInput } from './model/backend.ts';
 import type { Firewall } from './model/firewall.ts';
 import type { HostFacts } from './model/host-facts.ts';
 import { formatPrefix, type Prefix } from './model/ip.ts';
-import type { Lease } from './model/lease.ts';
 import type { HeldLease, StoreEvent } from './model/lease-store.ts';
 import type { NetworkConfig } from './model/network-config.ts';
 import { planHostState } from './node-plan.ts';
@@ -41,6 +39,9 @@ export class NodeNetwork implements AsyncDisposable {
   readonly #planBell;
   readonly #firewallBell;
   #dataPlane: DataPlane | undefined;
+  /** What links, rules and the file were made for; undefined: nothing stands. */
+  #standsFor: string | undefined;
+  #firewallWork: Promise<void> = Promise.resolve();
   #strangers = 0;
 
   constructor(deps: NodeNetworkDeps) {
@@ -61,21 +62,17 @@ export class NodeNetwork implements AsyncDisposable {
         extra: {},
       },
       leases: () => table.leases,
+      hasConfig: () => table.config !== undefined,
       renewMarginMinutes: options.renewMarginMinutes,
     });
   }
 
   /** Everything up to the moment when containers can talk. Gives one line about what stands. */
   async start(signal: AbortSignal): Promise<string> {
-    const { handOff, backend, table, reconciler, log, troubles } = this.#deps;
+    const { handOff, backend, table, log, troubles } = this.#deps;
     troubles.wait('agent', 'waiting for a lease');
     const held = await this.#acquire(await handOff.previousSubnet(), signal);
-    this.#plan();
-    troubles.wait('agent', 'making routes and rules for the first time');
-    await Promise.all([reconciler.settled(signal), this.#ensureFirewall(signal)]);
-    await this.#openDataPlane(held.lease.subnet);
-    await this.#handOff();
-    troubles.clear('agent');
+    await this.#establish(held.lease.subnet, signal);
     const peers = table.leases.filter(({ subnet }) => subnet.address !== held.lease.subnet.address).length;
     const summary = `subnet ${formatPrefix(held.lease.subnet)}, ${backend.type}, ${peers} peers`;
     log.info(`ready: ${summary}`);
@@ -84,7 +81,8 @@ export class NodeNetwork implements AsyncDisposable {
 
   /** Keeps everything as it was started, until `signal` is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { options, clock } = this.#deps;
+    const { options, clock, random, troubles } = this.#deps;
+    let failures = 0;
     const onNewLease = (): void => {
       this.#planBell.ring();
       this.#firewallBell.ring();
@@ -95,8 +93,17 @@ export class NodeNetwork implements AsyncDisposable {
         for (;;) {
           await this.#planBell.wait(until);
           await clock.sleep(LIMITS.planDelayMs, until);
-          this.#plan();
-          await this.#handOff();
+          try {
+            await this.#follow(until);
+            failures = 0;
+            troubles.clear('subnet');
+          } catch (error) {
+            until.throwIfAborted();
+            failures++;
+            troubles.complain('subnet', asTwillError(error, 'host', 'cannot follow the lease').message);
+            await clock.sleep(backoffMs(LIMITS.reconcileBackoff, failures, random), until);
+            this.#planBell.ring();
+          }
         }
       },
       async (until) => {
@@ -113,7 +120,9 @@ export class NodeNetwork implements AsyncDisposable {
 
   /** Why this node's network is not as it should be, one line; undefined: it is. */
   trouble(): string | undefined {
-    return this.#keeper.held === undefined ? 'taking a lease again' : this.#dataPlane?.trouble();
+    const { subnet } = this.#keeper;
+    if (subnet !== undefined && formatPrefix(subnet) !== this.#standsFor) return 'moving to another subnet';
+    return this.#keeper.trouble() ?? this.#dataPlane?.trouble();
   }
 
   /** Numbers of the data plane, where user space moves packets. */
@@ -133,37 +142,18 @@ export class NodeNetwork implements AsyncDisposable {
 
   /** Takes notice of what happened in the store; the lease table has it already. */
   notice(event: StoreEvent, signal: AbortSignal): void {
-    const { table, log } = this.#deps;
-    const own = this.#keeper.held?.lease.subnet;
+    const { log } = this.#deps;
+    const before = this.#keeper.subnet;
+    this.#keeper.notice(event);
+    const own = this.#keeper.subnet;
     this.#planBell.ring();
-    switch (event.type) {
-      case 'config':
-        log.warn('the network configuration has changed; it counts from the next start on');
-        break;
-      case 'challenge':
-        if (own !== undefined && formatPrefix(event.subnet) === formatPrefix(own)) {
-          void this.#answerChallenge(own, event.by.name, signal);
-        }
-        break;
-      case 'lease-removed':
-        this.#keeper.noticeLoss(event.subnet, event.revision);
-        break;
-      case 'snapshot': {
-        const lease = own && table.get(own);
-        if (own === undefined || (lease !== undefined && this.#isOurs(lease))) break;
-        this.#keeper.noticeLoss(own, lease?.revision ?? event.revision);
-        break;
-      }
-      case 'lease':
-        if (!this.#isOurs(event.lease)) this.#keeper.noticeLoss(event.lease.subnet, event.lease.revision);
-        break;
-      default:
+    if (own !== before) this.#firewallBell.ring();
+    if (event.type === 'config') {
+      log.warn('the network configuration has changed; it counts from the next start on');
     }
-  }
-
-  #isOurs(lease: Lease): boolean {
-    const { host } = this.#deps;
-    return ownership(lease, host.publicIP, host.node) === 'ours';
+    if (event.type === 'challenge' && own !== undefined && formatPrefix(event.subnet) === formatPrefix(own)) {
+      void this.#answerChallenge(own, event.by.name, signal);
+    }
   }
 
   async #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease> {
@@ -180,11 +170,39 @@ export class NodeNetwork implements AsyncDisposable {
     }
   }
 
-  #plan(): void {
+  /** Lets everything follow the leases, and the subnet that we may use. */
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { subnet } = this.#keeper;
+    if (subnet === undefined) return this.#withdraw();
+    if (formatPrefix(subnet) !== this.#standsFor) return this.#establish(subnet, signal);
+    this.#plan(subnet);
+    await this.#handOff(subnet);
+  }
+
+  async #establish(subnet: Prefix, signal: AbortSignal): Promise<void> {
+    const { reconciler, troubles } = this.#deps;
+    this.#plan(subnet);
+    troubles.wait('agent', `making routes and rules for ${formatPrefix(subnet)}`);
+    await Promise.all([reconciler.settled(signal), this.#ensureFirewall(signal)]);
+    if (this.#dataPlane === undefined) await this.#openDataPlane(subnet);
+    await this.#handOff(subnet);
+    this.#standsFor = formatPrefix(subnet);
+    troubles.clear('agent');
+  }
+
+  // Without a subnet nothing of ours stays: with the addresses of another node's containers, ours would take
+  // its packets. The data plane goes first, since it makes its device again when that is taken away.
+  async #withdraw(): Promise<void> {
+    const { reconciler } = this.#deps;
+    this.#standsFor = undefined;
+    const closing = this.#dataPlane;
+    this.#dataPlane = undefined;
+    await closing?.[Symbol.asyncDispose]();
+    reconciler.want([]);
+  }
+
+  #plan(subnet: Prefix): void {
     const { backend, table, reconciler, log } = this.#deps;
-    const subnet = this.#keeper.held?.lease.subnet;
-    // While a lost lease is being taken again, everything stays as it is.
-    if (subnet === undefined) return;
     const { leases } = table;
     reconciler.want(planHostState({ ...this.#deps, subnet, leases }));
     this.#dataPlane?.update(this.#planInput(subnet));
@@ -207,26 +225,36 @@ export class NodeNetwork implements AsyncDisposable {
     this.#dataPlane = await backend.openDataPlane?.(this.#planInput(subnet), deps);
   }
 
-  async #handOff(): Promise<void> {
+  async #handOff(subnet: Prefix): Promise<void> {
     const { options, host, config, backend, handOff, log, troubles } = this.#deps;
-    const subnet = this.#keeper.held?.lease.subnet;
-    if (subnet === undefined) return;
     const { network } = config;
     const env = { network, subnet, mtuBytes: backend.mtuBytes(host), ipMasq: options.ipMasq };
     try {
       if (await handOff.write(env)) log.info(`wrote ${handOff.name}`);
       troubles.clear('handoff');
     } catch (error) {
-      if (troubles.has('agent')) throw error;
+      if (this.#standsFor === undefined) throw error;
       troubles.complain('handoff', asTwillError(error, 'host', `cannot write ${handOff.name}`).message);
     }
   }
 
-  async #ensureFirewall(signal: AbortSignal): Promise<void> {
+  // One after the other: two that write the same chains at once would undo each other.
+  #ensureFirewall(signal: AbortSignal): Promise<void> {
+    const work = this.#firewallWork.then(() => this.#setFirewall(signal));
+    this.#firewallWork = work.catch(() => undefined);
+    return work;
+  }
+
+  async #setFirewall(signal: AbortSignal): Promise<void> {
     const { options, config, firewall, log, troubles } = this.#deps;
-    const subnet = this.#keeper.held?.lease.subnet;
-    if (firewall === undefined || subnet === undefined) return;
+    const { subnet } = this.#keeper;
+    if (firewall === undefined) return;
     try {
+      if (subnet === undefined) {
+        if (await firewall.remove(signal)) log.warn(`removed the ${firewall.mode} rules`);
+        troubles.clear('firewall');
+        return;
+      }
       const rules = planFirewall({ ...options, network: config.network, subnet });
       if ((await firewall.ensure(rules, signal)) === 'repaired') {
         if (troubles.has('agent')) log.info(`set the ${firewall.mode} rules`);

@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { LIMITS } from '../limits.ts';
-import type { Kv } from '../model/kv.ts';
+import type { Kv, KvEntry } from '../model/kv.ts';
 import { formatLeaseValue, type Lease, type LeaseAttrs } from '../model/lease.ts';
 import type { HeldLease, LeaseStore } from '../model/lease-store.ts';
 import { askHolder } from './challenge.ts';
@@ -70,6 +70,20 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
     return { lease: found.lease, ttlSeconds: undefined };
   }
 
+  async function takeOver(
+    { entry, lease }: { readonly entry: KvEntry; readonly lease: Lease },
+    attrs: LeaseAttrs,
+    signal?: AbortSignal,
+  ): Promise<HeldLease | undefined> {
+    const held = await renew({ lease, ttlSeconds: undefined }, signal);
+    if (held === undefined) return undefined;
+    const wanted = { ...attrs, extra: { ...lease.attrs.extra, ...attrs.extra } };
+    if (isDeepStrictEqual(wanted, lease.attrs)) return held;
+    const written = await kv.update(entry, formatLeaseValue(wanted), signal);
+    if (written === undefined) return undefined;
+    return { ...held, lease: { ...held.lease, attrs: wanted, revision: written.revision } };
+  }
+
   return {
     configPath: keys.config,
     configHint: options.configHint,
@@ -106,14 +120,33 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
     },
     async adopt(lease, attrs, signal) {
       const found = await readLease(lease, signal);
-      if (found?.entry.revision !== lease.revision) return undefined;
-      const held = await renew({ lease: found.lease, ttlSeconds: undefined }, signal);
-      if (held === undefined) return undefined;
-      const wanted = { ...attrs, extra: { ...found.lease.attrs.extra, ...attrs.extra } };
-      if (isDeepStrictEqual(wanted, found.lease.attrs)) return held;
-      const entry = await kv.update(found.entry, formatLeaseValue(wanted), signal);
-      if (entry === undefined) return undefined;
-      return { ...held, lease: { ...held.lease, attrs: wanted, revision: entry.revision } };
+      if (found === undefined) return undefined;
+      if (found.entry.revision !== lease.revision && !sameOwner(found.lease.attrs, attrs)) return undefined;
+      return takeOver(found, attrs, signal);
+    },
+    async repair({ lease }, attrs, signal) {
+      const entry = await kv.get(keys.lease(lease), signal);
+      const found = entry && keys.readLease(entry);
+      if (entry === undefined || found === undefined) return undefined;
+      if (isLease(found)) {
+        // Where our address has just changed, the key may still say the former one.
+        const isOurs = sameOwner(found.attrs, attrs) || sameOwner(found.attrs, lease.attrs);
+        return isOurs ? takeOver({ entry, lease: found }, attrs, signal) : undefined;
+      }
+      // Whoever wrote it may have taken the session away, and a lease must not become a reservation by that.
+      const isReservation = lease.session === undefined;
+      const kept = isReservation ? undefined : await kv.keepAlive(lease.session, signal);
+      const session =
+        isReservation || kept !== undefined
+          ? lease.session
+          : await kv.openSession(LIMITS.leaseTtlSeconds, signal);
+      const wanted = { ...attrs, extra: { ...lease.attrs.extra, ...attrs.extra } };
+      const written = await kv.update({ ...entry, session }, formatLeaseValue(wanted), signal);
+      if (written === undefined) return undefined;
+      return {
+        lease: { ...lease, attrs: wanted, revision: written.revision, session },
+        ttlSeconds: isReservation ? undefined : (kept ?? LIMITS.leaseTtlSeconds),
+      };
     },
     renew,
     async release({ lease }, signal) {

@@ -1,37 +1,38 @@
 // Gets this node a subnet and keeps it: claims, renews, and claims again when it was lost.
 //
-//     none ──acquire──▶ held ──renewed in time──▶ held
+//     none ──acquire──▶ held ──renewed in time, or written over and repaired──▶ held
 //       ▲                 │
 //       └── key deleted, session expired, taken by another ──┘   (the same subnet again when it is free)
+//
+// The subnet of a lease that is gone stays in use while nobody else has it, so that a datastore that lost its data
+// cuts nobody off; from the moment when another node has it, it is not.
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
-import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
 import { LIMITS } from '../limits.ts';
 import { formatPrefix, type Prefix } from '../model/ip.ts';
-import type { Lease, LeaseAttrs, NodeIdentity } from '../model/lease.ts';
-import type { HeldLease, LeaseStore } from '../model/lease-store.ts';
-import type { NetworkConfig } from '../model/network-config.ts';
-import { chooseSubnet, describeTaken, mayKeep, ownership } from './allocator.ts';
+import type { Lease } from '../model/lease.ts';
+import type { HeldLease, StoreEvent } from '../model/lease-store.ts';
+import { chooseSubnet, describeTaken, ownership } from './allocator.ts';
+import { type FindOwnDeps, findOwn } from './find-own.ts';
 
-export interface LeaseKeeperDeps {
-  readonly store: LeaseStore;
+export interface LeaseKeeperDeps extends FindOwnDeps {
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: Logger;
-  readonly config: NetworkConfig;
-  /** What this node announces; its identity is part of it. */
-  readonly attrs: LeaseAttrs & { readonly node: NodeIdentity };
-  /** The leases as known at this moment. */
-  readonly leases: () => readonly Lease[];
+  /** Whether the store has a network configuration at this moment: without one nothing is claimed. */
+  readonly hasConfig: () => boolean;
   /** A lease is renewed when this much of it is left. */
   readonly renewMarginMinutes: number;
 }
 
 export interface LeaseKeeper {
   readonly held: HeldLease | undefined;
+  /** The subnet that this node may use: the one it holds, or held last and no other node is known to have. */
+  readonly subnet: Prefix | undefined;
+  /** Why no lease is held, one line; undefined: one is. */
+  trouble(): string | undefined;
   /**
    * Takes a lease: the one that is ours already, else the previous subnet, else any.
    *
@@ -39,8 +40,8 @@ export interface LeaseKeeper {
    * `datastore`.
    */
   acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease>;
-  /** The store says that a lease is no longer as it was; `revision` is that of the change. */
-  noticeLoss(subnet: Prefix, revision: number): void;
+  /** Takes notice of what happened in the store; `leases` and `hasConfig` know it already. */
+  notice(event: StoreEvent): void;
   /** Keeps the lease until `signal` is aborted. `onChange` is told of every lease taken after a loss. */
   run(onChange: (held: HeldLease) => void, signal: AbortSignal): Promise<void>;
 }
@@ -49,11 +50,14 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
   const { store, clock, random, log, config, attrs } = deps;
   const bell = createBell(clock);
   let held: HeldLease | undefined;
-  /** The subnet that was held last. */
-  let last: Prefix | undefined;
+  /** The lease that was held last, and whether another node has its subnet now. */
+  let last: HeldLease | undefined;
+  let isTaken = false;
+  /** Whether our key says something else than we wrote. */
+  let isOverwritten = false;
 
   const acquire = async (previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease> => {
-    const own = await findOwn(signal);
+    const own = await findOwn(deps, signal);
     if (own !== undefined) {
       held = await store.adopt(own, attrs, signal);
       if (held !== undefined) return announce('kept', held);
@@ -72,6 +76,12 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       }
       held = await store.claim(subnet, attrs, signal);
       if (held !== undefined) return announce('took', held);
+      if (last !== undefined && isOwn(subnet)) {
+        // Ours all the same, where we have only heard late or wrongly that it was gone.
+        held = await store.repair(last, attrs, signal);
+        if (held !== undefined) return announce('kept', held);
+        noticeTaken(undefined);
+      }
       // Somebody was faster: that one is taken, the next is tried at once.
       log.debug('lost the race for a subnet', { subnet: formatPrefix(subnet) });
       lost.push(subnet);
@@ -79,48 +89,19 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     throw new TwillError('datastore', `lost the race for a subnet ${LIMITS.claimAttempts} times in a row`);
   };
 
-  const findOwn = async (signal: AbortSignal): Promise<Lease | undefined> => {
-    const candidates = deps
-      .leases()
-      .map((lease) => ({ lease, kind: ownership(lease, attrs.publicIP, attrs.node) }))
-      // With one that is surely ours, nobody has to be asked about another.
-      .sort((a, b) => Number(a.kind === 'doubtful') - Number(b.kind === 'doubtful'));
-    for (const { lease, kind } of candidates) {
-      if (kind === undefined) continue;
-      if (!mayKeep(lease, config)) {
-        log.warn('our lease does not fit the network configuration any more', {
-          subnet: formatPrefix(lease.subnet),
-        });
-        if (kind === 'ours') await store.release({ lease, ttlSeconds: undefined }, signal);
-        continue;
-      }
-      if (kind === 'doubtful') await assertSilent(lease, signal);
-      return lease;
-    }
-    return undefined;
-  };
-
-  // The same machine installed anew has another identity, but then nobody answers for the old one.
-  const assertSilent = async (lease: Lease, signal: AbortSignal): Promise<void> => {
-    const holder = lease.attrs.node?.name ?? 'unknown';
-    const subnet = formatPrefix(lease.subnet);
-    log.info('another node name stands in the lease of our address: asking whether it is alive', {
-      subnet,
-      holder,
-    });
-    if (!(await store.challenge(lease, attrs.node, LIMITS.challengeWaitMs, signal))) {
-      log.info('nobody answered: the lease is ours', { subnet, holder });
-      return;
-    }
-    throw new TwillError(
-      'conflict',
-      `node ${holder} is alive and has our public address ${attrs.publicIP} (we are ${attrs.node.name}, its subnet is ${subnet})`,
-      { hint: 'give each host its own address: choose another interface with --iface, or set --public-ip' },
-    );
-  };
+  const isOwn = (subnet: Prefix | undefined): boolean =>
+    last !== undefined && subnet !== undefined && formatPrefix(subnet) === formatPrefix(last.lease.subnet);
 
   const announce = (how: string, lease: HeldLease): HeldLease => {
-    last = lease.lease.subnet;
+    if (last !== undefined && !isOwn(lease.lease.subnet)) {
+      log.error('this node has another subnet from now on: start its containers anew', {
+        was: formatPrefix(last.lease.subnet),
+        is: formatPrefix(lease.lease.subnet),
+      });
+    }
+    last = lease;
+    isTaken = false;
+    isOverwritten = false;
     log.info(`${how} ${formatPrefix(lease.lease.subnet)}`, {
       public_ip: attrs.publicIP,
       ttl: lease.ttlSeconds ?? 'reserved',
@@ -129,7 +110,43 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     return lease;
   };
 
+  const noticeTaken = (by: Lease | undefined): void => {
+    if (isTaken || last === undefined) return;
+    isTaken = true;
+    log.error('another node has our subnet now: it is not used any more', {
+      subnet: formatPrefix(last.lease.subnet),
+      holder: by?.attrs.publicIP,
+      name: by?.attrs.node?.name,
+    });
+  };
+
+  // `revision` is that of the change; what we wrote later counts more.
+  const noticeLoss = (revision: number): void => {
+    if (held === undefined || revision <= held.lease.revision) return;
+    log.warn('our lease was taken from us', { subnet: formatPrefix(held.lease.subnet) });
+    held = undefined;
+    bell.ring();
+  };
+
+  const noticeOverwritten = (): void => {
+    if (held === undefined) return;
+    isOverwritten = true;
+    bell.ring();
+  };
+
+  const noticeLease = (lease: Lease, revision: number): void => {
+    if (held !== undefined && revision <= held.lease.revision) return;
+    if (ownership(lease, attrs.publicIP, attrs.node) === 'ours') return noticeOverwritten();
+    noticeTaken(lease);
+    noticeLoss(revision);
+  };
+
   const acquireAgain = async (lost: Prefix, signal: AbortSignal): Promise<HeldLease> => {
+    if (!deps.hasConfig()) {
+      log.warn(`${NO_CONFIG}; what stands stays`, { subnet: formatPrefix(lost) });
+      while (!deps.hasConfig()) await bell.wait(signal);
+    }
+    log.warn('the lease has ended: taking one again', { subnet: formatPrefix(lost) });
     for (let failures = 1; ; failures++) {
       try {
         return await acquire(lost, signal);
@@ -141,14 +158,26 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     }
   };
 
-  // Renews until it succeeds or the store says that the lease has ended.
-  const renew = async (current: HeldLease, signal: AbortSignal): Promise<HeldLease | undefined> => {
+  // Renews, or writes again, until it succeeds or the store says that the lease has ended.
+  const keep = async (current: HeldLease, signal: AbortSignal): Promise<HeldLease | undefined> => {
     for (let failures = 1; ; failures++) {
+      const repairs = isOverwritten;
+      isOverwritten = false;
       try {
-        return await store.renew(current, signal);
+        if (!repairs) return await store.renew(current, signal);
+        const repaired = await store.repair(current, attrs, signal);
+        if (repaired !== undefined && repaired.lease.revision !== current.lease.revision) {
+          log.warn('somebody wrote over our lease: wrote it again', {
+            subnet: formatPrefix(current.lease.subnet),
+          });
+        }
+        return repaired;
       } catch (error) {
         signal.throwIfAborted();
-        log.warn(`cannot renew the lease yet: ${asTwillError(error, 'datastore', 'datastore').message}`);
+        isOverwritten ||= repairs;
+        log.warn(
+          `cannot ${repairs ? 'repair' : 'renew'} the lease yet: ${asTwillError(error, 'datastore', 'datastore').message}`,
+        );
         await clock.sleep(backoffMs(LIMITS.datastoreBackoff, failures, random), signal);
       }
       if (held !== current) return undefined;
@@ -159,13 +188,38 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     get held() {
       return held;
     },
+    get subnet() {
+      return held?.lease.subnet ?? (isTaken ? undefined : last?.lease.subnet);
+    },
+    trouble() {
+      if (held !== undefined) return undefined;
+      if (isTaken) return 'another node has our subnet: taking another one';
+      return deps.hasConfig() ? 'taking a lease again' : NO_CONFIG;
+    },
     acquire,
-    noticeLoss(subnet, revision) {
-      if (held === undefined || formatPrefix(held.lease.subnet) !== formatPrefix(subnet)) return;
-      if (revision <= held.lease.revision) return;
-      log.warn('our lease was taken from us', { subnet: formatPrefix(subnet) });
-      held = undefined;
-      bell.ring();
+    notice(event) {
+      switch (event.type) {
+        case 'lease':
+          if (isOwn(event.lease.subnet)) noticeLease(event.lease, event.lease.revision);
+          break;
+        case 'lease-removed':
+          if (isOwn(event.subnet)) noticeLoss(event.revision);
+          break;
+        case 'malformed':
+          if (isOwn(event.entry.subnet)) noticeOverwritten();
+          break;
+        case 'snapshot': {
+          const lease = event.leases.find(({ subnet }) => isOwn(subnet));
+          if (lease !== undefined) noticeLease(lease, lease.revision);
+          else if (event.malformed.some(({ subnet }) => isOwn(subnet))) noticeOverwritten();
+          else noticeLoss(event.revision);
+          break;
+        }
+        case 'config':
+          if (held === undefined) bell.ring();
+          break;
+        default:
+      }
     },
     async run(onChange, signal) {
       if (last === undefined) throw new Error('run before acquire');
@@ -174,19 +228,21 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
         // It may have been lost at any moment, also before we came here.
         if (current !== undefined) {
           await bell.wait(signal, renewAfterMs(current, deps.renewMarginMinutes));
-          const renewed = held === current ? await renew(current, signal) : undefined;
-          if (held === current) held = renewed;
+          const kept = held === current ? await keep(current, signal) : undefined;
+          if (held === current) held = kept;
           if (held !== undefined) {
-            log.debug('renewed', { subnet: formatPrefix(last), ttl: held.ttlSeconds });
+            last = held;
+            log.debug('kept', { subnet: formatPrefix(held.lease.subnet), ttl: held.ttlSeconds });
             continue;
           }
         }
-        log.warn('the lease has ended: taking one again', { subnet: formatPrefix(last) });
-        onChange(await acquireAgain(last, signal));
+        onChange(await acquireAgain(last.lease.subnet, signal));
       }
     },
   };
 }
+
+const NO_CONFIG = 'the network configuration is gone from the datastore: waiting for it';
 
 // A reservation does not expire; it is looked at from time to time all the same, and so is a lease that somebody
 // gave a longer time than ours have.

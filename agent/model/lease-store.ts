@@ -55,9 +55,15 @@ export interface LeaseStore extends AsyncDisposable {
   claim(subnet: Prefix, attrs: LeaseAttrs, signal?: AbortSignal): Promise<HeldLease | undefined>;
   /**
    * Takes over a lease that is ours already (of an earlier run): keeps it alive, and rewrites its value only
-   * where it differs from `attrs`. A reservation stays one. Undefined: it changed or expired meanwhile.
+   * where it differs from `attrs`. A reservation stays one. Undefined: it expired meanwhile, or changed so that it
+   * is not the lease of the node in `attrs`.
    */
   adopt(lease: Lease, attrs: LeaseAttrs, signal?: AbortSignal): Promise<HeldLease | undefined>;
+  /**
+   * Writes our lease again where somebody wrote over it: other attributes of this node, or what is no lease at all,
+   * and then with the session that it had. Undefined: it is gone, or another node's.
+   */
+  repair(held: HeldLease, attrs: LeaseAttrs, signal?: AbortSignal): Promise<HeldLease | undefined>;
   /** Keeps a lease alive without rewriting its key. Undefined: it has expired or was revoked. */
   renew(held: HeldLease, signal?: AbortSignal): Promise<HeldLease | undefined>;
   /** Gives a lease back; a reservation stays. */

@@ -4,15 +4,11 @@ import { systemClock } from '../../agent/base/clock.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
 import type { Kv } from '../../agent/model/kv.ts';
 import { formatLeaseValue } from '../../agent/model/lease.ts';
-import type { HeldLease, LeaseStore } from '../../agent/model/lease-store.ts';
+import type { LeaseStore } from '../../agent/model/lease-store.ts';
 import { waitFor } from '../lab/wait.ts';
 import type { KvBed } from './kv-suite.ts';
 import { attrsOf, counted, follow, leaseStoreOver, next, subnetOf } from './leases.ts';
-
-function present(held: HeldLease | undefined): HeldLease {
-  expect(held).toBeDefined();
-  return held as HeldLease;
-}
+import { describeOwnLease, present } from './own-lease-suite.ts';
 
 /** Tests the lease store over one kind of datastore; `manyLeases` is what that kind is made for. */
 export function describeLeaseStore(
@@ -149,54 +145,7 @@ export function describeLeaseStore(
       expect(counts['closeSession']).toBe(1);
     });
 
-    it('adopts a lease of an earlier run, writing only what differs', async () => {
-      const value = JSON.stringify({ ...JSON.parse(formatLeaseValue(attrsOf(1))), Zone: { rack: 7 } });
-      const session = await kv.openSession(100);
-      await kv.create(`${prefix}/subnets/10.0.1.0-24`, value, session);
-      const lease = (await next(follow(store), 'snapshot')).leases[0];
-      if (lease === undefined) throw new Error('no lease');
-      const same = present(await store.adopt(lease, attrsOf(1)));
-      expect(same).toEqual({ lease, ttlSeconds: 100 });
-      expect((await kv.get(`${prefix}/subnets/10.0.1.0-24`))?.value).toBe(value);
-      const changed = present(await store.adopt(lease, attrsOf(1, { publicIP: '192.168.7.7' })));
-      expect(changed.lease.revision).toBeGreaterThan(lease.revision);
-      const entry = await kv.get(`${prefix}/subnets/10.0.1.0-24`);
-      expect(entry?.session).toBe(session);
-      expect(JSON.parse(entry?.value ?? '')).toMatchObject({ PublicIP: '192.168.7.7', Zone: { rack: 7 } });
-      expect(await store.adopt(lease, attrsOf(1)), 'an older revision').toBeUndefined();
-    });
-
-    it('does not adopt a lease that is gone', async () => {
-      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
-      await store.release(held);
-      expect(await store.adopt(held.lease, attrsOf(1))).toBeUndefined();
-    });
-
-    it('leaves a reservation without a session through adoption, renewal and release', async () => {
-      const key = `${prefix}/subnets/10.0.1.0-24`;
-      await kv.create(key, formatLeaseValue(attrsOf(1, { node: undefined })), undefined);
-      const lease = (await next(follow(store), 'snapshot')).leases[0];
-      if (lease === undefined) throw new Error('no lease');
-      const held = present(await store.adopt(lease, attrsOf(1)));
-      expect(held.ttlSeconds).toBeUndefined();
-      expect(held.lease.session).toBeUndefined();
-      expect((await kv.get(key))?.value).toContain('"Node"');
-      expect(present(await store.renew(held)).ttlSeconds).toBeUndefined();
-      await store.release(held);
-      expect(await kv.get(key)).toMatchObject({ session: undefined });
-    });
-
-    it('does not renew a reservation that is gone or belongs to another node', async () => {
-      const key = `${prefix}/subnets/10.0.1.0-24`;
-      const entry = await kv.create(key, formatLeaseValue(attrsOf(1)), undefined);
-      const lease = (await next(follow(store), 'snapshot')).leases[0];
-      if (lease === undefined || entry === undefined) throw new Error('no lease');
-      const held = present(await store.adopt(lease, attrsOf(1)));
-      const taken = await kv.update(entry, formatLeaseValue(attrsOf(2)));
-      expect(await store.renew(held)).toBeUndefined();
-      if (taken !== undefined) await kv.delete(taken);
-      expect(await store.renew(held)).toBeUndefined();
-    });
+    describeOwnLease(() => ({ kv, store, prefix }));
 
     it('renews without waking anybody or writing the key', async () => {
       const held = present(await store.claim(subnetOf(1), attrsOf(1)));

@@ -1,5 +1,6 @@
 // Nodes that keep leases in a store in memory, in virtual time.
 import { expect } from 'vitest';
+import { TwillError } from '../../../agent/base/errors.ts';
 import { createLogger } from '../../../agent/base/log.ts';
 import { createKvLeaseStore } from '../../../agent/datastore/kv-lease-store.ts';
 import { createMemoryStore, type MemoryKv } from '../../../agent/datastore/memory-kv.ts';
@@ -24,6 +25,8 @@ interface NodeOptions {
   /** Of the network configuration. */
   readonly fields?: object;
   readonly seed?: number;
+  /** Default: there is always one. */
+  readonly hasConfig?: () => boolean;
   /** Puts something between the keeper and its store. */
   readonly wrap?: (store: LeaseStore) => LeaseStore;
 }
@@ -33,6 +36,8 @@ export interface TestNode {
   readonly store: LeaseStore;
   readonly keeper: LeaseKeeper;
   readonly lines: string[];
+  /** Asked at each claim from now on: true lets it fail as if the store did. */
+  readonly refuseClaims: (refuses: () => boolean) => void;
   /** Subnets that it took after a loss. */
   readonly changes: string[];
   /** Takes a lease and keeps it. */
@@ -68,7 +73,15 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
     const random = seededRandom(seed);
     const own = memory.open();
     const direct = createKvLeaseStore(own, { prefix: PREFIX, clock, random, log, configHint: '' });
-    const store = options.wrap?.(direct) ?? direct;
+    let refuses = (): boolean => false;
+    const wrapped = options.wrap?.(direct) ?? direct;
+    const store: LeaseStore = {
+      ...wrapped,
+      claim: async (...args) => {
+        if (refuses()) throw new TwillError('datastore', 'refused');
+        return wrapped.claim(...args);
+      },
+    };
     const table = createLeaseTable();
     const keeper = createLeaseKeeper({
       store,
@@ -86,18 +99,17 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
         extra: {},
       },
       leases: () => table.leases,
+      hasConfig: () => options.hasConfig?.() ?? true,
       renewMarginMinutes: MARGIN_MINUTES,
     });
     const end = new AbortController();
     const follow = async (): Promise<void> => {
       for await (const event of store.watch(end.signal)) {
         table.apply(event);
+        keeper.notice(event);
         const held = keeper.held;
-        if (held === undefined) continue;
-        if (event.type === 'challenge') await store.answerChallenge(held.lease.subnet, end.signal);
-        if (event.type === 'lease-removed') keeper.noticeLoss(event.subnet, event.revision);
-        if (event.type === 'lease' && event.lease.attrs.publicIP !== ip)
-          keeper.noticeLoss(event.lease.subnet, event.lease.revision);
+        if (event.type === 'challenge' && held !== undefined)
+          await store.answerChallenge(held.lease.subnet, end.signal);
       }
     };
     let tasks: Promise<unknown>[] = [follow()];
@@ -124,6 +136,9 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
       keeper,
       lines,
       changes,
+      refuseClaims: (next) => {
+        refuses = next;
+      },
       acquire,
       stop,
       async start(previous) {

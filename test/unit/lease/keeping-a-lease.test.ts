@@ -171,12 +171,14 @@ describe('a lease that is lost', () => {
       await self.start('10.5.77.0/24');
       const held = self.keeper.held;
       const revision = held?.lease.revision ?? 0;
-      self.keeper.noticeLoss(prefix('10.5.77.0/24'), revision - 1);
-      self.keeper.noticeLoss(prefix('10.5.77.0/24'), revision);
-      self.keeper.noticeLoss(prefix('10.5.78.0/24'), revision + 1);
-      self.keeper.noticeLoss(prefix('10.5.77.0/25'), revision + 1);
+      const removed = (subnet: string, at: number): void =>
+        self.keeper.notice({ type: 'lease-removed', subnet: prefix(subnet), revision: at });
+      removed('10.5.77.0/24', revision - 1);
+      removed('10.5.77.0/24', revision);
+      removed('10.5.78.0/24', revision + 1);
+      removed('10.5.77.0/25', revision + 1);
       expect(self.keeper.held).toBe(held);
-      self.keeper.noticeLoss(prefix('10.5.77.0/24'), revision + 1);
+      removed('10.5.77.0/24', revision + 1);
       expect(self.keeper.held).toBeUndefined();
     }));
 

@@ -1,0 +1,110 @@
+// What the lease store must do for the one who holds a lease, over every datastore.
+import { describe, expect, it } from 'vitest';
+import type { Kv } from '../../agent/model/kv.ts';
+import { formatLeaseValue } from '../../agent/model/lease.ts';
+import type { HeldLease, LeaseStore } from '../../agent/model/lease-store.ts';
+import { attrsOf, follow, next, subnetOf } from './leases.ts';
+
+/** The lease, which must be held. */
+export function present(held: HeldLease | undefined): HeldLease {
+  expect(held).toBeDefined();
+  return held as HeldLease;
+}
+
+/** Tests of a store at a prefix that nobody else uses. */
+export function describeOwnLease(
+  parts: () => { readonly kv: Kv; readonly store: LeaseStore; readonly prefix: string },
+): void {
+  describe('a lease of our own', () => {
+    it('adopts a lease of an earlier run, writing only what differs', async () => {
+      const { kv, store, prefix } = parts();
+      const value = JSON.stringify({ ...JSON.parse(formatLeaseValue(attrsOf(1))), Zone: { rack: 7 } });
+      const session = await kv.openSession(100);
+      await kv.create(`${prefix}/subnets/10.0.1.0-24`, value, session);
+      const lease = (await next(follow(store), 'snapshot')).leases[0];
+      if (lease === undefined) throw new Error('no lease');
+      const same = present(await store.adopt(lease, attrsOf(1)));
+      expect(same).toEqual({ lease, ttlSeconds: 100 });
+      expect((await kv.get(`${prefix}/subnets/10.0.1.0-24`))?.value).toBe(value);
+      const changed = present(await store.adopt(lease, attrsOf(1, { publicIP: '192.168.7.7' })));
+      expect(changed.lease.revision).toBeGreaterThan(lease.revision);
+      const entry = await kv.get(`${prefix}/subnets/10.0.1.0-24`);
+      expect(entry?.session).toBe(session);
+      expect(JSON.parse(entry?.value ?? '')).toMatchObject({ PublicIP: '192.168.7.7', Zone: { rack: 7 } });
+      expect(await store.adopt(lease, attrsOf(1)), 'an older revision').toBeUndefined();
+    });
+
+    it('does not adopt a lease that is gone', async () => {
+      const { store } = parts();
+      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      await store.release(held);
+      expect(await store.adopt(held.lease, attrsOf(1))).toBeUndefined();
+    });
+
+    it('leaves a reservation without a session through adoption, renewal and release', async () => {
+      const { kv, store, prefix } = parts();
+      const key = `${prefix}/subnets/10.0.1.0-24`;
+      await kv.create(key, formatLeaseValue(attrsOf(1, { node: undefined })), undefined);
+      const lease = (await next(follow(store), 'snapshot')).leases[0];
+      if (lease === undefined) throw new Error('no lease');
+      const held = present(await store.adopt(lease, attrsOf(1)));
+      expect(held.ttlSeconds).toBeUndefined();
+      expect(held.lease.session).toBeUndefined();
+      expect((await kv.get(key))?.value).toContain('"Node"');
+      expect(present(await store.renew(held)).ttlSeconds).toBeUndefined();
+      await store.release(held);
+      expect(await kv.get(key)).toMatchObject({ session: undefined });
+    });
+
+    it('writes our lease again over other attributes and garbage, with its session, and leaves what is right', async () => {
+      const { kv, store, prefix } = parts();
+      const key = `${prefix}/subnets/10.0.1.0-24`;
+      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      expect(await store.repair(held, attrsOf(1))).toEqual(held);
+      for (const value of [
+        formatLeaseValue(attrsOf(1, { node: undefined, backendType: 'udp' })),
+        '{broken',
+      ]) {
+        const entry = await kv.get(key);
+        if (entry === undefined) throw new Error('no lease');
+        // Garbage comes without a session, as from a command line.
+        await kv.update({ ...entry, session: value.startsWith('{b') ? undefined : entry.session }, value);
+        const repaired = present(await store.repair(held, attrsOf(1)));
+        expect(repaired).toMatchObject({ lease: { attrs: attrsOf(1), session: held.lease.session } });
+        expect(repaired.ttlSeconds).toBe(86_400);
+        expect(await kv.get(key)).toEqual({
+          key,
+          value: formatLeaseValue(attrsOf(1)),
+          revision: repaired.lease.revision,
+          session: held.lease.session,
+        });
+      }
+    });
+
+    it('writes nothing over the lease of another node, nor where there is none', async () => {
+      const { kv, store, prefix } = parts();
+      const key = `${prefix}/subnets/10.0.1.0-24`;
+      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const entry = await kv.get(key);
+      const theirs = entry && (await kv.update(entry, formatLeaseValue(attrsOf(2))));
+      expect(await store.repair(held, attrsOf(1))).toBeUndefined();
+      expect(await kv.get(key)).toEqual(theirs);
+      if (theirs !== undefined) await kv.delete(theirs);
+      expect(await store.repair(held, attrsOf(1))).toBeUndefined();
+      expect(await kv.get(key)).toBeUndefined();
+    });
+
+    it('does not renew a reservation that is gone or belongs to another node', async () => {
+      const { kv, store, prefix } = parts();
+      const key = `${prefix}/subnets/10.0.1.0-24`;
+      const entry = await kv.create(key, formatLeaseValue(attrsOf(1)), undefined);
+      const lease = (await next(follow(store), 'snapshot')).leases[0];
+      if (lease === undefined || entry === undefined) throw new Error('no lease');
+      const held = present(await store.adopt(lease, attrsOf(1)));
+      const taken = await kv.update(entry, formatLeaseValue(attrsOf(2)));
+      expect(await store.renew(held)).toBeUndefined();
+      if (taken !== undefined) await kv.delete(taken);
+      expect(await store.renew(held)).toBeUndefined();
+    });
+  });
+}

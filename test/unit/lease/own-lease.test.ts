@@ -1,0 +1,195 @@
+// What a node does about its own key: written over, taken by another, gone with everything else.
+import { describe, expect, it } from 'vitest';
+import { LIMITS } from '../../../agent/limits.ts';
+import { formatPrefix } from '../../../agent/model/ip.ts';
+import { prefix } from '../../kernel/golden-states.ts';
+import { DAY_MS, FLANNELS, PREFIX, type TestNode, type World, world } from './keeper-world.ts';
+
+const KEY = `${PREFIX}/subnets/10.5.77.0-24`;
+const SUBNET = '10.5.77.0/24';
+const OTHER = { ...FLANNELS, PublicIP: '192.168.77.9', Node: { ID: '0000000000000099', Name: 'h9' } };
+
+const inUse = ({ keeper }: TestNode): string | undefined => keeper.subnet && formatPrefix(keeper.subnet);
+
+async function entryOf({ kv }: World) {
+  const entry = await kv.get(KEY);
+  if (entry === undefined) throw new Error('no such key');
+  return entry;
+}
+
+/** Writes our key as `etcdctl put` would; `session` undefined: it loses the one that it had. */
+async function overwrite(all: World, value: string, session: string | undefined): Promise<void> {
+  expect(await all.kv.update({ ...(await entryOf(all)), session }, value)).toBeDefined();
+  await all.clock.advance(0);
+}
+
+describe('our own key', () => {
+  it.each([
+    ['garbage', 'x', true],
+    ['garbage without a session', '{broken', false],
+    ['other attributes', JSON.stringify({ ...FLANNELS, BackendType: 'udp', Zone: 'a' }), true],
+  ])('is written again at once when it was overwritten by %s', (_, value, keepsSession) =>
+    world(async (all) => {
+      const self = await all.node();
+      await self.start(SUBNET);
+      const before = await entryOf(all);
+      await overwrite(all, value, keepsSession ? before.session : undefined);
+      const after = await entryOf(all);
+      expect(JSON.parse(after.value)).toMatchObject(JSON.parse(before.value));
+      expect(after.session).toBe(before.session);
+      expect(self.lines).toContainEqual(expect.stringContaining('somebody wrote over our lease'));
+      expect([self.changes, inUse(self)]).toEqual([[], SUBNET]);
+      // It is kept alive as before.
+      await all.clock.advance(3 * DAY_MS);
+      expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+    }),
+  );
+
+  it('is written again with a new session where the old one has ended meanwhile', () =>
+    world(async (all) => {
+      const self = await all.node();
+      await self.start(SUBNET);
+      const { session } = await entryOf(all);
+      self.kv.setReachable(false);
+      await all.clock.advance(0);
+      await overwrite(all, 'x', undefined);
+      await all.kv.closeSession(session ?? '');
+      self.kv.setReachable(true);
+      await all.clock.advance(2 * LIMITS.datastoreBackoff.maxMs);
+      expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+      expect((await entryOf(all)).session).not.toBe(session);
+      expect(inUse(self)).toBe(SUBNET);
+    }));
+
+  it('becomes a reservation where somebody wrote it as one', () =>
+    world(async (all) => {
+      const self = await all.node();
+      await self.start(SUBNET);
+      await overwrite(all, (await entryOf(all)).value, undefined);
+      expect(self.keeper.held?.ttlSeconds).toBeUndefined();
+      await all.clock.advance(3 * DAY_MS);
+      expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1 reserved']);
+    }));
+
+  it('causes no more than one write, however often it is looked at', () =>
+    world(async (all) => {
+      const self = await all.node();
+      await self.start(SUBNET);
+      await overwrite(all, 'x', (await entryOf(all)).session);
+      const { revision } = await entryOf(all);
+      await all.clock.advance(DAY_MS);
+      expect((await entryOf(all)).revision).toBe(revision);
+    }));
+});
+
+describe('a subnet that another node has now', () => {
+  it.each([
+    ['by an event', true],
+    ['by what is found when the datastore is back', false],
+  ])('is out of use at once, another one is taken, and both are named: %s', (_, reachable) =>
+    world(async (all) => {
+      const self = await all.node();
+      await self.start(SUBNET);
+      let claims = 0;
+      self.refuseClaims(() => {
+        claims++;
+        return claims < 5;
+      });
+      self.kv.setReachable(reachable);
+      await overwrite(all, JSON.stringify(OTHER), undefined);
+      self.kv.setReachable(true);
+      if (!reachable) await all.clock.advance(LIMITS.datastoreBackoff.firstMs);
+      expect(inUse(self)).toBeUndefined();
+      expect(self.keeper.trouble()).toBe('another node has our subnet: taking another one');
+      await all.clock.advance(60_000);
+      const [subnet = ''] = self.changes;
+      expect(subnet).not.toBe(SUBNET);
+      expect(inUse(self)).toBe(subnet);
+      expect(self.lines).toContain(
+        'error h1: another node has our subnet now: it is not used any more subnet=10.5.77.0/24 holder=192.168.77.9 name=h9',
+      );
+      expect(self.lines).toContain(
+        `error h1: this node has another subnet from now on: start its containers anew was=10.5.77.0/24 is=${subnet}`,
+      );
+      expect(self.keeper.trouble()).toBeUndefined();
+    }),
+  );
+
+  it('is out of use also where only the lost claim tells of it', () =>
+    world(async (all) => {
+      const self = await all.node({ wrap: (store) => ({ ...store, async *watch() {} }) });
+      await self.start(SUBNET);
+      const used: (string | undefined)[] = [];
+      self.refuseClaims(() => {
+        used.push(inUse(self));
+        return false;
+      });
+      await all.kv.closeSession((await entryOf(all)).session ?? '');
+      await all.write(SUBNET, OTHER);
+      await all.clock.advance(DAY_MS);
+      expect(used).toEqual([SUBNET, undefined]);
+      expect(inUse(self)).toBe(self.changes[0]);
+      expect(self.changes).not.toContain(SUBNET);
+    }));
+});
+
+describe('a subnet whose lease is gone', () => {
+  it('stays in use while it is taken again, however long that takes', () =>
+    world(async (all) => {
+      const self = await all.node();
+      await self.start(SUBNET);
+      let refuses = true;
+      self.refuseClaims(() => refuses);
+      await all.kv.closeSession((await entryOf(all)).session ?? '');
+      await all.clock.advance(3_600_000);
+      expect([inUse(self), self.keeper.trouble()]).toEqual([SUBNET, 'taking a lease again']);
+      refuses = false;
+      await all.clock.advance(LIMITS.datastoreBackoff.maxMs);
+      expect([inUse(self), self.keeper.trouble()]).toEqual([SUBNET, undefined]);
+      expect(self.changes).toEqual([SUBNET]);
+    }));
+
+  it('is taken again after days without the datastore, in which it stays in use', () =>
+    world(async (all) => {
+      const self = await all.node();
+      await self.start(SUBNET);
+      self.kv.setReachable(false);
+      await all.clock.advance(3 * DAY_MS);
+      expect(await all.leases()).toEqual([]);
+      expect(inUse(self)).toBe(SUBNET);
+      self.kv.setReachable(true);
+      await all.clock.advance(2 * LIMITS.datastoreBackoff.maxMs);
+      expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+      expect(inUse(self)).toBe(SUBNET);
+    }));
+
+  it('is taken again only when there is a network configuration', () =>
+    world(async (all) => {
+      let hasConfig = true;
+      const self = await all.node({ hasConfig: () => hasConfig });
+      await self.start(SUBNET);
+      hasConfig = false;
+      await all.kv.closeSession((await entryOf(all)).session ?? '');
+      await all.clock.advance(DAY_MS);
+      expect(await all.leases()).toEqual([]);
+      expect([inUse(self), self.keeper.trouble()]).toEqual([
+        SUBNET,
+        'the network configuration is gone from the datastore: waiting for it',
+      ]);
+      hasConfig = true;
+      self.keeper.notice({ type: 'config', text: '{}' });
+      await all.clock.advance(0);
+      expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+      expect(self.changes).toEqual([SUBNET]);
+    }));
+
+  it('is ours where it turns out that it never was gone', () =>
+    world(async (all) => {
+      const self = await all.node();
+      await self.start(SUBNET);
+      self.keeper.notice({ type: 'lease-removed', subnet: prefix(SUBNET), revision: 99 });
+      await all.clock.advance(0);
+      expect(self.changes).toEqual([SUBNET]);
+      expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+    }));
+});

@@ -1,0 +1,148 @@
+// Whole nodes on a store in memory and kernels in memory, in virtual time.
+import { createLogger } from '../../agent/base/log.ts';
+import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
+import { createMemoryStore, type MemoryKv, type MemoryStore } from '../../agent/datastore/memory-kv.ts';
+import type { FirewallRules } from '../../agent/model/firewall.ts';
+import { formatPrefix, type Prefix } from '../../agent/model/ip.ts';
+import { createNode, type Node } from '../../agent/node.ts';
+import { createBackend } from '../../backends/index.ts';
+import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
+import { seededRandom } from '../fakes/seeded-random.ts';
+import { createVirtualClock, type VirtualClock } from '../fakes/virtual-clock.ts';
+import { prefix } from '../kernel/golden-states.ts';
+
+export const PREFIX = '/coreos.com/network';
+/** Room for three nodes. */
+export const CONFIG = JSON.stringify({
+  Network: '10.5.0.0/16',
+  SubnetMax: '10.5.3.0',
+  Backend: { Type: 'host-gw' },
+});
+
+export interface TestHost {
+  readonly kv: MemoryKv;
+  readonly kernel: MemoryKernel;
+  readonly node: Node;
+  readonly lines: string[];
+  /** Our own subnet as handed off last. */
+  readonly handedOff: () => string | undefined;
+  /** The firewall's rules; undefined: none. */
+  readonly rules: () => FirewallRules | undefined;
+  /** Subnets that a route leads to, sorted. */
+  readonly routes: () => string[];
+}
+
+export interface NodeBed {
+  readonly clock: VirtualClock;
+  readonly store: MemoryStore;
+  /** A handle of the test's own. */
+  readonly kv: MemoryKv;
+  /** Starts the node number `n`, which had 10.5.`n`.0/24 before, and waits until it is ready. */
+  readonly start: (n: number) => Promise<TestHost>;
+  readonly writeConfig: (text: string) => Promise<void>;
+}
+
+/** Runs `work` with a store that has a network configuration; all nodes end with it. */
+export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<void> {
+  const clock = createVirtualClock();
+  const store = createMemoryStore(clock);
+  const kv = store.open();
+  const end = new AbortController();
+  const running: Promise<void>[] = [];
+
+  const start = async (n: number): Promise<TestHost> => {
+    const own = store.open();
+    const kernel = createMemoryKernel({ name: 'eth0', prefix: '192.168.77.0/24' });
+    const lines: string[] = [];
+    const log = createLogger('twill', 'debug', (line) => lines.push(line.slice(25)));
+    const random = seededRandom(n);
+    let handedOff: Prefix | undefined;
+    let rules: FirewallRules | undefined;
+    const address = `192.168.77.${n}`;
+    const node = createNode(
+      {
+        renewMarginMinutes: 60,
+        ipMasq: true,
+        randomFully: true,
+        forwardRules: true,
+        blackholeRoute: false,
+        firewallResyncSeconds: 5,
+      },
+      {
+        clock,
+        random,
+        log,
+        kernel,
+        store: createKvLeaseStore(own, { prefix: PREFIX, clock, random, log, configHint: '' }),
+        hostSource: {
+          read: async () => ({
+            node: { id: n.toString(16).padStart(16, '0'), name: `h${n}` },
+            underlay: {
+              name: 'eth0',
+              index: 2,
+              mtuBytes: 1500,
+              address,
+              onLink: [prefix('192.168.77.0/24')],
+            },
+            publicIP: address,
+          }),
+          watch: async () => undefined,
+        },
+        handOff: {
+          name: 'subnet.env',
+          previousSubnet: async () => prefix(`10.5.${n}.0/24`),
+          async write({ subnet }) {
+            const isNew = handedOff === undefined || formatPrefix(handedOff) !== formatPrefix(subnet);
+            handedOff = subnet;
+            return isNew;
+          },
+        },
+        openFirewall: async () => ({
+          mode: 'iptables',
+          async ensure(wanted) {
+            const isSame = JSON.stringify(rules) === JSON.stringify(wanted);
+            rules = wanted;
+            return isSame ? 'present' : 'repaired';
+          },
+          async remove() {
+            const had = rules !== undefined;
+            rules = undefined;
+            return had;
+          },
+        }),
+        watchRuleset: async () => undefined,
+        onReady: async () => undefined,
+      },
+    );
+    running.push(node.run(end.signal));
+    await clock.advance(100);
+    return {
+      kv: own,
+      kernel,
+      node,
+      lines,
+      handedOff: () => handedOff && formatPrefix(handedOff),
+      rules: () => rules,
+      routes: () => [...kernel.print().matchAll(/^route (\S+) via/gm)].map(([, dst = '']) => dst).toSorted(),
+    };
+  };
+  const writeConfig = async (text: string): Promise<void> => {
+    await createKvLeaseStore(kv, {
+      prefix: PREFIX,
+      clock,
+      random: seededRandom(1),
+      log: createLogger('test', 'error'),
+      configHint: '',
+    }).writeConfig(text);
+  };
+
+  try {
+    // Loading it takes real time, which the clock knows nothing of.
+    await createBackend({ type: 'host-gw', options: {} }, '');
+    await writeConfig(CONFIG);
+    await work({ clock, store, kv, start, writeConfig });
+  } finally {
+    end.abort();
+    await Promise.allSettled(running);
+  }
+}
