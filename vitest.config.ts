@@ -36,6 +36,7 @@ const PARTS: readonly Part[] = [
   },
   { name: 'kernel', include: 'test/kernel/**/*.test.ts', testMs: 60_000, setUpMs: 30_000, workers: 1 },
   { name: 'e2e', include: 'test/e2e/**/*.test.ts', testMs: 90_000, setUpMs: 60_000, workers: 1 },
+  { name: 'faults', include: 'test/faults/**/*.test.ts', testMs: 120_000, setUpMs: 60_000, workers: 1 },
 ];
 
 export default defineConfig({

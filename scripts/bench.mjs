@@ -7,6 +7,7 @@ const BENCHES = {
   throughput: 'what udp carries beside vxlan and plain routing, and at what cost',
   stalls: 'the longest that packets wait beside a steady gigabit a second',
   restart: 'packets lost while an agent ends and starts again',
+  faults: 'how long each of many faults takes to heal',
   churn: 'packets lost at full load while peers come and go, and the memory of an agent',
 };
 

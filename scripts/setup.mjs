@@ -50,6 +50,7 @@ const SOURCES = [
   'backends',
   'test/lab',
   'test/bench',
+  'test/faults',
   'package.json',
   'tsconfig.json',
   'tsconfig.build.json',

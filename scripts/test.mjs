@@ -15,7 +15,7 @@ import { ALL_PROGRAMS, ROOT, setUp } from './setup.mjs';
 import { readResults } from './test-results.mjs';
 
 /** The names of vitest.config.ts. */
-const PARTS = ['tidy', 'unit', 'dgram-native', 'conformance', 'simulation', 'kernel', 'e2e'];
+const PARTS = ['tidy', 'unit', 'dgram-native', 'conformance', 'simulation', 'kernel', 'e2e', 'faults'];
 const LIMIT_MS = 20 * 60_000;
 
 /** Where nothing may be skipped: an automatic run that could do everything. */

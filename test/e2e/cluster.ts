@@ -1,142 +1,26 @@
-// A lab whose hosts run agents, ready for a test to look at: datastore, agents, one container a host.
+// A cluster for the tests of one describe block.
 import { afterAll, beforeAll } from 'vitest';
-import { ROUTE_PROTOCOL } from '../../agent/model/host-state.ts';
-import type { AgentProcess } from '../lab/agent-process.ts';
-import { HEALTHZ_PORT } from '../lab/agent-process.ts';
-import type { Container } from '../lab/container.ts';
-import { type LabEtcd, startLabEtcd } from '../lab/datastore.ts';
-import { type Host, type Lab, OVERLAY, openLab } from '../lab/lab.ts';
-import { ping } from '../lab/ping.ts';
-import { waitFor } from '../lab/wait.ts';
+import { type Cluster, type ClusterOptions, openCluster } from '../lab/cluster.ts';
 import { allOf, NEEDS_ROOT, type Need, needsProgram } from './needs.ts';
+
+export type { Cluster, ClusterOptions } from '../lab/cluster.ts';
 
 export const NEEDS_CLUSTER: Need = allOf(
   NEEDS_ROOT,
   ...['ip', 'iptables', 'nft', 'etcd', 'etcdctl', 'ping'].map(needsProgram),
 );
 
-const ROUTE_PROTOCOL_TEXT = ` proto ${ROUTE_PROTOCOL}`;
-
-export interface ClusterOptions {
-  readonly hosts: number;
-  /** Numbers of the hosts that are behind the router. */
-  readonly routed?: readonly number[];
-  /** `Backend` of the network configuration. */
-  readonly backend: Readonly<Record<string, unknown>> & { readonly Type: string };
-  /** Further fields of the network configuration. */
-  readonly network?: Readonly<Record<string, unknown>>;
-  /** Flags of each agent beside the store's. */
-  readonly flags?: readonly string[];
-  /** Whether each host gets a container; default true. */
-  readonly containers?: boolean;
-  /** Called before the first agent starts. */
-  readonly prepare?: (cluster: Cluster) => Promise<void>;
-}
-
-export class Cluster {
-  readonly lab: Lab;
-  readonly etcd: LabEtcd;
-  readonly #flags: readonly string[];
-  readonly #agents = new Map<Host, AgentProcess>();
-
-  constructor(lab: Lab, etcd: LabEtcd, flags: readonly string[]) {
-    this.lab = lab;
-    this.etcd = etcd;
-    this.#flags = flags;
-  }
-
-  get hosts(): readonly Host[] {
-    return this.lab.hosts;
-  }
-
-  /** The agent that was started last on that host, counted from 1. */
-  agent(number: number): AgentProcess {
-    const agent = this.#agents.get(this.lab.host(number));
-    if (agent === undefined) throw new Error(`no agent was started on host ${number}`);
-    return agent;
-  }
-
-  /** The first container of that host, counted from 1. */
-  container(number: number): Container {
-    const [container] = this.lab.host(number).containers;
-    if (container === undefined) throw new Error(`host ${number} has no container`);
-    return container;
-  }
-
-  /** Each host's first container to each other host's. */
-  pairs(): [from: Container, to: Container][] {
-    const all = this.hosts.map((_, index) => this.container(index + 1));
-    return all.flatMap((from) =>
-      all.filter((to) => to !== from).map((to): [Container, Container] => [from, to]),
-    );
-  }
-
-  /** The flags that every agent of the cluster gets. */
-  get flags(): readonly string[] {
-    return [...this.etcd.flags, '--iface=eth0', `--healthz-port=${HEALTHZ_PORT}`, ...this.#flags];
-  }
-
-  /** Starts an agent on that host, counted from 1, and waits until it is ready. */
-  async startAgent(number: number, extra: readonly string[] = []): Promise<AgentProcess> {
-    const host = this.lab.host(number);
-    const agent = host.startAgent([...this.flags, ...extra]);
-    this.#agents.set(host, agent);
-    await agent.waitReady();
-    return agent;
-  }
-
-  /** Waits until that host has a route to so many others. */
-  async waitForRoutes(number: number, count: number): Promise<void> {
-    await waitFor(`host ${number} has ${count} routes`, 5_000, async () => {
-      return (await this.routes(number)).length === count;
-    });
-  }
-
-  /** Waits until every host answers every other at its end of the tunnel, where routes do not tell of peers. */
-  async waitForTunnels(): Promise<void> {
-    for (const from of this.hosts) {
-      for (const to of this.hosts) {
-        const address = (await to.subnetEnv())?.subnet.replace(/\.1\/24$/, '.0') ?? '';
-        await waitFor(`${from.name} reaches ${to.name}`, 5_000, async () => {
-          return from === to || (await ping(from.namespace, address)).received > 0;
-        });
-      }
-    }
-  }
-
-  /** The routes of that host to other hosts' subnets that its agent made, as `ip route` prints them, sorted. */
-  async routes(number: number): Promise<string[]> {
-    const text = await this.lab.host(number).namespace.run(['ip', '-4', 'route', 'show', 'root', OVERLAY]);
-    const lines = text.split('\n').map((line) => line.trim());
-    // The udp backend has one route for all others, to its device.
-    const leads = (line: string): boolean => line.includes(' via ') || line.includes(' dev flannel0 ');
-    return lines.filter((line) => leads(line) && line.includes(ROUTE_PROTOCOL_TEXT)).sort();
-  }
-}
-
 /**
  * A cluster for the tests of the describe block that it is called in. It exists while they run, each agent is
  * ready and knows all others, and each host has a container.
  */
 export function useCluster(options: ClusterOptions): () => Cluster {
-  let lab: Lab | undefined;
   let cluster: Cluster | undefined;
   beforeAll(async () => {
-    lab = await openLab(options);
-    const etcd = await startLabEtcd(lab);
-    await etcd.setNetwork({ Network: OVERLAY, ...options.network, Backend: options.backend });
-    const made = new Cluster(lab, etcd, options.flags ?? []);
-    await options.prepare?.(made);
-    const numbers = made.hosts.map((_, index) => index + 1);
-    await Promise.all(numbers.map((number) => made.startAgent(number)));
-    await (options.backend.Type === 'udp'
-      ? made.waitForTunnels()
-      : Promise.all(numbers.map((number) => made.waitForRoutes(number, made.hosts.length - 1))));
-    if (options.containers !== false) for (const host of made.hosts) await host.addContainer();
-    cluster = made;
+    cluster = await openCluster(options);
   });
   afterAll(async () => {
-    await lab?.close();
+    await cluster?.[Symbol.asyncDispose]();
   });
   return () => {
     if (cluster === undefined) throw new Error('the cluster does not stand');

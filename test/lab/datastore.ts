@@ -1,10 +1,13 @@
 // The datastore of a lab: a folder that all hosts see, or a real etcd next to the router, where all hosts reach it.
 import { join } from 'node:path';
+import { type EtcdServer, startEtcd } from './etcd.ts';
 import { runTwill } from './host.ts';
 import { type Lab, ROUTER_ADDRESS } from './lab.ts';
 import { run } from './namespace.ts';
 import { TWILL } from './paths.ts';
-import type { LabProcess } from './process.ts';
+
+/** Where members of an etcd cluster of a lab reach each other, each one higher than the one before. */
+const FIRST_PEER_PORT = 2_480;
 
 export interface LabDatastore {
   /** For people. */
@@ -16,9 +19,10 @@ export interface LabDatastore {
 }
 
 export interface LabEtcd extends LabDatastore {
+  /** Of the first member. */
   readonly url: string;
-  readonly process: LabProcess;
-  /** Runs etcdctl and gives its output. */
+  readonly members: readonly EtcdServer[];
+  /** Runs etcdctl, which asks all members, and gives its output. */
   readonly etcdctl: (...args: readonly string[]) => Promise<string>;
 }
 
@@ -35,29 +39,37 @@ export function openFolder(lab: Lab): LabDatastore {
   };
 }
 
-/** Starts an etcd in the router's namespace and waits until it answers. It ends with the lab. */
-export async function startLabEtcd(lab: Lab): Promise<LabEtcd> {
-  const url = `http://${ROUTER_ADDRESS}:2379`;
-  const peers = 'http://127.0.0.1:2380';
-  const process = lab.start('etcd', [
-    'etcd',
-    '--name=lab',
-    `--data-dir=${join(lab.folder, 'etcd')}`,
-    `--listen-client-urls=${url}`,
-    `--advertise-client-urls=${url}`,
-    `--listen-peer-urls=${peers}`,
-    `--initial-advertise-peer-urls=${peers}`,
-    `--initial-cluster=lab=${peers}`,
-  ]);
-  await process.waitForLine(/ready to serve client requests/, 15_000);
-  const flags = [`--etcd-endpoints=${url}`];
+/**
+ * Starts an etcd, or a cluster of several, in the router's namespace and waits until it answers. It ends with the lab.
+ * The members' addresses are the router's, the one before it, and so on.
+ */
+export async function startLabEtcd(lab: Lab, count = 1): Promise<LabEtcd> {
+  const numbers = Array.from({ length: count }, (_, index) => index);
+  const addresses = numbers.map((index) =>
+    ROUTER_ADDRESS.replace(/\d+$/, (last) => String(Number(last) - index)),
+  );
+  for (const address of addresses.slice(1)) await lab.router.ip(`addr add ${address}/24 dev br1`);
+  const peerPorts = numbers.map((index) => FIRST_PEER_PORT + index);
+  const members = await Promise.all(
+    addresses.map((address, index) =>
+      startEtcd({
+        address,
+        port: 2_379,
+        netns: lab.router.name,
+        folder: join(lab.folder, `etcd-${index + 1}`),
+        member: { index, peerPorts },
+      }),
+    ),
+  );
+  const urls = members.map(({ url }) => url).join(',');
+  const flags = [`--etcd-endpoints=${urls}`];
   return {
-    name: `etcd at ${url}`,
-    url,
-    process,
+    name: `etcd at ${urls}`,
+    url: members[0]?.url ?? '',
+    members,
     flags,
     etcdctl: (...args) =>
-      run(lab.router.command(['env', 'ETCDCTL_API=3', 'etcdctl', `--endpoints=${url}`, ...args])),
+      run(lab.router.command(['env', 'ETCDCTL_API=3', 'etcdctl', `--endpoints=${urls}`, ...args])),
     setNetwork: async (config) => {
       await lab.router.run([...TWILL, 'network', 'set', JSON.stringify(config), ...flags]);
     },

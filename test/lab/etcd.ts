@@ -1,5 +1,5 @@
 // A real etcd on the loopback address, or in a namespace, which can be ended, frozen and started again on its data.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +24,10 @@ export interface LabEtcdOptions {
   readonly tls?: EtcdTls;
   /** Name of the network namespace to run in. */
   readonly netns?: string;
+  /** Folder for its data and logs, which is removed with it. Default: a new one. */
+  readonly folder?: string;
+  /** Which member of a cluster it is, counted from 0, and the ports that all members reach each other at. */
+  readonly member?: { readonly index: number; readonly peerPorts: readonly number[] };
   readonly extraArgs?: readonly string[];
 }
 
@@ -38,6 +42,8 @@ export interface EtcdServer extends AsyncDisposable {
   stop(): Promise<void>;
   /** Starts it again, on its data. */
   start(): Promise<void>;
+  /** Ends it, and removes its data: the next start is that of a new and empty one. */
+  wipe(): Promise<void>;
   /** Freezes it: connections stay open and nothing answers. */
   pause(): void;
   resume(): void;
@@ -47,21 +53,25 @@ export interface EtcdServer extends AsyncDisposable {
 export async function startEtcd(options: LabEtcdOptions = {}): Promise<EtcdServer> {
   const { address = '127.0.0.1', tls } = options;
   const port = options.port ?? (await freePort(address));
-  // The port for other members; nobody uses it, but etcd wants one.
-  const peers = `http://127.0.0.1:${await freePort('127.0.0.1')}`;
+  // The port for other members; where there are none, etcd wants one all the same.
+  const { index, peerPorts } = options.member ?? { index: 0, peerPorts: [await freePort('127.0.0.1')] };
+  const peerUrls = peerPorts.map((peerPort) => `http://127.0.0.1:${peerPort}`);
+  const peers = peerUrls[index] ?? '';
+  const nameOf = (member: number): string => `lab${member}`;
   const url = `${tls === undefined ? 'http' : 'https'}://${address}:${port}`;
-  const folder = await mkdtemp(join(tmpdir(), 'tw-etcd-'));
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'tw-etcd-')));
+  await mkdir(folder, { recursive: true });
   const inside = options.netns === undefined ? [] : ['nsenter', `--net=/run/netns/${options.netns}`];
   const argv = [
     ...inside,
     'etcd',
-    '--name=lab',
+    `--name=${nameOf(index)}`,
     `--data-dir=${join(folder, 'data')}`,
     `--listen-client-urls=${url}`,
     `--advertise-client-urls=${url}`,
     `--listen-peer-urls=${peers}`,
     `--initial-advertise-peer-urls=${peers}`,
-    `--initial-cluster=lab=${peers}`,
+    `--initial-cluster=${peerUrls.map((each, member) => `${nameOf(member)}=${each}`).join(',')}`,
     ...(tls === undefined ? [] : [`--cert-file=${tls.certFile}`, `--key-file=${tls.keyFile}`]),
     ...(tls?.clientCertAuth === true ? ['--client-cert-auth', `--trusted-ca-file=${tls.caFile}`] : []),
     ...(options.extraArgs ?? []),
@@ -94,6 +104,10 @@ export async function startEtcd(options: LabEtcdOptions = {}): Promise<EtcdServe
     await server?.stop('SIGKILL');
     server = undefined;
   }
+  async function wipe(): Promise<void> {
+    await stop();
+    await rm(join(folder, 'data'), { recursive: true, force: true });
+  }
   async function dispose(): Promise<void> {
     await stop();
     await rm(folder, { recursive: true, force: true });
@@ -118,6 +132,7 @@ export async function startEtcd(options: LabEtcdOptions = {}): Promise<EtcdServe
     },
     stop,
     start,
+    wipe,
     pause: () => process.kill(current().pid, 'SIGSTOP'),
     resume: () => process.kill(current().pid, 'SIGCONT'),
     [Symbol.asyncDispose]: dispose,

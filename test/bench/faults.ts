@@ -1,0 +1,68 @@
+// How long each fault of the table takes to heal: a ping each 10 ms goes on between two containers while it happens, and
+// the kernels are compared with the leases all the time.
+import { parseArgs } from 'node:util';
+import { BedKeeper } from '../faults/bed-keeper.ts';
+import { type Fault, reasonOf } from '../faults/fault.ts';
+import { FAULTS, groupFaults } from '../faults/table.ts';
+import { formatMs, formatTable, formatVerdict, median, print } from './table.ts';
+
+export const usage = `npm run bench -- faults [--repeat N] [--only TEXT]
+
+  --repeat N    how often each fault happens on each backend (default 5)
+  --only TEXT   only faults with this in their name
+`;
+
+/** What is not healed so long after the time that is required, is not. */
+const LONGEST_MS = 30_000;
+
+/** Runs the benchmark and prints its table, and why what failed did. */
+export async function run(args: readonly string[]): Promise<void> {
+  const { only, repeat } = readOptions(args);
+  const groups = groupFaults(FAULTS.filter(({ name }) => name.includes(only)));
+  if (groups.length === 0) throw new Error(`--only: no fault has "${only}" in its name`);
+  print(`\nFrom a fault until packets flow and all kernels are as the leases say, ${repeat} times each\n\n`);
+  const rows: string[][] = [];
+  const failures: string[] = [];
+  for (const { faults, ...group } of groups) {
+    await using keeper = new BedKeeper(group);
+    for (const fault of faults) {
+      const times: number[] = [];
+      for (let run = 0; run < repeat; run += 1) {
+        try {
+          times.push((await keeper.measure(fault, fault.requiredMs + LONGEST_MS)).healedMs);
+        } catch (error) {
+          failures.push(`  ${group.backend}: ${fault.name}: ${reasonOf(error)}\n`);
+        }
+      }
+      rows.push([fault.name, group.backend, ...formatTimes(fault, times, repeat)]);
+    }
+  }
+  const columns = [
+    ...['fault', 'backend'].map((title) => ({ title, align: 'left' as const })),
+    ...['median', 'lowest', 'highest'].map((title) => ({ title })),
+    { title: 'required', align: 'left' as const },
+  ];
+  print(`${formatTable(columns, rows)}\n${failures.join('')}`);
+}
+
+function readOptions(args: readonly string[]): { only: string; repeat: number } {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { only: { type: 'string', default: '' }, repeat: { type: 'string', default: '5' } },
+  });
+  if (!/^[1-9]\d{0,2}$/.test(values.repeat))
+    throw new Error(`--repeat: must be a whole number from 1 to 999, is "${values.repeat}"`);
+  return { only: values.only, repeat: Number(values.repeat) };
+}
+
+function formatTimes({ requiredMs }: Fault, times: readonly number[], repeat: number): string[] {
+  const isMet = times.length === repeat && Math.max(...times) <= requiredMs;
+  const verdict = formatVerdict(formatMs(requiredMs), isMet).replace(/met$/, 'ok');
+  const failed = repeat - times.length;
+  return [
+    ...(times.length === 0
+      ? ['', '', '']
+      : [median(times), Math.min(...times), Math.max(...times)].map(formatMs)),
+    failed === 0 ? verdict : `${verdict}, ${failed} of ${repeat} not healed`,
+  ];
+}

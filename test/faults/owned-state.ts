@@ -1,0 +1,184 @@
+// What a node's kernel should hold of the overlay by the leases in the datastore, and what it holds, both as lines of
+// text. It is told a second time here, by other means than the agent's own, so that a mistake of the agent's shows.
+import { readFile } from 'node:fs/promises';
+import type { Host } from '../lab/host.ts';
+import { OVERLAY } from '../lab/lab.ts';
+import type { StoredLease } from './leases.ts';
+
+export type BackendName = 'vxlan' | 'host-gw' | 'udp';
+
+const ROUTE_PROTOCOL = '84';
+/** What a packet grows by. */
+const OVERHEAD_BYTES: Readonly<Record<BackendName, number>> = { vxlan: 50, 'host-gw': 0, udp: 28 };
+
+const LISTS = `link show
+addr show
+route show table all proto ${ROUTE_PROTOCOL}
+neigh show nud permanent
+`;
+
+interface Link {
+  readonly ifname: string;
+  readonly flags: readonly string[];
+  readonly mtu: number;
+  readonly address?: string;
+  readonly linkinfo?: { readonly info_kind: string; readonly info_data?: VxlanData };
+}
+
+interface VxlanData {
+  readonly id?: number;
+  readonly port?: number;
+  readonly local?: string;
+  readonly learning?: boolean;
+}
+
+interface Address {
+  readonly ifname: string;
+  readonly addr_info: readonly { readonly local: string; readonly prefixlen: number }[];
+}
+
+interface Route {
+  readonly type: string;
+  readonly dst: string;
+  readonly gateway?: string;
+  readonly dev?: string;
+  readonly flags: readonly string[];
+}
+
+interface Neighbour {
+  readonly dst: string;
+  readonly dev: string;
+  readonly lladdr: string;
+}
+
+interface FdbEntry {
+  readonly mac: string;
+  readonly ifname: string;
+  readonly dst?: string;
+}
+
+/** What is on a host: of the overlay, and what that must fit. */
+export interface OwnedState {
+  /** Address and MTU of eth0; the address is undefined where it has none. */
+  readonly underlay: { readonly address: string | undefined; readonly mtuBytes: number };
+  /** Links, addresses, routes, neighbours and fdb entries that are the agent's, and subnet.env, sorted. */
+  readonly lines: readonly string[];
+}
+
+/** Reads what a host holds. */
+export async function readOwnedState(host: Host): Promise<OwnedState> {
+  const [text, fdbText, env] = await Promise.all([
+    host.namespace.run(['ip', '-4', '-details', '-json', '-batch', '-'], { input: LISTS }),
+    host.namespace.run(['bridge', '-json', 'fdb', 'show']),
+    host.subnetEnv(),
+  ]);
+  const lists = text.trim().split('\n');
+  const list = <T>(index: number): readonly T[] => JSON.parse(lists[index] || '[]') as readonly T[];
+  const links = list<Link>(0);
+  const addresses = list<Address>(1);
+  const eth0 = links.find(({ ifname }) => ifname === 'eth0');
+  const isOurs = (name: string): boolean => name.startsWith('flannel');
+  const lines = [
+    ...links.filter(({ ifname }) => isOurs(ifname)).map(linkLine),
+    ...addresses
+      .filter(({ ifname }) => isOurs(ifname))
+      .flatMap(({ ifname, addr_info: all }) =>
+        all.map((each) => `addr ${each.local}/${each.prefixlen} dev ${ifname}`),
+      ),
+    ...list<Route>(2).map(routeLine),
+    ...list<Neighbour>(3)
+      .filter(({ dev }) => isOurs(dev))
+      .map(({ dst, dev, lladdr }) => `neigh ${dst} lladdr ${lladdr} dev ${dev}`),
+    ...(JSON.parse(fdbText || '[]') as readonly FdbEntry[])
+      .filter(({ ifname }) => isOurs(ifname))
+      .map(({ mac, ifname, dst }) => `fdb ${mac} dst ${dst} dev ${ifname}`),
+    `env ${env?.subnet} mtu ${env?.mtuBytes}`,
+  ];
+  return {
+    underlay: {
+      address: addresses.find(({ ifname }) => ifname === 'eth0')?.addr_info[0]?.local,
+      mtuBytes: eth0?.mtu ?? 0,
+    },
+    lines: lines.sort(),
+  };
+}
+
+function linkLine({ ifname, flags, mtu, address, linkinfo }: Link): string {
+  const start = `link ${ifname} ${linkinfo?.info_kind} ${flags.includes('UP') ? 'up' : 'down'} mtu ${mtu}`;
+  const { id = 0, port = 0, local = '', learning = true } = linkinfo?.info_data ?? {};
+  return linkinfo?.info_kind === 'vxlan'
+    ? `${start} mac ${address} vni ${id} port ${port} local ${local} learning ${learning}`
+    : start;
+}
+
+function routeLine({ type, dst, gateway, dev, flags }: Route): string {
+  const via = gateway === undefined ? '' : ` via ${gateway}`;
+  return `route ${type} ${dst}${via} dev ${dev}${flags.includes('onlink') ? ' onlink' : ''}`;
+}
+
+/** What a host should hold by the leases, or why that cannot be told. */
+export function plannedLines(
+  backend: BackendName,
+  { address, mtuBytes }: OwnedState['underlay'],
+  leases: readonly StoredLease[],
+): readonly string[] | string {
+  if (address === undefined) return 'eth0 has no address';
+  const own = leases.filter(({ publicIP }) => publicIP === address);
+  const [lease] = own;
+  if (lease === undefined || own.length > 1) return `there are ${own.length} leases of ${address}`;
+  const peers = leases.filter((each) => each !== lease && each.backendType === backend);
+  const mtu = mtuBytes - OVERHEAD_BYTES[backend];
+  const base = baseOf(lease);
+  const env = `env ${base.replace(/\.0$/, '.1')}/24 mtu ${mtu}`;
+  switch (backend) {
+    case 'host-gw':
+      return [
+        env,
+        ...peers.map(({ subnet, publicIP }) => `route unicast ${subnet} via ${publicIP} dev eth0`),
+      ].sort();
+    case 'udp':
+      return [
+        env,
+        `link flannel0 tun up mtu ${mtu}`,
+        `addr ${base}/32 dev flannel0`,
+        `route unicast ${OVERLAY} dev flannel0`,
+      ].sort();
+    case 'vxlan':
+      return [
+        env,
+        `link flannel.1 vxlan up mtu ${mtu} mac ${lease.vtepMac} vni 1 port 8472 local ${address} learning false`,
+        `addr ${base}/32 dev flannel.1`,
+        ...peers.flatMap((peer) => [
+          `route unicast ${peer.subnet} via ${baseOf(peer)} dev flannel.1 onlink`,
+          `neigh ${baseOf(peer)} lladdr ${peer.vtepMac} dev flannel.1`,
+          `fdb ${peer.vtepMac} dst ${peer.publicIP} dev flannel.1`,
+        ]),
+      ].sort();
+  }
+}
+
+function baseOf({ subnet }: StoredLease): string {
+  return subnet.replace(/\/\d+$/, '');
+}
+
+/** The first line that a host has too few or too many, in words; undefined: it holds what it should. */
+export async function wrongLine(
+  host: Host,
+  backend: BackendName,
+  leases: readonly StoredLease[],
+): Promise<string | undefined> {
+  const state = await readOwnedState(host);
+  const planned = plannedLines(backend, state.underlay, leases);
+  if (typeof planned === 'string') return `${host.name}: ${planned}`;
+  const missing = planned.find((line) => !state.lines.includes(line));
+  if (missing !== undefined) return `${host.name} lacks: ${missing}`;
+  const extra = state.lines.find(
+    (line, index) => !planned.includes(line) || state.lines.indexOf(line) !== index,
+  );
+  return extra === undefined ? undefined : `${host.name} has too much: ${extra}`;
+}
+
+/** Largest resident memory of a process so far, in KiB. */
+export async function peakKibibytes(pid: number): Promise<number> {
+  return Number(/VmHWM:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]);
+}
