@@ -13,7 +13,7 @@ import type { Change } from '../model/kernel.ts';
 
 /**
  * Changes that make `actual` equal to `desired`, in an order in which the kernel takes them: what must go first
- * (routes before the links they use), then links, then what sits on them.
+ * (routes before the links they use), then links and their addresses, then what needs those.
  *
  * `actual` may hold several objects of one key, as the kernel may; all but the desired one are deleted.
  */
@@ -56,10 +56,17 @@ export function diff(desired: HostState, actual: HostState): Change[] {
   for (const [key, object] of wanted) {
     if (object.kind !== 'link' && !present.has(key)) adds.push({ op: 'add', object });
   }
+  // With its last address a link loses all of its routes, and nobody is told: the new address comes first. No route
+  // leads to an address that is still our own: the old one goes next.
+  const isAddress = ({ object }: Change): boolean => object.kind === 'addr';
+  const isOther = (change: Change): boolean => !isAddress(change);
+  adds.sort((a, b) => creationOrder(a.object, b.object));
   return [
-    ...deletes.sort((a, b) => creationOrder(b.object, a.object)),
+    ...deletes.filter(isOther).sort((a, b) => creationOrder(b.object, a.object)),
     ...links,
-    ...adds.sort((a, b) => creationOrder(a.object, b.object)),
+    ...adds.filter(isAddress),
+    ...deletes.filter(isAddress),
+    ...adds.filter(isOther),
   ];
 }
 

@@ -55,6 +55,12 @@ const CASES: readonly Case[] = [
     changes: [`- ${ROUTE}`, `- ${FDB}`, `- ${NEIGH}`],
   },
   {
+    title: 'a new address comes before the old one goes, and routes come after that',
+    actual: ALL,
+    desired: [LINK, 'addr 10.5.9.0/32 dev flannel.1', NEIGH, FDB, ROUTE, HOLE],
+    changes: ['+ addr 10.5.9.0/32 dev flannel.1', `- ${ADDR}`, `+ ${HOLE}`],
+  },
+  {
     title: 'a route is replaced where it stands',
     actual: [...ALL, HOLE],
     desired: [LINK, ADDR, DIRECT, HOLE],
