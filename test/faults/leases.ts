@@ -1,4 +1,5 @@
 // The leases in the etcd of a lab, read and written past all agents.
+import { isIPv4 } from 'node:net';
 import type { LabEtcd } from '../lab/datastore.ts';
 
 /** Where leases are. */
@@ -38,11 +39,12 @@ export async function readLeases(etcd: LabEtcd): Promise<StoredLease[]> {
 
 function readLease(key: string, text: string): Omit<StoredLease, 'session'> | undefined {
   const [, address, length] = /\/subnets\/([\d.]+)-(\d+)$/.exec(key) ?? [];
-  if (address === undefined || address.split('.').some((byte) => Number(byte) > 255)) return undefined;
+  if (address === undefined || !isIPv4(address)) return undefined;
   try {
     const value = JSON.parse(text) as Readonly<Record<string, unknown>>;
     const { PublicIP: publicIP, BackendType: backendType, BackendData: data } = value;
-    if (typeof publicIP !== 'string' || typeof backendType !== 'string') return undefined;
+    if (typeof publicIP !== 'string' || !isIPv4(publicIP) || typeof backendType !== 'string')
+      return undefined;
     const { VtepMAC: mac } = (data ?? {}) as { VtepMAC?: unknown };
     const vtepMac = typeof mac === 'string' ? mac : undefined;
     return { key, subnet: `${address}/${length}`, publicIP, backendType, vtepMac, value };

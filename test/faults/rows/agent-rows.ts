@@ -37,14 +37,14 @@ async function leaveStale(bed: FaultBed): Promise<void> {
     backend === 'vxlan' ? ['via', '10.5.240.0', 'dev', 'flannel.1', 'onlink'] : ['via', '192.168.77.2'];
   // Before the bridge's own route, which it hides.
   await h1.run(['ip', 'route', 'prepend', own, ...via, 'proto', '84']);
-  await h1.run(['ip', 'route', 'add', 'blackhole', '10.5.241.0/24', 'proto', '84']);
+  await h1.run('ip route add blackhole 10.5.241.0/24 metric 4294967295 proto 84'.split(' '));
   if (backend === 'vxlan') {
     await h1.ip(
       'link add flannel.7 type vxlan id 7 dstport 8472 local 192.168.77.1 nolearning',
       'addr add 10.5.9.0/32 dev flannel.7',
       'addr add 10.5.9.0/32 dev flannel.1',
       'link set flannel.7 up',
-      'neigh add 10.5.240.0 lladdr 02:00:00:00:00:99 dev flannel.1 nud permanent',
+      'neigh replace 10.5.240.0 lladdr 02:00:00:00:00:99 dev flannel.1 nud permanent',
     );
     await h1.run([
       'bridge',
