@@ -1,6 +1,10 @@
 // The iptables applier with both backends of the program: nf_tables and legacy.
+import { describe, expect, it } from 'vitest';
 import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
-import { describeFirewall } from './firewall-suite.ts';
+import { describeFirewall, RULES } from './firewall-suite.ts';
+import { createNetns, missingForNetns, titleOf } from './netns.ts';
+
+const COMMENT = ['-m', 'comment', '--comment', 'flanneld forward'] as const;
 
 for (const program of ['iptables-nft', 'iptables-legacy']) {
   describeFirewall({
@@ -68,6 +72,15 @@ COMMIT
 COMMIT
 `,
     faults: {
+      'one jump deleted': [[program, '-D', 'FORWARD', '1']],
+      'one chain emptied': [[program, '-F', 'FLANNEL-FWD']],
+      'a rule of ours twice': [
+        [program, '-A', 'FLANNEL-FWD', '-s', '10.5.0.0/16', ...COMMENT, '-j', 'ACCEPT'],
+      ],
+      'our rules in another order': [
+        [program, '-D', 'FLANNEL-FWD', '1'],
+        [program, '-A', 'FLANNEL-FWD', '-s', '10.5.0.0/16', ...COMMENT, '-j', 'ACCEPT'],
+      ],
       'a rule deleted': [[program, '-t', 'nat', '-D', 'FLANNEL-POSTRTG', '3']],
       'both chains flushed': [
         [program, '-t', 'nat', '-F', 'FLANNEL-POSTRTG'],
@@ -90,5 +103,42 @@ COMMIT
         [program, '-t', 'nat', '-D', 'POSTROUTING', '1'],
       ],
     },
+  });
+
+  const missing = missingForNetns(program, `${program}-save`, `${program}-restore`);
+  describe.skipIf(missing !== undefined)(titleOf(`rules put before ours by ${program}`, missing), () => {
+    const JUMPS = {
+      FORWARD: '-A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD',
+      POSTROUTING: '-A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG',
+    };
+    it.each([
+      {
+        chain: 'FORWARD',
+        table: 'filter',
+        intruders: ['-j REJECT --reject-with icmp-port-unreachable'],
+      },
+      {
+        chain: 'FORWARD',
+        table: 'filter',
+        intruders: ['-s 10.5.0.0/16 -j DROP', '-d 10.5.0.0/16 -j DROP'],
+      },
+      { chain: 'POSTROUTING', table: 'nat', intruders: ['-j MASQUERADE'] },
+    ] as const)('come behind ours, and stay: $chain $intruders', async ({ chain, table, intruders }) => {
+      await using ns = await createNetns();
+      const firewall = createIptablesFirewall({ exec: ns.run, program });
+      await firewall.ensure(RULES);
+      const rules = async (): Promise<readonly string[]> => {
+        const saved = await ns.exec(`${program}-save`, '-t', table);
+        return saved.split('\n').filter((line) => line.startsWith(`-A ${chain} `));
+      };
+      const theirs = intruders.map((rule) => `-A ${chain} ${rule}`);
+      for (const rule of intruders.toReversed()) {
+        await ns.exec(program, '-t', table, '-I', chain, ...rule.split(' '));
+      }
+      expect(await rules()).toEqual([...theirs, JUMPS[chain]]);
+      expect(await firewall.ensure(RULES)).toBe('repaired');
+      expect(await rules()).toEqual([JUMPS[chain], ...theirs]);
+      expect(await firewall.ensure(RULES)).toBe('present');
+    });
   });
 }

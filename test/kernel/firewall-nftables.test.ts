@@ -4,6 +4,17 @@ import { describeFirewall } from './firewall-suite.ts';
 
 const TABLE = ['ip', 'flannel-ipv4'] as const;
 
+const script = (text: string): readonly [string, ...string[]] => ['sh', '-ec', text];
+
+// Rules are named by the handles that the kernel gives out.
+const handleOf = (chain: string, nth: number): string =>
+  `$(nft -a list chain ${TABLE.join(' ')} ${chain} | grep comment | sed -n '${nth}s/.*handle //p')`;
+
+const deleteRule = (chain: string, nth: number): string =>
+  `nft delete rule ${TABLE.join(' ')} ${chain} handle ${handleOf(chain, nth)}`;
+
+const SECOND_RULE = `ip daddr 10.5.0.0/16 accept comment '"flanneld forward"'`;
+
 describeFirewall({
   title: 'firewall by nft',
   programs: ['nft'],
@@ -54,6 +65,17 @@ table ip flannel-ipv4 {
 }
 `,
   faults: {
+    'a rule deleted': [script(deleteRule('postrtg', 3))],
+    'a rule changed': [
+      script(
+        `nft replace rule ${TABLE.join(' ')} forward handle ${handleOf('forward', 1)} ip saddr 10.6.0.0/16 accept`,
+      ),
+    ],
+    'a rule of ours twice': [script(`nft add rule ${TABLE.join(' ')} forward ${SECOND_RULE}`)],
+    'our rules in another order': [
+      script(deleteRule('forward', 2)),
+      script(`nft insert rule ${TABLE.join(' ')} forward ${SECOND_RULE}`),
+    ],
     'the table deleted': [['nft', 'delete', 'table', ...TABLE]],
     'a chain flushed': [['nft', 'flush', 'chain', ...TABLE, 'forward']],
     'a chain deleted': [
