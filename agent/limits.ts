@@ -63,9 +63,13 @@ export const LIMITS = {
   planDelayMs: 10,
   /** Up to here a network is small, and its start is run in little memory rather than fast. */
   smallNetworkLeases: 500,
-  /** From a change of the firewall's rules to the look at ours, and from one look to the next at least. */
+  /** From a change of the firewall's rules to the look at ours. */
   firewallDelayMs: 50,
-  firewallPauseMs: 500,
+  /**
+   * From one look to the next at least. After so many repairs at once each further one doubles it, up to a longest;
+   * a fight is over when nothing had to be repaired for `calmMs`, which is more than the longest pause.
+   */
+  firewallFight: { repairsAtOnce: 5, pauseMs: 500, maxPauseMs: 30_000, calmMs: 120_000 },
   /** One run of iptables-restore or nft. */
   firewallCommandMs: 10_000,
   /** How long iptables-restore waits for the lock that all users of iptables share; less than firewallCommandMs. */

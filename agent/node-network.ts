@@ -4,6 +4,7 @@ import { createBell } from './base/bell.ts';
 import { asTwillError, TwillError } from './base/errors.ts';
 import { backoffMs } from './base/retry.ts';
 import { runTasks } from './base/tasks.ts';
+import { createRepairPace } from './firewall/repair-pace.ts';
 import { planFirewall } from './firewall/rules.ts';
 import type { Reconciler } from './kernel/reconciler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease/lease-keeper.ts';
@@ -38,6 +39,7 @@ export class NodeNetwork implements AsyncDisposable {
   readonly #keeper: LeaseKeeper;
   readonly #planBell;
   readonly #firewallBell;
+  readonly #repairPace;
   #dataPlane: DataPlane | undefined;
   /** What links, rules and the file were made for; undefined: nothing stands. */
   #standsFor: string | undefined;
@@ -49,6 +51,7 @@ export class NodeNetwork implements AsyncDisposable {
     this.#planBell = createBell(deps.clock);
     this.#firewallBell = createBell(deps.clock);
     const { host, backend, table, options, log } = deps;
+    this.#repairPace = createRepairPace({ clock: deps.clock, log: log.for('firewall') });
     this.#keeper = createLeaseKeeper({
       ...deps,
       log: log.for('lease'),
@@ -112,7 +115,7 @@ export class NodeNetwork implements AsyncDisposable {
           // Who changes rules seldom changes one, and our own changes are told of too.
           if (why === 'rung') await clock.sleep(LIMITS.firewallDelayMs, until);
           await this.#ensureFirewall(until);
-          if (why === 'rung') await clock.sleep(LIMITS.firewallPauseMs, until);
+          await clock.sleep(this.#repairPace.pauseMs, until);
         }
       },
     ]);
@@ -258,7 +261,10 @@ export class NodeNetwork implements AsyncDisposable {
       const rules = planFirewall({ ...options, network: config.network, subnet });
       if ((await firewall.ensure(rules, signal)) === 'repaired') {
         if (troubles.has('agent')) log.info(`set the ${firewall.mode} rules`);
-        else log.warn(`repaired the ${firewall.mode} rules`);
+        else {
+          log.warn(`repaired the ${firewall.mode} rules`);
+          this.#repairPace.noticeRepair();
+        }
       }
       troubles.clear('firewall');
     } catch (error) {
