@@ -76,6 +76,8 @@ export const LIMITS = {
   iptablesLockSeconds: 5,
   /** Attempts to write rules while others change the same tables. */
   firewallAttempts: 3,
+  /** Chains of others that are read in one look for those that drop what we accept. */
+  foreignChains: 64,
   /** As much of subnet.env as is read, in bytes; flannel's has less than 200. */
   subnetFileBytes: 4_096,
   /** The HTTP server: one request with its headers, the headers' size, connections at a time. */

@@ -4,19 +4,18 @@ import { createBell } from './base/bell.ts';
 import { asTwillError, TwillError } from './base/errors.ts';
 import { backoffMs } from './base/retry.ts';
 import { runTasks } from './base/tasks.ts';
-import { createRepairPace } from './firewall/repair-pace.ts';
-import { planFirewall } from './firewall/rules.ts';
 import type { Reconciler } from './kernel/reconciler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease/lease-keeper.ts';
 import type { LeaseTable } from './lease/lease-table.ts';
 import { peersOf } from './lease/lease-table.ts';
 import { LIMITS } from './limits.ts';
 import type { Backend, DataPlane, PlanInput } from './model/backend.ts';
-import type { Firewall } from './model/firewall.ts';
+import type { NodeFirewall } from './model/firewall.ts';
 import type { HostFacts } from './model/host-facts.ts';
 import { formatPrefix, type Prefix } from './model/ip.ts';
 import type { HeldLease, StoreEvent } from './model/lease-store.ts';
 import type { NetworkConfig } from './model/network-config.ts';
+import { FirewallKeeper } from './node-firewall.ts';
 import { planHostState } from './node-plan.ts';
 import type { NodeOptions, NodeWorld } from './node-world.ts';
 import { dataPlaneMetrics, type Metric } from './observe/metrics.ts';
@@ -31,27 +30,32 @@ export interface NodeNetworkDeps extends NodeWorld {
   readonly config: NetworkConfig;
   readonly backend: Backend;
   /** Undefined: none is installed, and no rules are wanted. */
-  readonly firewall: Firewall | undefined;
+  readonly firewall: NodeFirewall | undefined;
 }
 
 export class NodeNetwork implements AsyncDisposable {
   readonly #deps: NodeNetworkDeps;
   readonly #keeper: LeaseKeeper;
   readonly #planBell;
-  readonly #firewallBell;
-  readonly #repairPace;
+  readonly #firewall: FirewallKeeper | undefined;
   #dataPlane: DataPlane | undefined;
   /** What links, rules and the file were made for; undefined: nothing stands. */
   #standsFor: string | undefined;
-  #firewallWork: Promise<void> = Promise.resolve();
   #strangers = 0;
 
   constructor(deps: NodeNetworkDeps) {
     this.#deps = deps;
     this.#planBell = createBell(deps.clock);
-    this.#firewallBell = createBell(deps.clock);
     const { host, backend, table, options, log } = deps;
-    this.#repairPace = createRepairPace({ clock: deps.clock, log: log.for('firewall') });
+    this.#firewall =
+      deps.firewall &&
+      new FirewallKeeper({
+        ...deps,
+        firewall: deps.firewall,
+        wishes: { ...options, network: deps.config.network },
+        subnet: () => this.#keeper.subnet,
+        resyncMs: options.firewallResyncSeconds * 1000,
+      });
     this.#keeper = createLeaseKeeper({
       ...deps,
       log: log.for('lease'),
@@ -84,11 +88,11 @@ export class NodeNetwork implements AsyncDisposable {
 
   /** Keeps everything as it was started, until `signal` is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { options, clock, random, troubles } = this.#deps;
+    const { clock, random, troubles } = this.#deps;
     let failures = 0;
     const onNewLease = (): void => {
       this.#planBell.ring();
-      this.#firewallBell.ring();
+      this.#firewall?.notice();
     };
     await runTasks(signal, [
       (until) => this.#keeper.run(onNewLease, until),
@@ -109,15 +113,7 @@ export class NodeNetwork implements AsyncDisposable {
           }
         }
       },
-      async (until) => {
-        for (;;) {
-          const why = await this.#firewallBell.wait(until, options.firewallResyncSeconds * 1000);
-          // Who changes rules seldom changes one, and our own changes are told of too.
-          if (why === 'rung') await clock.sleep(LIMITS.firewallDelayMs, until);
-          await this.#ensureFirewall(until);
-          await clock.sleep(this.#repairPace.pauseMs, until);
-        }
-      },
+      async (until) => this.#firewall?.run(until),
     ]);
   }
 
@@ -140,7 +136,7 @@ export class NodeNetwork implements AsyncDisposable {
 
   /** Takes notice of a change of the firewall's rules, ours or anybody's. */
   noticeRuleset(): void {
-    this.#firewallBell.ring();
+    this.#firewall?.notice();
   }
 
   /** Takes notice of what happened in the store; the lease table has it already. */
@@ -150,7 +146,7 @@ export class NodeNetwork implements AsyncDisposable {
     this.#keeper.notice(event);
     const own = this.#keeper.subnet;
     this.#planBell.ring();
-    if (own !== before) this.#firewallBell.ring();
+    if (own !== before) this.#firewall?.notice();
     if (event.type === 'config') {
       log.warn('the network configuration has changed; it counts from the next start on');
     }
@@ -186,7 +182,7 @@ export class NodeNetwork implements AsyncDisposable {
     const { reconciler, troubles } = this.#deps;
     this.#plan(subnet);
     troubles.wait('agent', `making routes and rules for ${formatPrefix(subnet)}`);
-    await Promise.all([reconciler.settled(signal), this.#ensureFirewall(signal)]);
+    await Promise.all([reconciler.settled(signal), this.#firewall?.ensure(signal)]);
     if (this.#dataPlane === undefined) await this.#openDataPlane(subnet);
     await this.#handOff(subnet);
     this.#standsFor = formatPrefix(subnet);
@@ -238,39 +234,6 @@ export class NodeNetwork implements AsyncDisposable {
     } catch (error) {
       if (this.#standsFor === undefined) throw error;
       troubles.complain('handoff', asTwillError(error, 'host', `cannot write ${handOff.name}`).message);
-    }
-  }
-
-  // One after the other: two that write the same chains at once would undo each other.
-  #ensureFirewall(signal: AbortSignal): Promise<void> {
-    const work = this.#firewallWork.then(() => this.#setFirewall(signal));
-    this.#firewallWork = work.catch(() => undefined);
-    return work;
-  }
-
-  async #setFirewall(signal: AbortSignal): Promise<void> {
-    const { options, config, firewall, log, troubles } = this.#deps;
-    const { subnet } = this.#keeper;
-    if (firewall === undefined) return;
-    try {
-      if (subnet === undefined) {
-        if (await firewall.remove(signal)) log.warn(`removed the ${firewall.mode} rules`);
-        troubles.clear('firewall');
-        return;
-      }
-      const rules = planFirewall({ ...options, network: config.network, subnet });
-      if ((await firewall.ensure(rules, signal)) === 'repaired') {
-        if (troubles.has('agent')) log.info(`set the ${firewall.mode} rules`);
-        else {
-          log.warn(`repaired the ${firewall.mode} rules`);
-          this.#repairPace.noticeRepair();
-        }
-      }
-      troubles.clear('firewall');
-    } catch (error) {
-      signal.throwIfAborted();
-      const { message } = asTwillError(error, 'host', `cannot set the ${firewall.mode} rules`);
-      troubles.complain('firewall', message);
     }
   }
 

@@ -3,7 +3,7 @@
 import type { Clock } from './base/clock.ts';
 import type { Logger } from './base/log.ts';
 import type { Random } from './base/random.ts';
-import type { Firewall } from './model/firewall.ts';
+import type { NodeFirewall } from './model/firewall.ts';
 import type { HandOff } from './model/hand-off.ts';
 import type { HostSource } from './model/host-facts.ts';
 import type { Kernel } from './model/kernel.ts';
@@ -20,7 +20,7 @@ export interface NodeWorld {
   readonly hostSource: HostSource;
   readonly handOff: HandOff;
   /** The firewall that the network's configuration asks for. Fails as `host` where none is installed. */
-  readonly openFirewall: (config: NetworkConfig, signal: AbortSignal) => Promise<Firewall>;
+  readonly openFirewall: (config: NetworkConfig, signal: AbortSignal) => Promise<NodeFirewall>;
   /** Calls `onChange` for each change of the firewall's rules, by anybody, until `signal` is aborted; fails where nobody tells. */
   readonly watchRuleset: (onChange: () => void, signal: AbortSignal) => Promise<void>;
   /** Called once, when containers can talk, with one line about what stands. */

@@ -10,7 +10,7 @@ import { messageOf } from './base/errors.ts';
 import { runTasks } from './base/tasks.ts';
 import { createReconciler } from './kernel/reconciler.ts';
 import { LIMITS } from './limits.ts';
-import type { Firewall } from './model/firewall.ts';
+import type { NodeFirewall } from './model/firewall.ts';
 import type { HostFacts } from './model/host-facts.ts';
 import { formatPrefix } from './model/ip.ts';
 import { type NetworkConfig, parseNetworkConfig } from './model/network-config.ts';
@@ -62,7 +62,10 @@ export function createNode(options: NodeOptions, world: NodeWorld): Node {
     await started.run(signal);
   };
 
-  const findFirewall = async (config: NetworkConfig, signal: AbortSignal): Promise<Firewall | undefined> => {
+  const findFirewall = async (
+    config: NetworkConfig,
+    signal: AbortSignal,
+  ): Promise<NodeFirewall | undefined> => {
     try {
       return await world.openFirewall(config, signal);
     } catch (error) {

@@ -3,9 +3,10 @@ import { errnoOf, messageOf, TwillError } from '../base/errors.ts';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
 import { LIMITS } from '../limits.ts';
-import type { Firewall } from '../model/firewall.ts';
+import type { Firewall, NodeFirewall } from '../model/firewall.ts';
 import { createIptablesFirewall } from './iptables.ts';
 import { createNftablesFirewall } from './nftables.ts';
+import { findObstacles } from './obstacles.ts';
 
 export interface FirewallOptions {
   /** The network's wish. Where its program is missing but the other one is there, the other one is taken. */
@@ -16,7 +17,7 @@ export interface FirewallOptions {
 
 export interface OpenedFirewall {
   /** The one to use. Its first successful `ensure` also removes what was left in the other mode. */
-  readonly active: Firewall;
+  readonly active: NodeFirewall;
   /** The other mode, for a complete removal; undefined when its program is not installed. */
   readonly inactive: Firewall | undefined;
 }
@@ -29,8 +30,11 @@ export async function openFirewall({ enableNFTables, log, exec }: FirewallOption
     isInstalled(exec, 'iptables').then((is) => (is ? createIptablesFirewall({ exec }) : undefined)),
     isInstalled(exec, 'nft').then((is) => (is ? createNftablesFirewall({ exec }) : undefined)),
   ]);
+  const obstacles = nftables === undefined ? async () => [] : obstaclesToTell(exec, log);
   const [wanted, other] = enableNFTables ? [nftables, iptables] : [iptables, nftables];
-  if (wanted !== undefined) return { active: sweeping(wanted, other, log), inactive: other };
+  if (wanted !== undefined) {
+    return { active: { ...sweeping(wanted, other, log), obstacles }, inactive: other };
+  }
   if (other === undefined) {
     throw new TwillError('host', 'cannot set firewall rules: neither iptables nor nft is installed', {
       hint: 'install the package iptables or nftables, or run without --ip-masq and with --iptables-forward-rules=false',
@@ -41,7 +45,7 @@ export async function openFirewall({ enableNFTables, log, exec }: FirewallOption
       ? 'EnableNFTables is true but nft is not installed; using iptables'
       : 'iptables is not installed; using nftables',
   );
-  return { active: other, inactive: undefined };
+  return { active: { ...other, obstacles }, inactive: undefined };
 }
 
 async function isInstalled(exec: Exec, program: string): Promise<boolean> {
@@ -73,5 +77,30 @@ function sweeping(active: Firewall, inactive: Firewall | undefined, log: Logger)
       return found;
     },
     remove: (signal) => active.remove(signal),
+  };
+}
+
+// A look that fails tells nothing new: a chain that went while it was read is told of by another event.
+function obstaclesToTell(exec: Exec, log: Logger): NodeFirewall['obstacles'] {
+  let sure: readonly string[] = [];
+  let doubtful: readonly string[] = [];
+  let failure: string | undefined;
+  return async (network, signal) => {
+    try {
+      const found = await findObstacles(exec, network, signal);
+      const messages = (verdict: (typeof found)[number]['verdict']): readonly string[] =>
+        found.filter((obstacle) => obstacle.verdict === verdict).map(({ message }) => message);
+      for (const message of messages('may drop')) if (!doubtful.includes(message)) log.warn(message);
+      sure = messages('drops');
+      doubtful = messages('may drop');
+      failure = undefined;
+    } catch (error) {
+      signal?.throwIfAborted();
+      const message = messageOf(error);
+      if (message !== failure)
+        log.info('cannot look for chains that drop what we accept', { error: message });
+      failure = message;
+    }
+    return sure;
   };
 }

@@ -40,3 +40,12 @@ export interface Firewall {
   /** Removes all that is ours in this mode. True: there was something. */
   remove(signal?: AbortSignal): Promise<boolean>;
 }
+
+/** The firewall in use on a node, which is not alone there: each table's chains are asked, and one that drops is enough. */
+export interface NodeFirewall extends Firewall {
+  /**
+   * Chains of others that surely drop what the rules accept within `network`, one line each that names the chain.
+   * Those that only may are written to the log when they come. Where they cannot be read it is as at the last call.
+   */
+  obstacles(network: Prefix, signal?: AbortSignal): Promise<readonly string[]>;
+}

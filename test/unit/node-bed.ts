@@ -99,6 +99,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         },
         openFirewall: async () => ({
           mode: 'iptables',
+          obstacles: async () => [],
           async ensure(wanted) {
             const isSame = JSON.stringify(rules) === JSON.stringify(wanted);
             rules = wanted;

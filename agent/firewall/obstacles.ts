@@ -1,0 +1,90 @@
+// Finds chains of others that drop what we accept. nftables asks every chain of a hook, and one drop is enough, so that
+// no rule of ours can overrule them: all that can be done is to name them.
+import type { Exec } from '../base/exec.ts';
+import { type JsonValue, v } from '../base/schema.ts';
+import { LIMITS } from '../limits.ts';
+import { formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
+import { type ChainVerdict, judgeChain, type NftStatements, type ReadChain } from './chain-verdict.ts';
+import { type NftEntry, parseNftListing } from './nftables-table.ts';
+import { runToSuccess } from './program.ts';
+
+/** A chain that drops forwarded packets of the network, or may do so. */
+export interface Obstacle {
+  readonly verdict: Exclude<ChainVerdict, 'passes'>;
+  /** One line for the operator that names table and chain and says what to do. */
+  readonly message: string;
+}
+
+/**
+ * All obstacles for a network. Fails as `host` when nft cannot be run, or a chain goes while it is read.
+ *
+ * Of a large rule set only the list of chains is read, and those that a new connection of the network surely comes
+ * through. Chains of the old iptables are not seen.
+ */
+export async function findObstacles(
+  exec: Exec,
+  network: Prefix,
+  signal?: AbortSignal,
+): Promise<readonly Obstacle[]> {
+  const list = async (...what: readonly string[]): Promise<readonly NftEntry[]> => {
+    const args = ['-j', 'list', ...what];
+    const purpose = 'cannot read the nftables rules';
+    return parseNftListing(
+      await runToSuccess(exec, { purpose, file: 'nft', args, packageName: 'nftables', signal }),
+    );
+  };
+  let readsLeft: number = LIMITS.foreignChains;
+  const obstacles: Obstacle[] = [];
+  for (const chain of forwardChains(await list('chains'))) {
+    const readChain: ReadChain = async (name) => {
+      if (readsLeft-- <= 0) return undefined;
+      return rulesOf(await list('chain', chain.family, chain.table, name));
+    };
+    const verdict = await judgeChain(chain, networkOf(network), readChain);
+    if (verdict !== 'passes') obstacles.push({ verdict, message: messageOf(chain, verdict, network) });
+  }
+  return obstacles;
+}
+
+const chainSchema = v.object({
+  family: v.picklist(['ip', 'inet']),
+  table: v.string(),
+  name: v.string(),
+  hook: v.literal('forward'),
+  policy: v.string(),
+});
+
+type ForwardChain = v.InferOutput<typeof chainSchema>;
+
+function forwardChains(entries: readonly NftEntry[]): readonly ForwardChain[] {
+  return entries.flatMap(({ chain }) => {
+    const { success, output } = v.safeParse(chainSchema, chain);
+    return success ? [output] : [];
+  });
+}
+
+const ruleSchema = v.object({
+  expr: v.array(
+    v.record(
+      v.string(),
+      v.custom<JsonValue>(() => true),
+    ),
+  ),
+});
+
+// A rule that is listed in a way that we do not know has statements that nobody knows.
+function rulesOf(entries: readonly NftEntry[]): readonly NftStatements[] {
+  return entries.flatMap((entry): readonly NftStatements[] => {
+    if (!('rule' in entry)) return [];
+    const { success, output } = v.safeParse(ruleSchema, entry['rule']);
+    return [success ? output.expr : [{ queue: null }]];
+  });
+}
+
+function messageOf(chain: ForwardChain, verdict: ChainVerdict, network: Prefix): string {
+  const name = `chain ${chain.name} of nftables table ${chain.family} ${chain.table}`;
+  const range = formatPrefix(networkOf(network));
+  return verdict === 'drops'
+    ? `${name} drops what is forwarded within ${range}; accept ${range} there`
+    : `${name} may drop what is forwarded within ${range}: it drops all that its own rules do not accept`;
+}

@@ -1,0 +1,154 @@
+// Chains of others that drop what we accept, as the real nft lists them.
+import { describe, expect, it } from 'vitest';
+import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
+import { createNftablesFirewall } from '../../agent/firewall/nftables.ts';
+import { findObstacles } from '../../agent/firewall/obstacles.ts';
+import { LIMITS } from '../../agent/limits.ts';
+import { RULES } from './firewall-suite.ts';
+import { createNetns, missingForNetns, type Netns, titleOf } from './netns.ts';
+
+const NETWORK = { family: 4, address: '10.5.0.0', length: 16 } as const;
+
+const missing = missingForNetns('iptables', 'iptables-save', 'iptables-restore', 'nft');
+
+const verdictsIn = async (ns: Netns): Promise<readonly string[]> =>
+  (await findObstacles(ns.run, NETWORK)).map(({ verdict }) => verdict);
+
+/** A table of somebody whose chain for forwarded packets has these rules; `head` is for what comes before it. */
+const table = (policy: string, rules: readonly string[], head = ''): string =>
+  `table inet theirs {
+     ${head}
+     chain forwarded {
+       type filter hook forward priority 10; policy ${policy};
+       ${rules.join('\n')}
+     }
+   }`;
+
+const NOBODY = 'counter reject with icmpx type admin-prohibited';
+const SUB = 'chain sub { ip saddr 10.5.0.0/16 accept; }';
+
+/** The chains of firewalld with its nftables backend, without what is not for forwarded packets. */
+const firewalld = (zones: string): string => `table inet firewalld {
+  chain policies_pre { }
+  chain policies_post { }
+  chain public_allow { }
+  chain FWD_public {
+    jump policies_pre
+    jump public_allow
+    jump policies_post
+    reject with icmpx type admin-prohibited
+  }
+  chain FWD_trusted {
+    jump policies_pre
+    jump policies_post
+    accept
+  }
+  chain zones {
+    ${zones}
+    goto FWD_public
+  }
+  chain filter_FORWARD {
+    type filter hook forward priority 10; policy accept;
+    ct state { established, related } accept
+    ct status dnat accept
+    iifname "lo" accept
+    ct state invalid drop
+    ip6 daddr { ::/96, 2002::/24 } reject with icmpv6 type addr-unreachable
+    jump zones
+    reject with icmpx type admin-prohibited
+  }
+}`;
+
+describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => {
+  it.each([
+    ['a policy to drop and nothing else', table('drop', [])],
+    ['answers of connections alone accepted', table('drop', ['ct state established,related accept'])],
+    ['the same in a map', table('drop', ['ct state vmap { established : accept, invalid : drop }'])],
+    ['a drop at the end', table('accept', ['ct state established accept', 'counter drop'])],
+    ['a reject at the end', table('accept', ['iifname lo accept', 'log prefix "x" ', NOBODY])],
+    ['another network accepted', table('drop', ['ip saddr 10.6.0.0/16 accept', 'ip6 daddr ::1 accept'])],
+    ['other networks accepted', table('drop', ['ip daddr { 10.6.0.0/16, 192.0.2.0-192.0.2.9 } accept'])],
+    ['all but new connections accepted', table('drop', ['ct state != new accept'])],
+    ['our network dropped', table('accept', ['ip saddr 10.0.0.0/8 drop', 'accept'])],
+    ['a called chain that drops', table('accept', ['jump sub'], 'chain sub { meta nfproto ipv4 drop; }')],
+    ['a called chain that returns', table('drop', ['jump sub'], 'chain sub { return; }')],
+    ['gone to a chain that ends', table('drop', ['goto sub', 'accept'], 'chain sub { counter; }')],
+    ['firewalld in its default zone', firewalld('')],
+    ['firewalld that trusts others', firewalld('ip saddr 10.6.0.0/16 goto FWD_trusted')],
+  ])('is sure: %s', async (_, rules) => {
+    await using ns = await createNetns();
+    await createNftablesFirewall({ exec: ns.run }).ensure(RULES);
+    await ns.exec('nft', rules);
+    expect(await verdictsIn(ns)).toEqual(['drops']);
+  });
+
+  it.each([
+    ['packets from a link accepted', table('drop', ['iifname "eth0" accept'])],
+    ['a mark accepted', table('accept', ['meta mark 7 accept', 'drop'])],
+    ['a part of the packets called away', table('drop', ['tcp dport 80 jump sub'], 'chain sub { accept; }')],
+    ['returns for some', table('accept', ['meta mark 7 return', 'drop'])],
+    ['a set of addresses', table('drop', ['ip saddr @ok accept'], 'set ok { type ipv4_addr; }')],
+    ['as many as a limit allows', table('drop', ['limit rate 1/second accept'])],
+    ['a map of links', table('drop', ['iifname vmap { "eth0" : accept, "eth1" : drop }'])],
+  ])('is not sure: %s', async (_, rules) => {
+    await using ns = await createNetns();
+    await ns.exec('nft', rules);
+    expect(await verdictsIn(ns)).toEqual(['may drop']);
+  });
+
+  it.each([
+    ['a policy to accept and drops for some', table('accept', ['iifname "eth0" drop', 'tcp dport 25 drop'])],
+    ['our network accepted', table('drop', ['ip saddr 10.5.0.0/16 accept'])],
+    ['a range around it accepted', table('drop', ['ip daddr 10.0.0.0-10.127.255.255 accept'])],
+    [
+      'a part of it accepted',
+      table('drop', ['ip saddr 10.5.34.0/24 accept', 'ip daddr 10.5.34.0/24 accept']),
+    ],
+    ['our link accepted', table('drop', ['iifname "flannel.1" accept', 'oifname "flannel.1" accept'])],
+    ['our links accepted', table('drop', ['iifname "flannel*" accept', 'oifname "flannel*" accept'])],
+    ['accepted by a called chain', table('drop', ['jump sub'], SUB)],
+    ['new connections accepted', table('drop', ['ct state { established, new } accept'])],
+    ['only IPv6 dropped', table('accept', ['meta nfproto ipv6 drop', 'ip6 saddr ::/0 drop'])],
+    ['only the invalid dropped', table('accept', ['ct state invalid drop'])],
+    ['another hook', 'table ip x { chain c { type filter hook input priority 0; policy drop; }; }'],
+    ['another family', 'table ip6 x { chain c { type filter hook forward priority 0; policy drop; }; }'],
+    ['firewalld that trusts our network', firewalld('ip saddr 10.5.0.0/16 goto FWD_trusted')],
+    ['firewalld that trusts our link', firewalld('iifname "flannel.1" goto FWD_trusted')],
+  ])('has nothing to say: %s', async (_, rules) => {
+    await using ns = await createNetns();
+    await ns.exec('nft', rules);
+    expect(await verdictsIn(ns)).toEqual([]);
+  });
+
+  it('names table and chain, and finds nothing any more when the table goes', async () => {
+    await using ns = await createNetns();
+    await ns.exec('nft', table('drop', []));
+    expect(await findObstacles(ns.run, NETWORK)).toEqual([
+      {
+        verdict: 'drops',
+        message:
+          'chain forwarded of nftables table inet theirs drops what is forwarded within 10.5.0.0/16; accept 10.5.0.0/16 there',
+      },
+    ]);
+    await ns.exec('nft', 'delete', 'table', 'inet', 'theirs');
+    expect(await verdictsIn(ns)).toEqual([]);
+  });
+
+  it('takes the FORWARD of iptables for an obstacle only where our rules are not in it', async () => {
+    await using ns = await createNetns();
+    await ns.exec('iptables-nft', '-P', 'FORWARD', 'DROP');
+    await ns.exec('iptables-nft', '-A', 'FORWARD', '-j', 'REJECT');
+    expect(await verdictsIn(ns)).toEqual(['drops']);
+    await createIptablesFirewall({ exec: ns.run, program: 'iptables-nft' }).ensure(RULES);
+    expect(await verdictsIn(ns)).toEqual([]);
+  });
+
+  it('reads so many chains and no more, and is not sure then', async () => {
+    await using ns = await createNetns();
+    const count = LIMITS.foreignChains + 5;
+    const chains = Array.from({ length: count }, (__, i) => `chain c${i} { counter; }`);
+    const jumps = chains.map((__, i) => `jump c${i}`);
+    await ns.exec('nft', table('drop', jumps, chains.join('\n')));
+    expect(await verdictsIn(ns)).toEqual(['may drop']);
+  });
+});
