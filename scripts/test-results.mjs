@@ -7,7 +7,9 @@ import { relative } from 'node:path';
  *
  * @type {readonly { readonly title: string, readonly reason: string }[]}
  */
-const MAY_BE_SKIPPED = [];
+const MAY_BE_SKIPPED = [
+  { title: 'needs firewalld', reason: 'installing it starts it, which would close the ports of the machine' },
+];
 
 /**
  * @typedef {object} Results

@@ -1,0 +1,126 @@
+// The agent's rules beside those of others on a running node. Only events can bring ours back in time: the look without
+// any event is set to every ten minutes.
+import { afterEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../agent/base/clock.ts';
+import { LIMITS } from '../../agent/limits.ts';
+import { HEALTHZ_PORT } from '../lab/agent-process.ts';
+import type { Namespace } from '../lab/namespace.ts';
+import { waitFor } from '../lab/wait.ts';
+import { type Cluster, NEEDS_CLUSTER, useCluster } from './cluster.ts';
+import { title } from './needs.ts';
+
+const HEAL_LIMIT_MS = 1_000;
+
+const READYZ = `fetch('http://127.0.0.1:${HEALTHZ_PORT}/readyz')
+  .then(async (answer) => process.stdout.write(answer.status + ' ' + await answer.text()))`;
+
+const readyz = (namespace: Namespace): Promise<string> => namespace.run([process.execPath, '-e', READYZ]);
+
+const JUMP = '-A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD';
+const MASQ = '-A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG';
+
+async function firstIn(namespace: Namespace, table: string, chain: string): Promise<string> {
+  const saved = await namespace.run(['iptables-save', '-t', table]);
+  return saved.split('\n').find((line) => line.startsWith(`-A ${chain} `)) ?? 'nothing';
+}
+
+const cluster = (nft: boolean): (() => Cluster) =>
+  useCluster({
+    hosts: 2,
+    backend: { Type: 'host-gw' },
+    network: { EnableNFTables: nft },
+    flags: ['--ip-masq', '--iptables-resync=600'],
+  });
+
+describe.skipIf(NEEDS_CLUSTER.missing)(title('rules of iptables', NEEDS_CLUSTER), () => {
+  const running = cluster(false);
+
+  it.each([
+    { rule: '-j REJECT', table: 'filter', chain: 'FORWARD', first: JUMP },
+    { rule: '-s 10.5.0.0/16 -j DROP', table: 'filter', chain: 'FORWARD', first: JUMP },
+    { rule: '-j MASQUERADE', table: 'nat', chain: 'POSTROUTING', first: MASQ },
+  ])('come first again when somebody puts $rule before them', async ({ rule, table, chain, first }) => {
+    const { namespace } = running().lab.host(1);
+    await namespace.run(['iptables', '-t', table, '-I', chain, ...rule.split(' ')]);
+    expect(await firstIn(namespace, table, chain)).toContain(rule);
+    await waitFor('ours come first again', HEAL_LIMIT_MS, async () => {
+      return (await firstIn(namespace, table, chain)) === first;
+    });
+    const { address } = running().container(2);
+    const ping = ['ping', '-n', '-c', '1', '-W', '1', address];
+    expect((await running().container(1).namespace.exec(ping)).exitCode).toBe(0);
+  });
+
+  it('are put back less and less often when another program insists on being first', async () => {
+    const { namespace } = running().lab.host(2);
+    const rule = ['-s', '192.0.2.1/32', '-j', 'DROP'];
+    const endMs = systemClock.monotonicMs() + FIGHT_MS;
+    let losses = 0;
+    while (systemClock.monotonicMs() < endMs) {
+      if ((await firstIn(namespace, 'filter', 'FORWARD')) === JUMP) {
+        losses++;
+        await namespace.exec(['iptables', '-D', 'FORWARD', ...rule]);
+        await namespace.run(['iptables', '-I', 'FORWARD', ...rule]);
+      }
+      await systemClock.sleep(50);
+    }
+    // The first loss is the other's start. After the repairs at once, pauses of 1, 2 and 4 seconds follow.
+    expect(losses).toBeGreaterThan(LIMITS.firewallFight.repairsAtOnce);
+    expect(losses).toBeLessThanOrEqual(1 + LIMITS.firewallFight.repairsAtOnce + 3);
+    const log = await running().agent(2).log();
+    expect(log.match(/another program keeps changing our rules/g)).toHaveLength(1);
+  }, 20_000);
+});
+
+/** Without the growing pause this is time for more than a dozen repairs. */
+const FIGHT_MS = 8_000;
+
+describe.skipIf(NEEDS_CLUSTER.missing).each([{ firewall: 'iptables' }, { firewall: 'nftables' }])(
+  title('chains of others beside the rules of $firewall', NEEDS_CLUSTER),
+  ({ firewall }) => {
+    const running = cluster(firewall === 'nftables');
+
+    afterEach(async () => {
+      const { namespace } = running().lab.host(1);
+      await namespace.exec(['nft', 'delete', 'table', 'inet', 'theirs']);
+    });
+
+    it('make the node not ready, with their name, until they go', async () => {
+      const { namespace } = running().lab.host(1);
+      expect(await readyz(namespace)).toMatch(/^200 /);
+      await namespace.run(['nft', table('policy drop; ct state established accept;')]);
+      const reason =
+        /^503 .*chain theirs_fwd of nftables table inet theirs drops what is forwarded within 10\.5\.0\.0\/16/;
+      await waitFor('it is named', HEAL_LIMIT_MS, async () => reason.test(await readyz(namespace)));
+      await namespace.run([
+        'nft',
+        'insert',
+        'rule',
+        'inet',
+        'theirs',
+        'theirs_fwd',
+        'ip',
+        'saddr',
+        '10.5.0.0/16',
+        'accept',
+      ]);
+      await waitFor('it is well', HEAL_LIMIT_MS, async () => (await readyz(namespace)).startsWith('200 '));
+      await namespace.run(['nft', 'flush', 'chain', 'inet', 'theirs', 'theirs_fwd']);
+      await waitFor('it is named', HEAL_LIMIT_MS, async () => reason.test(await readyz(namespace)));
+      await namespace.run(['nft', 'delete', 'table', 'inet', 'theirs']);
+      await waitFor('it is well', HEAL_LIMIT_MS, async () => (await readyz(namespace)).startsWith('200 '));
+    });
+
+    it('are a warning where it depends on what cannot be judged', async () => {
+      const { namespace } = running().lab.host(1);
+      await namespace.run(['nft', table('policy drop; iifname "eth0" accept;')]);
+      await running()
+        .agent(1)
+        .waitForLine(/warn .*chain theirs_fwd of .* inet theirs may drop/, HEAL_LIMIT_MS);
+      expect(await readyz(namespace)).toMatch(/^200 /);
+    });
+  },
+);
+
+const table = (rules: string): string =>
+  `table inet theirs { chain theirs_fwd { type filter hook forward priority 10; ${rules} };\n}`;

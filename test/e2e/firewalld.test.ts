@@ -1,0 +1,113 @@
+// A real firewalld on a node, with each of its backends. It is never installed for this test, because on most systems
+// that also starts it.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HEALTHZ_PORT } from '../lab/agent-process.ts';
+import type { Host } from '../lab/lab.ts';
+import { LabProcess } from '../lab/process.ts';
+import { waitFor } from '../lab/wait.ts';
+import { NEEDS_CLUSTER, useCluster } from './cluster.ts';
+import { allOf, needsProgram, title } from './needs.ts';
+
+const NEEDS = allOf(NEEDS_CLUSTER, ...['firewalld', 'firewall-cmd', 'dbus-daemon'].map(needsProgram));
+const HEAL_LIMIT_MS = 1_000;
+const BUS = 'unix:path=/run/test-bus';
+
+const BUS_CONFIG = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>system</type>
+  <listen>${BUS}</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow own="*"/><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow user="*"/>
+  </policy>
+</busconfig>`;
+
+/** firewalld and the bus that it is asked over, on one host; it keeps its settings in a folder of the test's. */
+async function startFirewalld(host: Host, backend: string) {
+  const settings = host.path('/run/firewalld-settings');
+  await mkdir(settings, { recursive: true });
+  await writeFile(`${settings}/firewalld.conf`, `FirewallBackend=${backend}\nDefaultZone=public\n`);
+  await writeFile(host.path('/run/bus.conf'), BUS_CONFIG);
+  const env = { DBUS_SYSTEM_BUS_ADDRESS: BUS };
+  const start = (name: string, ...args: readonly string[]): LabProcess =>
+    new LabProcess(host.namespace.command([name, ...args]), host.path(`/run/${name}.log`), env);
+  const bus = start('dbus-daemon', '--config-file=/run/bus.conf', '--nofork', '--nopidfile');
+  const daemon = start('firewalld', '--nofork', '--nopid', '--system-config', '/run/firewalld-settings');
+  const cmd = (...args: readonly string[]) =>
+    host.namespace.exec(['env', `DBUS_SYSTEM_BUS_ADDRESS=${BUS}`, 'firewall-cmd', ...args]);
+  await waitFor('firewalld answers', 10_000, async () => (await cmd('--state')).exitCode === 0, 100);
+  return {
+    cmd: async (...args: readonly string[]) => {
+      const { exitCode, stderr } = await cmd(...args);
+      if (exitCode !== 0) throw new Error(`firewall-cmd ${args.join(' ')}: ${stderr.trim()}`);
+    },
+    stop: async () => {
+      await daemon.stop();
+      await bus.stop();
+    },
+  };
+}
+
+const READYZ = `fetch('http://127.0.0.1:${HEALTHZ_PORT}/readyz')
+  .then(async (answer) => process.stdout.write(answer.status + ' ' + await answer.text()))`;
+
+describe.skipIf(NEEDS.missing).each([{ backend: 'nftables' }, { backend: 'iptables' }])(
+  title('firewalld with its backend $backend', NEEDS),
+  ({ backend }) => {
+    const cluster = useCluster({
+      hosts: 2,
+      backend: { Type: 'host-gw' },
+      flags: ['--ip-masq', '--iptables-resync=600'],
+    });
+    const host = (): Host => cluster().lab.host(1);
+    const readyz = (): Promise<string> => host().namespace.run([process.execPath, '-e', READYZ]);
+    const rulesStand = async (): Promise<boolean> => {
+      const saved = await host().namespace.run(['iptables-save']);
+      const first = (chain: string): string | undefined =>
+        saved.split('\n').find((line) => line.startsWith(`-A ${chain} `));
+      const stands = (chain: string, own: string): boolean => first(chain)?.endsWith(`-j ${own}`) === true;
+      const isWhole = saved.includes('-A FLANNEL-FWD -d') && saved.includes('-A FLANNEL-POSTRTG -s');
+      return isWhole && stands('FORWARD', 'FLANNEL-FWD') && stands('POSTROUTING', 'FLANNEL-POSTRTG');
+    };
+    const pings = async (): Promise<boolean> => {
+      const ping = ['ping', '-n', '-c', '1', '-W', '0.2', cluster().container(2).address];
+      return (await cluster().container(1).namespace.exec(ping)).exitCode === 0;
+    };
+    let firewalld: Awaited<ReturnType<typeof startFirewalld>>;
+
+    beforeAll(async () => {
+      expect(await pings()).toBe(true);
+      firewalld = await startFirewalld(host(), backend);
+    });
+    afterAll(async () => {
+      await firewalld?.stop();
+    });
+
+    it('leaves our rules first when it has started', async () => {
+      await waitFor('our rules stand', HEAL_LIMIT_MS, rulesStand);
+    });
+
+    it.runIf(backend === 'nftables')('is named when it rejects what we accept', async () => {
+      const reason = /^503 .*chain filter_FORWARD of nftables table inet firewalld drops /;
+      await waitFor('it is named', HEAL_LIMIT_MS, async () => reason.test(await readyz()));
+      expect(await pings()).toBe(false);
+    });
+
+    it('lets packets pass when it trusts the network', async () => {
+      const source = ['--zone=trusted', '--add-source=10.5.0.0/16'];
+      await firewalld.cmd('--permanent', ...source);
+      await firewalld.cmd(...source);
+      await waitFor('the node is ready', HEAL_LIMIT_MS, async () => (await readyz()).startsWith('200 '));
+      await waitFor('packets pass', HEAL_LIMIT_MS, pings);
+    });
+
+    it('has our rules back within a second when it is reloaded', async () => {
+      await firewalld.cmd('--reload');
+      await waitFor('our rules stand', HEAL_LIMIT_MS, rulesStand);
+      await waitFor('packets pass', HEAL_LIMIT_MS, pings);
+      await waitFor('the node is ready', HEAL_LIMIT_MS, async () => (await readyz()).startsWith('200 '));
+    });
+  },
+);
