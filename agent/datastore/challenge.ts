@@ -2,7 +2,7 @@
 // session of its own, so that nothing of it stays where the asking node dies.
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
-import { type Kv, RevisionCompacted } from '../model/kv.ts';
+import { HistoryLost, type Kv } from '../model/kv.ts';
 import type { Lease, NodeIdentity } from '../model/lease.ts';
 import { formatChallenge, type LeaseKeys } from './lease-keys.ts';
 
@@ -46,7 +46,7 @@ async function isDeleted(
       if (batch.some((event) => event.type === 'delete' && event.key === key)) return true;
     }
   } catch (error) {
-    if (!(error instanceof RevisionCompacted)) throw error;
+    if (!(error instanceof HistoryLost)) throw error;
   } finally {
     wake();
     signal?.removeEventListener('abort', wake);

@@ -6,7 +6,7 @@
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import { LIMITS } from '../limits.ts';
-import { type Kv, type KvEntry, type KvEvent, RevisionCompacted } from '../model/kv.ts';
+import { HistoryLost, type Kv, type KvEntry, type KvEvent } from '../model/kv.ts';
 import { applyWrites, changesSince, type KvDocument, type KvWrite } from './kv-document.ts';
 
 /** Waits for changes of a storage. */
@@ -165,7 +165,8 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
           throw error;
         });
         if (seen === undefined || either.aborted) return;
-        if (seen.batch === undefined) throw new RevisionCompacted(`revision ${next} is forgotten`);
+        if (seen.batch === undefined) throw new HistoryLost(`revision ${next} is forgotten`);
+        if (seen.revision < next - 1) throw new HistoryLost(`the store has not come to revision ${next - 1}`);
         if (first) yield [{ type: 'progress', revision: next - 1 }] satisfies KvEvent[];
         first = false;
         next = Math.max(next, seen.revision + 1);

@@ -4,7 +4,7 @@ import { createChannel } from '../base/channel.ts';
 import type { Clock } from '../base/clock.ts';
 import { LIMITS } from '../limits.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
-import { type Kv, type KvEntry, type KvEvent, RevisionCompacted } from '../model/kv.ts';
+import { HistoryLost, type Kv, type KvEntry, type KvEvent } from '../model/kv.ts';
 import { createEtcdConnection, type EtcdServer } from './etcd-connection.ts';
 import type {
   EtcdStream,
@@ -28,6 +28,8 @@ export async function openEtcdKv(
 ): Promise<Kv> {
   const connection = await createEtcdConnection(options, clock, random);
   const closed = new AbortController();
+  // Of the cluster that was listed last: another one's revisions count something else.
+  let clusterId: string | undefined;
 
   // Gives what `request` does, or what it had done already where an earlier attempt's answer was lost.
   const transact = async (
@@ -71,6 +73,7 @@ export async function openEtcdKv(
     list: (prefix, signal) =>
       connection.run(`list ${prefix}`, signal, async (server) => {
         const answer = await server.call<RangeResponse>('KV', 'range', rangeOf(prefix));
+        clusterId = answer.header.cluster_id;
         return { entries: answer.kvs.map(readEntry), revision: Number(answer.header.revision) };
       }),
     get: (key, signal) =>
@@ -126,10 +129,16 @@ export async function openEtcdKv(
         });
       if (stream === undefined) return;
       try {
-        yield* readWatch(stream, { prefix, fromRevision, clock, signal: either });
+        // A member may only be behind the others; what all of them agree on is not.
+        const latest = (): Promise<number> =>
+          connection.run(what, either, async (server) => {
+            const request = { key: Buffer.from(prefix), count_only: true };
+            return Number((await server.call<RangeResponse>('KV', 'range', request)).header.revision);
+          });
+        yield* readWatch(stream, { prefix, fromRevision, clock, signal: either, clusterId, latest });
       } catch (error) {
         if (either.aborted) return;
-        throw error instanceof RevisionCompacted ? error : connection.broken(error, what);
+        throw error instanceof HistoryLost ? error : connection.broken(error, what);
       }
     },
     async [Symbol.asyncDispose]() {
@@ -147,7 +156,10 @@ class WatchRefused extends Error {
 // gRPC's status code for a call that the server is not in a state to serve.
 const FAILED_PRECONDITION = 9;
 
-/** Batches of one watch, until its stream breaks or the signal is aborted. */
+/**
+ * Batches of one watch, until its stream breaks or the signal is aborted. etcd takes a watch from a revision in its
+ * future, and is silent until it gets there: here that is lost history.
+ */
 async function* readWatch(
   stream: EtcdStream<WatchRequest, WatchResponse>,
   watch: {
@@ -155,22 +167,37 @@ async function* readWatch(
     readonly fromRevision: number;
     readonly clock: Clock;
     readonly signal: AbortSignal;
+    /** Of the cluster that was listed; undefined: none was. */
+    readonly clusterId: string | undefined;
+    /** The store's revision. */
+    readonly latest: () => Promise<number>;
   },
 ): AsyncGenerator<readonly KvEvent[]> {
   const batches = createChannel<readonly KvEvent[]>(`watch of ${watch.prefix}`, LIMITS.storeEvents);
   const stop = (): void => batches.close();
   const stands = new AbortController();
+  const seen = watch.fromRevision - 1;
+  // The header tells the store's revision, of which we may not have been told yet.
+  const begin = (): void => batches.push([{ type: 'progress', revision: seen }]);
   stream.on('error', (error) => batches.fail(error));
   stream.on('end', () => batches.fail(new Error('the server ended the watch')));
   stream.on('data', (message) => {
     if (message.canceled) {
       const compacted = Number(message.compact_revision) > 0;
       const why = message.cancel_reason === '' ? 'the server ended the watch' : message.cancel_reason;
-      batches.fail(compacted ? new RevisionCompacted(why) : new WatchRefused(why));
+      batches.fail(compacted ? new HistoryLost(why) : new WatchRefused(why));
     } else if (message.created) {
       stands.abort();
-      // The header tells the store's revision, of which we may not have been told yet.
-      batches.push([{ type: 'progress', revision: watch.fromRevision - 1 }]);
+      const { cluster_id, revision } = message.header;
+      if (watch.clusterId !== undefined && cluster_id !== watch.clusterId) {
+        batches.fail(new HistoryLost('another etcd cluster answers'));
+      } else if (Number(revision) >= seen) begin();
+      else {
+        watch.latest().then(
+          (now) => (now >= seen ? begin() : batches.fail(new HistoryLost(`etcd is at revision ${now}`))),
+          (error: Error) => batches.fail(error),
+        );
+      }
     } else if (message.events.length === 0) {
       batches.push([{ type: 'progress', revision: Number(message.header.revision) }]);
     } else {

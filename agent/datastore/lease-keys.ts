@@ -19,6 +19,8 @@ export interface LeaseKeys {
   /** What all keys of the network start with. */
   readonly all: string;
   readonly config: string;
+  /** What the keys of all leases start with. */
+  readonly leases: string;
   lease(lease: Pick<Lease, 'subnet' | 'ipv6Subnet'>): string;
   /** What all challenges of a lease start with. */
   challenges(subnet: Lease['subnet']): string;
@@ -85,6 +87,7 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
   return {
     all: `${prefix}/`,
     config,
+    leases: subnets,
     lease: ({ subnet, ipv6Subnet }) => subnets + formatSubnetKey(subnet, ipv6Subnet),
     challenges: (subnet) => `${challenges}${formatSubnetKey(subnet)}/`,
     readLease,

@@ -1,14 +1,17 @@
 // Everything that happens below a network's prefix, as long as the agent runs: one listing, then one watch that is
 // taken up where it broke. Only lost history costs another listing.
 //
-//     list ──► watch ──(connection lost)──► back off ──► watch from the revision last seen
-//       ▲        └───────(history gone)───────┐
-//       └─────────────────────────────────────┘
+//     list ──► watch ──(connection lost)──► back off ──► is it the same store? ──► watch from the revision last seen
+//       ▲        └───────(history gone)───────┐               │
+//       └─────────────────────────────────────┴───────no──────┘
+//
+// A store that lost its data counts its revisions anew, and may have come further than before when we are back. A
+// witness tells: the lease that was written last as far as we know, whose session no other store has.
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import { backoffMs } from '../base/retry.ts';
 import { LIMITS } from '../limits.ts';
-import { type Kv, type KvListing, RevisionCompacted } from '../model/kv.ts';
+import { HistoryLost, type Kv, type KvEntry, type KvListing } from '../model/kv.ts';
 import type { Lease } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
 import { isLease, type LeaseKeys } from './lease-keys.ts';
@@ -22,17 +25,22 @@ export async function* watchLeases(
   signal: AbortSignal,
 ): AsyncGenerator<StoreEvent> {
   let revision: number | undefined;
+  let witness: KvEntry | undefined;
   let connected = true;
   let failures = 0;
   while (!signal.aborted) {
     let standsSinceMs: number | undefined;
     try {
+      if (!connected && !(await isThere(kv, witness, signal))) revision = undefined;
       if (revision === undefined) {
         const listing = await kv.list(keys.all, signal);
         if (!connected) yield { type: 'connected' };
         connected = true;
         yield* snapshot(listing, keys);
         revision = listing.revision;
+        witness = listing.entries
+          .filter((entry) => isWitness(entry, keys))
+          .toSorted((a, b) => b.revision - a.revision)[0];
       }
       for await (const batch of kv.watch(keys.all, revision + 1, signal)) {
         standsSinceMs ??= clock.monotonicMs();
@@ -41,6 +49,8 @@ export async function* watchLeases(
         for (const event of batch) {
           const meaning = event.type === 'progress' ? undefined : keys.readEvent(event);
           if (meaning !== undefined) yield meaning;
+          if (event.type === 'put' && isWitness(event.entry, keys)) witness = event.entry;
+          if (event.type === 'delete' && event.key === witness?.key) witness = undefined;
           revision = Math.max(revision, event.type === 'put' ? event.entry.revision : event.revision);
         }
       }
@@ -51,7 +61,7 @@ export async function* watchLeases(
       const stable =
         standsSinceMs !== undefined && clock.monotonicMs() - standsSinceMs >= LIMITS.datastoreStableMs;
       failures = stable ? 1 : failures + 1;
-      if (error instanceof RevisionCompacted) {
+      if (error instanceof HistoryLost) {
         revision = undefined;
         if (failures === 1) continue;
       } else {
@@ -61,6 +71,16 @@ export async function* watchLeases(
       await clock.sleep(backoffMs(LIMITS.datastoreBackoff, failures, random), signal).catch(() => undefined);
     }
   }
+}
+
+function isWitness({ key, session }: KvEntry, keys: LeaseKeys): boolean {
+  return session !== undefined && key.startsWith(keys.leases);
+}
+
+async function isThere(kv: Kv, witness: KvEntry | undefined, signal: AbortSignal): Promise<boolean> {
+  if (witness === undefined) return false;
+  const entry = await kv.get(witness.key, signal);
+  return entry?.revision === witness.revision && entry.session === witness.session;
 }
 
 function* snapshot(listing: KvListing, keys: LeaseKeys): Generator<StoreEvent> {

@@ -19,6 +19,8 @@ export interface MemoryStore {
   open(): MemoryKv;
   /** Forgets all changes so far: a watch from before them is refused. */
   compact(): void;
+  /** Loses everything: keys, sessions, history and the count of revisions. */
+  wipe(): void;
 }
 
 /** An empty store; sessions expire by the monotonic time of `clock`. */
@@ -94,5 +96,16 @@ export function createMemoryStore(clock: Clock): MemoryStore {
     };
   }
 
-  return { open, compact: () => forgetChanges(document, 0) };
+  return {
+    open,
+    compact: () => forgetChanges(document, 0),
+    wipe() {
+      document.entries.clear();
+      document.history.length = 0;
+      document.revision = 0;
+      document.compactedRevision = 0;
+      sessions.clear();
+      ringAll();
+    },
+  };
 }

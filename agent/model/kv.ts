@@ -28,9 +28,12 @@ export type KvEvent =
   | { readonly type: 'delete'; readonly key: string; readonly revision: number }
   | { readonly type: 'progress'; readonly revision: number };
 
-/** Thrown by `watch` when the revision asked for is no longer known: list again, then watch from there. */
-export class RevisionCompacted extends Error {
-  override readonly name = 'RevisionCompacted';
+/**
+ * Thrown by `watch` when nobody can tell what happened since the revision asked for: the store has forgotten it, or has
+ * not come that far, because it has lost its data or is another one. List again, then watch from there.
+ */
+export class HistoryLost extends Error {
+  override readonly name = 'HistoryLost';
 }
 
 /**
@@ -64,7 +67,7 @@ export interface Kv extends AsyncDisposable {
   /**
    * Changes of keys under `prefix` from `fromRevision` on, in order, each batch as the store delivered it.
    *
-   * Ends quietly when `signal` is aborted, throws `RevisionCompacted` when that history is gone, and fails as
+   * Ends quietly when `signal` is aborted, throws `HistoryLost` when that history is gone, and fails as
    * `datastore` when the connection is lost; the caller decides when to watch again.
    */
   watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<readonly KvEvent[]>;

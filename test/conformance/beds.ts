@@ -1,5 +1,5 @@
 // Where the conformance suites find their stores.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../agent/base/clock.ts';
@@ -44,6 +44,15 @@ export async function fileBed(): Promise<KvBed & { readonly directory: string }>
         i += 2;
       }
     },
+    async wipe() {
+      // Like a folder that was removed and made again, at no moment of which an agent finds it missing.
+      for (const name of await readdir(directory)) {
+        if (name !== 'sessions') await rm(join(directory, name), { force: true });
+      }
+      for (const name of await readdir(join(directory, 'sessions'))) {
+        await rm(join(directory, 'sessions', name), { force: true });
+      }
+    },
     [Symbol.asyncDispose]: () => rm(parent, { recursive: true, force: true }),
   };
 }
@@ -55,6 +64,10 @@ export async function etcdBed(): Promise<KvBed & { readonly server: EtcdServer }
     server,
     open: () => openEtcdKv(etcdOptions([server.url]), machine),
     compact: () => server.compact(),
+    async wipe() {
+      await server.wipe();
+      await server.start();
+    },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }

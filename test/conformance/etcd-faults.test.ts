@@ -147,6 +147,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
 
   it('sees what happened meanwhile when a lost connection is back, with no second listing', async () => {
     const between = await proxy();
+    await leaseStoreOver(other, prefix).claim(subnetOf(9), attrsOf(9));
     const events = follow(leaseStoreOver(await open([between.port]), prefix));
     await next(events, 'snapshot');
     await between.cut();
@@ -210,6 +211,26 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     await store.claim(subnetOf(2), attrsOf(1));
     expect((await next(events, 'lease', before)).lease.subnet).toEqual(subnetOf(2));
     expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
+  });
+
+  it('gives a fresh snapshot when its data were lost and written anew', { timeout: 40_000 }, async () => {
+    const own = await startEtcd();
+    onTestFinished(() => own[Symbol.asyncDispose]());
+    const between = await startProxy(Number(new URL(own.url).port));
+    onTestFinished(() => between[Symbol.asyncDispose]());
+    const direct = leaseStoreOver(await open([Number(new URL(own.url).port)]), prefix);
+    await direct.claim(subnetOf(1), attrsOf(1));
+    const events = follow(leaseStoreOver(await open([between.port]), prefix));
+    await next(events, 'snapshot');
+    await between.cut();
+    await next(events, 'disconnected');
+    await own.wipe();
+    await own.start();
+    // As far as before, and further.
+    for (const n of [1, 2, 3]) await direct.claim(subnetOf(n), attrsOf(n));
+    await between.mend();
+    expect((await next(events, 'snapshot', 1)).leases).toHaveLength(3);
+    expect(events.filter(({ type }) => type === 'lease')).toEqual([]);
   });
 
   it('leaves a reservation that etcdctl wrote without an etcd lease', async () => {

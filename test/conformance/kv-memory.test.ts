@@ -7,6 +7,7 @@ describeKv('the store in memory', false, async () => {
   return {
     open: async () => store.open(),
     compact: async () => store.compact(),
+    wipe: async () => store.wipe(),
     [Symbol.asyncDispose]: async () => undefined,
   };
 });

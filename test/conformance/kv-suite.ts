@@ -1,6 +1,6 @@
 // What every datastore must do, the same words for all of them.
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { type Kv, type KvEntry, type KvEvent, RevisionCompacted } from '../../agent/model/kv.ts';
+import { HistoryLost, type Kv, type KvEntry, type KvEvent } from '../../agent/model/kv.ts';
 import { waitFor } from '../lab/wait.ts';
 
 /** A store to test: several handles of one store can be open. */
@@ -8,6 +8,8 @@ export interface KvBed extends AsyncDisposable {
   open(): Promise<Kv>;
   /** Loses the history up to now. */
   compact(): Promise<void>;
+  /** Loses everything: keys, sessions, history and the count of revisions. */
+  wipe(): Promise<void>;
 }
 
 /** A watch that is read in the background; it ends with the test. */
@@ -254,12 +256,19 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       await bed.compact();
       const late = await watch(other, at, first.revision);
       await waitFor('the watch is refused', 10_000, () => late.outcome() !== undefined);
-      expect(late.outcome()).toBeInstanceOf(RevisionCompacted);
+      expect(late.outcome()).toBeInstanceOf(HistoryLost);
       const listing = await kv.list(at);
       const present2 = await watch(other, at, listing.revision + 1);
       await kv.create(`${at}b`, 'last', undefined);
       await present2.sees(`${at}b`, 'last');
       expect(changes(present2.events)).toEqual([`${at}b=last`]);
+    });
+
+    it('refuses a watch from a revision that the store has not come to: what happened before is not its past', async () => {
+      const { revision } = await kv.list(at);
+      const early = await watch(kv, at, revision + 100);
+      await waitFor('the watch is refused', 10_000, () => early.outcome() !== undefined);
+      expect(early.outcome()).toBeInstanceOf(HistoryLost);
     });
 
     it('ends a watch quietly when its signal is aborted', async () => {

@@ -1,5 +1,5 @@
 // What the lease store must do over every datastore.
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
 import type { Kv } from '../../agent/model/kv.ts';
@@ -143,6 +143,26 @@ export function describeLeaseStore(
       expect(counts['openSession']).toBe(1);
       await claimant[Symbol.asyncDispose]();
       expect(counts['closeSession']).toBe(1);
+    });
+
+    it('gives a fresh snapshot when the store has lost its data, and then tells what happens', async () => {
+      const own = await openBed();
+      onTestFinished(() => own[Symbol.asyncDispose]());
+      const [follower, writer] = [await own.open(), await own.open()];
+      onTestFinished(() => follower[Symbol.asyncDispose]());
+      onTestFinished(() => writer[Symbol.asyncDispose]());
+      const writing = leaseStoreOver(writer, prefix);
+      for (const n of [1, 2, 3]) present(await writing.claim(subnetOf(n), attrsOf(n)));
+      const events = follow(leaseStoreOver(follower, prefix));
+      expect((await next(events, 'snapshot')).leases).toHaveLength(3);
+      const before = events.length;
+      await own.wipe();
+      await waitFor('an empty snapshot', 15_000, () =>
+        events.slice(before).some((event) => event.type === 'snapshot' && event.leases.length === 0),
+      );
+      const after = events.length;
+      present(await writing.claim(subnetOf(9), attrsOf(9)));
+      expect((await next(events, 'lease', after)).lease.subnet).toEqual(subnetOf(9));
     });
 
     describeOwnLease(() => ({ kv, store, prefix }));

@@ -11,6 +11,7 @@ describeLeaseStore('leases in the store in memory', false, async () => {
   return {
     open: async () => store.open(),
     compact: async () => store.compact(),
+    wipe: async () => store.wipe(),
     [Symbol.asyncDispose]: async () => undefined,
   };
 });
@@ -18,8 +19,9 @@ describeLeaseStore('leases in the store in memory', false, async () => {
 it('goes on from the revision last seen when the connection is back', async () => {
   const memory = createMemoryStore(systemClock);
   const kv = memory.open();
-  const events = follow(leaseStoreOver(kv, '/net'));
   const other = leaseStoreOver(memory.open(), '/net');
+  await other.claim(subnetOf(9), attrsOf(9));
+  const events = follow(leaseStoreOver(kv, '/net'));
   await next(events, 'snapshot');
   kv.setReachable(false);
   expect((await next(events, 'disconnected')).error).toMatchObject({ code: 'datastore' });
@@ -29,6 +31,22 @@ it('goes on from the revision last seen when the connection is back', async () =
   await next(events, 'connected');
   expect((await next(events, 'lease')).lease.subnet).toEqual(subnetOf(1));
   expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
+});
+
+it('gives a fresh snapshot when the store is another one by now, however far that one has come', async () => {
+  const memory = createMemoryStore(systemClock);
+  const kv = memory.open();
+  const other = leaseStoreOver(memory.open(), '/net');
+  await other.claim(subnetOf(1), attrsOf(1));
+  const events = follow(leaseStoreOver(kv, '/net'));
+  await next(events, 'snapshot');
+  kv.setReachable(false);
+  await next(events, 'disconnected');
+  memory.wipe();
+  // The same lease of the same node at the same revision, and more.
+  for (const n of [1, 2, 3]) await other.claim(subnetOf(n), attrsOf(n));
+  kv.setReachable(true);
+  expect((await next(events, 'snapshot', 1)).leases).toHaveLength(3);
 });
 
 it('gives a fresh snapshot when history was lost meanwhile', async () => {
