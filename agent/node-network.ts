@@ -4,7 +4,9 @@ import { createBell } from './base/bell.ts';
 import { asTwillError, TwillError } from './base/errors.ts';
 import { backoffMs } from './base/retry.ts';
 import { runTasks } from './base/tasks.ts';
+import type { HostChange, HostFollower } from './host-follower.ts';
 import type { Reconciler } from './kernel/reconciler.ts';
+import type { OwnAttrs } from './lease/find-own.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease/lease-keeper.ts';
 import type { LeaseTable } from './lease/lease-table.ts';
 import { peersOf } from './lease/lease-table.ts';
@@ -24,7 +26,7 @@ import type { Troubles } from './observe/troubles.ts';
 export interface NodeNetworkDeps extends NodeWorld {
   readonly options: NodeOptions;
   readonly troubles: Troubles;
-  readonly host: HostFacts;
+  readonly host: HostFollower;
   readonly table: LeaseTable;
   readonly reconciler: Reconciler;
   readonly config: NetworkConfig;
@@ -46,7 +48,7 @@ export class NodeNetwork implements AsyncDisposable {
   constructor(deps: NodeNetworkDeps) {
     this.#deps = deps;
     this.#planBell = createBell(deps.clock);
-    const { host, backend, table, options, log } = deps;
+    const { host, table, options, log } = deps;
     this.#firewall =
       deps.firewall &&
       new FirewallKeeper({
@@ -59,15 +61,7 @@ export class NodeNetwork implements AsyncDisposable {
     this.#keeper = createLeaseKeeper({
       ...deps,
       log: log.for('lease'),
-      attrs: {
-        publicIP: host.publicIP,
-        publicIPv6: undefined,
-        backendType: backend.type,
-        backendData: backend.announce(host),
-        backendV6Data: undefined,
-        node: host.node,
-        extra: {},
-      },
+      attrs: this.#attrs(host.facts),
       leases: () => table.leases,
       hasConfig: () => table.config !== undefined,
       renewMarginMinutes: options.renewMarginMinutes,
@@ -139,6 +133,14 @@ export class NodeNetwork implements AsyncDisposable {
     this.#firewall?.notice();
   }
 
+  /** Takes notice of what this host is now. */
+  noticeHost({ facts, moved, back }: HostChange): void {
+    // Connections from an address that is gone would hang for long, and those over a link that was down too.
+    if (moved || back) this.#deps.store.reconnect();
+    if (moved) this.#keeper.announce(this.#attrs(facts));
+    this.#planBell.ring();
+  }
+
   /** Takes notice of what happened in the store; the lease table has it already. */
   notice(event: StoreEvent, signal: AbortSignal): void {
     const { log } = this.#deps;
@@ -153,6 +155,19 @@ export class NodeNetwork implements AsyncDisposable {
     if (event.type === 'challenge' && own !== undefined && formatPrefix(event.subnet) === formatPrefix(own)) {
       void this.#answerChallenge(own, event.by.name, signal);
     }
+  }
+
+  #attrs(facts: HostFacts): OwnAttrs {
+    const { backend } = this.#deps;
+    return {
+      publicIP: facts.publicIP,
+      publicIPv6: undefined,
+      backendType: backend.type,
+      backendData: backend.announce(facts),
+      backendV6Data: undefined,
+      node: facts.node,
+      extra: {},
+    };
   }
 
   async #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease> {
@@ -203,7 +218,7 @@ export class NodeNetwork implements AsyncDisposable {
   #plan(subnet: Prefix): void {
     const { backend, table, reconciler, log } = this.#deps;
     const { leases } = table;
-    reconciler.want(planHostState({ ...this.#deps, subnet, leases }));
+    reconciler.want(planHostState({ ...this.#deps, host: this.#deps.host.facts, subnet, leases }));
     this.#dataPlane?.update(this.#planInput(subnet));
     const strangers = leases.filter(({ attrs }) => attrs.backendType !== backend.type).length;
     if (strangers > this.#strangers) {
@@ -213,8 +228,9 @@ export class NodeNetwork implements AsyncDisposable {
   }
 
   #planInput(subnet: Prefix): PlanInput {
-    const { host, config, table } = this.#deps;
+    const { config, table } = this.#deps;
     const { network } = config;
+    const host = this.#deps.host.facts;
     return { host, network, subnet, peers: peersOf(table.leases, network, subnet, host.publicIP) };
   }
 
@@ -227,7 +243,7 @@ export class NodeNetwork implements AsyncDisposable {
   async #handOff(subnet: Prefix): Promise<void> {
     const { options, host, config, backend, handOff, log, troubles } = this.#deps;
     const { network } = config;
-    const env = { network, subnet, mtuBytes: backend.mtuBytes(host), ipMasq: options.ipMasq };
+    const env = { network, subnet, mtuBytes: backend.mtuBytes(host.facts), ipMasq: options.ipMasq };
     try {
       if (await handOff.write(env)) log.info(`wrote ${handOff.name}`);
       troubles.clear('handoff');
@@ -240,7 +256,7 @@ export class NodeNetwork implements AsyncDisposable {
   async #answerChallenge(own: Prefix, name: string, signal: AbortSignal): Promise<void> {
     const { host, store, log } = this.#deps;
     log.warn(`node ${name} has our public address too; it is told that we are alive`, {
-      public_ip: host.publicIP,
+      public_ip: host.facts.publicIP,
     });
     try {
       await store.answerChallenge(own, signal);

@@ -2,16 +2,17 @@
 //
 //     store events ─▶ lease table ─▶ plan ─▶ reconciler ─▶ kernel
 //     lease keeper ─▶ own subnet ──▶ plan, firewall, subnet.env
+//     netlink events ─▶ host facts ─▶ plan, lease keeper, subnet.env
 //
 // Events only ring bells; each loop does its work at its own pace. What stands in the kernel outlives us.
 import { createBackend } from '../backends/index.ts';
 import { allowGrowth } from './base/engine.ts';
 import { messageOf } from './base/errors.ts';
 import { runTasks } from './base/tasks.ts';
+import { HostFollower } from './host-follower.ts';
 import { createReconciler } from './kernel/reconciler.ts';
 import { LIMITS } from './limits.ts';
 import type { NodeFirewall } from './model/firewall.ts';
-import type { HostFacts } from './model/host-facts.ts';
 import { formatPrefix } from './model/ip.ts';
 import { type NetworkConfig, parseNetworkConfig } from './model/network-config.ts';
 import { NodeNetwork } from './node-network.ts';
@@ -43,12 +44,12 @@ export function createNode(options: NodeOptions, world: NodeWorld): Node {
 
   const readiness = (): Readiness => troubles.readiness(network?.trouble() ?? reconciler.status().trouble);
 
-  const serve = async (host: HostFacts, signal: AbortSignal): Promise<void> => {
+  const serve = async (host: HostFollower, signal: AbortSignal): Promise<void> => {
     const config = parseNetworkConfig(await follower.configText(signal), store.configPath);
     const backend = await createBackend(config.backend, store.configPath);
     log.info(`network ${formatPrefix(config.network)}`, {
       backend: config.backendIsDefault ? `${backend.type} (none is configured)` : backend.type,
-      mtu: backend.mtuBytes(host),
+      mtu: backend.mtuBytes(host.facts),
     });
     const firewall = await findFirewall(config, signal);
     const { table } = follower;
@@ -58,6 +59,7 @@ export function createNode(options: NodeOptions, world: NodeWorld): Node {
     await using started = new NodeNetwork(deps);
     network = started;
     follower.listen((event) => started.notice(event, signal));
+    host.listen((change) => started.noticeHost(change));
     await world.onReady(await started.start(signal));
     await started.run(signal);
   };
@@ -85,14 +87,9 @@ export function createNode(options: NodeOptions, world: NodeWorld): Node {
 
   return {
     async run(signal) {
-      const host = await world.hostSource.read();
-      log.info(`using ${host.underlay.name}`, {
-        address: host.underlay.address,
-        public_ip: host.publicIP,
-        mtu: host.underlay.mtuBytes,
-        node: host.node.name,
-      });
+      const host = new HostFollower({ ...world, troubles }, await world.hostSource.read());
       await runTasks(signal, [
+        (until) => host.run(until),
         (until) => reconciler.run(until),
         (until) => follower.run(until),
         watchRuleset,

@@ -33,6 +33,8 @@ export interface EtcdConnection {
   ): Promise<T>;
   /** The error for a stream that broke after `run` had ended; the next operation asks another server. */
   broken(thrown: unknown, what: string): TwillError;
+  /** Operations from now on open connections of their own. */
+  reconnect(): void;
   close(): void;
 }
 
@@ -152,6 +154,9 @@ export async function createEtcdConnection(
       // A watch with an expired token is refused like one without the right to watch.
       if (!isServerFailure(failure)) token = undefined;
       return etcdError(thrown, options.endpoints, what);
+    },
+    reconnect() {
+      for (const endpoint of endpoints) endpoint.reconnect();
     },
     close() {
       isClosed = true;

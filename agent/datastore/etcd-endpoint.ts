@@ -50,6 +50,8 @@ export interface EtcdEndpoint {
     method: string,
     token: string,
   ): Promise<EtcdStream<Request, Response>>;
+  /** What starts from now on gets a connection of its own. */
+  reconnect(): void;
   close(): void;
 }
 
@@ -57,7 +59,8 @@ type Callable = (...args: unknown[]) => { cancel(): void };
 
 /** Prepares the client of one server; nothing is asked yet. Fails as `datastore` when the files cannot be used. */
 export function createEtcdEndpoint(url: string, tls: TlsFiles): EtcdEndpoint {
-  const pool = createPool(url, tls);
+  let generation = 0;
+  let pool = createPool(url, tls, generation);
 
   async function prepare(service: EtcdService, method: string, token: string) {
     const { client, metadata } = await pool.withConnection(service, (found) => found);
@@ -97,6 +100,10 @@ export function createEtcdEndpoint(url: string, tls: TlsFiles): EtcdEndpoint {
       // A server that was cut off from its cluster would keep the stream open and never tell anything again.
       metadata.set('hasleader', 'true');
       return start(metadata, {}) as unknown as EtcdStream<Request, Response>;
+    },
+    reconnect() {
+      pool.close();
+      pool = createPool(url, tls, ++generation);
     },
     close: () => pool.close(),
   };
@@ -141,7 +148,7 @@ export async function readTlsFiles({ caFile, certFile, keyFile }: EtcdOptions): 
   };
 }
 
-function createPool(url: string, { ca, cert, key }: TlsFiles): ConnectionPool {
+function createPool(url: string, { ca, cert, key }: TlsFiles, generation: number): ConnectionPool {
   const { protocol, host } = new URL(url);
   // The library takes the presence of credentials for TLS, whatever the scheme is; its type wants a CA, but
   // without one the system's are used.
@@ -165,6 +172,8 @@ function createPool(url: string, { ca, cert, key }: TlsFiles): ConnectionPool {
         'grpc.keepalive_timeout_ms': LIMITS.datastorePingTimeoutMs,
         'grpc.initial_reconnect_backoff_ms': LIMITS.datastoreBackoff.firstMs,
         'grpc.max_reconnect_backoff_ms': LIMITS.datastoreReconnectMs,
+        // gRPC shares connections between pools whose options are the same.
+        'twill.generation': generation,
         // etcd is on the nodes' own network, whatever proxy the environment names for the web.
         'grpc.enable_http_proxy': 0,
         'grpc.service_config_disable_resolution': 1,

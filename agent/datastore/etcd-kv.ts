@@ -30,6 +30,7 @@ export async function openEtcdKv(
   const closed = new AbortController();
   // Of the cluster that was listed last: another one's revisions count something else.
   let clusterId: string | undefined;
+  let way = new AbortController();
 
   // Gives what `request` does, or what it had done already where an earlier attempt's answer was lost.
   const transact = async (
@@ -121,6 +122,7 @@ export async function openEtcdKv(
       const what = `watch ${prefix}`;
       const either = AbortSignal.any([signal, closed.signal]);
       if (either.aborted) return;
+      const before = way.signal;
       const stream = await connection
         .run(what, either, (server) => server.stream<WatchRequest, WatchResponse>('Watch', 'watch'))
         .catch((error: unknown) => {
@@ -135,11 +137,17 @@ export async function openEtcdKv(
             const request = { key: Buffer.from(prefix), count_only: true };
             return Number((await server.call<RangeResponse>('KV', 'range', request)).header.revision);
           });
-        yield* readWatch(stream, { prefix, fromRevision, clock, signal: either, clusterId, latest });
+        const about = { prefix, fromRevision, clock, signal: either, way: before, clusterId, latest };
+        yield* readWatch(stream, about);
       } catch (error) {
         if (either.aborted) return;
         throw error instanceof HistoryLost ? error : connection.broken(error, what);
       }
+    },
+    reconnect() {
+      connection.reconnect();
+      way.abort();
+      way = new AbortController();
     },
     async [Symbol.asyncDispose]() {
       closed.abort();
@@ -171,10 +179,13 @@ async function* readWatch(
     readonly clusterId: string | undefined;
     /** The store's revision. */
     readonly latest: () => Promise<number>;
+    /** Aborted when the way to the server is another one. */
+    readonly way: AbortSignal;
   },
 ): AsyncGenerator<readonly KvEvent[]> {
   const batches = createChannel<readonly KvEvent[]>(`watch of ${watch.prefix}`, LIMITS.storeEvents);
   const stop = (): void => batches.close();
+  const leave = (): void => batches.fail(new Error('the way to the server has changed'));
   const stands = new AbortController();
   const seen = watch.fromRevision - 1;
   // The header tells the store's revision, of which we may not have been told yet.
@@ -211,8 +222,10 @@ async function* readWatch(
     }
   });
   watch.signal.addEventListener('abort', stop, { once: true });
+  watch.way.addEventListener('abort', leave, { once: true });
   try {
     if (watch.signal.aborted) return;
+    if (watch.way.aborted) leave();
     void watch.clock.sleep(LIMITS.datastoreRequestMs, stands.signal).then(
       () => batches.fail(new Error(`no answer within ${LIMITS.datastoreRequestMs} ms`)),
       () => undefined,
@@ -225,6 +238,7 @@ async function* readWatch(
   } finally {
     stands.abort();
     watch.signal.removeEventListener('abort', stop);
+    watch.way.removeEventListener('abort', leave);
     stream.cancel();
   }
 }

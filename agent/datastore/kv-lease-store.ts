@@ -130,7 +130,12 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
       if (entry === undefined || found === undefined) return undefined;
       if (isLease(found)) {
         // Where our address has just changed, the key may still say the former one.
-        const isOurs = sameOwner(found.attrs, attrs) || sameOwner(found.attrs, lease.attrs);
+        const isOurs =
+          sameOwner(found.attrs, attrs) ||
+          sameOwner(found.attrs, lease.attrs) ||
+          (found.session !== undefined &&
+            found.session === lease.session &&
+            found.attrs.node?.id === attrs.node?.id);
         return isOurs ? takeOver({ entry, lease: found }, attrs, signal) : undefined;
       }
       // Whoever wrote it may have taken the session away, and a lease must not become a reservation by that.
@@ -157,6 +162,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
       const { entries } = await kv.list(keys.challenges(subnet), signal);
       for (const entry of entries.slice(0, LIMITS.challengeAnswers)) await kv.delete(entry, signal);
     },
+    reconnect: () => kv.reconnect?.(),
     async [Symbol.asyncDispose]() {
       if (spare !== undefined) await abandon(spare.session);
       spare = undefined;

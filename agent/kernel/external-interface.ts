@@ -30,7 +30,8 @@ export function chooseInterface(
   // Of several the first one that can be used.
   for (const { link, address = link.addresses[0]?.address } of candidates) {
     if (address !== undefined && link.isUp) {
-      return { name: link.name, index: link.index, mtuBytes: link.mtuBytes, address, onLink: link.onLink };
+      const { name, index, mtuBytes, hasCarrier, onLink } = link;
+      return { name, index, mtuBytes, hasCarrier, address, onLink };
     }
     refusal ??=
       address === undefined

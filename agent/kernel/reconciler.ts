@@ -8,7 +8,7 @@ import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
 import { LIMITS } from '../limits.ts';
-import { formatObject, type HostState, keyOf } from '../model/host-state.ts';
+import { formatObject, type HostState, keyOf, linkOf } from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel, KernelEvent } from '../model/kernel.ts';
 import { diff, formatChange } from './diff.ts';
 
@@ -40,6 +40,8 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
   const bell = createBell(clock);
   let wanted: HostState | undefined;
   let wantedLines: ReadonlyMap<string, string> = new Map();
+  /** Links that what is wanted needs. */
+  let usedLinks: ReadonlySet<string | undefined> = new Set();
   // The state that a whole pass has made; undefined while none has.
   let applied: HostState | undefined;
   // What the kernel holds as far as we know; undefined: it must be read.
@@ -110,6 +112,7 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
 
   const notice = (event: KernelEvent): void => {
     if (event.type === 'object' && wantedLines.get(event.key) === event.line) return;
+    if (event.type === 'link' && !usedLinks.has(event.name)) return;
     known = undefined;
     bell.ring();
   };
@@ -148,6 +151,11 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
       if (wanted !== undefined && sameLines(wantedLines, state)) return;
       wanted = state;
       wantedLines = new Map(state.map((object) => [keyOf(object), formatObject(object)]));
+      usedLinks = new Set(
+        state.map((object) =>
+          object.kind === 'link' && object.type === 'vxlan' ? object.underlay : linkOf(object),
+        ),
+      );
       bell.ring();
     },
     async settled(signal) {

@@ -8,12 +8,15 @@ import type { LeaseStore } from '../model/lease-store.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import { mayKeep, ownership } from './allocator.ts';
 
+/** What a node of ours announces. */
+export type OwnAttrs = LeaseAttrs & { readonly node: NodeIdentity };
+
 export interface FindOwnDeps {
   readonly store: LeaseStore;
   readonly log: Logger;
   readonly config: NetworkConfig;
   /** What this node announces; its identity is part of it. */
-  readonly attrs: LeaseAttrs & { readonly node: NodeIdentity };
+  readonly attrs: OwnAttrs;
   /** The leases as known at this moment. */
   readonly leases: () => readonly Lease[];
 }

@@ -16,7 +16,7 @@ import { formatPrefix, type Prefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { HeldLease, StoreEvent } from '../model/lease-store.ts';
 import { chooseSubnet, describeTaken, ownership } from './allocator.ts';
-import { type FindOwnDeps, findOwn } from './find-own.ts';
+import { type FindOwnDeps, findOwn, type OwnAttrs } from './find-own.ts';
 
 export interface LeaseKeeperDeps extends FindOwnDeps {
   readonly clock: Clock;
@@ -31,7 +31,7 @@ export interface LeaseKeeper {
   readonly held: HeldLease | undefined;
   /** The subnet that this node may use: the one it holds, or held last and no other node is known to have. */
   readonly subnet: Prefix | undefined;
-  /** Why no lease is held, one line; undefined: one is. */
+  /** Why no lease is surely held, one line; undefined: one is. */
   trouble(): string | undefined;
   /**
    * Takes a lease: the one that is ours already, else the previous subnet, else any.
@@ -40,6 +40,10 @@ export interface LeaseKeeper {
    * `datastore`.
    */
   acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease>;
+  /** What this node announces from now on; `run` writes it into the lease, under the same session. */
+  announce(attrs: OwnAttrs): void;
+  /** Nobody knows whether the lease still is ours: `run` asks at once, and until then there is trouble. */
+  doubt(): void;
   /** Takes notice of what happened in the store; `leases` and `hasConfig` know it already. */
   notice(event: StoreEvent): void;
   /** Keeps the lease until `signal` is aborted. `onChange` is told of every lease taken after a loss. */
@@ -47,7 +51,7 @@ export interface LeaseKeeper {
 }
 
 export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
-  const { store, clock, random, log, config, attrs } = deps;
+  const { store, clock, random, log, config } = deps;
   const bell = createBell(clock);
   let held: HeldLease | undefined;
   /** The lease that was held last, and whether another node has its subnet now. */
@@ -55,16 +59,22 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
   let isTaken = false;
   /** Whether our key says something else than we wrote. */
   let isOverwritten = false;
+  let attrs = deps.attrs;
+  /** What we wrote last. */
+  let written = attrs;
+  let isDoubtful = false;
 
   const acquire = async (previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease> => {
-    const own = await findOwn(deps, signal);
+    written = attrs;
+    const own = await findOwn({ ...deps, attrs: written }, signal);
     if (own !== undefined) {
-      held = await store.adopt(own, attrs, signal);
-      if (held !== undefined) return announce('kept', held);
+      held = await store.adopt(own, written, signal);
+      if (held !== undefined) return report('kept', held);
     }
     const wish = own?.subnet ?? previous;
     // What we know may be older than the store: a lease of ours that just ended may be had again.
-    const others = (): Lease[] => deps.leases().filter(({ revision }) => revision !== own?.revision);
+    const others = (): Lease[] =>
+      deps.leases().filter((lease) => lease.revision !== own?.revision && !isFromUs(lease));
     const lost: Prefix[] = [];
     for (let attempt = 0; attempt < LIMITS.claimAttempts; attempt++) {
       const taken = [...others().map(({ subnet }) => subnet), ...lost];
@@ -74,12 +84,12 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
           hint: 'enlarge Network or SubnetMax, or delete leases of nodes that are gone',
         });
       }
-      held = await store.claim(subnet, attrs, signal);
-      if (held !== undefined) return announce('took', held);
+      held = await store.claim(subnet, written, signal);
+      if (held !== undefined) return report('took', held);
       if (last !== undefined && isOwn(subnet)) {
         // Ours all the same, where we have only heard late or wrongly that it was gone.
-        held = await store.repair(last, attrs, signal);
-        if (held !== undefined) return announce('kept', held);
+        held = await store.repair(last, written, signal);
+        if (held !== undefined) return report('kept', held);
         noticeTaken(undefined);
       }
       // Somebody was faster: that one is taken, the next is tried at once.
@@ -92,7 +102,11 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
   const isOwn = (subnet: Prefix | undefined): boolean =>
     last !== undefined && subnet !== undefined && formatPrefix(subnet) === formatPrefix(last.lease.subnet);
 
-  const announce = (how: string, lease: HeldLease): HeldLease => {
+  // Also where we wrote it at an earlier address.
+  const isFromUs = ({ session, attrs: { node } }: Lease): boolean =>
+    session !== undefined && session === last?.lease.session && node?.id === attrs.node.id;
+
+  const report = (how: string, lease: HeldLease): HeldLease => {
     if (last !== undefined && !isOwn(lease.lease.subnet)) {
       log.error('this node has another subnet from now on: start its containers anew', {
         was: formatPrefix(last.lease.subnet),
@@ -101,9 +115,11 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     }
     last = lease;
     isTaken = false;
-    isOverwritten = false;
+    isDoubtful = false;
+    // Our address may have changed while we asked for the lease.
+    isOverwritten = written !== attrs;
     log.info(`${how} ${formatPrefix(lease.lease.subnet)}`, {
-      public_ip: attrs.publicIP,
+      public_ip: written.publicIP,
       ttl: lease.ttlSeconds ?? 'reserved',
       others: deps.leases().filter(({ subnet }) => subnet.address !== lease.lease.subnet.address).length,
     });
@@ -136,7 +152,8 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
 
   const noticeLease = (lease: Lease, revision: number): void => {
     if (held !== undefined && revision <= held.lease.revision) return;
-    if (ownership(lease, attrs.publicIP, attrs.node) === 'ours') return noticeOverwritten();
+    if (isFromUs(lease) || ownership(lease, attrs.publicIP, attrs.node) === 'ours')
+      return noticeOverwritten();
     noticeTaken(lease);
     noticeLoss(revision);
   };
@@ -165,8 +182,12 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       isOverwritten = false;
       try {
         if (!repairs) return await store.renew(current, signal);
-        const repaired = await store.repair(current, attrs, signal);
-        if (repaired !== undefined && repaired.lease.revision !== current.lease.revision) {
+        const wanted = attrs;
+        const repaired = await store.repair(current, wanted, signal);
+        if (repaired !== undefined && written !== wanted) {
+          written = wanted;
+          log.info(`announced ${formatPrefix(current.lease.subnet)} anew`, { public_ip: wanted.publicIP });
+        } else if (repaired !== undefined && repaired.lease.revision !== current.lease.revision) {
           log.warn('somebody wrote over our lease: wrote it again', {
             subnet: formatPrefix(current.lease.subnet),
           });
@@ -192,11 +213,19 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       return held?.lease.subnet ?? (isTaken ? undefined : last?.lease.subnet);
     },
     trouble() {
-      if (held !== undefined) return undefined;
+      if (held !== undefined) return isDoubtful ? 'asking whether our lease still stands' : undefined;
       if (isTaken) return 'another node has our subnet: taking another one';
       return deps.hasConfig() ? 'taking a lease again' : NO_CONFIG;
     },
     acquire,
+    announce(next) {
+      attrs = next;
+      noticeOverwritten();
+    },
+    doubt() {
+      isDoubtful = true;
+      bell.ring();
+    },
     notice(event) {
       switch (event.type) {
         case 'lease':
@@ -232,6 +261,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
           if (held === current) held = kept;
           if (held !== undefined) {
             last = held;
+            isDoubtful = false;
             log.debug('kept', { subnet: formatPrefix(held.lease.subnet), ttl: held.ttlSeconds });
             continue;
           }

@@ -8,6 +8,8 @@ export interface UnderlayInterface {
   /** Kernel index of the link. */
   readonly index: number;
   readonly mtuBytes: number;
+  /** False: a cable is out, or the other end is down. */
+  readonly hasCarrier: boolean;
   /** Our address on it; the source of overlay packets. */
   readonly address: string;
   /** Prefixes whose hosts this link reaches without a gateway. */

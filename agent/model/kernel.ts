@@ -22,10 +22,13 @@ export interface ChangeFailure {
 
 /**
  * Something in the kernel changed, by us or by others. `line` is the object as text (`formatObject`) when it is
- * there and ours, undefined when it is gone or somebody else's; `unknown`: events were lost, anything may have changed.
+ * there and ours, undefined when it is gone or somebody else's; `link`: one that is not ours, or its addresses, came,
+ * changed or went: the kernel may have dropped routes by it without a word, or take now what it refused before;
+ * `unknown`: events were lost, anything may have changed.
  */
 export type KernelEvent =
   | { readonly type: 'object'; readonly key: string; readonly line: string | undefined }
+  | { readonly type: 'link'; readonly name: string }
   | { readonly type: 'unknown' };
 
 export interface Kernel extends AsyncDisposable {
@@ -37,7 +40,7 @@ export interface Kernel extends AsyncDisposable {
    */
   apply(changes: readonly Change[], signal?: AbortSignal): Promise<readonly ChangeFailure[]>;
   /**
-   * Changes of our links and what is on them, and of routes in the main table, until `signal` is aborted. The first
+   * Changes of our links and what is on them, of other links, and of routes in the main table, until `signal` is aborted. The first
    * event is `unknown`: from then on nothing is missed.
    */
   watch(signal: AbortSignal): AsyncIterable<KernelEvent>;

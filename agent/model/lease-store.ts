@@ -74,4 +74,6 @@ export interface LeaseStore extends AsyncDisposable {
    */
   challenge(lease: Lease, by: NodeIdentity, waitMs: number, signal?: AbortSignal): Promise<boolean>;
   answerChallenge(subnet: Prefix, signal?: AbortSignal): Promise<void>;
+  /** The way to the store is another one: connections from before are given up rather than waited for. */
+  reconnect(): void;
 }

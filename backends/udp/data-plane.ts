@@ -99,7 +99,9 @@ export async function openUdpDataPlane(
   watch();
   return {
     update(next) {
-      const isMoved = formatPrefix(next.subnet) !== formatPrefix(input.subnet);
+      const isMoved =
+        formatPrefix(next.subnet) !== formatPrefix(input.subnet) ||
+        next.host.underlay.address !== input.host.underlay.address;
       input = next;
       if (isMoved) enqueue(restart);
       else handOverPeers();

@@ -25,6 +25,7 @@ export function host(changes: Partial<HostFacts['underlay']> & { readonly nodeId
       index: 2,
       mtuBytes: 1500,
       address: '192.168.77.1',
+      hasCarrier: true,
       onLink: [prefix('192.168.77.0/24')],
       ...underlay,
     },

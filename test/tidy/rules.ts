@@ -37,7 +37,7 @@ export const LAYERS: readonly Layer[] = [
   // What brings the parts together: the agent's life and its two halves, planning and cleaning up.
   {
     name: 'agent',
-    files: /^agent\/(?:agent|host-plan|host-cleanup|node(?:-\w+)?|store-follower)\.ts$/,
+    files: /^agent\/(?:agent|host-plan|host-cleanup|host-follower|node(?:-\w+)?|store-follower)\.ts$/,
     uses: [...FOUNDATION, ...PARTS],
   },
   { name: 'cli', files: /^agent\/cli\//, uses: [...FOUNDATION, ...PARTS, 'agent'] },

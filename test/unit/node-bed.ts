@@ -81,6 +81,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
               name: 'eth0',
               index: 2,
               mtuBytes: 1500,
+              hasCarrier: true,
               address,
               onLink: [prefix('192.168.77.0/24')],
             },

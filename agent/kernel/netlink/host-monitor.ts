@@ -2,8 +2,8 @@
 // changed is not read here; who cares reads the interfaces anew.
 import { createNetlink, Protocol, rt } from 'netlink';
 import { LIMITS } from '../../limits.ts';
+import { ROUTE_PROTOCOL } from '../../model/host-state.ts';
 import { guardAgainstOverrun, ROUTING } from './overrun.ts';
-import { isMainRoute, isOwnRoute } from './routes.ts';
 import { BRIDGE, kernelError } from './socket.ts';
 
 const { LINK, IPV4_IFADDR, IPV4_ROUTE } = rt.MulticastGroups;
@@ -37,14 +37,9 @@ export async function watchInterfaces(onChange: () => void, signal: AbortSignal)
   }
 }
 
-// Our own routes come by the thousand, and ports of bridges with every container.
+// Our own routes come by the thousand, and ports of bridges with every container: neither is looked into any further.
+// A link's message begins with its family; the sixth byte of a route's is its protocol.
 function matters(type: number, data: Buffer): boolean {
-  let message: rt.Message;
-  try {
-    message = rt.parseMessage(type, data);
-  } catch {
-    return true;
-  }
-  if (message.kind === 'route') return isMainRoute(message) && !isOwnRoute(message);
-  return message.kind !== 'link' || message.data.family !== BRIDGE;
+  const isRoute = type === rt.MessageType.NEWROUTE || type === rt.MessageType.DELROUTE;
+  return isRoute ? data[5] !== ROUTE_PROTOCOL : data[0] !== BRIDGE;
 }

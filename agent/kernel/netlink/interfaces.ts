@@ -11,6 +11,7 @@ export interface HostInterface {
   readonly index: number;
   readonly mtuBytes: number;
   readonly isUp: boolean;
+  readonly hasCarrier: boolean;
   readonly isLoopback: boolean;
   /** Addresses with the length of their network; those of wide scope first. */
   readonly addresses: readonly Prefix[];
@@ -38,6 +39,7 @@ export async function readInterfaces(socket: RtNetlinkSocket): Promise<HostInter
         index,
         mtuBytes: attrs.mtu ?? 0,
         isUp: data.flags?.up === true,
+        hasCarrier: data.flags?.lowerUp === true,
         isLoopback: data.flags?.loopback === true,
         addresses: addresses
           .filter((message) => message.data.index === index)

@@ -19,6 +19,11 @@ const IFLA_INFO_DATA = 2;
 const OWN_VXLAN = /^flannel\.\d+$/;
 const OWN_TUN = 'flannel0';
 
+/** Whether links of ours may have that name. */
+export function isOwnName(name: string): boolean {
+  return OWN_VXLAN.test(name) || name === OWN_TUN;
+}
+
 /** All links of the namespace in one dump. */
 export async function readLinks(socket: RtNetlinkSocket): Promise<LinkTable> {
   const messages = await socket.getLinks({}, {}, BOUNDED);
@@ -34,7 +39,7 @@ export async function readLinks(socket: RtNetlinkSocket): Promise<LinkTable> {
 export function parseOwnLink(message: rt.LinkMessage, nameOf: ReadonlyMap<number, string>): Link | undefined {
   const { data, attrs } = message;
   const name = attrs.ifname ?? '';
-  if (attrs.linkinfo === undefined || !(OWN_VXLAN.test(name) || name === OWN_TUN)) return undefined;
+  if (attrs.linkinfo === undefined || !isOwnName(name)) return undefined;
   const info = getMap(attrs.linkinfo, (bytes) => bytes);
   const kind = info.get(IFLA_INFO_KIND)?.toString('latin1').replace(/\0$/, '');
   const properties = info.get(IFLA_INFO_DATA);

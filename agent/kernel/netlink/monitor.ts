@@ -1,12 +1,12 @@
-// What the kernel tells of changes, reduced to objects that could be ours. Containers come and go on a busy host
-// and every one makes messages, so what concerns neither our links nor the main table is dropped here.
+// What the kernel tells of changes, reduced to objects that could be ours and to links that such objects may need.
+// Containers come and go on a busy host and every one makes messages: they cost the reconciler nothing.
 import { createNetlink, Protocol, rt } from 'netlink';
 import { createChannel } from '../../base/channel.ts';
 import { LIMITS } from '../../limits.ts';
 import { formatObject, type HostObject, keyOf } from '../../model/host-state.ts';
 import type { KernelEvent } from '../../model/kernel.ts';
 import { parseLinkAddress } from './addresses.ts';
-import { parseOwnLink } from './links.ts';
+import { isOwnName, parseOwnLink } from './links.ts';
 import { parseNeighbor } from './neighbors.ts';
 import { guardAgainstOverrun, ROUTING } from './overrun.ts';
 import { isOwnRoute, parseRoute } from './routes.ts';
@@ -88,6 +88,8 @@ function parseEvent(type: number, data: Buffer, names: Map<number, string>): Ker
     // Thrown inside the socket's callback it would end the process.
     return { type: 'unknown' };
   }
+  const linkEvent = (name: string | undefined): KernelEvent | undefined =>
+    name === undefined ? undefined : { type: 'link', name };
   const event = (object: HostObject | undefined, present: boolean): KernelEvent | undefined =>
     object && { type: 'object', key: keyOf(object), line: present ? formatObject(object) : undefined };
   switch (message.kind) {
@@ -95,13 +97,16 @@ function parseEvent(type: number, data: Buffer, names: Map<number, string>): Ker
       // The bridge family's messages tell of ports of bridges, not of the link itself.
       if (message.data.family === BRIDGE) return undefined;
       const index = message.data.index ?? 0;
-      const event_ = event(parseOwnLink(message, names), !gone);
+      const event_ = event(parseOwnLink(message, names), !gone) ?? linkEvent(message.attrs.ifname);
       if (gone) names.delete(index);
       else if (message.attrs.ifname !== undefined) names.set(index, message.attrs.ifname);
       return event_;
     }
-    case 'address':
+    case 'address': {
+      const name = names.get(message.data.index ?? 0);
+      if (name !== undefined && !isOwnName(name)) return linkEvent(name);
       return event(parseLinkAddress(message, names), !gone);
+    }
     case 'route':
       return event(parseRoute(message, names), !gone && isOwnRoute(message));
     case 'neighbor': {

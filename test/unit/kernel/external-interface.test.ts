@@ -9,6 +9,7 @@ function link(name: string, index: number, changes: Partial<HostInterface> = {})
     index,
     mtuBytes: 1500,
     isUp: true,
+    hasCarrier: true,
     isLoopback: false,
     addresses: [],
     onLink: [],
@@ -80,6 +81,7 @@ describe('the underlay interface', () => {
       name: 'eth1',
       index: 3,
       mtuBytes: 9000,
+      hasCarrier: true,
       address: '192.168.77.1',
       onLink: [prefix('192.168.77.0/24')],
     });

@@ -4,6 +4,7 @@ import { TwillError } from '../../../agent/base/errors.ts';
 import { createLogger } from '../../../agent/base/log.ts';
 import { createKvLeaseStore } from '../../../agent/datastore/kv-lease-store.ts';
 import { createMemoryStore, type MemoryKv } from '../../../agent/datastore/memory-kv.ts';
+import type { OwnAttrs } from '../../../agent/lease/find-own.ts';
 import { createLeaseKeeper, type LeaseKeeper } from '../../../agent/lease/lease-keeper.ts';
 import { createLeaseTable } from '../../../agent/lease/lease-table.ts';
 import { LIMITS } from '../../../agent/limits.ts';
@@ -35,6 +36,8 @@ export interface TestNode {
   readonly kv: MemoryKv;
   readonly store: LeaseStore;
   readonly keeper: LeaseKeeper;
+  /** What it announces first. */
+  readonly attrs: OwnAttrs;
   readonly lines: string[];
   /** Asked at each claim from now on: true lets it fail as if the store did. */
   readonly refuseClaims: (refuses: () => boolean) => void;
@@ -83,21 +86,22 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
       },
     };
     const table = createLeaseTable();
+    const attrs: OwnAttrs = {
+      publicIP: ip,
+      publicIPv6: undefined,
+      backendType: 'host-gw',
+      backendData: undefined,
+      backendV6Data: undefined,
+      node: { id, name },
+      extra: {},
+    };
     const keeper = createLeaseKeeper({
       store,
       clock,
       random,
       log,
       config: parseNetworkConfig(JSON.stringify({ Network: '10.5.0.0/16', ...options.fields }), 'config'),
-      attrs: {
-        publicIP: ip,
-        publicIPv6: undefined,
-        backendType: 'host-gw',
-        backendData: undefined,
-        backendV6Data: undefined,
-        node: { id, name },
-        extra: {},
-      },
+      attrs,
       leases: () => table.leases,
       hasConfig: () => options.hasConfig?.() ?? true,
       renewMarginMinutes: MARGIN_MINUTES,
@@ -134,6 +138,7 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
       kv: own,
       store,
       keeper,
+      attrs,
       lines,
       changes,
       refuseClaims: (next) => {

@@ -1,0 +1,110 @@
+// Follows what this host is: its underlay may go down and come back, get another address or another MTU, or give way
+// to another interface. While nothing fits what the operator asked for, the last facts stay true and the node is
+// not ready.
+import { isDeepStrictEqual } from 'node:util';
+import { createBell } from './base/bell.ts';
+import type { Clock } from './base/clock.ts';
+import { asTwillError, messageOf } from './base/errors.ts';
+import type { Logger } from './base/log.ts';
+import { runTasks } from './base/tasks.ts';
+import { LIMITS } from './limits.ts';
+import type { HostFacts, HostSource } from './model/host-facts.ts';
+import type { Troubles } from './observe/troubles.ts';
+
+export interface HostFollowerDeps {
+  readonly hostSource: HostSource;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly troubles: Troubles;
+}
+
+/** `moved`: peers reach us in another way, or we them; `back`: the underlay is usable again, and may be another one. */
+export type HostChange = { readonly facts: HostFacts; readonly moved: boolean; readonly back: boolean };
+
+export class HostFollower {
+  readonly #deps: HostFollowerDeps;
+  readonly #bell;
+  #facts: HostFacts;
+  #listener: ((change: HostChange) => void) | undefined;
+
+  constructor(deps: HostFollowerDeps, first: HostFacts) {
+    this.#deps = deps;
+    this.#facts = first;
+    this.#bell = createBell(deps.clock);
+    // It may have changed since it was read.
+    this.#bell.ring();
+    deps.log.info(`using ${first.underlay.name}`, { ...describe(first), node: first.node.name });
+  }
+
+  get facts(): HostFacts {
+    return this.#facts;
+  }
+
+  /** From now on `listener` is told of each change. */
+  listen(listener: (change: HostChange) => void): void {
+    this.#listener = listener;
+  }
+
+  /** Follows the host until `signal` is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { hostSource, clock, log } = this.#deps;
+    await runTasks(signal, [
+      async (until) => {
+        try {
+          await hostSource.watch(() => this.#bell.ring(), until);
+        } catch (error) {
+          log.info(`interfaces are looked at from time to time only: ${messageOf(error)}`);
+        }
+      },
+      async (until) => {
+        for (;;) {
+          const why = await this.#bell.wait(until, LIMITS.hostLookMs);
+          if (why === 'rung') await clock.sleep(LIMITS.hostDelayMs, until);
+          await this.#look(until);
+          // On a busy host containers come and go all the time.
+          if (why === 'rung') await clock.sleep(LIMITS.hostPauseMs, until);
+        }
+      },
+    ]);
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
+    const { hostSource, clock, log, troubles } = this.#deps;
+    let facts: HostFacts;
+    try {
+      facts = await hostSource.read();
+      if (isMoved(this.#facts, facts)) {
+        await clock.sleep(LIMITS.hostSettleMs, signal);
+        facts = await hostSource.read();
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      troubles.complain('underlay', asTwillError(error, 'host', 'cannot read the interfaces').message);
+      return;
+    }
+    if (!facts.underlay.hasCarrier) {
+      troubles.complain('underlay', `interface ${facts.underlay.name} has no carrier`);
+      return;
+    }
+    const back = troubles.clear('underlay');
+    const before = this.#facts;
+    if (!back && isDeepStrictEqual(before, facts)) return;
+    this.#facts = facts;
+    const moved = isMoved(before, facts);
+    if (moved || before.underlay.mtuBytes !== facts.underlay.mtuBytes) {
+      log.warn(`the underlay has changed: using ${facts.underlay.name}`, describe(facts));
+    } else if (back) log.info(`${facts.underlay.name} is back`);
+    this.#listener?.({ facts, moved, back });
+  }
+}
+
+function isMoved(before: HostFacts, after: HostFacts): boolean {
+  const { name, address } = before.underlay;
+  return (
+    before.publicIP !== after.publicIP || name !== after.underlay.name || address !== after.underlay.address
+  );
+}
+
+function describe({ underlay, publicIP }: HostFacts): Record<string, string | number> {
+  return { address: underlay.address, public_ip: publicIP, mtu: underlay.mtuBytes };
+}

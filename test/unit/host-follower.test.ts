@@ -1,0 +1,123 @@
+import { expect, it } from 'vitest';
+import { TwillError } from '../../agent/base/errors.ts';
+import { createLogger } from '../../agent/base/log.ts';
+import { type HostChange, HostFollower } from '../../agent/host-follower.ts';
+import { LIMITS } from '../../agent/limits.ts';
+import type { HostFacts, UnderlayInterface } from '../../agent/model/host-facts.ts';
+import { createTroubles } from '../../agent/observe/troubles.ts';
+import { createVirtualClock, type VirtualClock } from '../fakes/virtual-clock.ts';
+import { prefix } from '../kernel/golden-states.ts';
+
+const ETH0: UnderlayInterface = {
+  name: 'eth0',
+  index: 2,
+  mtuBytes: 1500,
+  hasCarrier: true,
+  address: '192.168.77.1',
+  onLink: [prefix('192.168.77.0/24')],
+};
+
+const factsOf = (changes: Partial<UnderlayInterface>): HostFacts => {
+  const underlay = { ...ETH0, ...changes };
+  return { node: { id: 'aa', name: 'h1' }, underlay, publicIP: underlay.address };
+};
+
+interface Bed {
+  readonly clock: VirtualClock;
+  readonly lines: string[];
+  readonly changes: HostChange[];
+  /** What the host is from now on, and whether anybody tells. */
+  readonly set: (now: Partial<UnderlayInterface> | TwillError, tell?: boolean) => Promise<void>;
+  readonly reason: () => string;
+  readonly reads: () => number;
+}
+
+async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
+  const clock = createVirtualClock();
+  const lines: string[] = [];
+  const log = createLogger('twill', 'info', (line) => lines.push(line.slice(25)));
+  const troubles = createTroubles(log);
+  const changes: HostChange[] = [];
+  let now: Partial<UnderlayInterface> | TwillError = {};
+  let tellAll = (): void => undefined;
+  let reads = 0;
+  const hostSource = {
+    async read() {
+      reads++;
+      if (now instanceof TwillError) throw now;
+      return factsOf(now);
+    },
+    async watch(onChange: () => void, signal: AbortSignal) {
+      tellAll = onChange;
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    },
+  };
+  const follower = new HostFollower({ hostSource, clock, log, troubles }, await hostSource.read());
+  follower.listen((change) => changes.push(change));
+  const stop = new AbortController();
+  const running = follower.run(stop.signal);
+  await clock.advance(LIMITS.hostDelayMs + LIMITS.hostPauseMs);
+  await work({
+    clock,
+    lines,
+    changes,
+    async set(next, tell = true) {
+      now = next;
+      if (!tell) return;
+      tellAll();
+      await clock.advance(LIMITS.hostDelayMs);
+    },
+    reason: () => troubles.readiness(undefined).reason,
+    reads: () => reads,
+  });
+  stop.abort();
+  await running;
+}
+
+it('says why the underlay cannot be used, keeps what was known, and tells when it is back', () =>
+  bed(async ({ set, changes, reason, clock, lines }) => {
+    await set(new TwillError('host', 'interface eth0 is down'));
+    expect(reason()).toBe('interface eth0 is down');
+    await clock.advance(LIMITS.hostPauseMs);
+    await set({ hasCarrier: false });
+    expect(reason()).toBe('interface eth0 has no carrier');
+    expect(changes).toEqual([]);
+    await clock.advance(LIMITS.hostPauseMs);
+    await set({});
+    expect(reason()).toBe('ready');
+    expect(changes).toEqual([{ facts: factsOf({}), moved: false, back: true }]);
+    expect(lines.at(-1)).toBe('info  twill: eth0 is back');
+  }));
+
+it('takes another address only when it has stood for a while', () =>
+  bed(async ({ set, changes, clock }) => {
+    await set({ address: '192.168.77.11' });
+    await set({}, false);
+    await clock.advance(LIMITS.hostSettleMs + LIMITS.hostPauseMs);
+    expect(changes).toEqual([]);
+    await set({ address: '192.168.77.12' });
+    await clock.advance(LIMITS.hostSettleMs);
+    expect(changes).toEqual([{ facts: factsOf({ address: '192.168.77.12' }), moved: true, back: false }]);
+  }));
+
+it('tells of another MTU at once, and nothing where nothing has changed', () =>
+  bed(async ({ set, changes, clock }) => {
+    await set({});
+    expect(changes).toEqual([]);
+    await clock.advance(LIMITS.hostPauseMs);
+    await set({ mtuBytes: 1400 });
+    expect(changes).toEqual([{ facts: factsOf({ mtuBytes: 1400 }), moved: false, back: false }]);
+  }));
+
+it('looks from time to time where nobody tells, and not more often where everybody does', () =>
+  bed(async ({ set, changes, clock, reads }) => {
+    await set({ mtuBytes: 1400 }, false);
+    await clock.advance(LIMITS.hostLookMs);
+    expect(changes).toHaveLength(1);
+    const before = reads();
+    for (let i = 0; i < 100; i++) {
+      await set({ mtuBytes: 1400 });
+    }
+    const spentMs = 100 * LIMITS.hostDelayMs;
+    expect(reads() - before).toBeLessThanOrEqual(spentMs / (LIMITS.hostDelayMs + LIMITS.hostPauseMs) + 1);
+  }));

@@ -1,0 +1,37 @@
+import { expect, it } from 'vitest';
+import { createChannel } from '../../../agent/base/channel.ts';
+import { LIMITS } from '../../../agent/limits.ts';
+import type { KernelEvent } from '../../../agent/model/kernel.ts';
+import { hostGwPeer, plan, vxlanPeer } from '../../kernel/golden-states.ts';
+import { bench, silent } from './reconciler-bench.ts';
+
+it('looks again when a link that is not ours has changed, and only where something of ours goes by it', () => {
+  const events = createChannel<KernelEvent>('events', 10);
+  return bench(
+    async ({ kernel, clock, settle }) => {
+      await settle(await plan('host-gw', {}, [hostGwPeer(2)]));
+      const whole = kernel.print();
+      kernel.vanish('route 10.5.2.0/24');
+      events.push({ type: 'link', name: 'veth1' });
+      await clock.advance(1_000);
+      expect(kernel.print()).not.toBe(whole);
+      events.push({ type: 'link', name: 'eth0' });
+      await clock.advance(LIMITS.reconcileDelayMs);
+      expect(kernel.print()).toBe(whole);
+      // A device needs the link that its packets leave by.
+      await settle(await plan('vxlan', {}, [vxlanPeer(2)]));
+      const tunnel = kernel.print();
+      kernel.vanish('link flannel.1');
+      events.push({ type: 'link', name: 'eth0' });
+      await clock.advance(LIMITS.reconcileDelayMs);
+      expect(kernel.print()).toBe(tunnel);
+    },
+    (kernel) => ({
+      ...silent(kernel),
+      async *watch(signal) {
+        signal.addEventListener('abort', () => events.close(), { once: true });
+        yield* events;
+      },
+    }),
+  );
+});
