@@ -79,6 +79,8 @@ export const LIMITS = {
   firewallFight: { repairsAtOnce: 5, pauseMs: 500, maxPauseMs: 30_000, calmMs: 120_000 },
   /** One run of iptables-restore or nft. */
   firewallCommandMs: 10_000,
+  /** Text of iptables-save; where it is longer, our chains are looked at by name before all is printed again. */
+  smallRuleSetBytes: 128 * 1024,
   /** How long iptables-restore waits for the lock that all users of iptables share; less than firewallCommandMs. */
   iptablesLockSeconds: 5,
   /** Attempts to write rules while others change the same tables. */

@@ -6,7 +6,7 @@ import type { Exec } from '../base/exec.ts';
 import { LIMITS } from '../limits.ts';
 import type { Firewall, FirewallRules } from '../model/firewall.ts';
 import { formatIptablesRule, type OwnChain, parseIptablesSave, planRestore } from './iptables-text.ts';
-import { type ProgramRun, runToSuccess } from './program.ts';
+import { type ProgramRun, runProgram, runToSuccess } from './program.ts';
 
 export interface IptablesOptions {
   readonly exec: Exec;
@@ -17,6 +17,7 @@ export interface IptablesOptions {
 /** Rules by iptables, in the chains FLANNEL-POSTRTG (nat) and FLANNEL-FWD (filter). */
 export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesOptions): Firewall {
   let hasRandomFully: boolean | undefined;
+  let savedBytes = 0;
 
   const run = (
     purpose: string,
@@ -28,14 +29,36 @@ export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesO
   // One input with a transaction for each table that is not as wanted; undefined when all are.
   const plan = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<string | undefined> => {
     const saved = await run('cannot read the iptables rules', `${program}-save`, [], { signal });
+    savedBytes = saved.length;
     const tables = parseIptablesSave(saved);
     const inputs = chains.flatMap((chain) => planRestore(chain, tables.get(chain.table)) ?? []);
     return inputs.length === 0 ? undefined : inputs.join('');
   };
 
+  // Where kube-proxy has ten thousand rules, printing all of them takes fifty times as long as our two chains and their
+  // parents do. Whatever is not as wanted, or cannot be listed, is for `plan` to see.
+  const isPresentByName = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<boolean> => {
+    if (savedBytes <= LIMITS.smallRuleSetBytes) return false;
+    for (const chain of chains) {
+      if (chain.rules.length === 0) return false;
+      const rules: string[] = [];
+      for (const name of [chain.parent, chain.name]) {
+        const { exitCode, stdout } = await runProgram(exec, {
+          ...listing(program, chain.table, name),
+          signal,
+        });
+        if (exitCode !== 0) return false;
+        rules.push(...stdout.split('\n').filter((line) => line.startsWith('-A ')));
+      }
+      if (planRestore(chain, { chains: new Set(), rules }) !== undefined) return false;
+    }
+    return true;
+  };
+
   // Others may change the tables between our reading and our writing (a jump that we delete may be gone): the
   // transaction then fails as a whole, and is planned again.
   const apply = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<boolean> => {
+    if (await isPresentByName(chains, signal)) return false;
     for (let attempt = 1; ; attempt++) {
       const input = await plan(chains, signal);
       if (input === undefined) return attempt > 1;
@@ -60,6 +83,15 @@ export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesO
       return (await apply(wanted, signal)) ? 'repaired' : 'present';
     },
     remove: (signal) => apply(ownChains(NOTHING, false), signal),
+  };
+}
+
+function listing(program: string, table: string, chain: string): ProgramRun {
+  return {
+    purpose: 'cannot read the iptables rules',
+    file: program,
+    args: ['-w', String(LIMITS.iptablesLockSeconds), '-t', table, '-S', chain],
+    packageName: 'iptables',
   };
 }
 

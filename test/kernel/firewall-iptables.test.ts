@@ -141,4 +141,42 @@ COMMIT
       expect(await firewall.ensure(RULES)).toBe('present');
     });
   });
+
+  describe.skipIf(missing !== undefined)(titleOf(`a large rule set of ${program}`, missing), () => {
+    it('is not printed as a whole when nothing has changed, and each fault is still seen', async () => {
+      await using ns = await createNetns();
+      const lines = Array.from(
+        { length: 2_000 },
+        (_, i) =>
+          `-A PREROUTING -d 10.96.${i >> 8}.${i & 255} -m comment --comment "ns/service-${i}:http" -j ACCEPT`,
+      );
+      await ns.run(`${program}-restore`, ['--noflush'], { input: `*nat\n${lines.join('\n')}\nCOMMIT\n` });
+      const calls: string[] = [];
+      const firewall = createIptablesFirewall({
+        program,
+        exec: (file, args, options) => {
+          calls.push(file);
+          return ns.run(file, args, options);
+        },
+      });
+      expect(await firewall.ensure(RULES)).toBe('repaired');
+      calls.length = 0;
+      expect(await firewall.ensure(RULES)).toBe('present');
+      expect(new Set(calls)).toEqual(new Set([program]));
+      for (const fault of [
+        ['-t', 'nat', '-I', 'POSTROUTING', '-j', 'MASQUERADE'],
+        ['-t', 'nat', '-D', 'FLANNEL-POSTRTG', '3'],
+        ['-t', 'nat', '-D', 'POSTROUTING', '1'],
+        ['-I', 'FORWARD', '-j', 'DROP'],
+        ['-F', 'FLANNEL-FWD'],
+        ['-A', 'FORWARD', '-j', 'FLANNEL-FWD'],
+      ]) {
+        await ns.exec(program, ...fault);
+        expect(await firewall.ensure(RULES), fault.join(' ')).toBe('repaired');
+        expect(await firewall.ensure(RULES), fault.join(' ')).toBe('present');
+      }
+      expect(await firewall.remove()).toBe(true);
+      expect(await ns.exec(`${program}-save`)).not.toContain('FLANNEL');
+    });
+  });
 }
