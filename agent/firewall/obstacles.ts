@@ -7,6 +7,7 @@ import { formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
 import { type ChainVerdict, judgeChain, type NftStatements, type ReadChain } from './chain-verdict.ts';
 import { type NftEntry, parseNftListing } from './nftables-table.ts';
 import { runToSuccess } from './program.ts';
+import type { Truth } from './rule-match.ts';
 
 /** A chain that drops forwarded packets of the network, or may do so. */
 export interface Obstacle {
@@ -40,8 +41,11 @@ export async function findObstacles(
       if (readsLeft-- <= 0) return undefined;
       return rulesOf(await list('chain', chain.family, chain.table, name));
     };
-    const verdict = await judgeChain(chain, networkOf(network), readChain);
-    if (verdict !== 'passes') obstacles.push({ verdict, message: messageOf(chain, verdict, network) });
+    const judged = await judgeChain(chain, networkOf(network), readChain);
+    if (judged === 'passes') continue;
+    const isAwake = wakefulness(chain, await list('tables'));
+    const verdict = isAwake === 'yes' ? judged : 'may drop';
+    if (isAwake !== 'no') obstacles.push({ verdict, message: messageOf(chain, verdict, network) });
   }
   return obstacles;
 }
@@ -61,6 +65,24 @@ function forwardChains(entries: readonly NftEntry[]): readonly ForwardChain[] {
     const { success, output } = v.safeParse(chainSchema, chain);
     return success ? [output] : [];
   });
+}
+
+const tableSchema = v.object({
+  family: v.string(),
+  name: v.string(),
+  flags: v.optional(v.union([v.string(), v.array(v.string())]), []),
+});
+
+// The chains of a dormant table are not asked. Some versions of nft list text without meaning for the flags.
+function wakefulness(chain: ForwardChain, tables: readonly NftEntry[]): Truth {
+  for (const entry of tables) {
+    const { success, output } = v.safeParse(tableSchema, entry['table']);
+    if (!success || output.family !== chain.family || output.name !== chain.table) continue;
+    const flags = [output.flags].flat();
+    if (flags.includes('dormant')) return 'no';
+    return flags.every((flag) => flag === 'owner' || flag === 'persist') ? 'yes' : 'perhaps';
+  }
+  return 'no';
 }
 
 const ruleSchema = v.object({

@@ -134,6 +134,15 @@ describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => 
     expect(await verdictsIn(ns)).toEqual([]);
   });
 
+  // Whatever nft makes of the flags, a table that sleeps is never called a sure obstacle.
+  it('is not sure of a table that is asleep', async () => {
+    await using ns = await createNetns();
+    await ns.exec('nft', table('drop', []));
+    expect(await verdictsIn(ns)).toEqual(['drops']);
+    await ns.exec('nft', 'add table inet theirs { flags dormant; }');
+    expect(await verdictsIn(ns)).not.toContain('drops');
+  });
+
   it('takes the FORWARD of iptables for an obstacle only where our rules are not in it', async () => {
     await using ns = await createNetns();
     await ns.exec('iptables-nft', '-P', 'FORWARD', 'DROP');
