@@ -86,6 +86,30 @@ describe.skipIf(missing !== undefined)(titleOf('openFirewall', missing), () => {
     expect(await active.ensure(RULES)).toBe('present');
     expect(lines).toEqual(['warn  firewall: cannot remove old rules of nftables error="nft is broken"']);
   });
+
+  it('gives what surely drops and says once what only may, also while it cannot look', async () => {
+    await using ns = await createNetns();
+    const { log, lines } = record();
+    let isBroken = false;
+    const exec: Exec = (file, args, options) =>
+      isBroken ? Promise.reject(new TwillError('host', 'nft is broken')) : ns.run(file, args, options);
+    const { active } = await openFirewall({ enableNFTables: false, log, exec });
+    const chain = (name: string): string =>
+      `chain ${name} { type filter hook forward priority 1; policy drop;`;
+    await ns.exec('nft', `table ip a {\n${chain('every')} }\n${chain('some')} meta mark 7 accept\n}\n}`);
+    const network = { family: 4, address: '10.5.0.0', length: 16 } as const;
+    const sure = [expect.stringMatching(/^chain every of nftables table ip a drops /)];
+    for (const broken of [false, false, true, true, false]) {
+      isBroken = broken;
+      expect(await active.obstacles(network)).toEqual(sure);
+    }
+    expect(lines).toEqual([
+      expect.stringMatching(/^warn {2}firewall: chain some of nftables table ip a may drop /),
+      'info  firewall: cannot look for chains that drop what we accept error="nft is broken"',
+    ]);
+    await ns.exec('nft', 'delete', 'table', 'ip', 'a');
+    expect(await active.obstacles(network)).toEqual([]);
+  });
 });
 
 describe('openFirewall without programs', () => {
