@@ -143,15 +143,11 @@ export class NodeNetwork implements AsyncDisposable {
 
   /** Takes notice of what happened in the store; the lease table has it already. */
   notice(event: StoreEvent, signal: AbortSignal): void {
-    const { log } = this.#deps;
     const before = this.#keeper.subnet;
     this.#keeper.notice(event);
     const own = this.#keeper.subnet;
     this.#planBell.ring();
     if (own !== before) this.#firewall?.notice();
-    if (event.type === 'config') {
-      log.warn('the network configuration has changed; it counts from the next start on');
-    }
     if (event.type === 'challenge' && own !== undefined && formatPrefix(event.subnet) === formatPrefix(own)) {
       void this.#answerChallenge(own, event.by.name, signal);
     }

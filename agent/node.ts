@@ -39,7 +39,7 @@ export function createNode(options: NodeOptions, world: NodeWorld): Node {
   const troubles = createTroubles(log);
   troubles.wait('agent', 'starting');
   const reconciler = createReconciler({ kernel, clock, random, log: log.for('kernel') });
-  const follower = new StoreFollower({ store, clock, log, troubles });
+  const follower = new StoreFollower({ store, clock, random, log, troubles });
   let network: NodeNetwork | undefined;
 
   const readiness = (): Readiness => troubles.readiness(network?.trouble() ?? reconciler.status().trouble);

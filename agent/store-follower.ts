@@ -1,16 +1,25 @@
 // Takes the datastore's events into the lease table, says once what is wrong in there, and lets others know that
-// something has changed.
+// something has changed. A listing that has lost most of what was known is not believed before a second one agrees:
+//
+//     listing ── as before ──▶ lease table
+//        ▲ └──── most is gone ──▶ lease table, with what is missing ── some time ──┐
+//        └─────────────────────────────────────────────────────────────────────────┘
 import { createBell } from './base/bell.ts';
 import type { Clock } from './base/clock.ts';
 import type { Logger } from './base/log.ts';
+import type { Random } from './base/random.ts';
 import { createLeaseTable, type LeaseTable } from './lease/lease-table.ts';
+import { findVanished, isDoubtful } from './lease/vanished.ts';
 import { LIMITS } from './limits.ts';
+import { formatPrefix, type Prefix } from './model/ip.ts';
+import type { Lease } from './model/lease.ts';
 import type { LeaseStore, StoreEvent } from './model/lease-store.ts';
 import type { Troubles } from './observe/troubles.ts';
 
 export interface StoreFollowerDeps {
   readonly store: LeaseStore;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Logger;
   readonly troubles: Troubles;
 }
@@ -19,22 +28,31 @@ export class StoreFollower {
   readonly table: LeaseTable = createLeaseTable();
   readonly #deps: StoreFollowerDeps;
   readonly #bell;
+  /** Rung when the wait for a second listing begins, and when it begins anew. */
+  readonly #doubtBell;
+  /** Leases that are in no listing any more and are kept for the time being. */
+  #kept = new Map<string, Lease>();
+  #configInUse: string | undefined;
   #listener: ((event: StoreEvent) => void) | undefined;
   #reportedMalformed = 0;
 
   constructor(deps: StoreFollowerDeps) {
     this.#deps = deps;
     this.#bell = createBell(deps.clock);
+    this.#doubtBell = createBell(deps.clock);
   }
 
   /** Follows the store until `signal` is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    for await (const event of this.#deps.store.watch(signal)) {
-      const { malformed } = this.table.apply(event);
-      for (const { key, reason } of malformed) this.#reportMalformed(key, reason);
-      this.#noticeConnection(event);
-      this.#listener?.(event);
-      this.#bell.ring();
+    while (!signal.aborted) {
+      const round = new AbortController();
+      const either = AbortSignal.any([signal, round.signal]);
+      // It ends with this round, by its own abort or the other one.
+      this.#awaitSecondLook(either).then(
+        () => round.abort(),
+        () => undefined,
+      );
+      for await (const event of this.#deps.store.watch(either)) this.#take(event);
     }
   }
 
@@ -53,10 +71,74 @@ export class StoreFollower {
       troubles.wait('agent', what);
       log.info(what, { write_it_with: store.configHint });
     }
-    for (;;) {
-      if (this.table.config !== undefined) return this.table.config;
-      await this.#bell.wait(signal);
+    while (this.table.config === undefined) await this.#bell.wait(signal);
+    this.#configInUse = this.table.config;
+    return this.table.config;
+  }
+
+  #take(event: StoreEvent): void {
+    const { malformed, config } = this.table.apply(event.type === 'snapshot' ? this.#weigh(event) : event);
+    for (const { key, reason } of malformed) this.#reportMalformed(key, reason);
+    if (config) this.#noticeConfig();
+    if (event.type === 'lease') this.#settle(event.lease.subnet);
+    if (event.type === 'lease-removed') this.#settle(event.subnet);
+    this.#noticeConnection(event);
+    this.#listener?.(event);
+    this.#bell.ring();
+  }
+
+  /** The snapshot to believe: with what is missing in it, where that is too much. */
+  #weigh(snapshot: Extract<StoreEvent, { type: 'snapshot' }>): StoreEvent {
+    const { log, troubles } = this.#deps;
+    const isKept = ({ subnet }: Lease): boolean => this.#kept.has(formatPrefix(subnet));
+    const known = this.table.leases;
+    const missing = findVanished(known, snapshot);
+    const sure = known.filter((lease) => !isKept(lease));
+    const news = missing.filter((lease) => !isKept(lease));
+    const stillWaits = snapshot.config === undefined && missing.length > 0;
+    if (!stillWaits && !isDoubtful(sure, news, snapshot)) {
+      if (this.#kept.size > 0) log.warn('a second listing of the datastore agrees', { gone: missing.length });
+      this.#kept.clear();
+      troubles.clear('leases');
+      return snapshot;
     }
+    this.#kept = new Map(missing.map((lease) => [formatPrefix(lease.subnet), lease]));
+    const until =
+      snapshot.config === undefined ? 'the network configuration is back' : 'a second listing agrees';
+    troubles.complain(
+      'leases',
+      `${missing.length} of ${known.length} leases are gone from the datastore at once: what stands stays until ${until}`,
+    );
+    this.#doubtBell.ring();
+    return { ...snapshot, leases: [...snapshot.leases, ...missing] };
+  }
+
+  /** A lease that was missing has come back, or is surely gone. */
+  #settle(subnet: Prefix): void {
+    const { log, troubles } = this.#deps;
+    if (!this.#kept.delete(formatPrefix(subnet)) || this.#kept.size > 0) return;
+    troubles.clear('leases');
+    log.info('no lease is missing any more');
+  }
+
+  /** Resolves when it is time for a second listing. */
+  async #awaitSecondLook(signal: AbortSignal): Promise<void> {
+    const pauseMs = LIMITS.vanishedPauseMs * (1 + this.#deps.random());
+    await this.#doubtBell.wait(signal);
+    while ((await this.#doubtBell.wait(signal, pauseMs)) === 'rung');
+  }
+
+  #noticeConfig(): void {
+    const { log } = this.#deps;
+    const { config } = this.table;
+    // Nodes come back with it: the second listing waits for them.
+    if (this.#kept.size > 0) this.#doubtBell.ring();
+    if (this.#configInUse === undefined) return;
+    if (config === undefined) {
+      log.warn('the network configuration is gone from the datastore; what stands stays');
+    } else if (config === this.#configInUse) {
+      log.info('the network configuration is the one in use again');
+    } else log.warn('the network configuration has changed; it counts from the next start on');
   }
 
   #noticeConnection(event: StoreEvent): void {

@@ -150,12 +150,14 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     bell.ring();
   };
 
-  const noticeLease = (lease: Lease, revision: number): void => {
-    if (held !== undefined && revision <= held.lease.revision) return;
-    if (isFromUs(lease) || ownership(lease, attrs.publicIP, attrs.node) === 'ours')
-      return noticeOverwritten();
+  const isOurs = (lease: Lease): boolean =>
+    isFromUs(lease) || ownership(lease, attrs.publicIP, attrs.node) === 'ours';
+
+  const noticeLease = (lease: Lease): void => {
+    if (held !== undefined && lease.revision <= held.lease.revision) return;
+    if (isOurs(lease)) return noticeOverwritten();
     noticeTaken(lease);
-    noticeLoss(revision);
+    noticeLoss(lease.revision);
   };
 
   const acquireAgain = async (lost: Prefix, signal: AbortSignal): Promise<HeldLease> => {
@@ -229,7 +231,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     notice(event) {
       switch (event.type) {
         case 'lease':
-          if (isOwn(event.lease.subnet)) noticeLease(event.lease, event.lease.revision);
+          if (isOwn(event.lease.subnet)) noticeLease(event.lease);
           break;
         case 'lease-removed':
           if (isOwn(event.subnet)) noticeLoss(event.revision);
@@ -239,9 +241,13 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
           break;
         case 'snapshot': {
           const lease = event.leases.find(({ subnet }) => isOwn(subnet));
-          if (lease !== undefined) noticeLease(lease, lease.revision);
-          else if (event.malformed.some(({ subnet }) => isOwn(subnet))) noticeOverwritten();
-          else noticeLoss(event.revision);
+          if (lease !== undefined && !isOurs(lease)) {
+            noticeTaken(lease);
+            noticeLoss(Number.POSITIVE_INFINITY);
+          } else if (lease?.revision !== held?.lease.revision || lease?.session !== held?.lease.session) {
+            // It was read before we wrote, or in a store that counts anew: our key itself has to be looked at.
+            noticeOverwritten();
+          }
           break;
         }
         case 'config':

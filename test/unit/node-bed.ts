@@ -4,6 +4,7 @@ import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { createMemoryStore, type MemoryKv, type MemoryStore } from '../../agent/datastore/memory-kv.ts';
 import type { FirewallRules } from '../../agent/model/firewall.ts';
 import { formatPrefix, type Prefix } from '../../agent/model/ip.ts';
+import type { Kv } from '../../agent/model/kv.ts';
 import { createNode, type Node } from '../../agent/node.ts';
 import { createBackend } from '../../backends/index.ts';
 import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
@@ -12,10 +13,9 @@ import { createVirtualClock, type VirtualClock } from '../fakes/virtual-clock.ts
 import { prefix } from '../kernel/golden-states.ts';
 
 export const PREFIX = '/coreos.com/network';
-/** Room for three nodes. */
 export const CONFIG = JSON.stringify({
   Network: '10.5.0.0/16',
-  SubnetMax: '10.5.3.0',
+  SubnetMax: '10.5.9.0',
   Backend: { Type: 'host-gw' },
 });
 
@@ -37,8 +37,11 @@ export interface NodeBed {
   readonly store: MemoryStore;
   /** A handle of the test's own. */
   readonly kv: MemoryKv;
-  /** Starts the node number `n`, which had 10.5.`n`.0/24 before, and waits until it is ready. */
-  readonly start: (n: number) => Promise<TestHost>;
+  /**
+   * Starts the node number `n`, which had 10.5.`n`.0/24 before, and waits until it is ready. `wrap` puts something
+   * between it and the store.
+   */
+  readonly start: (n: number, wrap?: (kv: Kv) => Kv) => Promise<TestHost>;
   readonly writeConfig: (text: string) => Promise<void>;
 }
 
@@ -50,7 +53,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
   const end = new AbortController();
   const running: Promise<void>[] = [];
 
-  const start = async (n: number): Promise<TestHost> => {
+  const start = async (n: number, wrap?: (kv: Kv) => Kv): Promise<TestHost> => {
     const own = store.open();
     const kernel = createMemoryKernel({ name: 'eth0', prefix: '192.168.77.0/24' });
     const lines: string[] = [];
@@ -73,7 +76,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         random,
         log,
         kernel,
-        store: createKvLeaseStore(own, { prefix: PREFIX, clock, random, log, configHint: '' }),
+        store: createKvLeaseStore(wrap?.(own) ?? own, { prefix: PREFIX, clock, random, log, configHint: '' }),
         hostSource: {
           read: async () => ({
             node: { id: n.toString(16).padStart(16, '0'), name: `h${n}` },

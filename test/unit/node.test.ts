@@ -1,9 +1,11 @@
 // What a whole node does when its lease or its datastore is not as it was.
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../agent/limits.ts';
-import { nodeBed, PREFIX } from './node-bed.ts';
+import { CONFIG, type NodeBed, nodeBed, PREFIX, type TestHost } from './node-bed.ts';
 
 const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
+
+const BLOCKS = ['10.5.4.0/22', '10.5.8.0/23'];
 
 describe('a node whose subnet another one has now', () => {
   it('withdraws routes and rules, and stands anew with another subnet', () =>
@@ -11,6 +13,8 @@ describe('a node whose subnet another one has now', () => {
       const [first, second] = [await start(1), await start(2)];
       expect([first.routes(), second.routes()]).toEqual([['10.5.2.0/24'], ['10.5.1.0/24']]);
       // Nothing is free, so that it stays without a subnet for a while.
+      await kv.create(`${PREFIX}/subnets/10.5.4.0-22`, OTHERS, undefined);
+      await kv.create(`${PREFIX}/subnets/10.5.8.0-23`, OTHERS, undefined);
       const last = await kv.create(`${PREFIX}/subnets/10.5.3.0-24`, OTHERS, undefined);
       const entry = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
       if (entry === undefined || last === undefined) throw new Error('no lease');
@@ -21,16 +25,227 @@ describe('a node whose subnet another one has now', () => {
         ready: false,
         reason: 'another node has our subnet: taking another one',
       });
-      expect(second.routes()).toEqual(['10.5.1.0/24', '10.5.3.0/24']);
+      expect(second.routes()).toEqual(['10.5.1.0/24', '10.5.3.0/24', ...BLOCKS]);
       await clock.advance(60_000);
       expect([first.rules(), first.handedOff()]).toEqual([undefined, '10.5.1.0/24']);
       await kv.delete(last);
       await clock.advance(LIMITS.datastoreBackoff.maxMs + 100);
       expect(first.node.readiness()).toEqual({ ready: true, reason: 'ready' });
       expect(first.handedOff()).toBe('10.5.3.0/24');
-      expect(first.routes()).toEqual(['10.5.1.0/24', '10.5.2.0/24']);
+      expect(first.routes()).toEqual(['10.5.1.0/24', '10.5.2.0/24', ...BLOCKS]);
       expect(JSON.stringify(first.rules())).toContain('10.5.3.0');
       expect(JSON.stringify(first.rules())).not.toContain('10.5.1.0');
-      expect(second.routes()).toEqual(['10.5.1.0/24', '10.5.3.0/24']);
+      expect(second.routes()).toEqual(['10.5.1.0/24', '10.5.3.0/24', ...BLOCKS]);
     }));
+});
+
+const subnetsBut = (n: number): string[] =>
+  [1, 2, 3].filter((each) => each !== n).map((each) => `10.5.${each}.0/24`);
+
+describe('a datastore that has lost everything', () => {
+  const gone =
+    '3 of 3 leases are gone from the datastore at once: what stands stays until the network configuration is back';
+
+  it('cuts nobody off, and every node takes its subnet again when the configuration is back', () =>
+    nodeBed(async ({ clock, store, kv, start, writeConfig }) => {
+      const hosts = [await start(1), await start(2), await start(3)];
+      await clock.advance(1_000);
+      const before = hosts.map(({ kernel }) => kernel.print());
+      expect(hosts.map((host) => host.routes())).toEqual([1, 2, 3].map(subnetsBut));
+      store.wipe();
+      for (let minute = 0; minute < 10; minute++) {
+        await clock.advance(60_000);
+        expect(hosts.map(({ kernel }) => kernel.print())).toEqual(before);
+      }
+      expect((await kv.list(`${PREFIX}/`)).entries).toEqual([]);
+      for (const { node, lines } of hosts) {
+        expect(node.readiness()).toEqual({ ready: false, reason: gone });
+        expect(lines.filter((line) => line.endsWith(gone))).toHaveLength(1);
+      }
+      await writeConfig(CONFIG);
+      await clock.advance(1_000);
+      expect(hosts.map(({ kernel }) => kernel.print())).toEqual(before);
+      expect(
+        (await kv.list(`${PREFIX}/subnets/`)).entries.map(({ key, value }) => [
+          key,
+          JSON.parse(value).PublicIP,
+        ]),
+      ).toEqual([1, 2, 3].map((n) => [`${PREFIX}/subnets/10.5.${n}.0-24`, `192.168.77.${n}`]));
+      expect(hosts.map(({ node }) => node.readiness().reason)).toEqual(['ready', 'ready', 'ready']);
+      expect(hosts.map(({ handedOff }) => handedOff())).toEqual([
+        '10.5.1.0/24',
+        '10.5.2.0/24',
+        '10.5.3.0/24',
+      ]);
+    }));
+
+  it('is believed of the nodes that do not come back', () =>
+    nodeBed(async ({ clock, store, start, writeConfig }) => {
+      const hosts = [await start(1), await start(2), await start(3)];
+      await clock.advance(1_000);
+      hosts[2]?.kv.setReachable(false);
+      store.wipe();
+      await clock.advance(60_000);
+      await writeConfig(CONFIG);
+      await clock.advance(LIMITS.vanishedPauseMs - 1_000);
+      expect(hosts[0]?.routes()).toEqual(subnetsBut(1));
+      await clock.advance(LIMITS.vanishedPauseMs + 2_000);
+      expect(hosts[0]?.routes()).toEqual(['10.5.2.0/24']);
+      expect(hosts[0]?.node.readiness().ready).toBe(true);
+      // Back at last, it hears of the others, and they of it.
+      hosts[2]?.kv.setReachable(true);
+      await clock.advance(3 * LIMITS.vanishedPauseMs);
+      expect(hosts.map((host) => host.routes())).toEqual([1, 2, 3].map(subnetsBut));
+    }));
+
+  it('moves no subnet where it was filled again in another order before anybody looked', () =>
+    nodeBed(async ({ clock, store, start, writeConfig }) => {
+      const hosts = [await start(1), await start(2), await start(3)];
+      await clock.advance(1_000);
+      for (const { kv } of hosts) kv.setReachable(false);
+      store.wipe();
+      await writeConfig(CONFIG);
+      for (const { kv } of hosts.toReversed()) {
+        kv.setReachable(true);
+        await clock.advance(2 * LIMITS.datastoreBackoff.maxMs);
+      }
+      await clock.advance(3 * LIMITS.vanishedPauseMs);
+      expect(hosts.map(({ handedOff }) => handedOff())).toEqual([
+        '10.5.1.0/24',
+        '10.5.2.0/24',
+        '10.5.3.0/24',
+      ]);
+      expect(hosts.map((host) => host.routes())).toEqual([1, 2, 3].map(subnetsBut));
+      expect(hosts.map(({ node }) => node.readiness().reason)).toEqual(['ready', 'ready', 'ready']);
+    }));
+});
+
+describe('a listing without most of the leases', () => {
+  /** Seven peers, and a node whose next listings have only so many leases. */
+  const withPeers = (
+    work: (parts: {
+      host: TestHost;
+      relist: () => Promise<void>;
+      bed: NodeBed;
+      show: (count: number) => void;
+    }) => Promise<void>,
+  ) =>
+    nodeBed(async (bed) => {
+      const { clock, kv, store, start } = bed;
+      for (let n = 2; n <= 8; n++) {
+        await kv.create(`${PREFIX}/subnets/10.5.${n}.0-24`, OTHERS.replace('.9"', `.${n}"`), undefined);
+      }
+      let shown = 99;
+      const host = await start(1, (own) => ({
+        ...own,
+        list: async (...args) => {
+          const listing = await own.list(...args);
+          const config = listing.entries.filter(({ key }) => key.endsWith('/config'));
+          const leases = listing.entries.filter(({ key }) => !key.endsWith('/config'));
+          return { ...listing, entries: [...config, ...leases.slice(0, shown)] };
+        },
+      }));
+      await clock.advance(1_000);
+      expect(host.routes()).toHaveLength(7);
+      const relist = async (): Promise<void> => {
+        host.kv.setReachable(false);
+        await clock.advance(0);
+        await kv.create(`/elsewhere/${clock.monotonicMs()}`, 'x', undefined);
+        store.compact();
+        host.kv.setReachable(true);
+        await clock.advance(2 * LIMITS.datastoreBackoff.maxMs);
+      };
+      await work({
+        host,
+        relist,
+        bed,
+        show: (count) => {
+          shown = count;
+        },
+      });
+    });
+
+  it('takes no route away when the second one has them', () =>
+    withPeers(async ({ host, relist, bed, show }) => {
+      show(2);
+      await relist();
+      expect(host.routes()).toHaveLength(7);
+      expect(host.node.readiness()).toEqual({
+        ready: false,
+        reason:
+          '6 of 8 leases are gone from the datastore at once: what stands stays until a second listing agrees',
+      });
+      show(99);
+      await bed.clock.advance(2 * LIMITS.vanishedPauseMs);
+      expect(host.routes()).toHaveLength(7);
+      expect(host.node.readiness().ready).toBe(true);
+    }));
+
+  it('is believed when the second one agrees, some time later', () =>
+    withPeers(async ({ host, relist, bed, show }) => {
+      show(2);
+      await relist();
+      await bed.clock.advance(LIMITS.vanishedPauseMs - 2 * LIMITS.datastoreBackoff.maxMs);
+      expect(host.routes()).toHaveLength(7);
+      await bed.clock.advance(LIMITS.vanishedPauseMs + 2 * LIMITS.datastoreBackoff.maxMs);
+      expect(host.routes()).toHaveLength(1);
+      expect(host.node.readiness().ready).toBe(true);
+      expect(host.lines).toContain('warn  twill: a second listing of the datastore agrees gone=6');
+    }));
+
+  it('is doubted anew where the second one has lost even more', () =>
+    withPeers(async ({ host, relist, bed, show }) => {
+      show(3);
+      await relist();
+      show(0);
+      await bed.clock.advance(2 * LIMITS.vanishedPauseMs);
+      expect(host.routes()).toHaveLength(7);
+      await bed.clock.advance(2 * LIMITS.vanishedPauseMs);
+      expect(host.routes()).toHaveLength(0);
+    }));
+
+  it('is believed at once where it has lost few, or not the most', () =>
+    withPeers(async ({ host, relist, show }) => {
+      show(4);
+      await relist();
+      expect(host.routes()).toHaveLength(3);
+      expect(host.node.readiness().ready).toBe(true);
+    }));
+
+  it('does not keep what is told to be gone, nor stop what comes', () =>
+    withPeers(async ({ host, relist, bed: { clock, kv }, show }) => {
+      show(1);
+      await relist();
+      const entry = await kv.get(`${PREFIX}/subnets/10.5.8.0-24`);
+      if (entry !== undefined) await kv.delete(entry);
+      await kv.create(`${PREFIX}/subnets/10.5.9.0-24`, OTHERS, undefined);
+      await clock.advance(100);
+      expect(host.routes()).toContain('10.5.9.0/24');
+      expect(host.routes()).not.toContain('10.5.8.0/24');
+      expect(host.routes()).toHaveLength(7);
+    }));
+});
+
+describe('a network configuration that changed', () => {
+  it.each([
+    ['while we were there', true],
+    ['while the connection was lost', false],
+  ])('%s is told of in the same words', (_, reachable) =>
+    nodeBed(async ({ clock, store, start, writeConfig }) => {
+      const host = await start(1);
+      host.kv.setReachable(reachable);
+      await clock.advance(0);
+      await writeConfig('{"Network":"10.6.0.0/16"}');
+      if (!reachable) store.compact();
+      host.kv.setReachable(true);
+      await clock.advance(2 * LIMITS.datastoreBackoff.maxMs);
+      const told = host.lines.filter((line) => line.includes('network configuration'));
+      expect(told).toEqual([
+        'warn  twill: the network configuration has changed; it counts from the next start on',
+      ]);
+      await writeConfig(CONFIG);
+      await clock.advance(100);
+      expect(host.lines).toContain('info  twill: the network configuration is the one in use again');
+    }),
+  );
 });

@@ -1,0 +1,30 @@
+// Whether a listing is to be believed that no longer has leases that were known. A datastore that was started on empty
+// data, restored from an old copy or read in part looks like one that most nodes have left at once. Pure.
+import { LIMITS } from '../limits.ts';
+import { formatPrefix } from '../model/ip.ts';
+import type { Lease } from '../model/lease.ts';
+import type { StoreEvent } from '../model/lease-store.ts';
+
+type Snapshot = Extract<StoreEvent, { type: 'snapshot' }>;
+
+/** The known leases that a listing has no more. Those whose entries are malformed by now are there. */
+export function findVanished(known: readonly Lease[], { leases, malformed }: Snapshot): Lease[] {
+  const there = new Set(leases.map(({ subnet }) => formatPrefix(subnet)));
+  for (const { subnet } of malformed) if (subnet !== undefined) there.add(formatPrefix(subnet));
+  return known.filter(({ subnet }) => !there.has(formatPrefix(subnet)));
+}
+
+/**
+ * Whether `vanished`, of the `known` ones, are too much to be believed at once: there is no network configuration
+ * either, they are most of those that were known, or nothing at all is as it was, which is another store.
+ */
+export function isDoubtful(known: readonly Lease[], vanished: readonly Lease[], snapshot: Snapshot): boolean {
+  if (vanished.length === 0) return false;
+  if (snapshot.config === undefined) return true;
+  if (vanished.length >= LIMITS.vanishedLeases && vanished.length * 2 > known.length) return true;
+  const before = new Map(known.map((lease) => [formatPrefix(lease.subnet), lease]));
+  return !snapshot.leases.some(({ subnet, revision, session }) => {
+    const same = before.get(formatPrefix(subnet));
+    return same?.revision === revision && same.session === session;
+  });
+}
