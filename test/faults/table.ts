@@ -6,6 +6,8 @@ import { AGENT_FAULTS } from './rows/agent-rows.ts';
 import { FIREWALL_FAULTS, FOREIGN_RULES } from './rows/firewall-rows.ts';
 import { KERNEL_FAULTS } from './rows/kernel-rows.ts';
 import { LEASE_FAULTS } from './rows/lease-rows.ts';
+import { STORE_FAULTS } from './rows/store-rows.ts';
+import { UNDERLAY_FAULTS } from './rows/underlay-rows.ts';
 
 export const FAULTS: readonly Fault[] = [
   ...KERNEL_FAULTS,
@@ -13,6 +15,8 @@ export const FAULTS: readonly Fault[] = [
   ...FOREIGN_RULES,
   ...LEASE_FAULTS,
   ...AGENT_FAULTS,
+  ...UNDERLAY_FAULTS,
+  ...STORE_FAULTS,
 ];
 
 /** Rows that share a bed. */

@@ -43,6 +43,23 @@ function putBefore(target: string): Fault['inject'] {
   };
 }
 
+/** Another table that drops what ours accepts, which no rule of ours can change: it must be named. */
+async function dropElsewhere(bed: FaultBed): Promise<void> {
+  const { h1 } = bed;
+  await h1.run(['nft', 'add table ip strict']);
+  await h1.run(['nft', 'add chain ip strict narrow { type filter hook forward priority 10; policy drop; }']);
+  try {
+    const reason = await bed.waitUnready(1, 10_000);
+    const log = await bed.agent(1).log();
+    for (const text of [reason, log]) {
+      if (!/\bstrict\b/.test(text) || !/\bnarrow\b/.test(text))
+        throw new Error(`neither table nor chain is named: ${text.slice(-300)}`);
+    }
+  } finally {
+    await h1.run(['nft', 'delete table ip strict']);
+  }
+}
+
 export const FIREWALL_FAULTS: readonly Fault[] = [
   {
     name: 'all rules of the filter table are flushed',
@@ -108,5 +125,20 @@ export const FOREIGN_RULES: readonly Fault[] = [
     backends: ['host-gw'],
     requiredMs: SECOND,
     inject: putBefore('DROP'),
+  },
+  {
+    name: "another table's chain drops what is forwarded, and goes",
+    backends: ['host-gw'],
+    bed: 'nftables',
+    requiredMs: SECOND,
+    lasts: true,
+    inject: dropElsewhere,
+  },
+  {
+    name: "another table's chain drops what is forwarded beside iptables, and goes",
+    backends: ['host-gw'],
+    requiredMs: SECOND,
+    lasts: true,
+    inject: dropElsewhere,
   },
 ];

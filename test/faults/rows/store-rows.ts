@@ -1,0 +1,265 @@
+// What happens to etcd and to the way there. Nothing of it depends on the backend.
+import { systemClock } from '../../../agent/base/clock.ts';
+import type { EtcdServer } from '../../lab/etcd.ts';
+import { ROUTER_ADDRESS } from '../../lab/lab.ts';
+import { waitFor } from '../../lab/wait.ts';
+import type { FaultBed } from '../bed.ts';
+import type { Fault, Injected } from '../fault.ts';
+import { CONFIG_KEY, SUBNETS_KEY, strangerLease } from '../leases.ts';
+import { readOwnedState } from '../owned-state.ts';
+
+const SECOND = 1_000;
+/** Time within which an agent must say that something is wrong. */
+const UNREADY_MS = 10 * SECOND;
+/** How long a fault lasts that need not last as long as the table says. */
+const SHORT_MS = SECOND;
+const ETCD_PORT = '2379';
+
+/** A peer comes: everybody must see it. It goes when the row is over. */
+async function addPeer(bed: FaultBed, by: Pick<EtcdServer, 'etcdctl'> = bed.etcd): Promise<Injected> {
+  const { key, value } = strangerLease(1, bed.backend);
+  await waitFor('etcd takes a lease', 10 * SECOND, () =>
+    by.etcdctl('put', key, value).then(
+      () => true,
+      () => false,
+    ),
+  );
+  const undo = async (): Promise<void> => {
+    await bed.etcd.etcdctl('del', key);
+  };
+  return { undo };
+}
+
+function member(bed: FaultBed, index: number): EtcdServer {
+  const found = bed.etcd.members[index];
+  if (found === undefined) throw new Error(`etcd has no member ${index}`);
+  return found;
+}
+
+/** The member that the agent of the first host is connected to. */
+async function memberInUse(bed: FaultBed): Promise<number> {
+  const connections = await bed.h1.run(['ss', '-Htn', 'dport', '=', `:${ETCD_PORT}`]);
+  const index = bed.etcd.members.findIndex(({ url }) => connections.includes(new URL(url).host));
+  if (index < 0) throw new Error(`h1 is connected to no member: ${connections}`);
+  return index;
+}
+
+async function leader(bed: FaultBed): Promise<number> {
+  const text = await bed.etcd.etcdctl('endpoint', 'status', '--write-out=json');
+  // Numbers of members are more than a number of JavaScript holds.
+  const ids = [...text.matchAll(/"member_id":(\d+)/g)].map(([, id]) => id);
+  const index = ids.indexOf(/"leader":(\d+)/.exec(text)?.[1]);
+  const { Endpoint: url } = (JSON.parse(text) as readonly { Endpoint: string }[])[index] ?? { Endpoint: '' };
+  return bed.etcd.members.findIndex((each) => each.url === url);
+}
+
+/** Etcd is away until all that must be noticed is, and then for as long as the table says where that is wanted. */
+async function last(bed: FaultBed, tableMs: number): Promise<void> {
+  const fromMs = systemClock.monotonicMs();
+  await bed.waitUnready(1, UNREADY_MS);
+  const wantedMs = bed.isFull ? tableMs : SHORT_MS;
+  await systemClock.sleep(Math.max(0, wantedMs - (systemClock.monotonicMs() - fromMs)));
+}
+
+async function stopEtcd(bed: FaultBed): Promise<Injected> {
+  await member(bed, 0).stop();
+  await last(bed, 30 * SECOND);
+  await member(bed, 0).start();
+  return addPeer(bed);
+}
+
+async function pauseEtcd(bed: FaultBed): Promise<Injected> {
+  member(bed, 0).pause();
+  try {
+    await last(bed, 20 * SECOND);
+  } finally {
+    member(bed, 0).resume();
+  }
+  return addPeer(bed);
+}
+
+/** One member of three is killed; what another one is told must reach everybody. */
+function killMember(choose: (bed: FaultBed) => Promise<number>): Fault['inject'] {
+  return async (bed) => {
+    const index = await choose(bed);
+    await member(bed, index).stop();
+    const { undo } = await addPeer(bed, member(bed, (index + 1) % bed.etcd.members.length));
+    return {
+      undo: async () => {
+        await undo?.();
+        await member(bed, index).start();
+      },
+    };
+  };
+}
+
+/** The member that the first host's agent uses freezes: connections stay open, and nothing answers. */
+async function pauseMember(bed: FaultBed): Promise<Injected> {
+  const index = await memberInUse(bed);
+  member(bed, index).pause();
+  const resume = async (): Promise<void> => member(bed, index).resume();
+  try {
+    const { undo } = await addPeer(bed, member(bed, (index + 1) % bed.etcd.members.length));
+    return {
+      undo: async () => {
+        await resume();
+        await undo?.();
+      },
+    };
+  } catch (error) {
+    await resume();
+    throw error;
+  }
+}
+
+/** Runs `work` while no agent reaches etcd, and none has a connection to it. */
+async function cutOff(bed: FaultBed, work: () => Promise<void>): Promise<void> {
+  const { router } = bed.cluster.lab;
+  const rule = `-p tcp --dport ${ETCD_PORT} ! -s ${ROUTER_ADDRESS} -j REJECT --reject-with tcp-reset`.split(
+    ' ',
+  );
+  await member(bed, 0).stop();
+  await router.run(['iptables', '-I', 'INPUT', ...rule]);
+  try {
+    await member(bed, 0).start();
+    await work();
+  } finally {
+    await router.run(['iptables', '-D', 'INPUT', ...rule]);
+  }
+}
+
+/** While nobody watches, `leave` of ten peers leave, one is changed, one comes, and the history of that is forgotten. */
+function compactAway(leave: number): Fault['inject'] {
+  return async (bed) => {
+    const { etcdctl } = bed.etcd;
+    const before = Array.from({ length: 10 }, (_, index) => strangerLease(index + 1, bed.backend));
+    const after = strangerLease(11, bed.backend);
+    for (const { key, value } of before) await etcdctl('put', key, value);
+    await bed.settle();
+    await cutOff(bed, async () => {
+      for (const { key } of before.slice(0, leave)) await etcdctl('del', key);
+      await etcdctl('put', before.at(-1)?.key ?? '', strangerLease(12, bed.backend).value);
+      await etcdctl('put', after.key, after.value);
+      await member(bed, 0).compact();
+    });
+    const undo = async (): Promise<void> => {
+      for (const { key } of [...before, after]) await etcdctl('del', key);
+    };
+    return { undo };
+  };
+}
+
+/** Everything is gone from etcd: what stands goes on, until the configuration is back. */
+async function loseData(bed: FaultBed): Promise<void> {
+  const text = (await bed.etcd.etcdctl('get', '--print-value-only', CONFIG_KEY)).trim();
+  const whole = (await readOwnedState(bed.host(1))).lines.join('\n');
+  await member(bed, 0).wipe();
+  await member(bed, 0).start();
+  await last(bed, 10 * SECOND);
+  await systemClock.sleep(SHORT_MS);
+  const now = (await readOwnedState(bed.host(1))).lines.join('\n');
+  if (now !== whole) throw new Error(`without data in etcd, h1 does not keep what it had: ${now}`);
+  const keys = await bed.etcd.etcdctl('get', '--prefix', '--keys-only', SUBNETS_KEY);
+  if (keys.trim() !== '') throw new Error(`a lease was taken without a configuration: ${keys}`);
+  await bed.etcd.etcdctl('put', CONFIG_KEY, text);
+}
+
+/** The connections that the first host has to etcd swallow everything from now on; new ones work. */
+async function blackHole(bed: FaultBed): Promise<Injected> {
+  const { router } = bed.cluster.lab;
+  const connections = await bed.h1.run(['ss', '-Htn', 'dport', '=', `:${ETCD_PORT}`]);
+  const ports = [...connections.matchAll(/:(\d+)\s+[\d.]+:2379\b/g)].map(([, port]) => port ?? '');
+  if (ports.length === 0) throw new Error(`h1 has no connection to etcd: ${connections}`);
+  const rules = ports.flatMap((port) => [
+    ['INPUT', '-p', 'tcp', '--sport', port, '--dport', ETCD_PORT, '-j', 'DROP'],
+    ['OUTPUT', '-p', 'tcp', '--dport', port, '--sport', ETCD_PORT, '-j', 'DROP'],
+  ]);
+  for (const rule of rules) await router.run(['iptables', '-I', ...rule]);
+  const { undo } = await addPeer(bed);
+  return {
+    undo: async () => {
+      for (const rule of rules) await router.run(['iptables', '-D', ...rule]);
+      await undo?.();
+    },
+  };
+}
+
+export const STORE_FAULTS: readonly Fault[] = [
+  {
+    name: 'etcd is stopped for half a minute',
+    backends: ['vxlan', 'host-gw', 'udp'],
+    requiredMs: 5 * SECOND,
+    traffic: 'flows',
+    lasts: true,
+    isSlow: true,
+    inject: stopEtcd,
+  },
+  {
+    name: 'etcd freezes for twenty seconds',
+    backends: ['vxlan'],
+    requiredMs: 5 * SECOND,
+    traffic: 'flows',
+    lasts: true,
+    isSlow: true,
+    inject: pauseEtcd,
+  },
+  {
+    name: 'the etcd member in use is killed',
+    backends: ['vxlan'],
+    bed: 'three etcds',
+    requiredMs: 5 * SECOND,
+    traffic: 'flows',
+    inject: killMember(memberInUse),
+  },
+  {
+    name: "etcd's leader is killed",
+    backends: ['vxlan'],
+    bed: 'three etcds',
+    requiredMs: 5 * SECOND,
+    traffic: 'flows',
+    inject: killMember(leader),
+  },
+  {
+    name: 'the etcd member in use freezes',
+    backends: ['vxlan'],
+    bed: 'three etcds',
+    requiredMs: 15 * SECOND,
+    traffic: 'flows',
+    isSlow: true,
+    inject: pauseMember,
+  },
+  {
+    name: 'the history that a watch would need is compacted away',
+    backends: ['vxlan', 'host-gw'],
+    requiredMs: 5 * SECOND,
+    traffic: 'flows',
+    isSlow: true,
+    inject: compactAway(2),
+  },
+  {
+    name: 'most peers leave, and the history of it is compacted away',
+    backends: ['vxlan'],
+    requiredMs: 15 * SECOND,
+    traffic: 'flows',
+    isSlow: true,
+    inject: compactAway(9),
+  },
+  {
+    name: "etcd's data are lost",
+    backends: ['vxlan', 'udp'],
+    requiredMs: 5 * SECOND,
+    traffic: 'flows',
+    lasts: true,
+    isSlow: true,
+    inject: loseData,
+  },
+  {
+    name: 'the connections to etcd swallow everything',
+    backends: ['vxlan'],
+    requiredMs: 15 * SECOND,
+    traffic: 'flows',
+    lasts: true,
+    isSlow: true,
+    inject: blackHole,
+  },
+];

@@ -1,0 +1,21 @@
+// The rows of the table of faults that wait more than they work, beside each other, each on a bed of its own.
+import { describe, it } from 'vitest';
+import { NEEDS_CLUSTER } from '../e2e/cluster.ts';
+import { title } from '../e2e/needs.ts';
+import { BedKeeper } from './bed-keeper.ts';
+import { FAULTS, groupFaults } from './table.ts';
+
+/** For a machine that has other things to do, such as the other rows. */
+const SLACK_MS = 10_000;
+
+const slow = FAULTS.filter(({ isSlow }) => isSlow === true);
+const rows = groupFaults(slow).flatMap(({ faults, ...group }) =>
+  faults.map((fault) => ({ ...group, fault, name: fault.name })),
+);
+
+describe.skipIf(NEEDS_CLUSTER.missing)(title('it heals when', NEEDS_CLUSTER), () => {
+  it.concurrent.each(rows)('$backend, $kind: $name', async ({ fault, ...group }) => {
+    await using keeper = new BedKeeper(group);
+    await keeper.measure(fault, fault.requiredMs + SLACK_MS);
+  });
+});
