@@ -237,16 +237,10 @@ export class NodeNetwork implements AsyncDisposable {
   }
 
   async #handOff(subnet: Prefix): Promise<void> {
-    const { options, host, config, backend, handOff, log, troubles } = this.#deps;
+    const { options, host, config, backend, handOff, log } = this.#deps;
     const { network } = config;
     const env = { network, subnet, mtuBytes: backend.mtuBytes(host.facts), ipMasq: options.ipMasq };
-    try {
-      if (await handOff.write(env)) log.info(`wrote ${handOff.name}`);
-      troubles.clear('handoff');
-    } catch (error) {
-      if (this.#standsFor === undefined) throw error;
-      troubles.complain('handoff', asTwillError(error, 'host', `cannot write ${handOff.name}`).message);
-    }
+    if (await handOff.write(env)) log.info(`wrote ${handOff.name}`);
   }
 
   async #answerChallenge(own: Prefix, name: string, signal: AbortSignal): Promise<void> {
