@@ -5,8 +5,7 @@ import { ROUTER_ADDRESS } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';
 import type { FaultBed } from '../bed.ts';
 import type { Fault, Injected } from '../fault.ts';
-import { CONFIG_KEY, SUBNETS_KEY, strangerLease } from '../leases.ts';
-import { readOwnedState } from '../owned-state.ts';
+import { strangerLease } from '../leases.ts';
 
 const SECOND = 1_000;
 /** Time within which an agent must say that something is wrong. */
@@ -149,21 +148,6 @@ function compactAway(leave: number): Fault['inject'] {
   };
 }
 
-/** Everything is gone from etcd: what stands goes on, until the configuration is back. */
-async function loseData(bed: FaultBed): Promise<void> {
-  const text = (await bed.etcd.etcdctl('get', '--print-value-only', CONFIG_KEY)).trim();
-  const whole = (await readOwnedState(bed.host(1))).lines.join('\n');
-  await member(bed, 0).wipe();
-  await member(bed, 0).start();
-  await last(bed, 10 * SECOND);
-  await systemClock.sleep(SHORT_MS);
-  const now = (await readOwnedState(bed.host(1))).lines.join('\n');
-  if (now !== whole) throw new Error(`without data in etcd, h1 does not keep what it had: ${now}`);
-  const keys = await bed.etcd.etcdctl('get', '--prefix', '--keys-only', SUBNETS_KEY);
-  if (keys.trim() !== '') throw new Error(`a lease was taken without a configuration: ${keys}`);
-  await bed.etcd.etcdctl('put', CONFIG_KEY, text);
-}
-
 /** The connections that the first host has to etcd swallow everything from now on; new ones work. */
 async function blackHole(bed: FaultBed): Promise<Injected> {
   const { router } = bed.cluster.lab;
@@ -187,7 +171,7 @@ async function blackHole(bed: FaultBed): Promise<Injected> {
 export const STORE_FAULTS: readonly Fault[] = [
   {
     name: 'etcd is stopped for half a minute',
-    backends: ['vxlan', 'host-gw', 'udp'],
+    backends: ['vxlan', 'udp'],
     requiredMs: 5 * SECOND,
     traffic: 'flows',
     lasts: true,
@@ -230,7 +214,7 @@ export const STORE_FAULTS: readonly Fault[] = [
   },
   {
     name: 'the history that a watch would need is compacted away',
-    backends: ['vxlan', 'host-gw'],
+    backends: ['vxlan'],
     requiredMs: 5 * SECOND,
     traffic: 'flows',
     isSlow: true,
@@ -243,15 +227,6 @@ export const STORE_FAULTS: readonly Fault[] = [
     traffic: 'flows',
     isSlow: true,
     inject: compactAway(9),
-  },
-  {
-    name: "etcd's data are lost",
-    backends: ['vxlan', 'udp'],
-    requiredMs: 5 * SECOND,
-    traffic: 'flows',
-    lasts: true,
-    isSlow: true,
-    inject: loseData,
   },
   {
     name: 'the connections to etcd swallow everything',
