@@ -21,7 +21,6 @@ export interface LeaseTable {
   /** Whether a snapshot has been taken in. */
   readonly isComplete: boolean;
   readonly leases: readonly Lease[];
-  get(subnet: Prefix): Lease | undefined;
   /** How many malformed entries the store holds. */
   readonly malformedCount: number;
 }
@@ -95,7 +94,6 @@ export function createLeaseTable(): LeaseTable {
     get leases() {
       return [...leases.values()];
     },
-    get: (subnet) => leases.get(formatPrefix(subnet)),
     get malformedCount() {
       return malformed.size;
     },

@@ -16,12 +16,14 @@ export function findVanished(known: readonly Lease[], { leases, malformed }: Sna
 
 /**
  * Whether `vanished`, of the `known` ones, are too much to be believed at once: there is no network configuration
- * either, they are most of those that were known, or nothing at all is as it was, which is another store.
+ * either, they are most of those that were known, the store has gone back behind what was known, or nothing at all
+ * is as it was, which is another store.
  */
 export function isDoubtful(known: readonly Lease[], vanished: readonly Lease[], snapshot: Snapshot): boolean {
   if (vanished.length === 0) return false;
   if (snapshot.config === undefined) return true;
   if (vanished.length >= LIMITS.vanishedLeases && vanished.length * 2 > known.length) return true;
+  if (known.some(({ revision }) => revision > snapshot.revision)) return true;
   const before = new Map(known.map((lease) => [formatPrefix(lease.subnet), lease]));
   return !snapshot.leases.some(({ subnet, revision, session }) => {
     const same = before.get(formatPrefix(subnet));

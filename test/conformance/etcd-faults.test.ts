@@ -9,6 +9,7 @@ import type { Kv } from '../../agent/model/kv.ts';
 import { allOf, needsProgram, title } from '../e2e/needs.ts';
 import { type EtcdServer, freePort, startEtcd } from '../lab/etcd.ts';
 import { etcdOptions } from './beds.ts';
+import { watch } from './kv-suite.ts';
 import { attrsOf, follow, leaseStoreOver, next, subnetOf } from './leases.ts';
 import { type Proxy, startProxy } from './proxy.ts';
 
@@ -231,6 +232,19 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     await between.mend();
     expect((await next(events, 'snapshot', 1)).leases).toHaveLength(3);
     expect(events.filter(({ type }) => type === 'lease')).toEqual([]);
+  });
+
+  it('refuses a watch at another cluster than the one that was listed', async () => {
+    const first = await proxy();
+    const another = await startEtcd();
+    onTestFinished(() => another[Symbol.asyncDispose]());
+    const kv = await open([first.port, Number(new URL(another.url).port)]);
+    await kv.list(prefix);
+    await first.cut();
+    // A read finds out that the first one is gone.
+    await kv.get(prefix);
+    const watched = await watch(kv, prefix, 2);
+    expect(watched.outcome()).toMatchObject({ name: 'HistoryLost', message: 'another etcd cluster answers' });
   });
 
   it('leaves a reservation that etcdctl wrote without an etcd lease', async () => {
