@@ -8,8 +8,8 @@ export const LIMITS = {
   /** Between attempts to reach the datastore. */
   datastoreBackoff: { firstMs: 100, maxMs: 5_000 },
   /** Ping an idle connection to the datastore after this long, and give it up when unanswered for the second one. */
-  datastorePingMs: 8_000,
-  datastorePingTimeoutMs: 4_000,
+  datastorePingMs: 6_000,
+  datastorePingTimeoutMs: 3_000,
   /** The largest answer of the datastore that is read, in bytes: 5,000 leases are about 1.5 MB. */
   datastoreAnswerBytes: 256 * 1024 * 1024,
   /** With several datastore servers: how long one may stay silent before the next one is asked as well. */
@@ -35,6 +35,9 @@ export const LIMITS = {
   networkConfigBytes: 65_536,
   /** Attempts to get a subnet when others take them at the same time, before the store is read again. */
   claimAttempts: 64,
+  /** How often it is looked whether the machine was suspended, and for how long it must have been to count. */
+  suspensionLookMs: 2_000,
+  suspensionMs: 5_000,
   /** How long the holder of a lease has to show that it is alive. */
   challengeWaitMs: 3_000,
   /** Netlink requests in one message, and the room for them and for their answers. */

@@ -19,6 +19,7 @@ import type { HeldLease, StoreEvent } from './model/lease-store.ts';
 import type { NetworkConfig } from './model/network-config.ts';
 import { FirewallKeeper } from './node-firewall.ts';
 import { planHostState } from './node-plan.ts';
+import { watchSuspension } from './node-suspension.ts';
 import type { NodeOptions, NodeWorld } from './node-world.ts';
 import { dataPlaneMetrics, type Metric } from './observe/metrics.ts';
 import type { Troubles } from './observe/troubles.ts';
@@ -90,6 +91,7 @@ export class NodeNetwork implements AsyncDisposable {
     };
     await runTasks(signal, [
       (until) => this.#keeper.run(onNewLease, until),
+      (until) => watchSuspension(clock, (asleepMs) => this.#noticeSuspension(asleepMs), until),
       async (until) => {
         for (;;) {
           await this.#planBell.wait(until);
@@ -151,6 +153,15 @@ export class NodeNetwork implements AsyncDisposable {
     if (event.type === 'challenge' && own !== undefined && formatPrefix(event.subnet) === formatPrefix(own)) {
       void this.#answerChallenge(own, event.by.name, signal);
     }
+  }
+
+  // The lease may have run out meanwhile, and another node may have our subnet.
+  #noticeSuspension(asleepMs: number): void {
+    const { store, log } = this.#deps;
+    log.warn('this machine was suspended: asking for our lease', { seconds: Math.round(asleepMs / 1000) });
+    store.reconnect();
+    this.#keeper.doubt();
+    this.#firewall?.notice();
   }
 
   #attrs(facts: HostFacts): OwnAttrs {

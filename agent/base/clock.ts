@@ -1,10 +1,16 @@
 // The one door to time. Durations are measured on the monotonic clock, so that a clock set forward or back
 // expires nothing early; the wall clock is only shown to people and shared between machines.
+import { uptime } from 'node:os';
 
 /** A source of time; tests replace it by a virtual one. */
 export interface Clock {
   /** Milliseconds since an arbitrary start; never goes back. */
   monotonicMs(): number;
+  /**
+   * Milliseconds since the machine was started, in steps of 10. It goes on while the machine is suspended; the monotonic
+   * clock stands still then.
+   */
+  bootMs(): number;
   /** Milliseconds since 1970 by the machine's clock. */
   wallMs(): number;
   /** Resolves after `ms`; rejects with the signal's reason when it is aborted first. */
@@ -17,6 +23,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** The machine's own clock. */
 export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
+  bootMs: () => uptime() * 1000,
   wallMs: () => Date.now(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {

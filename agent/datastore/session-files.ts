@@ -1,5 +1,8 @@
 // Sessions of a file store: one file each, whose content is the time to live in seconds and whose modification
 // time is the moment when it ends. Keeping a session alive is one change of that time.
+//
+// The wall clock, which all processes share, counts at the moment when an end is first seen; what is left from then on is
+// measured on the boot clock, so that a wall clock set a day forward ends no session, and one set back keeps none.
 import { open, readdir, readFile, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
@@ -22,16 +25,30 @@ const KEEP_ENDED_MS = 60_000;
 /** The sessions in `folder`; `self` makes the names of new ones unique. */
 export function createSessionFiles(folder: string, self: string, clock: Clock): SessionFiles {
   let made = 0;
-  // The end of a session only moves away, so until the end last seen nobody needs to look again.
-  const seen = new Map<string, number>();
+  // By the file, and by the boot clock.
+  const seen = new Map<string, { readonly fileMs: number; readonly bootMs: number }>();
+
+  function leftMs(session: string): number | undefined {
+    const known = seen.get(session);
+    return known && known.bootMs - clock.bootMs();
+  }
+
+  function see(session: string, fileMs: number): void {
+    if (seen.get(session)?.fileMs === fileMs) return;
+    seen.set(session, { fileMs, bootMs: clock.bootMs() + fileMs - clock.wallMs() });
+  }
 
   async function endMs(session: string): Promise<number | undefined> {
-    const known = seen.get(session);
-    if (known !== undefined && known > clock.wallMs()) return known;
+    // The end of a session only moves away, so until the end last seen nobody needs to look again.
+    if ((leftMs(session) ?? 0) <= 0) await look(session);
+    const left = leftMs(session);
+    return left === undefined ? undefined : clock.wallMs() + left;
+  }
+
+  async function look(session: string): Promise<void> {
     const end = await fileTime(session);
     if (end === undefined) seen.delete(session);
-    else seen.set(session, end);
-    return end;
+    else see(session, end);
   }
 
   // The names come from a document that others wrote: nothing but a plain name leads to a file.
@@ -47,19 +64,20 @@ export function createSessionFiles(folder: string, self: string, clock: Clock): 
   }
 
   async function isOpen(session: string): Promise<boolean> {
-    return ((await fileTime(session)) ?? 0) > clock.wallMs();
+    await look(session);
+    return (leftMs(session) ?? 0) > 0;
   }
 
   async function setEnd(session: string, ttlSeconds: number): Promise<void> {
     const end = clock.wallMs() + ttlSeconds * 1_000;
     await utimes(join(folder, session), end / 1_000, end / 1_000);
-    seen.set(session, end);
+    await look(session);
   }
 
   async function removeLongEnded(): Promise<void> {
     for (const name of await readdir(folder)) {
-      const end = await fileTime(name);
-      if (end !== undefined && end < clock.wallMs() - KEEP_ENDED_MS) await remove(name);
+      await look(name);
+      if ((leftMs(name) ?? 0) < -KEEP_ENDED_MS) await remove(name);
     }
   }
 

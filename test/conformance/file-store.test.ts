@@ -216,6 +216,23 @@ describe('the folder of a store', () => {
     expect(watched.outcome()).toMatchObject({ code: 'datastore' });
   });
 
+  it.each([1, -1])('ends no session early or late when the wall clock jumps by %s day', async (days) => {
+    const directory = await folder();
+    let jumpedMs = 0;
+    const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + jumpedMs };
+    const kv = await openFileKv({ directory, clock, random: systemRandom });
+    onTestFinished(() => kv[Symbol.asyncDispose]());
+    const session = await kv.openSession(2);
+    await kv.create('/a', 'x', session);
+    jumpedMs = days * 86_400_000;
+    expect((await kv.get('/a'))?.value).toBe('x');
+    expect(await kv.keepAlive(session)).toBe(2);
+    expect((await kv.get('/a'))?.value).toBe('x');
+    await systemClock.sleep(2_200);
+    expect(await kv.get('/a')).toBeUndefined();
+    expect(await kv.keepAlive(session)).toBeUndefined();
+  });
+
   it('keeps a session alive for a second process, and lets it end when nobody does', async () => {
     const directory = await folder();
     const first = await open(directory);

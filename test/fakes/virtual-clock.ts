@@ -33,6 +33,7 @@ export function createVirtualClock(): VirtualClock {
   };
   return {
     monotonicMs: () => nowMs,
+    bootMs: () => nowMs,
     wallMs: () => nowMs,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {

@@ -24,6 +24,8 @@ export interface TestHost {
   readonly kernel: MemoryKernel;
   readonly node: Node;
   readonly lines: string[];
+  /** As if the machine had slept: no timer ran on. */
+  readonly suspend: (ms: number) => void;
   /** Our own subnet as handed off last. */
   readonly handedOff: () => string | undefined;
   /** The firewall's rules; undefined: none. */
@@ -59,6 +61,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
     const lines: string[] = [];
     const log = createLogger('twill', 'debug', (line) => lines.push(line.slice(25)));
     const random = seededRandom(n);
+    let suspendedMs = 0;
     let handedOff: Prefix | undefined;
     let rules: FirewallRules | undefined;
     const address = `192.168.77.${n}`;
@@ -72,7 +75,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         firewallResyncSeconds: 5,
       },
       {
-        clock,
+        clock: { ...clock, bootMs: () => clock.bootMs() + suspendedMs },
         random,
         log,
         kernel,
@@ -126,6 +129,9 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
       kernel,
       node,
       lines,
+      suspend: (ms) => {
+        suspendedMs += ms;
+      },
       handedOff: () => handedOff && formatPrefix(handedOff),
       rules: () => rules,
       routes: () => [...kernel.print().matchAll(/^route (\S+) via/gm)].map(([, dst = '']) => dst).toSorted(),

@@ -249,3 +249,44 @@ describe('a network configuration that changed', () => {
     }),
   );
 });
+
+describe('a machine that was suspended', () => {
+  it('asks for its lease before it is ready again', () =>
+    nodeBed(async ({ clock, kv, start }) => {
+      const first = await start(1);
+      const lease = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
+      // The datastore is heard of no more, and nothing tells so.
+      first.kv.setReachable(false);
+      first.suspend(30 * 3_600_000);
+      await clock.advance(LIMITS.suspensionLookMs);
+      expect(first.lines).toContainEqual(expect.stringMatching(/was suspended: .* seconds=108000/));
+      expect(first.node.readiness().ready).toBe(false);
+      first.kv.setReachable(true);
+      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      expect(first.node.readiness()).toEqual({ ready: true, reason: 'ready' });
+      expect(await kv.get(`${PREFIX}/subnets/10.5.1.0-24`)).toEqual(lease);
+    }));
+
+  it('uses its subnet no longer where another node has it by now', () =>
+    nodeBed(async ({ clock, kv, start }) => {
+      const first = await start(1);
+      const lease = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
+      if (lease?.session === undefined) throw new Error('no lease');
+      first.kv.setReachable(false);
+      await clock.advance(100);
+      await kv.closeSession(lease.session);
+      await kv.create(lease.key, OTHERS, undefined);
+      first.suspend(30 * 3_600_000);
+      first.kv.setReachable(true);
+      await clock.advance(LIMITS.suspensionLookMs + LIMITS.datastoreBackoff.maxMs);
+      expect(first.node.readiness()).toEqual({ ready: true, reason: 'ready' });
+      expect(first.handedOff()).not.toBe('10.5.1.0/24');
+    }));
+
+  it('is told from time that passes while everybody is awake', () =>
+    nodeBed(async ({ clock, start }) => {
+      const first = await start(1);
+      await clock.advance(3_600_000);
+      expect(first.lines.join('\n')).not.toContain('suspended');
+    }));
+});

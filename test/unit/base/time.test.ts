@@ -16,6 +16,13 @@ describe('the system clock', () => {
     await expect(systemClock.sleep(0, stop.signal)).rejects.toThrow('stop');
   });
 
+  it('counts from the start of the machine, in the pace of the others', async () => {
+    const [boot, monotonic] = [systemClock.bootMs(), systemClock.monotonicMs()];
+    await systemClock.sleep(200);
+    const slept = systemClock.monotonicMs() - monotonic;
+    expect(Math.abs(systemClock.bootMs() - boot - slept)).toBeLessThan(50);
+  });
+
   it('sleeps longer than a timer can', async () => {
     vi.useFakeTimers();
     try {
