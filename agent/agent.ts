@@ -50,7 +50,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     options.healthz &&
     (await startHealthServer({
       ...options.healthz,
-      isAlive: () => true,
+      hangs: node.hangs,
       isReady: node.readiness,
       metrics: node.metrics,
     }));

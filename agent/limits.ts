@@ -96,6 +96,9 @@ export const LIMITS = {
   foreignChains: 64,
   /** As much of subnet.env as is read, in bytes; flannel's has less than 200. */
   subnetFileBytes: 4_096,
+  /** A call to the kernel, the firewall or a file that takes so long makes the node not ready, or calls for a restart. */
+  slowCallMs: 4_000,
+  hangingCallMs: 60_000,
   /** The HTTP server: one request with its headers, the headers' size, connections at a time. */
   httpRequestMs: 5_000,
   httpHeaderBytes: 8_192,

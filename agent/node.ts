@@ -16,9 +16,11 @@ import type { NodeFirewall } from './model/firewall.ts';
 import { formatPrefix } from './model/ip.ts';
 import { type NetworkConfig, parseNetworkConfig } from './model/network-config.ts';
 import { NodeNetwork } from './node-network.ts';
+import { withPulse } from './node-pulse.ts';
 import type { NodeOptions, NodeWorld } from './node-world.ts';
 import type { Readiness } from './observe/health.ts';
 import { gauge, type Metric } from './observe/metrics.ts';
+import { createPulse } from './observe/pulse.ts';
 import { createTroubles } from './observe/troubles.ts';
 import { StoreFollower } from './store-follower.ts';
 
@@ -31,10 +33,14 @@ export interface Node {
    */
   run(signal: AbortSignal): Promise<void>;
   readonly readiness: () => Readiness;
+  /** What hangs so that only a restart can help, one line; undefined: nothing. A loop that ends ends `run`. */
+  readonly hangs: () => string | undefined;
   readonly metrics: () => readonly Metric[];
 }
 
-export function createNode(options: NodeOptions, world: NodeWorld): Node {
+export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
+  const pulse = createPulse(bareWorld.clock);
+  const world = withPulse(bareWorld, pulse);
   const { store, kernel, clock, random, log } = world;
   const troubles = createTroubles(log);
   troubles.wait('agent', 'starting');
@@ -42,7 +48,8 @@ export function createNode(options: NodeOptions, world: NodeWorld): Node {
   const follower = new StoreFollower({ store, clock, random, log, troubles });
   let network: NodeNetwork | undefined;
 
-  const readiness = (): Readiness => troubles.readiness(network?.trouble() ?? reconciler.status().trouble);
+  const readiness = (): Readiness =>
+    troubles.readiness(pulse.overdue(LIMITS.slowCallMs) ?? network?.trouble() ?? reconciler.status().trouble);
 
   const serve = async (host: HostFollower, signal: AbortSignal): Promise<void> => {
     const config = parseNetworkConfig(await follower.configText(signal), store.configPath);
@@ -91,13 +98,17 @@ export function createNode(options: NodeOptions, world: NodeWorld): Node {
       await runTasks(signal, [
         (until) => host.run(until),
         (until) => reconciler.run(until),
-        (until) => follower.run(until),
+        async (until) => {
+          await follower.run(until);
+          if (!until.aborted) throw new Error('the watch of the datastore ended by itself');
+        },
         watchRuleset,
         (until) => serve(host, until),
       ]);
       log.info('stopped; routes, rules and lease stay');
     },
     readiness,
+    hangs: () => pulse.overdue(LIMITS.hangingCallMs),
     metrics: () => [
       gauge('ready', 'Whether /readyz answers 200.', Number(readiness().ready)),
       gauge('leases', 'Leases in the datastore, our own among them.', follower.table.leases.length),

@@ -15,33 +15,31 @@ export interface HealthOptions {
   readonly ip: string;
   /** 0: any free port. */
   readonly port: number;
-  /** Asked for each request; must not wait. */
-  readonly isAlive: () => boolean;
+  /** What hangs, one line; undefined: nothing. Asked for each request, as all of these; must not wait. */
+  readonly hangs: () => string | undefined;
   readonly isReady: () => Readiness;
   /** What `/metrics` shows. */
   readonly metrics: () => readonly Metric[];
 }
 
 /** Starts to answer probes until it is disposed. Fails as `host` when the address or port cannot be had. */
-export function startHealthServer({
-  ip,
-  port,
-  isAlive,
-  isReady,
-  metrics,
-}: HealthOptions): Promise<HttpServer> {
+export function startHealthServer({ ip, port, hangs, isReady, metrics }: HealthOptions): Promise<HttpServer> {
   return startHttpServer({
     ip,
     port,
     routes: {
-      '/healthz': () => (isAlive() ? { status: 200, body: 'ok\n' } : { status: 503, body: 'not alive\n' }),
-      '/readyz': () => answerReadiness(isReady()),
+      // That there is an answer shows that the event loop turns.
+      '/healthz': () => {
+        const reason = hangs();
+        return answer({ ready: reason === undefined, reason: reason ?? 'ok' });
+      },
+      '/readyz': () => answer(isReady()),
       '/metrics': () => ({ status: 200, body: formatMetrics(metrics()), contentType: METRICS_TYPE }),
     },
   });
 }
 
-function answerReadiness({ ready, reason }: Readiness): HttpAnswer {
+function answer({ ready, reason }: Readiness): HttpAnswer {
   const line = reason.replaceAll(/\s+/g, ' ').trim();
   return { status: ready ? 200 : 503, body: `${line}\n` };
 }

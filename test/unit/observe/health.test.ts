@@ -5,11 +5,11 @@ import { describe, expect, it } from 'vitest';
 import { startHealthServer } from '../../../agent/observe/health.ts';
 import type { HttpServer } from '../../../agent/observe/http-server.ts';
 
-let alive = true;
+let hanging: string | undefined;
 let readiness = { ready: true, reason: 'ready' };
 
 const start = (ip = '127.0.0.1'): Promise<HttpServer> =>
-  startHealthServer({ ip, port: 0, isAlive: () => alive, isReady: () => readiness, metrics: () => [] });
+  startHealthServer({ ip, port: 0, hangs: () => hanging, isReady: () => readiness, metrics: () => [] });
 
 interface Answer {
   readonly status: number | undefined;
@@ -46,9 +46,9 @@ describe('the health server', () => {
     expect(await ask(server.port, '/healthz')).toEqual({ status: 200, body: 'ok\n' });
     readiness = { ready: true, reason: 'ready' };
     expect((await ask(server.port, '/readyz')).status).toBe(200);
-    alive = false;
-    expect((await ask(server.port, '/healthz')).status).toBe(503);
-    alive = true;
+    hanging = 'reading the kernel: not done after 61 s';
+    expect(await ask(server.port, '/healthz')).toEqual({ status: 503, body: `${hanging}\n` });
+    hanging = undefined;
   });
 
   it('listens at IPv6 too', async () => {
@@ -80,7 +80,7 @@ describe('the health server', () => {
   it('names the address when it cannot have it', async () => {
     await using server = await start();
     const { port } = server;
-    const options = { port, isAlive: () => true, metrics: () => [], isReady: () => readiness };
+    const options = { port, hangs: () => undefined, metrics: () => [], isReady: () => readiness };
     await expect(startHealthServer({ ...options, ip: '127.0.0.1' })).rejects.toMatchObject({
       code: 'host',
       errno: 'EADDRINUSE',

@@ -1,0 +1,75 @@
+// What a whole node does when its machine is not as it was.
+import { describe, expect, it } from 'vitest';
+import { LIMITS } from '../../agent/limits.ts';
+import { nodeBed, PREFIX } from './node-bed.ts';
+
+const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
+
+describe('a machine that was suspended', () => {
+  it('asks for its lease before it is ready again', () =>
+    nodeBed(async ({ clock, kv, start }) => {
+      const first = await start(1);
+      const lease = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
+      // The datastore is heard of no more, and nothing tells so.
+      first.kv.setReachable(false);
+      first.suspend(30 * 3_600_000);
+      await clock.advance(LIMITS.suspensionLookMs);
+      expect(first.lines).toContainEqual(expect.stringMatching(/was suspended: .* seconds=108000/));
+      expect(first.node.readiness().ready).toBe(false);
+      first.kv.setReachable(true);
+      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      expect(first.node.readiness()).toEqual({ ready: true, reason: 'ready' });
+      expect(await kv.get(`${PREFIX}/subnets/10.5.1.0-24`)).toEqual(lease);
+    }));
+
+  it('uses its subnet no longer where another node has it by now', () =>
+    nodeBed(async ({ clock, kv, start }) => {
+      const first = await start(1);
+      const lease = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
+      if (lease?.session === undefined) throw new Error('no lease');
+      first.kv.setReachable(false);
+      await clock.advance(100);
+      await kv.closeSession(lease.session);
+      await kv.create(lease.key, OTHERS, undefined);
+      first.suspend(30 * 3_600_000);
+      first.kv.setReachable(true);
+      await clock.advance(LIMITS.suspensionLookMs + LIMITS.datastoreBackoff.maxMs);
+      expect(first.node.readiness()).toEqual({ ready: true, reason: 'ready' });
+      expect(first.handedOff()).not.toBe('10.5.1.0/24');
+    }));
+
+  it('is told from time that passes while everybody is awake', () =>
+    nodeBed(async ({ clock, start }) => {
+      const first = await start(1);
+      await clock.advance(3_600_000);
+      expect(first.lines.join('\n')).not.toContain('suspended');
+    }));
+});
+
+describe('a kernel that does not answer', () => {
+  it('makes the node not ready within seconds, and not alive within a minute', () =>
+    nodeBed(async ({ clock, start }) => {
+      const first = await start(1);
+      const read = first.kernel.read.bind(first.kernel);
+      let answer = (): void => undefined;
+      const answered = new Promise<void>((resolve) => (answer = resolve));
+      first.kernel.read = async () => {
+        await answered;
+        return read();
+      };
+      await start(2);
+      first.kernel.vanish('route 10.5.2.0/24');
+      await clock.advance(LIMITS.reconcileDelayMs + LIMITS.slowCallMs + 1_000);
+      expect(first.node.readiness()).toEqual({
+        ready: false,
+        reason: 'reading the kernel: not done after 5 s',
+      });
+      expect(first.node.hangs()).toBeUndefined();
+      await clock.advance(LIMITS.hangingCallMs);
+      expect(first.node.hangs()).toMatch(/^reading the kernel: not done after 6\d s$/);
+      answer();
+      await clock.advance(1_000);
+      expect([first.node.readiness().ready, first.node.hangs()]).toEqual([true, undefined]);
+      expect(first.routes()).toEqual(['10.5.2.0/24']);
+    }));
+});
