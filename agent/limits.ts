@@ -71,8 +71,11 @@ export const LIMITS = {
   reportedMalformed: 20,
   /** A listing without so many leases that were known, if they are most of them, is not believed by itself. */
   vanishedLeases: 5,
-  /** From such a listing, or from the network configuration's return, to the second one; up to twice that by chance. */
-  vanishedPauseMs: 30_000,
+  /**
+   * From such a listing, or from the network configuration's return, to the second one; up to half more by chance.
+   * Longer than it takes every node to reach the datastore again and to take its subnet.
+   */
+  vanishedPauseMs: 8_000,
   /** From an event of the datastore to the new plan, so that a burst becomes one. */
   planDelayMs: 10,
   /** Up to here a network is small, and its start is run in little memory rather than fast. */

@@ -123,7 +123,7 @@ export class StoreFollower {
 
   /** Resolves when it is time for a second listing. */
   async #awaitSecondLook(signal: AbortSignal): Promise<void> {
-    const pauseMs = LIMITS.vanishedPauseMs * (1 + this.#deps.random());
+    const pauseMs = LIMITS.vanishedPauseMs * (1 + this.#deps.random() / 2);
     await this.#doubtBell.wait(signal);
     while ((await this.#doubtBell.wait(signal, pauseMs)) === 'rung');
   }
