@@ -57,8 +57,15 @@ function decode(base64: string): string {
   return Buffer.from(base64, 'base64').toString();
 }
 
+/** A lease of a node that is not there. */
+export interface StrangerLease {
+  readonly key: string;
+  readonly subnet: string;
+  readonly value: string;
+}
+
 /** A lease of a node that is not there; `number` is from 1 to 99, and its subnet one that no agent is given. */
-export function strangerLease(number: number, backendType: string): { key: string; value: string } {
+export function strangerLease(number: number, backendType: string): StrangerLease {
   const mac = `02:00:00:00:01:${number.toString(16).padStart(2, '0')}`;
   const value = JSON.stringify({
     PublicIP: `192.168.77.${100 + number}`,
@@ -66,7 +73,8 @@ export function strangerLease(number: number, backendType: string): { key: strin
     BackendType: backendType,
     ...(backendType === 'vxlan' ? { BackendData: { VNI: 1, VtepMAC: mac } } : {}),
   });
-  return { key: `${SUBNETS_KEY}10.5.${150 + number}.0-24`, value };
+  const base = `10.5.${150 + number}.0`;
+  return { key: `${SUBNETS_KEY}${base}-24`, subnet: `${base}/24`, value };
 }
 
 /** Writes the value of a lease anew, by the etcd lease that it lives by. */

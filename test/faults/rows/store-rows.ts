@@ -5,7 +5,8 @@ import { ROUTER_ADDRESS } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';
 import type { FaultBed } from '../bed.ts';
 import type { Fault, Injected } from '../fault.ts';
-import { strangerLease } from '../leases.ts';
+import { CONFIG_KEY, type StrangerLease, SUBNETS_KEY, strangerLease } from '../leases.ts';
+import { readOwnedState } from '../owned-state.ts';
 
 const SECOND = 1_000;
 /** Time within which an agent must say that something is wrong. */
@@ -128,24 +129,54 @@ async function cutOff(bed: FaultBed, work: () => Promise<void>): Promise<void> {
 }
 
 /** While nobody watches, `leave` of ten peers leave, one is changed, one comes, and the history of that is forgotten. */
-function compactAway(leave: number): Fault['inject'] {
-  return async (bed) => {
-    const { etcdctl } = bed.etcd;
-    const before = Array.from({ length: 10 }, (_, index) => strangerLease(index + 1, bed.backend));
-    const after = strangerLease(11, bed.backend);
-    for (const { key, value } of before) await etcdctl('put', key, value);
-    await bed.settle();
-    await cutOff(bed, async () => {
-      for (const { key } of before.slice(0, leave)) await etcdctl('del', key);
-      await etcdctl('put', before.at(-1)?.key ?? '', strangerLease(12, bed.backend).value);
-      await etcdctl('put', after.key, after.value);
-      await member(bed, 0).compact();
-    });
-    const undo = async (): Promise<void> => {
-      for (const { key } of [...before, after]) await etcdctl('del', key);
-    };
-    return { undo };
+async function leaveUnseen(
+  bed: FaultBed,
+  leave: number,
+): Promise<Injected & { gone: readonly StrangerLease[] }> {
+  const { etcdctl } = bed.etcd;
+  const before = Array.from({ length: 10 }, (_, index) => strangerLease(index + 1, bed.backend));
+  const after = strangerLease(11, bed.backend);
+  const gone = before.slice(0, leave);
+  for (const { key, value } of before) await etcdctl('put', key, value);
+  await bed.settle();
+  await cutOff(bed, async () => {
+    for (const { key } of gone) await etcdctl('del', key);
+    await etcdctl('put', before.at(-1)?.key ?? '', strangerLease(12, bed.backend).value);
+    await etcdctl('put', after.key, after.value);
+    await member(bed, 0).compact();
+  });
+  const undo = async (): Promise<void> => {
+    for (const { key } of [...before, after]) await etcdctl('del', key);
   };
+  return { undo, gone };
+}
+
+/** Most peers are missing when the store is listed anew: what stands must stay. Then they are there again. */
+async function vanishAndReturn(bed: FaultBed): Promise<Injected> {
+  const { undo, gone } = await leaveUnseen(bed, 9);
+  const told = await bed.agent(1).waitForLine(/leases are gone from the datastore/);
+  if (!/\b9 of \d+ leases/.test(told)) throw new Error(`the agent of h1 tells of others: ${told}`);
+  await systemClock.sleep(SECOND);
+  const { lines } = await readOwnedState(bed.host(1));
+  const dropped = gone.find(({ subnet }) => !lines.some((line) => line.includes(`route unicast ${subnet} `)));
+  if (dropped !== undefined) throw new Error(`h1 believed at once that ${dropped.subnet} is gone`);
+  for (const { key, value } of gone) await bed.etcd.etcdctl('put', key, value);
+  return undo === undefined ? {} : { undo };
+}
+
+/** Everything is gone from etcd: what stands goes on, until the configuration is back. */
+async function loseData(bed: FaultBed): Promise<void> {
+  const text = (await bed.etcd.etcdctl('get', '--print-value-only', CONFIG_KEY)).trim();
+  const whole = (await readOwnedState(bed.host(1))).lines.join('\n');
+  await member(bed, 0).wipe();
+  await member(bed, 0).start();
+  await last(bed, 10 * SECOND);
+  await systemClock.sleep(SHORT_MS);
+  const now = (await readOwnedState(bed.host(1))).lines.join('\n');
+  if (now !== whole) throw new Error(`without data in etcd, h1 does not keep what it had: ${now}`);
+  const keys = await bed.etcd.etcdctl('get', '--prefix', '--keys-only', SUBNETS_KEY);
+  if (keys.trim() !== '') throw new Error(`a lease was taken without a configuration: ${keys}`);
+  await bed.etcd.etcdctl('put', CONFIG_KEY, text);
 }
 
 /** The connections that the first host has to etcd swallow everything from now on; new ones work. */
@@ -218,15 +249,35 @@ export const STORE_FAULTS: readonly Fault[] = [
     requiredMs: 5 * SECOND,
     traffic: 'flows',
     isSlow: true,
-    inject: compactAway(2),
+    inject: (bed) => leaveUnseen(bed, 2),
   },
   {
-    name: 'most peers leave, and the history of it is compacted away',
-    backends: ['vxlan'],
-    requiredMs: 15 * SECOND,
+    name: 'most peers are missing in one reading, and come back',
+    backends: ['vxlan', 'host-gw'],
+    requiredMs: 5 * SECOND,
     traffic: 'flows',
+    lasts: true,
     isSlow: true,
-    inject: compactAway(9),
+    inject: vanishAndReturn,
+  },
+  {
+    name: 'most peers leave for good while nobody watches',
+    backends: ['vxlan'],
+    // A second reading, which comes after a minute at most, must agree.
+    requiredMs: 65 * SECOND,
+    traffic: 'flows',
+    lasts: true,
+    isSlow: true,
+    inject: (bed) => leaveUnseen(bed, 9),
+  },
+  {
+    name: "etcd's data are lost",
+    backends: ['vxlan', 'udp'],
+    requiredMs: 5 * SECOND,
+    traffic: 'flows',
+    lasts: true,
+    isSlow: true,
+    inject: loseData,
   },
   {
     name: 'the connections to etcd swallow everything',
