@@ -147,6 +147,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
   const noticeOverwritten = (): void => {
     if (held === undefined) return;
     isOverwritten = true;
+    isDoubtful = true;
     bell.ring();
   };
 
@@ -222,7 +223,9 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     acquire,
     announce(next) {
       attrs = next;
-      noticeOverwritten();
+      if (held === undefined) return;
+      isOverwritten = true;
+      bell.ring();
     },
     doubt() {
       isDoubtful = true;
@@ -267,7 +270,8 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
           if (held === current) held = kept;
           if (held !== undefined) {
             last = held;
-            isDoubtful = false;
+            // What was heard meanwhile has not been looked at yet.
+            isDoubtful = isOverwritten;
             log.debug('kept', { subnet: formatPrefix(held.lease.subnet), ttl: held.ttlSeconds });
             continue;
           }

@@ -61,6 +61,19 @@ describe('our own key', () => {
       expect(inUse(self)).toBe(SUBNET);
     }));
 
+  it('is in doubt until it was looked at', () =>
+    world(async (all) => {
+      const self = await all.node();
+      await self.start(SUBNET);
+      self.kv.setReachable(false);
+      self.keeper.notice({ type: 'snapshot', config: '{}', leases: [], malformed: [], revision: 1 });
+      await all.clock.advance(60_000);
+      expect([inUse(self), self.keeper.trouble()]).toEqual([SUBNET, 'asking whether our lease still stands']);
+      self.kv.setReachable(true);
+      await all.clock.advance(2 * LIMITS.datastoreBackoff.maxMs);
+      expect([inUse(self), self.keeper.trouble(), self.changes]).toEqual([SUBNET, undefined, []]);
+    }));
+
   it('becomes a reservation where somebody wrote it as one', () =>
     world(async (all) => {
       const self = await all.node();
