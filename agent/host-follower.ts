@@ -60,15 +60,16 @@ export class HostFollower {
         for (;;) {
           const why = await this.#bell.wait(until, LIMITS.hostLookMs);
           if (why === 'rung') await clock.sleep(LIMITS.hostDelayMs, until);
-          await this.#look(until);
-          // On a busy host containers come and go all the time.
-          if (why === 'rung') await clock.sleep(LIMITS.hostPauseMs, until);
+          const isWell = await this.#look(until);
+          // On a busy host containers come and go all the time; where the underlay is gone, every moment counts.
+          if (why === 'rung' && isWell) await clock.sleep(LIMITS.hostPauseMs, until);
         }
       },
     ]);
   }
 
-  async #look(signal: AbortSignal): Promise<void> {
+  /** Gives whether the underlay can be used. */
+  async #look(signal: AbortSignal): Promise<boolean> {
     const { hostSource, clock, log, troubles } = this.#deps;
     let facts: HostFacts;
     try {
@@ -80,21 +81,22 @@ export class HostFollower {
     } catch (error) {
       signal.throwIfAborted();
       troubles.complain('underlay', asTwillError(error, 'host', 'cannot read the interfaces').message);
-      return;
+      return false;
     }
     if (!facts.underlay.hasCarrier) {
       troubles.complain('underlay', `interface ${facts.underlay.name} has no carrier`);
-      return;
+      return false;
     }
     const back = troubles.clear('underlay');
     const before = this.#facts;
-    if (!back && isDeepStrictEqual(before, facts)) return;
+    if (!back && isDeepStrictEqual(before, facts)) return true;
     this.#facts = facts;
     const moved = isMoved(before, facts);
     if (moved || before.underlay.mtuBytes !== facts.underlay.mtuBytes) {
       log.warn(`the underlay has changed: using ${facts.underlay.name}`, describe(facts));
     } else if (back) log.info(`${facts.underlay.name} is back`);
     this.#listener?.({ facts, moved, back });
+    return true;
   }
 }
 

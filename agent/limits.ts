@@ -60,11 +60,11 @@ export const LIMITS = {
   reconcileFullPassMs: 30_000,
   /** From a change of this host's interfaces to the look at them, and from one look to the next at least. */
   hostDelayMs: 50,
-  hostPauseMs: 250,
+  hostPauseMs: 500,
   /** Another underlay, or another address on it, must have stood this long. */
   hostSettleMs: 300,
   /** A look at this host's interfaces without anybody telling. */
-  hostLookMs: 10_000,
+  hostLookMs: 30_000,
   /** Refusals of the kernel that one pass writes to the log. */
   reportedFailures: 5,
   /** Malformed entries of the datastore that are written to the log one by one. */
