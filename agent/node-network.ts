@@ -139,7 +139,10 @@ export class NodeNetwork implements AsyncDisposable {
   noticeHost({ facts, moved, back }: HostChange): void {
     // Connections from an address that is gone would hang for long, and those over a link that was down too.
     if (moved || back) this.#deps.store.reconnect();
-    if (moved) this.#keeper.announce(this.#attrs(facts));
+    if (moved) {
+      this.#keeper.announce(this.#attrs(facts));
+      this.#warnOfNamesake(facts);
+    }
     this.#planBell.ring();
   }
 
@@ -153,6 +156,20 @@ export class NodeNetwork implements AsyncDisposable {
     if (event.type === 'challenge' && own !== undefined && formatPrefix(event.subnet) === formatPrefix(own)) {
       void this.#answerChallenge(own, event.by.name, signal);
     }
+  }
+
+  // Whoever had the address before us may be gone, and its lease ends then.
+  #warnOfNamesake({ publicIP, node }: HostFacts): void {
+    const { table, log } = this.#deps;
+    const other = table.leases.find(
+      ({ attrs }) => attrs.publicIP === publicIP && attrs.node !== undefined && attrs.node.id !== node.id,
+    );
+    if (other === undefined) return;
+    log.warn('another node has announced our new address too: each host needs its own', {
+      public_ip: publicIP,
+      name: other.attrs.node?.name,
+      subnet: formatPrefix(other.subnet),
+    });
   }
 
   // The lease may have run out meanwhile, and another node may have our subnet.

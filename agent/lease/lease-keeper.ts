@@ -6,6 +6,7 @@
 //
 // The subnet of a lease that is gone stays in use while nobody else has it, so that a datastore that lost its data
 // cuts nobody off; from the moment when another node has it, it is not.
+import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
@@ -222,6 +223,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     },
     acquire,
     announce(next) {
+      if (isDeepStrictEqual(next, attrs)) return;
       attrs = next;
       if (held === undefined) return;
       isOverwritten = true;

@@ -24,6 +24,8 @@ export interface TestHost {
   readonly kernel: MemoryKernel;
   readonly node: Node;
   readonly lines: string[];
+  /** Its underlay has that address from now on, and nobody tells. */
+  readonly readdress: (to: string) => void;
   /** As if the machine had slept: no timer ran on. */
   readonly suspend: (ms: number) => void;
   /** Our own subnet as handed off last. */
@@ -64,7 +66,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
     let suspendedMs = 0;
     let handedOff: Prefix | undefined;
     let rules: FirewallRules | undefined;
-    const address = `192.168.77.${n}`;
+    let address = `192.168.77.${n}`;
     const node = createNode(
       {
         renewMarginMinutes: 60,
@@ -129,6 +131,9 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
       kernel,
       node,
       lines,
+      readdress: (to) => {
+        address = to;
+      },
       suspend: (ms) => {
         suspendedMs += ms;
       },

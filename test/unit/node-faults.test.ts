@@ -73,3 +73,37 @@ describe('a kernel that does not answer', () => {
       expect(first.routes()).toEqual(['10.5.2.0/24']);
     }));
 });
+
+describe('a host that has another address', () => {
+  const MOVED_MS = LIMITS.hostLookMs + LIMITS.hostSettleMs + 1_000;
+
+  it('keeps its subnet and its lease, and peers lead to the new address', () =>
+    nodeBed(async ({ clock, kv, start }) => {
+      const [first, second] = [await start(1), await start(2)];
+      const key = `${PREFIX}/subnets/10.5.1.0-24`;
+      const before = await kv.get(key);
+      first.readdress('192.168.77.11');
+      await clock.advance(MOVED_MS);
+      const after = await kv.get(key);
+      expect(after?.session).toBe(before?.session);
+      expect(JSON.parse(after?.value ?? '')).toMatchObject({ PublicIP: '192.168.77.11' });
+      expect(second.kernel.print()).toContain('route 10.5.1.0/24 via 192.168.77.11 dev eth0');
+      expect(first.routes()).toEqual(['10.5.2.0/24']);
+      // There and back again, with news of both on their way.
+      first.readdress('192.168.77.1');
+      await clock.advance(MOVED_MS);
+      expect(JSON.parse((await kv.get(key))?.value ?? '')).toMatchObject({ PublicIP: '192.168.77.1' });
+      expect([first.handedOff(), first.node.readiness().ready]).toEqual(['10.5.1.0/24', true]);
+    }));
+
+  it('is told when it is the address of another node', () =>
+    nodeBed(async ({ clock, start }) => {
+      const first = await start(1);
+      await start(2);
+      first.readdress('192.168.77.2');
+      await clock.advance(MOVED_MS);
+      expect(first.lines).toContainEqual(
+        expect.stringMatching(/another node has announced our new address too: .* name=h2 /),
+      );
+    }));
+});

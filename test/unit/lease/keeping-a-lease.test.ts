@@ -80,6 +80,10 @@ describe('another announcement', () => {
       expect(JSON.parse(after?.value ?? '')).toMatchObject({ PublicIP: '192.168.77.11' });
       expect(after?.session).toBe(before?.session);
       expect(self.keeper.held?.lease.revision).toBe(after?.revision);
+      const lines = self.lines.length;
+      self.keeper.announce({ ...self.attrs, publicIP: '192.168.77.11' });
+      await clock.advance(0);
+      expect(self.lines).toHaveLength(lines);
       await clock.advance(3 * DAY_MS);
       expect((await kv.get(key))?.revision).toBe(after?.revision);
       expect(self.changes).toEqual([]);
