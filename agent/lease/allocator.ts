@@ -1,6 +1,6 @@
 // Which subnet a node should have. Pure: the store decides who gets it.
 import type { Random } from '../base/random.ts';
-import { addressBits, containsPrefix, formatPrefix, networkOf, overlaps, type Prefix } from '../model/ip.ts';
+import { addressBits, containsPrefix, formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
 import type { Lease, NodeIdentity } from '../model/lease.ts';
 import { type NetworkConfig, subnetAt, subnetCount } from '../model/network-config.ts';
 
@@ -38,7 +38,7 @@ export function ownership(
 /**
  * The subnet to try next: the previous one where it is free, else any free one by chance, so that nodes that start
  * together rarely meet. Free is what overlaps nothing in `taken`, which may hold subnets of other lengths, of an
- * earlier configuration. Undefined: all are taken.
+ * earlier configuration; what is not inside the network takes nothing of it. Undefined: all are taken.
  */
 export function chooseSubnet(
   config: NetworkConfig,
@@ -69,7 +69,7 @@ function freedom(config: NetworkConfig, taken: readonly Prefix[]): (subnet: Pref
   for (const prefix of taken) {
     if (prefix.length >= config.subnetLength) {
       same.add(networkOf({ ...prefix, length: config.subnetLength }).address);
-    } else if (overlaps(prefix, config.network)) others.push(prefix);
+    } else if (containsPrefix(config.network, prefix)) others.push(prefix);
   }
   return (subnet) => !same.has(subnet.address) && !others.some((other) => containsPrefix(other, subnet));
 }

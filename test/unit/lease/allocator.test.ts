@@ -64,6 +64,12 @@ describe('chooseSubnet', () => {
     expect(chooseSubnet(configOf(), taken, undefined, seededRandom(1))).toEqual(prefix('10.5.127.0/24'));
   });
 
+  it('takes a subnet although somebody wrote a lease that is larger than the network', () => {
+    const taken = [prefix('0.0.0.0/0'), prefix('10.0.0.0/8')];
+    const wish = prefix('10.5.7.0/24');
+    expect(chooseSubnet(configOf(), taken, wish, seededRandom(1))).toEqual(wish);
+  });
+
   it('is quick in the largest network', () => {
     const config = configOf({ Network: '0.0.0.0/0', SubnetLen: 30 });
     const taken = Array.from({ length: 5_000 }, (_, i) => prefix(`0.0.${i >> 6}.${(i & 63) * 4}/30`));
