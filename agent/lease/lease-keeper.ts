@@ -18,6 +18,8 @@ import type { Lease } from '../model/lease.ts';
 import type { HeldLease, StoreEvent } from '../model/lease-store.ts';
 import { chooseSubnet, describeTaken, ownership } from './allocator.ts';
 import { type FindOwnDeps, findOwn, type OwnAttrs } from './find-own.ts';
+import { newsOf } from './lease-table.ts';
+import { renewAfterMs } from './renewal.ts';
 
 export interface LeaseKeeperDeps extends FindOwnDeps {
   readonly clock: Clock;
@@ -58,6 +60,8 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
   /** The lease that was held last, and whether another node has its subnet now. */
   let last: HeldLease | undefined;
   let isTaken = false;
+  /** The subnet that is being taken, and what the store said of it last: news may overtake the answer. */
+  let taking: { readonly subnet: Prefix; news: StoreEvent | undefined } | undefined;
   /** Whether our key says something else than we wrote. */
   let isOverwritten = false;
   let attrs = deps.attrs;
@@ -69,8 +73,8 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     written = attrs;
     const own = await findOwn({ ...deps, attrs: written }, signal);
     if (own !== undefined) {
-      held = await store.adopt(own, written, signal);
-      if (held !== undefined) return report('kept', held);
+      const kept = await take('kept', own.subnet, () => store.adopt(own, written, signal));
+      if (kept !== undefined) return kept;
     }
     const wish = own?.subnet ?? previous;
     // What we know may be older than the store: a lease of ours that just ended may be had again.
@@ -85,12 +89,13 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
           hint: 'enlarge Network or SubnetMax, or delete leases of nodes that are gone',
         });
       }
-      held = await store.claim(subnet, written, signal);
-      if (held !== undefined) return report('took', held);
-      if (last !== undefined && isOwn(subnet)) {
+      const took = await take('took', subnet, () => store.claim(subnet, written, signal));
+      if (took !== undefined) return took;
+      const before = last;
+      if (before !== undefined && isOwn(subnet)) {
         // Ours all the same, where we have only heard late or wrongly that it was gone.
-        held = await store.repair(last, written, signal);
-        if (held !== undefined) return report('kept', held);
+        const kept = await take('kept', subnet, () => store.repair(before, written, signal));
+        if (kept !== undefined) return kept;
         noticeTaken(undefined);
       }
       // Somebody was faster: that one is taken, the next is tried at once.
@@ -98,6 +103,17 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       lost.push(subnet);
     }
     throw new TwillError('datastore', `lost the race for a subnet ${LIMITS.claimAttempts} times in a row`);
+  };
+
+  const take = async (how: string, subnet: Prefix, ask: () => Promise<HeldLease | undefined>) => {
+    const asked: typeof taking = { subnet, news: undefined };
+    taking = asked;
+    held = await ask();
+    taking = undefined;
+    if (held === undefined) return undefined;
+    const lease = report(how, held);
+    if (asked.news !== undefined) notice(asked.news);
+    return lease;
   };
 
   const isOwn = (subnet: Prefix | undefined): boolean =>
@@ -160,6 +176,35 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     if (isOurs(lease)) return noticeOverwritten();
     noticeTaken(lease);
     noticeLoss(lease.revision);
+  };
+
+  const notice = (event: StoreEvent): void => {
+    if (taking !== undefined) taking.news = newsOf(event, taking.subnet) ?? taking.news;
+    // The network configuration may be back.
+    if (last !== undefined && held === undefined && taking === undefined) bell.ring();
+    switch (event.type) {
+      case 'lease':
+        if (isOwn(event.lease.subnet)) noticeLease(event.lease);
+        break;
+      case 'lease-removed':
+        if (isOwn(event.subnet)) noticeLoss(event.revision);
+        break;
+      case 'malformed':
+        if (isOwn(event.entry.subnet)) noticeOverwritten();
+        break;
+      case 'snapshot': {
+        const lease = event.leases.find(({ subnet }) => isOwn(subnet));
+        if (lease !== undefined && !isOurs(lease)) {
+          noticeTaken(lease);
+          noticeLoss(Number.POSITIVE_INFINITY);
+        } else if (lease?.revision !== held?.lease.revision || lease?.session !== held?.lease.session) {
+          // It was read before we wrote, or in a store that counts anew: our key itself has to be looked at.
+          noticeOverwritten();
+        }
+        break;
+      }
+      default:
+    }
   };
 
   const acquireAgain = async (lost: Prefix, signal: AbortSignal): Promise<HeldLease> => {
@@ -233,34 +278,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       isDoubtful = true;
       bell.ring();
     },
-    notice(event) {
-      switch (event.type) {
-        case 'lease':
-          if (isOwn(event.lease.subnet)) noticeLease(event.lease);
-          break;
-        case 'lease-removed':
-          if (isOwn(event.subnet)) noticeLoss(event.revision);
-          break;
-        case 'malformed':
-          if (isOwn(event.entry.subnet)) noticeOverwritten();
-          break;
-        case 'snapshot': {
-          const lease = event.leases.find(({ subnet }) => isOwn(subnet));
-          if (lease !== undefined && !isOurs(lease)) {
-            noticeTaken(lease);
-            noticeLoss(Number.POSITIVE_INFINITY);
-          } else if (lease?.revision !== held?.lease.revision || lease?.session !== held?.lease.session) {
-            // It was read before we wrote, or in a store that counts anew: our key itself has to be looked at.
-            noticeOverwritten();
-          }
-          break;
-        }
-        case 'config':
-          if (held === undefined) bell.ring();
-          break;
-        default:
-      }
-    },
+    notice,
     async run(onChange, signal) {
       if (last === undefined) throw new Error('run before acquire');
       for (;;) {
@@ -285,10 +303,3 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
 }
 
 const NO_CONFIG = 'the network configuration is gone from the datastore: waiting for it';
-
-// A reservation does not expire; it is looked at from time to time all the same, and so is a lease that somebody
-// gave a longer time than ours have.
-function renewAfterMs({ ttlSeconds }: HeldLease, marginMinutes: number): number {
-  const ttlMs = Math.min(ttlSeconds ?? LIMITS.leaseTtlSeconds, LIMITS.leaseTtlSeconds) * 1000;
-  return Math.max(ttlMs - marginMinutes * 60_000, ttlMs / 10);
-}

@@ -100,6 +100,29 @@ export function createLeaseTable(): LeaseTable {
   };
 }
 
+/** What the event says of the lease of `subnet`, as an event of that lease alone; undefined: nothing. */
+export function newsOf(event: StoreEvent, subnet: Prefix): StoreEvent | undefined {
+  const isSame = (other: { readonly subnet: Prefix | undefined }): boolean =>
+    other.subnet !== undefined && formatPrefix(other.subnet) === formatPrefix(subnet);
+  switch (event.type) {
+    case 'snapshot': {
+      const lease = event.leases.find(isSame);
+      const entry = event.malformed.find(isSame);
+      if (lease !== undefined) return { type: 'lease', lease };
+      if (entry !== undefined) return { type: 'malformed', entry };
+      return { type: 'lease-removed', subnet, revision: event.revision };
+    }
+    case 'lease':
+      return isSame(event.lease) ? event : undefined;
+    case 'lease-removed':
+      return isSame(event) ? event : undefined;
+    case 'malformed':
+      return isSame(event.entry) ? event : undefined;
+    default:
+      return undefined;
+  }
+}
+
 /**
  * The leases that may lead traffic away from this node. Leases are written by others and not to be trusted with
  * more than their part of the overlay: one outside the network, over our own subnet, or at our own address is

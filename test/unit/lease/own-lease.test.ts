@@ -198,6 +198,42 @@ describe('a subnet whose lease is gone', () => {
       expect(self.changes).toEqual([SUBNET]);
     }));
 
+  it('is taken again where the news of its loss overtakes the answer that we have it', () =>
+    world(async (all) => {
+      let answers = 0;
+      const self = await all.node({
+        wrap: (store) => ({
+          ...store,
+          async claim(...args) {
+            const held = await store.claim(...args);
+            if (answers++ === 0) {
+              await all.kv.closeSession((await entryOf(all)).session ?? '');
+              await all.clock.sleep(100);
+            }
+            return held;
+          },
+        }),
+      });
+      await self.start(SUBNET);
+      await all.clock.advance(1_000);
+      expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+      expect(answers).toBe(2);
+    }));
+
+  it('is taken again when a snapshot brings the network configuration back', () =>
+    world(async (all) => {
+      let hasConfig = true;
+      const self = await all.node({ hasConfig: () => hasConfig });
+      await self.start(SUBNET);
+      hasConfig = false;
+      await all.kv.closeSession((await entryOf(all)).session ?? '');
+      await all.clock.advance(1_000);
+      hasConfig = true;
+      self.keeper.notice({ type: 'snapshot', config: '{}', leases: [], malformed: [], revision: 99 });
+      await all.clock.advance(0);
+      expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+    }));
+
   it('is ours where it turns out that it never was gone', () =>
     world(async (all) => {
       const self = await all.node();
