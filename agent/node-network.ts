@@ -218,14 +218,44 @@ export class NodeNetwork implements AsyncDisposable {
   }
 
   async #establish(subnet: Prefix, signal: AbortSignal): Promise<void> {
-    const { reconciler, troubles } = this.#deps;
-    this.#plan(subnet);
+    const { troubles } = this.#deps;
     troubles.wait('agent', `making routes and rules for ${formatPrefix(subnet)}`);
-    await Promise.all([reconciler.settled(signal), this.#firewall?.ensure(signal)]);
+    await Promise.all([this.#settle(subnet, signal), this.#firewall?.ensure(signal)]);
+    // What is no longer ours is not handed off.
+    if (!this.#mayUse(subnet)) return;
     if (this.#dataPlane === undefined) await this.#openDataPlane(subnet);
     await this.#handOff(subnet);
     this.#standsFor = formatPrefix(subnet);
     troubles.clear('agent');
+  }
+
+  #mayUse(subnet: Prefix): boolean {
+    const now = this.#keeper.subnet;
+    return now !== undefined && formatPrefix(now) === formatPrefix(subnet);
+  }
+
+  // The kernel may take its time, and leases change meanwhile.
+  async #settle(subnet: Prefix, signal: AbortSignal): Promise<void> {
+    const { reconciler } = this.#deps;
+    const end = new AbortController();
+    let isSettled = false;
+    const done = (): void => {
+      isSettled = true;
+      this.#planBell.ring();
+    };
+    this.#plan(subnet);
+    void reconciler.settled(end.signal).then(done, () => undefined);
+    try {
+      while (!isSettled) {
+        await this.#planBell.wait(signal);
+        if (!this.#mayUse(subnet)) break;
+        this.#plan(subnet);
+      }
+    } finally {
+      end.abort();
+      // Whatever rang is looked at again.
+      this.#planBell.ring();
+    }
   }
 
   // Without a subnet nothing of ours stays: with the addresses of another node's containers, ours would take

@@ -1,4 +1,5 @@
 // Whole nodes on a store in memory and kernels in memory, in virtual time.
+import { TwillError } from '../../agent/base/errors.ts';
 import { createLogger } from '../../agent/base/log.ts';
 import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { createMemoryStore, type MemoryKv, type MemoryStore } from '../../agent/datastore/memory-kv.ts';
@@ -30,6 +31,10 @@ export interface TestHost {
   readonly suspend: (ms: number) => void;
   /** Our own subnet as handed off last. */
   readonly handedOff: () => string | undefined;
+  /** Whether handing off fails from now on. */
+  readonly refuseHandOff: (refuses: boolean) => void;
+  /** From now on the kernel can be read. */
+  readonly answerKernel: () => void;
   /** The firewall's rules; undefined: none. */
   readonly rules: () => FirewallRules | undefined;
   /** Subnets that a route leads to, sorted. */
@@ -43,9 +48,9 @@ export interface NodeBed {
   readonly kv: MemoryKv;
   /**
    * Starts the node number `n`, which had 10.5.`n`.0/24 before, and waits until it is ready. `wrap` puts something
-   * between it and the store.
+   * between it and the store; the kernel may not answer until `answerKernel`, and then it is not waited for.
    */
-  readonly start: (n: number, wrap?: (kv: Kv) => Kv) => Promise<TestHost>;
+  readonly start: (n: number, wrap?: (kv: Kv) => Kv, kernelAnswers?: boolean) => Promise<TestHost>;
   readonly writeConfig: (text: string) => Promise<void>;
 }
 
@@ -57,14 +62,17 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
   const end = new AbortController();
   const running: Promise<void>[] = [];
 
-  const start = async (n: number, wrap?: (kv: Kv) => Kv): Promise<TestHost> => {
+  const start = async (n: number, wrap?: (kv: Kv) => Kv, kernelAnswers = true): Promise<TestHost> => {
     const own = store.open();
     const kernel = createMemoryKernel({ name: 'eth0', prefix: '192.168.77.0/24' });
+    const read = kernel.read.bind(kernel);
+    if (!kernelAnswers) kernel.read = () => Promise.reject(new TwillError('host', 'cannot read routes'));
     const lines: string[] = [];
     const log = createLogger('twill', 'debug', (line) => lines.push(line.slice(25)));
     const random = seededRandom(n);
     let suspendedMs = 0;
     let handedOff: Prefix | undefined;
+    let refusesHandOff = false;
     let rules: FirewallRules | undefined;
     let address = `192.168.77.${n}`;
     const node = createNode(
@@ -101,6 +109,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
           name: 'subnet.env',
           previousSubnet: async () => prefix(`10.5.${n}.0/24`),
           async write({ subnet }) {
+            if (refusesHandOff) throw new TwillError('host', 'cannot write subnet.env: no space');
             const isNew = handedOff === undefined || formatPrefix(handedOff) !== formatPrefix(subnet);
             handedOff = subnet;
             return isNew;
@@ -138,6 +147,12 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         suspendedMs += ms;
       },
       handedOff: () => handedOff && formatPrefix(handedOff),
+      answerKernel: () => {
+        kernel.read = read;
+      },
+      refuseHandOff: (refuses) => {
+        refusesHandOff = refuses;
+      },
       rules: () => rules,
       routes: () => [...kernel.print().matchAll(/^route (\S+) via/gm)].map(([, dst = '']) => dst).toSorted(),
     };
