@@ -51,6 +51,8 @@ const SOURCES = [
   'test/lab',
   'test/bench',
   'test/faults',
+  'test/simulation',
+  'test/fakes',
   'package.json',
   'tsconfig.json',
   'tsconfig.build.json',

@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import { systemRandom } from '../base/random.ts';
 import { LIMITS } from '../limits.ts';
-import type { Kv } from '../model/kv.ts';
+import type { Kv, KvEntry } from '../model/kv.ts';
 import { createDocumentKv, type KvStorage } from './document-kv.ts';
 import { emptyDocument, forgetChanges } from './kv-document.ts';
 
@@ -21,6 +21,8 @@ export interface MemoryStore {
   compact(): void;
   /** Loses everything: keys, sessions, history and the count of revisions. */
   wipe(): void;
+  /** What the store holds at this moment: keys of ended sessions are gone, whether somebody has noticed or not. */
+  entries(): readonly KvEntry[];
 }
 
 /** An empty store; sessions expire by the monotonic time of `clock`. */
@@ -107,5 +109,9 @@ export function createMemoryStore(clock: Clock): MemoryStore {
       sessions.clear();
       ringAll();
     },
+    entries: () =>
+      [...document.entries.values()].filter(
+        ({ session }) => session === undefined || (sessions.get(session)?.endMs ?? 0) > clock.monotonicMs(),
+      ),
   };
 }

@@ -16,10 +16,18 @@ import type { Change, ChangeFailure, Kernel, KernelEvent } from '../../agent/mod
 export interface MemoryKernel extends Kernel {
   /** The state as text. */
   print(): string;
+  /** The state. */
+  objects(): readonly HostObject[];
   /** Takes an object away behind the reconciler's back, with what sits on it. */
   vanish(key: string): void;
   /** Makes it appear behind the reconciler's back, checking nothing. */
   intrude(object: HostObject): void;
+  /** Makes something of somebody else's: it is never read, but a route of ours takes the place of one like it. */
+  plant(object: HostObject): void;
+  /** What was planted and is still there, as text. */
+  foreign(): string;
+  /** Takes a link down behind the reconciler's back, and with it what Linux then forgets: routes and neighbours. */
+  takeDown(name: string): void;
   /** Changes whose key matches are refused from now on; undefined: none. */
   refuse: RegExp | undefined;
   /** How often the whole state was read. */
@@ -37,6 +45,8 @@ const macOf = (object: HostObject | undefined): string | undefined =>
 
 export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
   const objects = new Map<string, HostObject>();
+  const planted = new Map<string, HostObject>();
+  let plantedText: string | undefined;
   const watchers = new Set<Channel<KernelEvent>>();
   let reads = 0;
 
@@ -107,6 +117,8 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
         if (!linkIsUp(object.dev)) return refuse(change, 'ENETDOWN', 'network is down');
         if (!object.onlink && object.via !== undefined && !isConnected(object.via))
           return refuse(change, 'ENETUNREACH', 'network is unreachable');
+        // A route is made by a request that replaces whatever leads to the same destination.
+        if (planted.delete(keyOf(object))) plantedText = undefined;
         break;
       default:
         if (!linkExists(object.dev)) return refuse(change, 'ENODEV', 'no such device');
@@ -126,12 +138,27 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
       return reads;
     },
     print: () => formatHostState([...objects.values()]),
+    objects: () => [...objects.values()],
     vanish(key) {
       const object = objects.get(key);
       drop(key);
       if (object?.kind === 'link') dropOn(object.name);
     },
     intrude: put,
+    plant(object) {
+      planted.set(keyOf(object), object);
+      plantedText = undefined;
+    },
+    foreign: () => (plantedText ??= formatHostState([...planted.values()])),
+    takeDown(name) {
+      const link = objects.get(`link ${name}`);
+      if (link?.kind !== 'link') return;
+      put({ ...link, up: false });
+      for (const [key, object] of objects) {
+        if (object.kind === 'route' && object.dev === name) drop(key, true);
+      }
+      dropNeighbours(name);
+    },
     async read() {
       reads++;
       return [...objects.values()];

@@ -14,23 +14,76 @@ export interface VirtualClock extends Clock {
 
 interface Sleeper {
   readonly dueMs: number;
-  wake(): void;
+  /** Of two that are due together, the one that fell asleep first wakes first. */
+  readonly order: number;
+  /** Undefined once it was woken or went away. */
+  wake: (() => void) | undefined;
 }
 
-export function createVirtualClock(): VirtualClock {
-  const sleepers = new Set<Sleeper>();
+/** `onRest` is called each time when everything has come to rest before time goes on. */
+export function createVirtualClock(onRest?: () => void): VirtualClock {
+  // A heap: the parent of place i is at (i - 1) / 2, and never due after it. Those that went away stay in it until
+  // they come to its top, or are too many.
+  let heap: Sleeper[] = [];
+  let asleep = 0;
+  let sleeps = 0;
   let nowMs = 0;
-  // Promises settle before the next turn of the loop; a second turn lets what that one set off settle too.
-  const settle = async (): Promise<void> => {
-    for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+
+  const isBefore = (a: Sleeper, b: Sleeper): boolean =>
+    a.dueMs === b.dueMs ? a.order < b.order : a.dueMs < b.dueMs;
+  const at = (place: number): Sleeper => {
+    const sleeper = heap[place];
+    if (sleeper === undefined) throw new Error(`no sleeper at ${place}`);
+    return sleeper;
+  };
+  const rise = (from: number): void => {
+    const sleeper = at(from);
+    let place = from;
+    while (place > 0) {
+      const parent = (place - 1) >> 1;
+      if (isBefore(at(parent), sleeper)) break;
+      heap[place] = at(parent);
+      place = parent;
+    }
+    heap[place] = sleeper;
+  };
+  const sink = (): void => {
+    const sleeper = at(0);
+    let place = 0;
+    for (;;) {
+      let child = 2 * place + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(at(child + 1), at(child))) child += 1;
+      if (isBefore(sleeper, at(child))) break;
+      heap[place] = at(child);
+      place = child;
+    }
+    heap[place] = sleeper;
+  };
+  const dropFirst = (): void => {
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    heap[0] = last;
+    sink();
+  };
+  const forgetGone = (): void => {
+    if (heap.length < 64 || heap.length < 2 * asleep) return;
+    heap = heap.filter(({ wake }) => wake !== undefined);
+    heap.sort((a, b) => (isBefore(a, b) ? -1 : 1));
   };
   const nextDue = (limitMs: number): Sleeper | undefined => {
-    let next: Sleeper | undefined;
-    for (const sleeper of sleepers) {
-      if (sleeper.dueMs <= limitMs && (next === undefined || sleeper.dueMs < next.dueMs)) next = sleeper;
+    for (let next = heap[0]; next !== undefined; next = heap[0]) {
+      if (next.wake === undefined) dropFirst();
+      else return next.dueMs <= limitMs ? next : undefined;
     }
-    return next;
+    return undefined;
   };
+  // Promises settle before the next turn of the loop.
+  const settle = async (): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    onRest?.();
+  };
+
   return {
     monotonicMs: () => nowMs,
     bootMs: () => nowMs,
@@ -41,34 +94,43 @@ export function createVirtualClock(): VirtualClock {
           reject(signal.reason);
           return;
         }
+        const leave = (): void => {
+          sleeper.wake = undefined;
+          asleep -= 1;
+          signal?.removeEventListener('abort', stop);
+        };
         const stop = (): void => {
-          sleepers.delete(sleeper);
+          leave();
+          forgetGone();
           reject(signal?.reason);
         };
         const sleeper: Sleeper = {
           dueMs: nowMs + Math.max(ms, 0),
+          order: sleeps++,
           wake() {
-            sleepers.delete(sleeper);
-            signal?.removeEventListener('abort', stop);
+            leave();
             resolve();
           },
         };
-        sleepers.add(sleeper);
+        heap.push(sleeper);
+        asleep += 1;
+        rise(heap.length - 1);
         signal?.addEventListener('abort', stop, { once: true });
       }),
     async advance(ms) {
       const endMs = nowMs + ms;
       await settle();
       for (let next = nextDue(endMs); next !== undefined; next = nextDue(endMs)) {
-        nowMs = Math.max(nowMs, next.dueMs);
-        next.wake();
+        nowMs = next.dueMs;
+        dropFirst();
+        next.wake?.();
         await settle();
       }
       nowMs = endMs;
     },
     settle,
     get sleepers() {
-      return sleepers.size;
+      return asleep;
     },
   };
 }

@@ -1,0 +1,91 @@
+// `npm run simulate`: sets the checkout up, then runs seeds of simulated clusters, in one process for each processor.
+import { fork } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { setUp } from './setup.mjs';
+
+const program = new URL('../dist/test/simulation/main.js', import.meta.url);
+const isPart = process.send !== undefined;
+
+try {
+  if (isPart) {
+    const { runSeeds } = await import(program.href);
+    const [from = 0, end = 0, step = 1] = process.argv.slice(2).map(Number);
+    process.send?.(await runSeeds(from, end, step), () => process.disconnect());
+  } else {
+    const { seed, seeds, from, help } = readOptions();
+    await setUp([]);
+    const { replay, usage } = await import(program.href);
+    if (help) process.stdout.write(usage);
+    else if (seed !== undefined) {
+      process.exitCode = (await replay(seed, (text) => process.stdout.write(text))) ? 0 : 1;
+    } else process.exitCode = await runAll(from, seeds);
+  }
+} catch (error) {
+  process.stderr.write(`simulate: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
+
+function readOptions() {
+  const type = /** @type {const} */ ('string');
+  const { values } = parseArgs({
+    options: { seed: { type }, seeds: { type }, from: { type }, help: { type: 'boolean' } },
+  });
+  return {
+    seed: values.seed === undefined ? undefined : number('--seed', values.seed),
+    seeds: number('--seeds', values.seeds ?? '1000'),
+    from: number('--from', values.from ?? '1'),
+    help: values.help === true,
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {string} text
+ */
+function number(name, text) {
+  if (!/^\d{1,9}$/.test(text)) throw new Error(`${name}: must be a whole number, is ${JSON.stringify(text)}`);
+  return Number(text);
+}
+
+/**
+ * @param {number} from
+ * @param {number} seeds
+ * @returns {Promise<number>} The exit code.
+ */
+async function runAll(from, seeds) {
+  const startMs = performance.now();
+  const processes = Math.max(1, Math.min(availableParallelism(), seeds));
+  const reports = await Promise.all(
+    Array.from({ length: processes }, (_, i) => runPart(from + i, from + seeds, processes)),
+  );
+  const failures = reports.flatMap((report) => report.failures);
+  for (const text of failures) process.stdout.write(`${text}\n`);
+  const sum = (/** @type {(report: Report) => number} */ of) =>
+    reports.reduce((all, report) => all + of(report), 0);
+  const days = sum(({ virtualMs }) => virtualMs) / 86_400_000;
+  const slowestMs = Math.max(...reports.map((report) => report.slowestMs));
+  const struck = sum(({ faults }) => Object.values(faults).reduce((all, count) => all + count, 0));
+  process.stdout.write(
+    `${sum((report) => report.seeds)} seeds, ${failures.length} failed: ${days.toFixed(1)} days of clusters with ${struck} faults in ${((performance.now() - startMs) / 1_000).toFixed(0)} s; the slowest was right again after ${slowestMs / 1_000} s\n`,
+  );
+  return failures.length === 0 ? 0 : 1;
+}
+
+/** @typedef {import('../test/simulation/main.ts').Report} Report */
+
+/**
+ * @param {number} from
+ * @param {number} end
+ * @param {number} step
+ * @returns {Promise<Report>}
+ */
+function runPart(from, end, step) {
+  const child = fork(fileURLToPath(import.meta.url), [from, end, step].map(String));
+  return new Promise((resolve, reject) => {
+    child.once('message', (report) => resolve(/** @type {Report} */ (report)));
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`a part of the seeds ended with code ${code}`)));
+  });
+}

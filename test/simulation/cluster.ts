@@ -1,0 +1,121 @@
+// A simulated cluster: its hosts, its store, its time and its chance, all of them made from one seed.
+import type { Random } from '../../agent/base/random.ts';
+import { createLeaseKeys, isLease } from '../../agent/datastore/lease-keys.ts';
+import { createMemoryStore, type MemoryStore } from '../../agent/datastore/memory-kv.ts';
+import type { Backend } from '../../agent/model/backend.ts';
+import type { Kv } from '../../agent/model/kv.ts';
+import type { Lease } from '../../agent/model/lease.ts';
+import { type NetworkConfig, parseNetworkConfig } from '../../agent/model/network-config.ts';
+import { createBackend } from '../../backends/index.ts';
+import { seededRandom } from '../fakes/seeded-random.ts';
+import { createVirtualClock, type VirtualClock } from '../fakes/virtual-clock.ts';
+import { Host, NETWORK_PREFIX } from './host.ts';
+import { judgedKv, Laws } from './laws.ts';
+import { createTrace, type Trace } from './trace.ts';
+import { drawWeather, type Weather } from './weather.ts';
+
+/** Puts something wrong into the world of every node, to see that it is noticed. */
+export interface Sabotage {
+  readonly kv?: (kv: Kv) => Kv;
+  readonly host?: (host: Host) => void;
+}
+
+const NETWORKS = [
+  { Network: '10.5.0.0/16', Backend: { Type: 'vxlan' } },
+  { Network: '10.5.0.0/16', Backend: { Type: 'vxlan', VNI: 7, Port: 4789 } },
+  { Network: '10.5.0.0/17', SubnetLen: 24, Backend: { Type: 'vxlan', DirectRouting: true } },
+  { Network: '10.5.0.0/17', SubnetLen: 24, Backend: { Type: 'host-gw' } },
+  { Network: '10.5.0.0/16', Backend: { Type: 'alloc' } },
+] as const;
+
+const MOST_HOSTS = 8;
+const FEWEST_HOSTS = 3;
+
+export class Cluster {
+  readonly random: Random;
+  readonly clock: VirtualClock;
+  readonly trace: Trace;
+  readonly memory: MemoryStore;
+  /** A way to the store that never fails, for what others do there. */
+  readonly admin: Kv;
+  readonly laws: Laws;
+  readonly hosts: Host[] = [];
+  readonly weather: { now: Weather };
+  readonly configText: string;
+  readonly config: NetworkConfig;
+  readonly sabotage: Sabotage;
+  readonly judge: (kv: Kv, host: Host) => Kv;
+
+  constructor(seed: number, sabotage: Sabotage, show?: (line: string) => void) {
+    this.random = seededRandom(seed);
+    this.clock = createVirtualClock(() => this.laws.rest());
+    this.trace = createTrace(() => this.clock.monotonicMs(), show);
+    this.memory = createMemoryStore(this.clock);
+    this.admin = this.memory.open();
+    this.laws = new Laws(this);
+    this.sabotage = sabotage;
+    this.judge = (kv, host) => judgedKv(this, sabotage.kv?.(kv) ?? kv, host);
+    this.weather = { now: drawWeather(this.random) };
+    this.configText = JSON.stringify(this.pick(NETWORKS));
+    this.config = parseNetworkConfig(this.configText, 'config');
+    const count = FEWEST_HOSTS + Math.floor(this.random() * (MOST_HOSTS - FEWEST_HOSTS + 1));
+    for (let i = 0; i < count; i++) this.addHost();
+  }
+
+  /** One of them. */
+  pick<T>(items: readonly T[]): T {
+    const item = items[Math.floor(this.random() * items.length)];
+    if (item === undefined) throw new Error('nothing to pick from');
+    return item;
+  }
+
+  /** One more machine, whose agent does not run yet. */
+  addHost(): Host {
+    const index = this.hosts.length + 1;
+    // With plain routes where possible, some hosts are behind a router.
+    const isFar = this.configText.includes('DirectRouting') && index % 3 === 0;
+    const host = new Host(this, index, `192.168.${isFar ? 78 : 77}.${index}`);
+    this.hosts.push(host);
+    this.sabotage.host?.(host);
+    return host;
+  }
+
+  /** The hosts that are still part of the cluster. */
+  present(): readonly Host[] {
+    return this.hosts.filter(({ isGone }) => !isGone);
+  }
+
+  /** The leases that the store holds at this moment. */
+  leases(): readonly Lease[] {
+    const keys = createLeaseKeys(NETWORK_PREFIX);
+    return this.memory.entries().flatMap((entry) => {
+      const found = keys.readLease(entry);
+      return found !== undefined && isLease(found) ? [found] : [];
+    });
+  }
+
+  backend(): Promise<Backend> {
+    return createBackend(this.config.backend, 'config');
+  }
+
+  /** The network configuration is written, and every agent starts at a time of its own. */
+  async open(): Promise<void> {
+    const { clock, random } = this;
+    // It is loaded now, so that no node has to wait for the disk.
+    await this.backend();
+    const write = async (): Promise<void> => {
+      await clock.sleep(random() < 0.3 ? random() * 5_000 : 0);
+      await this.admin.create(`${NETWORK_PREFIX}/config`, this.configText, undefined);
+    };
+    void write();
+    for (const host of this.hosts) {
+      void clock.sleep(random() < 0.5 ? random() * 5_000 : 0).then(() => host.start());
+    }
+  }
+
+  /** Everything ends at once. */
+  async close(): Promise<void> {
+    for (const host of this.hosts) host.crash();
+    await this.admin[Symbol.asyncDispose]();
+  }
+}

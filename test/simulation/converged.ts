@@ -1,0 +1,65 @@
+// What must be true some time after the last fault: every kernel is what the leases say, everybody reaches everybody,
+// and every node knows that it is well.
+import { planFirewall } from '../../agent/firewall/rules.ts';
+import { type Backend } from '../../agent/model/backend.ts';
+import { formatHostState } from '../../agent/model/host-state.ts';
+import { formatPrefix } from '../../agent/model/ip.ts';
+import { planHostState } from '../../agent/node-plan.ts';
+import type { Cluster } from './cluster.ts';
+import { type Host, NODE_OPTIONS } from './host.ts';
+import { unreachable } from './reach.ts';
+
+/** What is not as it should be, one line each; empty: the cluster has converged. */
+export function complaints(cluster: Cluster, backend: Backend): string[] {
+  const found: string[] = [];
+  const hosts = cluster.present();
+  for (const host of hosts) {
+    const why = complaintOf(cluster, backend, host);
+    if (why !== undefined) found.push(`${host.name}: ${why}`);
+  }
+  if (found.length === 0 && backend.type !== 'alloc') {
+    for (const from of hosts) {
+      for (const to of hosts) {
+        const why = from === to ? undefined : unreachable(from, to, hosts);
+        if (why !== undefined) found.push(`${from.name} does not reach ${to.name}: ${why}`);
+      }
+    }
+  }
+  return found;
+}
+
+function complaintOf(cluster: Cluster, backend: Backend, host: Host): string | undefined {
+  const { config } = cluster;
+  const readiness = host.node?.readiness();
+  if (readiness === undefined) return 'does not run';
+  if (!readiness.ready) return `is not ready: ${readiness.reason}`;
+  const leases = cluster.leases();
+  const own = leases.filter(({ attrs }) => attrs.node?.id === host.facts.node.id);
+  // It may have written two: a request may be carried out long after its client, or its client's process, has
+  // given up. The other one ends with its session.
+  const { env } = host;
+  const lease = own.find(
+    ({ subnet }) => env !== undefined && formatPrefix(subnet) === formatPrefix(env.subnet),
+  );
+  if (env === undefined || lease === undefined) {
+    const held = own.map(({ subnet }) => formatPrefix(subnet)).join(' ') || 'nothing';
+    return `handed off ${env && formatPrefix(env.subnet)} and holds ${held}`;
+  }
+  const { subnet } = lease;
+  if (lease.attrs.publicIP !== host.facts.publicIP) return `announces ${lease.attrs.publicIP}`;
+  if (env.mtuBytes !== backend.mtuBytes(host.facts)) return `handed off an MTU of ${env.mtuBytes}`;
+  const plan = planHostState({ options: NODE_OPTIONS, host: host.facts, config, backend, subnet, leases });
+  const [wanted, actual] = [formatHostState(plan), host.kernel.print()];
+  if (wanted !== actual) return `the kernel differs: ${difference(wanted, actual)}`;
+  const rules = planFirewall({ ...NODE_OPTIONS, network: config.network, subnet });
+  return JSON.stringify(rules) === host.rules ? undefined : 'the rules differ';
+}
+
+function difference(wanted: string, actual: string): string {
+  const [left, right] = [wanted, actual].map((text) => new Set(text.split('\n')));
+  const missing = [...(left ?? [])].filter((line) => right?.has(line) === false);
+  const surplus = [...(right ?? [])].filter((line) => left?.has(line) === false);
+  return [...missing.map((line) => `+ ${line}`), ...surplus.map((line) => `- ${line}`)]
+    .slice(0, 4)
+    .join('; ');
+}

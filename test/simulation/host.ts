@@ -1,0 +1,236 @@
+// One machine of a simulated cluster: what stays when its agent dies (kernel, rules, subnet.env, address), and the life
+// of its agent, which a supervisor starts again.
+import { messageOf, TwillError } from '../../agent/base/errors.ts';
+import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
+import type { NodeFirewall } from '../../agent/model/firewall.ts';
+import type { SubnetEnv } from '../../agent/model/hand-off.ts';
+import type { HostFacts } from '../../agent/model/host-facts.ts';
+import { formatPrefix, type Prefix, parsePrefix } from '../../agent/model/ip.ts';
+import { createNode, type Node } from '../../agent/node.ts';
+import type { NodeOptions } from '../../agent/node-world.ts';
+import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
+import type { Cluster } from './cluster.ts';
+import { Life } from './life.ts';
+import { openSimKernel } from './sim-kernel.ts';
+import { openSimStore, type StoreWay } from './sim-store.ts';
+import { drawDelayMs } from './weather.ts';
+import { Witness } from './witness.ts';
+
+export const NETWORK_PREFIX = '/coreos.com/network';
+
+export const NODE_OPTIONS: NodeOptions = {
+  renewMarginMinutes: 60,
+  ipMasq: true,
+  randomFully: true,
+  forwardRules: true,
+  blackholeRoute: true,
+  firewallResyncSeconds: 60,
+};
+
+/** From being told to stop until the process is killed. */
+const STOP_MS = 900;
+
+interface Running {
+  readonly life: Life;
+  readonly witness: Witness;
+  readonly node: Node;
+  readonly stop: AbortController;
+}
+
+export class Host {
+  readonly name: string;
+  readonly kernel: MemoryKernel;
+  readonly way: StoreWay = { state: 'open', breakers: new Set() };
+  facts: HostFacts;
+  env: SubnetEnv | undefined;
+  /** The firewall's rules as text; undefined: somebody flushed them. */
+  rules: string | undefined;
+  wallOffsetMs = 0;
+  /** It has left the cluster for good. */
+  isGone = false;
+  readonly foreign: string;
+  readonly #cluster: Cluster;
+  readonly #onFacts = new Set<() => void>();
+  readonly #onRules = new Set<() => void>();
+  #running: Running | undefined;
+
+  constructor(cluster: Cluster, index: number, address: string) {
+    this.#cluster = cluster;
+    this.name = `h${index}`;
+    const onLink = parsePrefix(`${address.replace(/\.\d+$/, '.0')}/24`) as Prefix;
+    this.facts = {
+      node: { id: index.toString(16).padStart(16, '0'), name: this.name },
+      underlay: { name: 'eth0', index: 2, mtuBytes: 1_500, address, onLink: [onLink], hasCarrier: true },
+      publicIP: address,
+    };
+    this.kernel = createMemoryKernel({ name: 'eth0', prefix: formatPrefix(onLink) });
+    for (const dst of ['0.0.0.0/0', formatPrefix(onLink), '172.17.0.0/16']) {
+      this.kernel.plant({ kind: 'route', type: 'unicast', dst, via: undefined, dev: 'eth0', onlink: false });
+    }
+    this.foreign = this.kernel.foreign();
+  }
+
+  get life(): Life | undefined {
+    return this.#running?.life;
+  }
+
+  get witness(): Witness | undefined {
+    return this.#running?.witness;
+  }
+
+  get node(): Node | undefined {
+    return this.#running?.node;
+  }
+
+  /** Starts the agent unless it runs. */
+  start(): void {
+    const { clock, trace, random, weather, memory, laws, judge } = this.#cluster;
+    if (this.#running !== undefined || this.isGone) return;
+    trace.note(this.name, 'starts');
+    const life = new Life(clock, () => this.wallOffsetMs);
+    const witness = new Witness(life, this.facts.node);
+    const stop = new AbortController();
+    const log = trace.logger(this.name);
+    const deps = { life, clock, random, weather: () => weather.now, trace, host: this.name };
+    const kv = openSimStore({ ...deps, kv: judge(memory.open(), this), way: this.way });
+    const store = createKvLeaseStore(kv, {
+      prefix: NETWORK_PREFIX,
+      clock: life.clock,
+      random,
+      log,
+      configHint: '',
+    });
+    const node = createNode(NODE_OPTIONS, {
+      clock: life.clock,
+      random,
+      log,
+      store: witness.over(store),
+      kernel: openSimKernel({
+        ...deps,
+        kernel: this.kernel,
+        onApply: (changes) => laws.apply(this, changes),
+      }),
+      hostSource: {
+        read: () => this.#takes('read interfaces', life, () => this.facts),
+        watch: (onChange, signal) => this.#listen(this.#onFacts, life, onChange, signal),
+      },
+      handOff: {
+        name: 'subnet.env',
+        previousSubnet: () =>
+          this.#takes('read subnet.env', life, () => this.env?.subnet).catch(() => undefined),
+        write: async (env) => {
+          laws.handOff(this, env);
+          return this.#takes('write subnet.env', life, () => {
+            const isNew = JSON.stringify(env) !== JSON.stringify(this.env);
+            if (isNew) trace.note(this.name, `subnet.env ${formatPrefix(env.subnet)} mtu ${env.mtuBytes}`);
+            this.env = env;
+            return isNew;
+          });
+        },
+      },
+      openFirewall: async () => this.#firewall(life),
+      watchRuleset: (onChange, signal) => this.#listen(this.#onRules, life, onChange, signal),
+      onReady: async (summary) => trace.note(this.name, `ready: ${summary}`),
+    });
+    const running: Running = { life, witness, node, stop };
+    this.#running = running;
+    node.run(stop.signal).then(
+      () => this.#ended(running, undefined),
+      (error: unknown) => this.#ended(running, error),
+    );
+  }
+
+  /** Kills the agent at whatever it waits for. */
+  crash(): void {
+    if (this.#running === undefined) return;
+    this.#cluster.trace.note(this.name, 'crashes');
+    this.#running.life.kill();
+    this.#running = undefined;
+  }
+
+  /** Tells the agent to stop, and kills it where it does not in time. */
+  async stop(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
+    this.#cluster.trace.note(this.name, 'stops');
+    running.stop.abort();
+    await this.#cluster.clock.sleep(STOP_MS);
+    if (this.#running === running) this.crash();
+  }
+
+  /** Something about the machine's interfaces is different from now on. */
+  change(facts: Partial<HostFacts['underlay']>): void {
+    const underlay = { ...this.facts.underlay, ...facts };
+    this.facts = { ...this.facts, underlay, publicIP: underlay.address };
+    for (const tell of this.#onFacts) tell();
+  }
+
+  /** Somebody flushes the firewall. */
+  flushRules(): void {
+    this.rules = undefined;
+    for (const tell of this.#onRules) tell();
+  }
+
+  #ended(running: Running, error: unknown): void {
+    const { trace, clock, random, laws } = this.#cluster;
+    running.life.kill();
+    if (this.#running !== running) return;
+    this.#running = undefined;
+    if (running.stop.signal.aborted) return;
+    trace.note(this.name, `ended: ${messageOf(error)}`);
+    if (!(error instanceof TwillError) || error.code === 'internal') laws.exit(this, error);
+    void clock.sleep(1_000 + random() * 4_000).then(() => this.start());
+  }
+
+  // Work of the machine itself: it takes a moment, and a killed process may be cut short before or after it.
+  #takes<T>(what: string, life: Life, work: () => T): Promise<T> {
+    const { clock, random, weather } = this.#cluster;
+    const run = async (): Promise<T> => {
+      await clock.sleep(drawDelayMs(random, 20));
+      if (life.isOver && random() < 0.5) throw new Error('killed');
+      if (random() < weather.now.hostFailures) throw new TwillError('host', `cannot ${what} (simulated)`);
+      const result = work();
+      await clock.sleep(drawDelayMs(random, 20));
+      return result;
+    };
+    return life.pass(run());
+  }
+
+  #firewall(life: Life): NodeFirewall {
+    return {
+      mode: 'nftables',
+      obstacles: async () => [],
+      ensure: (rules) =>
+        this.#takes('set rules', life, () => {
+          const text = JSON.stringify(rules);
+          if (text === this.rules) return 'present';
+          this.rules = text;
+          for (const tell of this.#onRules) tell();
+          return 'repaired';
+        }),
+      remove: () =>
+        this.#takes('remove rules', life, () => {
+          const had = this.rules !== undefined;
+          this.rules = undefined;
+          return had;
+        }),
+    };
+  }
+
+  async #listen(
+    listeners: Set<() => void>,
+    life: Life,
+    onChange: () => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock, random } = this.#cluster;
+    const tell = (): void => {
+      void life.pass(clock.sleep(drawDelayMs(random, 50))).then(onChange);
+    };
+    listeners.add(tell);
+    const drop = (): void => void listeners.delete(tell);
+    life.killed.addEventListener('abort', drop, { once: true });
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    drop();
+  }
+}

@@ -1,0 +1,156 @@
+// What holds at every moment of a simulation, whatever goes wrong. The laws are asked when a node acts, and the cheap
+// ones each time when everything has come to rest.
+import { messageOf } from '../../agent/base/errors.ts';
+import type { SubnetEnv } from '../../agent/model/hand-off.ts';
+import { formatPrefix } from '../../agent/model/ip.ts';
+import type { Change } from '../../agent/model/kernel.ts';
+import type { Kv, KvEntry } from '../../agent/model/kv.ts';
+import { parseLeaseValue } from '../../agent/model/lease.ts';
+import type { Cluster } from './cluster.ts';
+import { type Host, NETWORK_PREFIX } from './host.ts';
+
+/** A law that did not hold. */
+export interface Violation {
+  readonly law: string;
+  readonly detail: string;
+  readonly atMs: number;
+}
+
+/** How long a node may take from hearing something to acting on it. */
+const GRACE_MS = 500;
+/** How long a node may call itself ready after it has heard that its lease is lost. */
+const READY_GRACE_MS = 2_000;
+/** Turns at one moment of virtual time: more is work without end. */
+const TURNS = 5_000;
+
+const LEASES = `${NETWORK_PREFIX}/subnets/`;
+
+export class Laws {
+  /** The first law that was broken. */
+  violation: Violation | undefined;
+  readonly #cluster: Cluster;
+  #atMs = 0;
+  #turns = 0;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  break(law: string, detail: string): void {
+    if (this.violation !== undefined) return;
+    const { clock, trace } = this.#cluster;
+    this.violation = { law, detail, atMs: clock.monotonicMs() };
+    trace.note('law', `broken: ${law}: ${detail}`);
+  }
+
+  /** A node asks its kernel for changes. */
+  apply(host: Host, changes: readonly Change[]): void {
+    const { witness } = host;
+    if (witness === undefined) return;
+    for (const { op, object } of changes) {
+      if (op === 'delete') continue;
+      if (object.kind === 'route' && object.type === 'unicast') {
+        const knownMs = witness.unleasedMs(object.dst);
+        if (knownMs !== undefined && knownMs > GRACE_MS)
+          this.break('no route to what nobody has', `${host.name} routes ${object.dst}`);
+      }
+      if (object.kind === 'addr') {
+        const subnet = object.prefix.replace('/32', '/24');
+        if ((witness.othersMs(subnet) ?? 0) > GRACE_MS)
+          this.break("nobody uses another's subnet", `${host.name} adds ${object.prefix}`);
+      }
+    }
+  }
+
+  /** A node hands its subnet to those who start containers. */
+  handOff(host: Host, { subnet }: SubnetEnv): void {
+    const { witness } = host;
+    if (witness === undefined) return;
+    const text = formatPrefix(subnet);
+    if (witness.granted === undefined || formatPrefix(witness.granted.subnet) !== text)
+      this.break('subnet.env is what the node holds', `${host.name} writes ${text}`);
+    if ((witness.othersMs(text) ?? 0) > GRACE_MS)
+      this.break("nobody uses another's subnet", `${host.name} hands off ${text}`);
+  }
+
+  /** A node's process ended by a fault of the program. */
+  exit(host: Host, error: unknown): void {
+    this.break('nothing fails of itself', `${host.name}: ${messageOf(error)}`);
+  }
+
+  /** A node has written or deleted a key. */
+  wrote(host: Host, before: KvEntry | undefined, how: string): void {
+    if (before === undefined || !before.key.startsWith(LEASES)) return;
+    const owner = this.ownerOf(before);
+    // A node that took over an address asks before it takes the lease of that address, too.
+    if (owner === undefined || owner === host || owner.facts.publicIP === host.facts.publicIP) return;
+    this.break(
+      'a subnet is claimed where nobody has it',
+      `${host.name} ${how} ${before.key} of ${owner.name}`,
+    );
+  }
+
+  /** The host whose agent wrote this entry; undefined: a stranger. */
+  ownerOf({ key, value }: KvEntry): Host | undefined {
+    try {
+      const { node } = parseLeaseValue(value, key);
+      return this.#cluster.hosts.find(({ facts }) => facts.node.id === node?.id);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Everything has come to rest at this moment. */
+  rest(): void {
+    const { clock, hosts } = this.#cluster;
+    const nowMs = clock.monotonicMs();
+    this.#turns = nowMs === this.#atMs ? this.#turns + 1 : 0;
+    this.#atMs = nowMs;
+    if (this.#turns > TURNS) this.break('work ends', `${TURNS} turns at one moment`);
+    for (const host of hosts) {
+      if (host.isGone) continue;
+      if (host.kernel.foreign() !== host.foreign)
+        this.break('what is not ours stays', `${host.name} has ${host.kernel.foreign()}`);
+      const lostMs = host.witness?.lostMs();
+      if (lostMs !== undefined && lostMs > READY_GRACE_MS && host.node?.readiness().ready === true)
+        this.break('ready means a lease', `${host.name} lost its lease ${lostMs} ms ago and is ready`);
+    }
+  }
+}
+
+/** The store as the judge of who has what: `kv` for one node, with every write of it looked at as it is done. */
+export function judgedKv(cluster: Cluster, kv: Kv, host: Host): Kv {
+  const { laws, trace } = cluster;
+  const at = (key: string): KvEntry | undefined =>
+    cluster.memory.entries().find((entry) => entry.key === key);
+  return {
+    ...kv,
+    async create(key, value, session, signal) {
+      const before = at(key);
+      const entry = await kv.create(key, value, session, signal);
+      trace.note(host.name, `create ${key}: ${entry?.revision ?? 'lost'}`);
+      if (entry !== undefined) laws.wrote(host, before, 'creates');
+      return entry;
+    },
+    async update(entry, value, signal) {
+      const before = at(entry.key);
+      const after = await kv.update(entry, value, signal);
+      trace.note(host.name, `update ${entry.key}: ${after?.revision ?? 'lost'}`);
+      if (after !== undefined) laws.wrote(host, before, 'updates');
+      return after;
+    },
+    async delete(entry, signal) {
+      const before = at(entry.key);
+      const done = await kv.delete(entry, signal);
+      trace.note(host.name, `delete ${entry.key}: ${done ? 'done' : 'lost'}`);
+      if (done) laws.wrote(host, before, 'deletes');
+      return done;
+    },
+    async closeSession(session, signal) {
+      const bound = cluster.memory.entries().filter((entry) => entry.session === session);
+      trace.note(host.name, `close session ${session} of ${bound.map(({ key }) => key).join(' ')}`);
+      for (const entry of bound) laws.wrote(host, entry, 'gives back');
+      return kv.closeSession(session, signal);
+    },
+  };
+}

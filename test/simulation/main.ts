@@ -1,0 +1,53 @@
+// `npm run simulate`: many seeds, one after the other, in as many processes as there are processors, or one seed with
+// its whole trace. Started by scripts/simulate.mjs.
+import { formatFailure } from './report.ts';
+import { simulate } from './simulate.ts';
+
+export const usage = `npm run simulate [-- --seeds N] [--from N]
+npm run simulate -- --seed N
+
+  --seeds N   how many seeds are run (default 1000)
+  --from N    the first of them (default 1)
+  --seed N    one seed, with its whole trace
+`;
+
+/** What a part of the seeds came to. */
+export interface Report {
+  readonly seeds: number;
+  readonly failures: readonly string[];
+  readonly virtualMs: number;
+  readonly slowestMs: number;
+  readonly faults: Readonly<Record<string, number>>;
+}
+
+/** Failures beyond these are only counted. */
+const SHOWN_FAILURES = 3;
+
+/** One seed, each event written when it happens. True: all laws hold. */
+export async function replay(seed: number, write: (text: string) => void): Promise<boolean> {
+  const outcome = await simulate(seed, { show: (line) => write(`${line}\n`) });
+  write(formatFailure({ ...outcome, trace: [] }));
+  write(`\ndigest ${outcome.digest}\n`);
+  return outcome.violation === undefined;
+}
+
+/** The seeds `from`, `from + step`, … below `end`. */
+export async function runSeeds(from: number, end: number, step: number): Promise<Report> {
+  const failures: string[] = [];
+  const faults: Record<string, number> = {};
+  let [seeds, virtualMs, slowestMs] = [0, 0, 0];
+  for (let seed = from; seed < end; seed += step) {
+    const outcome = await simulate(seed);
+    seeds += 1;
+    virtualMs += outcome.virtualMs;
+    slowestMs = Math.max(slowestMs, outcome.convergedMs);
+    for (const [name, count] of outcome.faults) faults[name] = (faults[name] ?? 0) + count;
+    if (outcome.violation === undefined) continue;
+    failures.push(
+      failures.length < SHOWN_FAILURES
+        ? formatFailure(outcome)
+        : `seed ${seed}: "${outcome.violation.law}" does not hold\n`,
+    );
+  }
+  return { seeds, failures, virtualMs, slowestMs, faults };
+}

@@ -1,0 +1,16 @@
+// What is said of a seed that failed.
+import type { Outcome } from './simulate.ts';
+
+/** The law, when it was broken, what came before, and the command that runs it again. */
+export function formatFailure({ seed, violation, trace }: Outcome): string {
+  if (violation === undefined) return `seed ${seed}: all laws hold`;
+  const { law, detail, atMs } = violation;
+  return [
+    `seed ${seed}: "${law}" does not hold after ${(atMs / 1_000).toFixed(3)} s`,
+    ...detail.split('\n').map((line) => `  ${line}`),
+    'the last events:',
+    ...trace.map((line) => `  ${line}`),
+    `run it again, with its whole trace: npm run simulate -- --seed ${seed}`,
+    '',
+  ].join('\n');
+}

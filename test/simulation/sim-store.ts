@@ -1,0 +1,128 @@
+// A node's way to the store: requests take time, get lost, or are answered into the void after they were done; watches
+// deliver late, and break.
+import type { Clock } from '../../agent/base/clock.ts';
+import { TwillError } from '../../agent/base/errors.ts';
+import type { Random } from '../../agent/base/random.ts';
+import { LIMITS } from '../../agent/limits.ts';
+import type { Kv, KvEvent } from '../../agent/model/kv.ts';
+import { type Life, orAbort } from './life.ts';
+import type { Trace } from './trace.ts';
+import { drawDelayMs, type Weather } from './weather.ts';
+
+/** The way itself; it belongs to the host and outlives its processes. */
+export interface StoreWay {
+  /** `refused`: nobody listens there; `silent`: packets vanish. */
+  state: 'open' | 'refused' | 'silent';
+  /** Breaks the watches that stand. */
+  readonly breakers: Set<() => void>;
+}
+
+export interface SimStoreDeps {
+  readonly kv: Kv;
+  readonly way: StoreWay;
+  readonly life: Life;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly weather: () => Weather;
+  readonly trace: Trace;
+  readonly host: string;
+}
+
+const failure = (what: string, why: string): TwillError =>
+  new TwillError('datastore', `${what}: ${why} (simulated)`);
+
+export function openSimStore(deps: SimStoreDeps): Kv {
+  const { kv, way, life, clock, random, weather, trace, host } = deps;
+  const giveUp = async (what: string): Promise<never> => {
+    await clock.sleep(LIMITS.datastoreRequestMs);
+    throw failure(what, 'no answer');
+  };
+  // A killed process's request may be on its way already, or not.
+  const isGone = (): boolean => life.isOver && random() < 0.5;
+
+  const travel = async <T>(what: string, perform: () => Promise<T>): Promise<T> => {
+    const { delayMs, lostRequests, lostAnswers, lateRequests } = weather();
+    if (way.state === 'refused') {
+      await clock.sleep(drawDelayMs(random, 10));
+      throw failure(what, 'connection refused');
+    }
+    const fate = random();
+    if (way.state === 'silent' || fate < lostRequests) return giveUp(what);
+    if (fate < lostRequests + lateRequests) {
+      const late = async (): Promise<void> => {
+        await clock.sleep(LIMITS.datastoreRequestMs + random() * 5_000);
+        if (weather().lateRequests === 0) return;
+        trace.note(host, `late: ${what}`);
+        await perform();
+      };
+      void late().catch(() => undefined);
+      return giveUp(what);
+    }
+    await clock.sleep(drawDelayMs(random, delayMs));
+    if (isGone() || way.state !== 'open') return giveUp(what);
+    const answer = await perform();
+    if (fate < lostRequests + lateRequests + lostAnswers) {
+      trace.note(host, `answer lost: ${what}`);
+      await clock.sleep(random() * LIMITS.datastoreRequestMs);
+      throw failure(what, 'connection lost');
+    }
+    await clock.sleep(drawDelayMs(random, delayMs));
+    if (way.state !== 'open') return giveUp(what);
+    return answer;
+  };
+  const ask = <T>(what: string, signal: AbortSignal | undefined, perform: () => Promise<T>): Promise<T> =>
+    life.pass(orAbort(travel(what, perform), signal));
+
+  return {
+    list: (prefix, signal) => ask(`list ${prefix}`, signal, () => kv.list(prefix)),
+    get: (key, signal) => ask(`get ${key}`, signal, () => kv.get(key)),
+    openSession: (ttlSeconds, signal) => ask('open session', signal, () => kv.openSession(ttlSeconds)),
+    keepAlive: (session, signal) => ask('keep alive', signal, () => kv.keepAlive(session)),
+    closeSession: (session, signal) => ask('close session', signal, () => kv.closeSession(session)),
+    create: (key, value, session, signal) =>
+      ask(`create ${key}`, signal, () => kv.create(key, value, session)),
+    update: (entry, value, signal) => ask(`update ${entry.key}`, signal, () => kv.update(entry, value)),
+    delete: (entry, signal) => ask(`delete ${entry.key}`, signal, () => kv.delete(entry)),
+
+    async *watch(prefix, fromRevision, signal) {
+      const what = `watch ${prefix}`;
+      const end = new AbortController();
+      let breakIt: () => void = () => undefined;
+      const broken = new Promise<never>((_, reject) => {
+        breakIt = () => reject(failure(what, 'connection lost'));
+      });
+      broken.catch(() => undefined);
+      const stop = (): void => end.abort();
+      life.killed.addEventListener('abort', stop, { once: true });
+      way.breakers.add(breakIt);
+      const wait = <T>(work: Promise<T>): Promise<T> =>
+        life.pass(orAbort(Promise.race([work, broken]), signal));
+      try {
+        await wait(travel(what, async () => undefined));
+        const events = kv.watch(prefix, fromRevision, end.signal)[Symbol.asyncIterator]();
+        for (;;) {
+          const next = await wait(events.next());
+          if (next.done === true) return;
+          if (random() < weather().brokenWatches) breakIt();
+          await wait(clock.sleep(drawDelayMs(random, weather().delayMs)));
+          // What is not heard of for so long is given up by the transport's own pings.
+          for (let silentMs = 0; way.state !== 'open'; silentMs += 500) {
+            if (silentMs >= LIMITS.datastorePingMs + LIMITS.datastorePingTimeoutMs) breakIt();
+            await wait(clock.sleep(500));
+          }
+          yield next.value satisfies readonly KvEvent[];
+        }
+      } catch (error) {
+        // A watch ends quietly when it is told to.
+        if (!signal.aborted) throw error;
+      } finally {
+        way.breakers.delete(breakIt);
+        life.killed.removeEventListener('abort', stop);
+        end.abort();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await kv[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,45 @@
+// What happened in a simulation, line by line: the last lines to look at, and a digest of all of them, by which two runs
+// of one seed are compared.
+import type { Logger } from '../../agent/base/log.ts';
+
+/** How many lines are shown of a run that failed. */
+const SHOWN = 60;
+
+export interface Trace {
+  note(who: string, what: string): void;
+  /** The log of a node goes here. */
+  logger(who: string): Logger;
+  /** The last lines, oldest first. */
+  last(): readonly string[];
+  /** Of all lines so far. */
+  digest(): string;
+}
+
+/** `show` gets every line when it happens. */
+export function createTrace(nowMs: () => number, show?: (line: string) => void): Trace {
+  let lines: string[] = [];
+  let hash = 0x811c9dc5;
+  const note = (who: string, what: string): void => {
+    const line = `${(nowMs() / 1_000).toFixed(3)} ${who} ${what}`;
+    // FNV-1a; a longer one would cost more than what it watches.
+    for (let i = 0; i < line.length; i++) hash = Math.imul(hash ^ line.charCodeAt(i), 0x01000193);
+    show?.(line);
+    lines.push(line);
+    if (lines.length > 4 * SHOWN) lines = lines.slice(-SHOWN);
+  };
+  return {
+    note,
+    logger(who) {
+      const make = (component: string): Logger => ({
+        debug: () => undefined,
+        info: (message) => note(who, `info  ${component}: ${message}`),
+        warn: (message) => note(who, `warn  ${component}: ${message}`),
+        error: (message) => note(who, `error ${component}: ${message}`),
+        for: make,
+      });
+      return make('twill');
+    },
+    last: () => lines.slice(-SHOWN),
+    digest: () => (hash >>> 0).toString(16).padStart(8, '0'),
+  };
+}

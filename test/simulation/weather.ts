@@ -1,0 +1,58 @@
+// How well things go for a while: how long requests take, and how many of them go wrong in which way. Each seed has its
+// own mixture, most of them with only some kinds of trouble, so that no kind hides another.
+import type { Random } from '../../agent/base/random.ts';
+
+/** Shares are of all requests of a kind, from 0 to 1. */
+export interface Weather {
+  /** A request's way, each way, is at most this long; most are much shorter. */
+  readonly delayMs: number;
+  /** The request never reaches the store. */
+  readonly lostRequests: number;
+  /** The store has done it, and its answer never comes. */
+  readonly lostAnswers: number;
+  /** The store does it after its client has given up. */
+  readonly lateRequests: number;
+  /** A watch is cut instead of delivering its next events. */
+  readonly brokenWatches: number;
+  /** Reading or changing the kernel fails as a whole; a part of the changes may be made. */
+  readonly kernelFailures: number;
+  /** The kernel tells less than it did, and says so later. */
+  readonly lostKernelEvents: number;
+  /** Writing subnet.env or the rules fails. */
+  readonly hostFailures: number;
+  /** From one fault to the next, on average. */
+  readonly betweenFaultsMs: number;
+}
+
+/** Nothing goes wrong. */
+export const FAIR: Weather = {
+  delayMs: 20,
+  lostRequests: 0,
+  lostAnswers: 0,
+  lateRequests: 0,
+  brokenWatches: 0,
+  kernelFailures: 0,
+  lostKernelEvents: 0,
+  hostFailures: 0,
+  betweenFaultsMs: Number.POSITIVE_INFINITY,
+};
+
+export function drawWeather(random: Random): Weather {
+  const some = (most: number): number => (random() < 0.5 ? 0 : random() ** 2 * most);
+  return {
+    delayMs: 2 + random() ** 3 * 2_000,
+    lostRequests: some(0.3),
+    lostAnswers: some(0.4),
+    lateRequests: some(0.1),
+    brokenWatches: some(0.3),
+    kernelFailures: some(0.3),
+    lostKernelEvents: some(0.2),
+    hostFailures: some(0.3),
+    betweenFaultsMs: 300 + random() ** 2 * 8_000,
+  };
+}
+
+/** The length of one way: mostly short, seldom up to `most`. */
+export function drawDelayMs(random: Random, most: number): number {
+  return random() ** 4 * most;
+}

@@ -1,0 +1,136 @@
+// What one run of a node has been told, kept apart from the node's own notes: which leases there are, and which one it
+// was granted. What the node does is held against it.
+import { formatPrefix, type Prefix } from '../../agent/model/ip.ts';
+import type { Lease, NodeIdentity } from '../../agent/model/lease.ts';
+import type { HeldLease, LeaseStore, StoreEvent } from '../../agent/model/lease-store.ts';
+import type { Life } from './life.ts';
+
+export class Witness {
+  /** The lease that the store granted last. */
+  granted: Lease | undefined;
+  /** Since when the node has known that it is not its own any more. */
+  lostAtMs: number | undefined;
+  readonly #life: Life;
+  readonly #node: NodeIdentity;
+  readonly #changedMs = new Map<string, number>();
+  #leases = new Map<string, Lease>();
+
+  constructor(life: Life, node: NodeIdentity) {
+    this.#life = life;
+    this.#node = node;
+  }
+
+  /** For how long the node has known that nobody has this subnet, in milliseconds; undefined: it does not know so. */
+  unleasedMs(subnet: string): number | undefined {
+    return this.#leases.has(subnet) ? undefined : this.#sinceMs(subnet);
+  }
+
+  /** For how long the node has known that somebody else has this subnet. */
+  othersMs(subnet: string): number | undefined {
+    const lease = this.#leases.get(subnet);
+    return lease === undefined || this.#isOwn(lease) ? undefined : this.#sinceMs(subnet);
+  }
+
+  /** For how long the node has known that it has lost its lease. */
+  lostMs(): number | undefined {
+    return this.lostAtMs === undefined ? undefined : this.#life.awakeMs(this.lostAtMs);
+  }
+
+  /** The same store, with us listening. */
+  over(store: LeaseStore): LeaseStore {
+    const grant = (held: HeldLease | undefined): HeldLease | undefined => {
+      if (held === undefined) return held;
+      this.granted = held.lease;
+      this.lostAtMs = undefined;
+      // What it was told meanwhile may be newer.
+      const key = formatPrefix(held.lease.subnet);
+      const known = this.#leases.get(key);
+      if (known === undefined || known.revision <= held.lease.revision) this.#leases.set(key, held.lease);
+      else if (!this.#isOwn(known)) this.lostAtMs = this.#nowMs();
+      return held;
+    };
+    const hear = (event: StoreEvent): void => this.#hear(event);
+    return {
+      ...store,
+      claim: async (...args) => grant(await store.claim(...args)),
+      adopt: async (...args) => grant(await store.adopt(...args)),
+      repair: async (...args) => grant(await store.repair(...args)),
+      renew: async (...args) => {
+        const held = await store.renew(...args);
+        if (held === undefined) this.lostAtMs ??= this.#nowMs();
+        return held;
+      },
+      async *watch(signal) {
+        for await (const event of store.watch(signal)) {
+          hear(event);
+          yield event;
+        }
+      },
+    };
+  }
+
+  #hear(event: StoreEvent): void {
+    switch (event.type) {
+      case 'snapshot': {
+        const before = this.#leases;
+        this.#leases = new Map(event.leases.map((lease) => [formatPrefix(lease.subnet), lease]));
+        for (const { subnet } of event.malformed) {
+          const known = subnet && before.get(formatPrefix(subnet));
+          if (known !== undefined) this.#leases.set(formatPrefix(known.subnet), known);
+        }
+        // A listing alone proves nothing: what is missing in it may be kept until another one agrees, and whether it
+        // goes in the end is seen when the cluster has converged.
+        const isListed = (key: string): boolean =>
+          [...event.leases, ...event.malformed].some(({ subnet }) => subnet && formatPrefix(subnet) === key);
+        for (const [key, lease] of before) if (!this.#leases.has(key)) this.#leases.set(key, lease);
+        for (const key of this.#leases.keys()) {
+          const [old, lease] = [before.get(key), this.#leases.get(key)];
+          if (old === undefined || lease === undefined || this.#isOwn(old) !== this.#isOwn(lease))
+            this.#changedMs.set(key, this.#nowMs());
+        }
+        const ownKey = this.granted === undefined ? '' : formatPrefix(this.granted.subnet);
+        const own = isListed(ownKey) ? this.#leases.get(ownKey) : undefined;
+        if (own === undefined ? event.revision > this.#grantedRevision : !this.#isOwn(own))
+          this.#lose(this.granted?.subnet, own?.revision ?? event.revision);
+        break;
+      }
+      case 'lease': {
+        const key = formatPrefix(event.lease.subnet);
+        const old = this.#leases.get(key);
+        if (old === undefined || this.#isOwn(old) !== this.#isOwn(event.lease))
+          this.#changedMs.set(key, this.#nowMs());
+        this.#leases.set(key, event.lease);
+        if (!this.#isOwn(event.lease)) this.#lose(event.lease.subnet, event.lease.revision);
+        break;
+      }
+      case 'lease-removed': {
+        const key = formatPrefix(event.subnet);
+        if (this.#leases.delete(key)) this.#changedMs.set(key, this.#nowMs());
+        this.#lose(event.subnet, event.revision);
+        break;
+      }
+      default:
+    }
+  }
+
+  get #grantedRevision(): number {
+    return this.granted?.revision ?? Number.POSITIVE_INFINITY;
+  }
+
+  #lose(subnet: Prefix | undefined, revision: number): void {
+    if (subnet === undefined || this.granted?.subnet.address !== subnet.address) return;
+    if (revision > this.#grantedRevision) this.lostAtMs ??= this.#nowMs();
+  }
+
+  #isOwn({ attrs }: Lease): boolean {
+    return attrs.node?.id === this.#node.id;
+  }
+
+  #nowMs(): number {
+    return this.#life.realMs();
+  }
+
+  #sinceMs(subnet: string): number {
+    return this.#life.awakeMs(this.#changedMs.get(subnet) ?? 0);
+  }
+}
