@@ -135,6 +135,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     isDoubtful = false;
     // Our address may have changed while we asked for the lease.
     isOverwritten = written !== attrs;
+    if (isOverwritten) bell.ring();
     log.info(`${how} ${formatPrefix(lease.lease.subnet)}`, {
       public_ip: written.publicIP,
       ttl: lease.ttlSeconds ?? 'reserved',

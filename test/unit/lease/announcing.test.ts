@@ -1,0 +1,118 @@
+// What a node that keeps a lease says in it, when that changes, and when nobody knows whether it still stands.
+import { describe, expect, it } from 'vitest';
+import { TwillError } from '../../../agent/base/errors.ts';
+import { LIMITS } from '../../../agent/limits.ts';
+import { DAY_MS, PREFIX, world } from './keeper-world.ts';
+
+describe('another announcement', () => {
+  it('is written to the same key under the same session, while the lease stays held', () =>
+    world(async ({ node, kv, clock }) => {
+      const self = await node();
+      await self.start('10.5.77.0/24');
+      const key = `${PREFIX}/subnets/10.5.77.0-24`;
+      const before = await kv.get(key);
+      self.keeper.announce({ ...self.attrs, publicIP: '192.168.77.11' });
+      await clock.advance(0);
+      const after = await kv.get(key);
+      expect(JSON.parse(after?.value ?? '')).toMatchObject({ PublicIP: '192.168.77.11' });
+      expect(after?.session).toBe(before?.session);
+      expect(self.keeper.held?.lease.revision).toBe(after?.revision);
+      const lines = self.lines.length;
+      self.keeper.announce({ ...self.attrs, publicIP: '192.168.77.11' });
+      await clock.advance(0);
+      expect(self.lines).toHaveLength(lines);
+      await clock.advance(3 * DAY_MS);
+      expect((await kv.get(key))?.revision).toBe(after?.revision);
+      expect(self.changes).toEqual([]);
+    }));
+
+  it('is written as soon as the datastore is back', () =>
+    world(async ({ node, leases, clock }) => {
+      const self = await node();
+      await self.start('10.5.77.0/24');
+      self.kv.setReachable(false);
+      self.keeper.announce({ ...self.attrs, publicIP: '192.168.77.11' });
+      await clock.advance(60_000);
+      self.keeper.announce({ ...self.attrs, publicIP: '192.168.77.12' });
+      self.kv.setReachable(true);
+      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.12']);
+      expect(self.changes).toEqual([]);
+    }));
+
+  it('is written though the answer to an earlier one was lost', () =>
+    world(async ({ node, leases, clock }) => {
+      let lose = false;
+      const self = await node({
+        wrap: (store) => ({
+          ...store,
+          repair: async (...args) => {
+            const held = await store.repair(...args);
+            if (!lose) return held;
+            lose = false;
+            throw new TwillError('datastore', 'the answer was lost');
+          },
+        }),
+      });
+      await self.start('10.5.77.0/24');
+      lose = true;
+      self.keeper.announce({ ...self.attrs, publicIP: '192.168.77.11' });
+      await clock.advance(0);
+      expect(lose).toBe(false);
+      self.keeper.announce({ ...self.attrs, publicIP: '192.168.77.12' });
+      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.12']);
+      expect(self.changes).toEqual([]);
+    }));
+
+  it('comes with a lease that is taken after a loss', () =>
+    world(async ({ node, kv, leases, clock }) => {
+      const self = await node();
+      await self.start('10.5.77.0/24');
+      const entry = await kv.get(`${PREFIX}/subnets/10.5.77.0-24`);
+      if (entry !== undefined) await kv.delete(entry);
+      self.keeper.announce({ ...self.attrs, publicIP: '192.168.77.11' });
+      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.11']);
+    }));
+
+  it('is written where it came while the lease was being taken again', () =>
+    world(async ({ node, kv, leases, clock }) => {
+      let isSlow = false;
+      const self = await node({
+        wrap: (store) => ({
+          ...store,
+          claim: async (...args) => {
+            const held = await store.claim(...args);
+            if (isSlow) await clock.sleep(1_000);
+            return held;
+          },
+        }),
+      });
+      await self.start('10.5.77.0/24');
+      isSlow = true;
+      const entry = await kv.get(`${PREFIX}/subnets/10.5.77.0-24`);
+      if (entry !== undefined) await kv.delete(entry);
+      await clock.advance(500);
+      expect(self.keeper.held).toBeUndefined();
+      self.keeper.announce({ ...self.attrs, publicIP: '192.168.77.11' });
+      await clock.advance(1_000);
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.11']);
+    }));
+});
+
+describe('a lease in doubt', () => {
+  it('is asked for at once, and is doubtful until the store has answered', () =>
+    world(async ({ node, clock }) => {
+      const self = await node();
+      await self.start('10.5.77.0/24');
+      self.kv.setReachable(false);
+      self.keeper.doubt();
+      await clock.advance(60_000);
+      expect(self.keeper.trouble()).toBe('asking whether our lease still stands');
+      self.kv.setReachable(true);
+      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      expect(self.keeper.trouble()).toBeUndefined();
+      expect(self.changes).toEqual([]);
+    }));
+});
