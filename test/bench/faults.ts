@@ -22,16 +22,18 @@ export async function run(args: readonly string[]): Promise<void> {
   if (groups.length === 0) throw new Error(`--only: no fault has "${only}" in its name`);
   print(`\nFrom a fault until packets flow and all kernels are as the leases say, ${repeat} times each\n\n`);
   const rows: string[][] = [];
-  const failures: string[] = [];
+  const notes: string[] = [];
   for (const { faults, ...group } of groups) {
     await using keeper = new BedKeeper(group);
     for (const fault of faults) {
       const times: number[] = [];
       for (let run = 0; run < repeat; run += 1) {
         try {
-          times.push((await keeper.measure(fault, fault.requiredMs + LONGEST_MS)).healedMs);
+          const { healedMs, note } = await keeper.measure(fault, fault.requiredMs + LONGEST_MS);
+          times.push(healedMs);
+          if (note !== undefined) notes.push(`  ${group.backend}: ${fault.name}: ${note}\n`);
         } catch (error) {
-          failures.push(`  ${group.backend}: ${fault.name}: ${reasonOf(error)}\n`);
+          notes.push(`  ${group.backend}: ${fault.name}: ${reasonOf(error)}\n`);
         }
       }
       rows.push([fault.name, group.backend, ...formatTimes(fault, times, repeat)]);
@@ -42,7 +44,7 @@ export async function run(args: readonly string[]): Promise<void> {
     ...['median', 'lowest', 'highest'].map((title) => ({ title })),
     { title: 'required', align: 'left' as const },
   ];
-  print(`${formatTable(columns, rows)}\n${failures.join('')}`);
+  print(`${formatTable(columns, rows)}\n${notes.join('')}`);
 }
 
 function readOptions(args: readonly string[]): { only: string; repeat: number } {

@@ -9,12 +9,16 @@ const FIRST_ADDRESS = 0xac_10_00_01;
 /** Most operations that etcd takes in one transaction. */
 const BATCH = 128;
 
-/** Writes `count` vxlan leases, each with a subnet, an address and a MAC of its own, under one etcd lease. */
-export async function writeLeases(lab: Lab, etcd: LabEtcd, count: number): Promise<void> {
-  const granted = await etcd.etcdctl('lease', 'grant', '86400');
-  const session = /lease ([0-9a-f]+) granted/.exec(granted)?.[1] ?? '';
+/**
+ * Writes `count` vxlan leases, each with a subnet, an address and a MAC of its own, under one etcd lease, and gives its
+ * number in hexadecimal. With that number the first `count` of them are written anew, with other MACs.
+ */
+export async function writeLeases(lab: Lab, etcd: LabEtcd, count: number, again?: string): Promise<string> {
+  const granted = again === undefined ? await etcd.etcdctl('lease', 'grant', '86400') : '';
+  const session = again ?? /lease ([0-9a-f]+) granted/.exec(granted)?.[1] ?? '';
+  const start = again === undefined ? '00' : '01';
   const puts = Array.from({ length: count }, (_, index) => {
-    const mac = ['02', '00', ...[24, 16, 8, 0].map((shift) => hex((index >>> shift) & 0xff))].join(':');
+    const mac = ['02', start, ...[24, 16, 8, 0].map((shift) => hex((index >>> shift) & 0xff))].join(':');
     const value = JSON.stringify({
       PublicIP: dotted(FIRST_ADDRESS + index),
       PublicIPv6: null,
@@ -24,13 +28,14 @@ export async function writeLeases(lab: Lab, etcd: LabEtcd, count: number): Promi
     const key = `/coreos.com/network/subnets/${dotted(FIRST_SUBNET + index * 256)}-24`;
     return `put --lease=${session} ${key} ${JSON.stringify(value)}`;
   });
-  for (let start = 0; start < puts.length; start += BATCH) {
+  for (let first = 0; first < puts.length; first += BATCH) {
     // No condition, what to do, and nothing else to do, each ended by an empty line.
-    const input = `\n${puts.slice(start, start + BATCH).join('\n')}\n\n\n`;
+    const input = `\n${puts.slice(first, first + BATCH).join('\n')}\n\n\n`;
     const argv = ['env', 'ETCDCTL_API=3', 'etcdctl', `--endpoints=${etcd.url}`, 'txn'];
     const answer = await lab.router.run(argv, { input });
     if (!answer.startsWith('SUCCESS')) throw new Error(`etcdctl txn: ${answer.slice(0, 200)}`);
   }
+  return session;
 }
 
 function dotted(bits: number): string {

@@ -5,6 +5,7 @@
 //                     └─ h2: agent, c2 ◀─┘
 import { join } from 'node:path';
 import { systemClock } from '../../agent/base/clock.ts';
+import { MANY_NETWORK } from '../bench/leases.ts';
 import type { AgentProcess } from '../lab/agent-process.ts';
 import { type Cluster, openCluster } from '../lab/cluster.ts';
 import { HealthWatch } from '../lab/health-watch.ts';
@@ -16,7 +17,10 @@ import { readLeases, type StoredLease } from './leases.ts';
 import { type BackendName, wrongLine } from './owned-state.ts';
 
 /** What a fault needs of its cluster beside two hosts. Faults with the same needs share one. */
-export type BedKind = 'usual' | 'nftables' | 'three etcds';
+export type BedKind = 'usual' | 'nftables' | 'three etcds' | 'large network';
+
+/** Whether faults last as long as the table says, and not just long enough to be noticed. */
+export const IS_FULL: boolean = process.env['TWILL_FULL_FAULTS'] === '1';
 
 /** Leases change seldom, and asking etcd for them costs more than a look at a kernel. */
 const LEASES_OLD_MS = 300;
@@ -28,8 +32,6 @@ export class FaultBed implements AsyncDisposable {
   readonly kind: BedKind;
   readonly cluster: Cluster;
   readonly health: readonly HealthWatch[];
-  /** Whether faults last as long as the table says, and not just long enough to be noticed. */
-  readonly isFull: boolean = process.env['TWILL_FULL_FAULTS'] === '1';
   #leases: readonly StoredLease[] = [];
   #leasesReadMs = 0;
   #streams = 0;
@@ -159,7 +161,12 @@ export async function openFaultBed(backend: BackendName, kind: BedKind): Promise
     hosts: 2,
     backend: { Type: backend },
     // The subnets after it are for leases of nodes that are not there.
-    network: { SubnetMax: '10.5.149.0', EnableNFTables: kind === 'nftables' },
+    network: {
+      ...(kind === 'large network' ? { Network: MANY_NETWORK, SubnetLen: 24 } : {}),
+      SubnetMin: '10.5.1.0',
+      SubnetMax: '10.5.149.0',
+      EnableNFTables: kind === 'nftables',
+    },
     etcdMembers: kind === 'three etcds' ? 3 : 1,
     // Rules are looked at so rarely that only a watch can bring them back in time.
     flags: ['--ip-masq', '--iptables-resync=600'],

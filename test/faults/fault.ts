@@ -9,6 +9,8 @@ import type { BackendName } from './owned-state.ts';
 export interface Injected {
   /** What else must be right for it to be healed: one line about what is not yet. */
   readonly wrong?: () => Promise<string | undefined>;
+  /** What was measured beside the healing time, one line. */
+  readonly note?: () => Promise<string>;
   /** What the fault left behind goes, after it was measured, whether it was healed or not. */
   readonly undo?: () => Promise<void>;
 }
@@ -44,6 +46,8 @@ export interface FaultMeasure {
   readonly healedMs: number;
   /** Packets of the ping that were not answered. */
   readonly lost: number;
+  /** What the row measured beside that. */
+  readonly note: string | undefined;
 }
 
 const UNREADY_LIMIT_MS = 10_000;
@@ -79,7 +83,8 @@ export async function measureFault(bed: FaultBed, fault: Fault, limitMs: number)
       throw new Error(`the subnets were ${subnetsBefore} and are ${subnetsAfter}`);
     await bed.waitReady(READY_LIMIT_MS);
     await checkHealth(bed, fault, startedMs);
-    return { healedMs: Math.max(rightMs, flowsMs, injectedMs) - injectedMs, lost };
+    const note = await injected.note?.();
+    return { healedMs: Math.max(rightMs, flowsMs, injectedMs) - injectedMs, lost, note };
   } finally {
     await injected.undo?.();
   }

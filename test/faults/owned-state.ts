@@ -170,11 +170,12 @@ export async function wrongLine(
   const state = await readOwnedState(host);
   const planned = plannedLines(backend, state.underlay, leases);
   if (typeof planned === 'string') return `${host.name}: ${planned}`;
-  const missing = planned.find((line) => !state.lines.includes(line));
+  const held = new Set(state.lines);
+  const missing = planned.find((line) => !held.has(line));
   if (missing !== undefined) return `${host.name} lacks: ${missing}`;
-  const extra = state.lines.find(
-    (line, index) => !planned.includes(line) || state.lines.indexOf(line) !== index,
-  );
+  const wanted = new Set(planned);
+  // Equal lines are neighbours, as they are sorted.
+  const extra = state.lines.find((line, index) => !wanted.has(line) || state.lines[index - 1] === line);
   return extra === undefined ? undefined : `${host.name} has too much: ${extra}`;
 }
 

@@ -3,6 +3,7 @@ import type { BedKind } from './bed.ts';
 import type { Fault } from './fault.ts';
 import type { BackendName } from './owned-state.ts';
 import { AGENT_FAULTS } from './rows/agent-rows.ts';
+import { CROWD_FAULTS } from './rows/crowd-rows.ts';
 import { FIREWALL_FAULTS, FOREIGN_RULES } from './rows/firewall-rows.ts';
 import { KERNEL_FAULTS } from './rows/kernel-rows.ts';
 import { LEASE_FAULTS } from './rows/lease-rows.ts';
@@ -17,6 +18,7 @@ export const FAULTS: readonly Fault[] = [
   ...AGENT_FAULTS,
   ...UNDERLAY_FAULTS,
   ...STORE_FAULTS,
+  ...CROWD_FAULTS,
 ];
 
 /** Rows that share a bed. */
@@ -27,7 +29,7 @@ export interface FaultGroup {
 }
 
 const BACKENDS: readonly BackendName[] = ['vxlan', 'host-gw', 'udp'];
-const KINDS: readonly BedKind[] = ['usual', 'nftables', 'three etcds'];
+const KINDS: readonly BedKind[] = ['usual', 'nftables', 'three etcds', 'large network'];
 
 /** The rows by the bed that they need; none of the groups is empty. */
 export function groupFaults(faults: readonly Fault[]): FaultGroup[] {

@@ -3,7 +3,7 @@ import { systemClock } from '../../../agent/base/clock.ts';
 import type { EtcdServer } from '../../lab/etcd.ts';
 import { ROUTER_ADDRESS } from '../../lab/lab.ts';
 import { waitFor } from '../../lab/wait.ts';
-import type { FaultBed } from '../bed.ts';
+import { type FaultBed, IS_FULL } from '../bed.ts';
 import type { Fault, Injected } from '../fault.ts';
 import { CONFIG_KEY, type StrangerLease, SUBNETS_KEY, strangerLease } from '../leases.ts';
 import { readOwnedState } from '../owned-state.ts';
@@ -57,7 +57,7 @@ async function leader(bed: FaultBed): Promise<number> {
 async function last(bed: FaultBed, tableMs: number): Promise<void> {
   const fromMs = systemClock.monotonicMs();
   await bed.waitUnready(1, UNREADY_MS);
-  const wantedMs = bed.isFull ? tableMs : SHORT_MS;
+  const wantedMs = IS_FULL ? tableMs : SHORT_MS;
   await systemClock.sleep(Math.max(0, wantedMs - (systemClock.monotonicMs() - fromMs)));
 }
 
