@@ -1,4 +1,5 @@
 // Which subnet a node should have. Pure: the store decides who gets it.
+import { TwillError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { addressBits, containsPrefix, formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
 import type { Lease, NodeIdentity } from '../model/lease.ts';
@@ -86,4 +87,11 @@ export function describeTaken(config: NetworkConfig, leases: readonly Lease[]): 
   const rest = inside.length > NAMED_OWNERS ? `, and ${inside.length - NAMED_OWNERS} more` : '';
   const range = `${config.subnetMin.address} to ${formatPrefix(config.subnetMax)}`;
   return `all ${subnetCount(config)} subnets from ${range} are taken: ${owners.join(', ')}${rest}`;
+}
+
+/** The error for a network in which nothing is free. */
+export function exhausted(config: NetworkConfig, leases: readonly Lease[]): TwillError {
+  return new TwillError('exhausted', describeTaken(config, leases), {
+    hint: 'enlarge Network or SubnetMax, or delete leases of nodes that are gone',
+  });
 }

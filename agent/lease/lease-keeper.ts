@@ -4,8 +4,7 @@
 //       ▲                 │
 //       └── key deleted, session expired, taken by another ──┘   (the same subnet again when it is free)
 //
-// The subnet of a lease that is gone stays in use while nobody else has it, so that a datastore that lost its data
-// cuts nobody off; from the moment when another node has it, it is not.
+// A subnet whose lease is gone stays in use until another node has it: a store that lost its data cuts nobody off.
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
@@ -16,7 +15,7 @@ import { LIMITS } from '../limits.ts';
 import { formatPrefix, type Prefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { HeldLease, StoreEvent } from '../model/lease-store.ts';
-import { chooseSubnet, describeTaken, ownership } from './allocator.ts';
+import { chooseSubnet, exhausted, ownership } from './allocator.ts';
 import { type FindOwnDeps, findOwn, type OwnAttrs } from './find-own.ts';
 import { newsOf } from './lease-table.ts';
 import { renewAfterMs } from './renewal.ts';
@@ -84,11 +83,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     for (let attempt = 0; attempt < LIMITS.claimAttempts; attempt++) {
       const taken = [...others().map(({ subnet }) => subnet), ...lost];
       const subnet = chooseSubnet(config, taken, wish, random);
-      if (subnet === undefined) {
-        throw new TwillError('exhausted', describeTaken(config, deps.leases()), {
-          hint: 'enlarge Network or SubnetMax, or delete leases of nodes that are gone',
-        });
-      }
+      if (subnet === undefined) throw exhausted(config, deps.leases());
       const took = await take('took', subnet, () => store.claim(subnet, written, signal));
       if (took !== undefined) return took;
       const before = last;
@@ -227,6 +222,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
 
   // Renews, or writes again, until it succeeds or the store says that the lease has ended.
   const keep = async (current: HeldLease, signal: AbortSignal): Promise<HeldLease | undefined> => {
+    const subnet = formatPrefix(current.lease.subnet);
     for (let failures = 1; ; failures++) {
       const repairs = isOverwritten;
       isOverwritten = false;
@@ -236,19 +232,16 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
         const repaired = await store.repair(current, wanted, signal);
         if (repaired !== undefined && written !== wanted) {
           written = wanted;
-          log.info(`announced ${formatPrefix(current.lease.subnet)} anew`, { public_ip: wanted.publicIP });
+          log.info(`announced ${subnet} anew`, { public_ip: wanted.publicIP });
         } else if (repaired !== undefined && repaired.lease.revision !== current.lease.revision) {
-          log.warn('somebody wrote over our lease: wrote it again', {
-            subnet: formatPrefix(current.lease.subnet),
-          });
+          log.warn('somebody wrote over our lease: wrote it again', { subnet });
         }
         return repaired;
       } catch (error) {
         signal.throwIfAborted();
         isOverwritten ||= repairs;
-        log.warn(
-          `cannot ${repairs ? 'repair' : 'renew'} the lease yet: ${asTwillError(error, 'datastore', 'datastore').message}`,
-        );
+        const { message } = asTwillError(error, 'datastore', 'datastore');
+        log.warn(`cannot ${repairs ? 'repair' : 'renew'} the lease yet: ${message}`);
         await clock.sleep(backoffMs(LIMITS.datastoreBackoff, failures, random), signal);
       }
       if (held !== current) return undefined;
