@@ -2,11 +2,10 @@
 // firewall rules, and the file that containers are started by. Each is kept right by a loop of its own.
 import { createBell } from './base/bell.ts';
 import { asTwillError, TwillError } from './base/errors.ts';
-import { backoffMs } from './base/retry.ts';
+import { backoffMs, retry } from './base/retry.ts';
 import { runTasks } from './base/tasks.ts';
 import type { HostChange, HostFollower } from './host-follower.ts';
 import type { Reconciler } from './kernel/reconciler.ts';
-import type { OwnAttrs } from './lease/find-own.ts';
 import { createLeaseKeeper, type LeaseKeeper } from './lease/lease-keeper.ts';
 import type { LeaseTable } from './lease/lease-table.ts';
 import { peersOf } from './lease/lease-table.ts';
@@ -18,7 +17,7 @@ import { formatPrefix, type Prefix } from './model/ip.ts';
 import type { HeldLease, StoreEvent } from './model/lease-store.ts';
 import type { NetworkConfig } from './model/network-config.ts';
 import { FirewallKeeper } from './node-firewall.ts';
-import { planHostState } from './node-plan.ts';
+import { announcement, planHostState } from './node-plan.ts';
 import { watchSuspension } from './node-suspension.ts';
 import type { NodeOptions, NodeWorld } from './node-world.ts';
 import { dataPlaneMetrics, type Metric } from './observe/metrics.ts';
@@ -62,7 +61,7 @@ export class NodeNetwork implements AsyncDisposable {
     this.#keeper = createLeaseKeeper({
       ...deps,
       log: log.for('lease'),
-      attrs: this.#attrs(host.facts),
+      attrs: announcement(deps.backend, host.facts),
       leases: () => table.leases,
       hasConfig: () => table.config !== undefined,
       renewMarginMinutes: options.renewMarginMinutes,
@@ -140,7 +139,7 @@ export class NodeNetwork implements AsyncDisposable {
     // Connections from an address that is gone would hang for long, and those over a link that was down too.
     if (moved || back) this.#deps.store.reconnect();
     if (moved) {
-      this.#keeper.announce(this.#attrs(facts));
+      this.#keeper.announce(announcement(this.#deps.backend, facts));
       this.#warnOfNamesake(facts);
     }
     this.#planBell.ring();
@@ -181,31 +180,13 @@ export class NodeNetwork implements AsyncDisposable {
     this.#firewall?.notice();
   }
 
-  #attrs(facts: HostFacts): OwnAttrs {
-    const { backend } = this.#deps;
-    return {
-      publicIP: facts.publicIP,
-      publicIPv6: undefined,
-      backendType: backend.type,
-      backendData: backend.announce(facts),
-      backendV6Data: undefined,
-      node: facts.node,
-      extra: {},
+  #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease> {
+    const attempt = (): Promise<HeldLease> => this.#keeper.acquire(previous, signal);
+    const onFailure = (error: unknown): void => {
+      if (!(error instanceof TwillError) || error.code !== 'datastore') throw error;
+      this.#deps.log.warn(error.message);
     };
-  }
-
-  async #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease> {
-    const { clock, random, log } = this.#deps;
-    for (let failures = 1; ; failures++) {
-      try {
-        return await this.#keeper.acquire(previous, signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!(error instanceof TwillError) || error.code !== 'datastore') throw error;
-        log.warn(error.message);
-        await clock.sleep(backoffMs(LIMITS.datastoreBackoff, failures, random), signal);
-      }
-    }
+    return retry({ ...this.#deps, backoff: LIMITS.datastoreBackoff, attempt, onFailure }, signal);
   }
 
   /** Lets everything follow the leases, and the subnet that we may use. */

@@ -1,4 +1,6 @@
-// What this node's kernel should hold, from everything that is known: the backend's part and our own. Pure.
+// What this node's kernel should hold, from everything that is known: the backend's part and our own; and what its
+// peers are told. Pure.
+import type { OwnAttrs } from './lease/find-own.ts';
 import { peersOf } from './lease/lease-table.ts';
 import type { Backend } from './model/backend.ts';
 import type { HostFacts } from './model/host-facts.ts';
@@ -28,4 +30,17 @@ export function planHostState({ options, host, config, backend, subnet, leases }
   if (!options.blackholeRoute) return state;
   const dst = formatPrefix(subnet);
   return [...state, { kind: 'route', type: 'blackhole', dst, via: undefined, dev: undefined, onlink: false }];
+}
+
+/** What a node tells its peers. Pure. */
+export function announcement(backend: Backend, host: HostFacts): OwnAttrs {
+  return {
+    publicIP: host.publicIP,
+    publicIPv6: undefined,
+    backendType: backend.type,
+    backendData: backend.announce(host),
+    backendV6Data: undefined,
+    node: host.node,
+    extra: {},
+  };
 }

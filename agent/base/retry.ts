@@ -1,6 +1,8 @@
 // How long to wait before trying again: exponential, limited, with jitter so that thousands of agents that
 // failed together do not come back together.
 
+import type { Clock } from './clock.ts';
+
 /** The waits between attempts. */
 export interface Backoff {
   /** Wait after the first failure, in milliseconds. */
@@ -13,4 +15,27 @@ export interface Backoff {
 export function backoffMs(backoff: Backoff, failures: number, random: () => number): number {
   const full = Math.min(backoff.maxMs, backoff.firstMs * 2 ** Math.min(failures - 1, 30));
   return full / 2 + (random() * full) / 2;
+}
+
+/** What is tried until it succeeds. */
+export interface Retried<T> {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly backoff: Backoff;
+  attempt(): Promise<T>;
+  /** Told of each failure; what it throws ends the attempts. */
+  onFailure(error: unknown): void;
+}
+
+/** Tries again and again, with growing pauses, until it succeeds or `signal` is aborted. */
+export async function retry<T>(what: Retried<T>, signal: AbortSignal): Promise<T> {
+  for (let failures = 1; ; failures++) {
+    try {
+      return await what.attempt();
+    } catch (error) {
+      signal.throwIfAborted();
+      what.onFailure(error);
+    }
+    await what.clock.sleep(backoffMs(what.backoff, failures, what.random), signal);
+  }
 }

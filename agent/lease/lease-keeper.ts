@@ -10,7 +10,7 @@ import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
-import { backoffMs } from '../base/retry.ts';
+import { backoffMs, retry } from '../base/retry.ts';
 import { LIMITS } from '../limits.ts';
 import { formatPrefix, type Prefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
@@ -75,14 +75,13 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       const kept = await take('kept', own.subnet, () => store.adopt(own, written, signal));
       if (kept !== undefined) return kept;
     }
-    const wish = own?.subnet ?? previous;
     // What we know may be older than the store: a lease of ours that just ended may be had again.
     const others = (): Lease[] =>
       deps.leases().filter((lease) => lease.revision !== own?.revision && !isFromUs(lease));
     const lost: Prefix[] = [];
     for (let attempt = 0; attempt < LIMITS.claimAttempts; attempt++) {
       const taken = [...others().map(({ subnet }) => subnet), ...lost];
-      const subnet = chooseSubnet(config, taken, wish, random);
+      const subnet = chooseSubnet(config, taken, own?.subnet ?? previous, random);
       if (subnet === undefined) throw exhausted(config, deps.leases());
       const took = await take('took', subnet, () => store.claim(subnet, written, signal));
       if (took !== undefined) return took;
@@ -209,15 +208,10 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       while (!deps.hasConfig()) await bell.wait(signal);
     }
     log.warn('the lease has ended: taking one again', { subnet: formatPrefix(lost) });
-    for (let failures = 1; ; failures++) {
-      try {
-        return await acquire(lost, signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        log.error(`cannot take a lease again: ${asTwillError(error, 'datastore', 'datastore').message}`);
-        await clock.sleep(backoffMs(LIMITS.datastoreBackoff, failures, random), signal);
-      }
-    }
+    const attempt = (): Promise<HeldLease> => acquire(lost, signal);
+    const onFailure = (error: unknown): void =>
+      log.error(`cannot take a lease again: ${asTwillError(error, 'datastore', 'datastore').message}`);
+    return retry({ clock, random, backoff: LIMITS.datastoreBackoff, attempt, onFailure }, signal);
   };
 
   // Renews, or writes again, until it succeeds or the store says that the lease has ended.

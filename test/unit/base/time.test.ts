@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createChannel } from '../../../agent/base/channel.ts';
 import { deadline, systemClock } from '../../../agent/base/clock.ts';
-import { backoffMs } from '../../../agent/base/retry.ts';
+import { backoffMs, retry } from '../../../agent/base/retry.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
 describe('the system clock', () => {
@@ -80,6 +80,49 @@ describe('backoffMs', () => {
   ])('after %d failures waits from %d to %d', (failures, min, max) => {
     expect(backoffMs(backoff, failures, () => 0)).toBe(min);
     expect(backoffMs(backoff, failures, () => 1)).toBe(max);
+  });
+});
+
+describe('retry', () => {
+  const retrying = (
+    attempt: () => Promise<string>,
+    onFailure: (error: unknown) => void,
+    stop: AbortSignal,
+  ) => {
+    const clock = createVirtualClock();
+    const done = retry(
+      { clock, random: () => 0, backoff: { firstMs: 100, maxMs: 300 }, attempt, onFailure },
+      stop,
+    );
+    done.catch(() => undefined);
+    return { clock, done };
+  };
+
+  it('tries until it succeeds, with growing pauses', async () => {
+    const failures: unknown[] = [];
+    const attempt = async (): Promise<string> => {
+      if (failures.length < 3) throw new Error('not yet');
+      return 'done';
+    };
+    const { clock, done } = retrying(attempt, (error) => failures.push(error), new AbortController().signal);
+    await clock.advance(50 + 100 + 149);
+    expect(failures).toHaveLength(3);
+    expect(clock.sleepers).toBe(1);
+    await clock.advance(1);
+    await expect(done).resolves.toBe('done');
+  });
+
+  it('ends with what is thrown on a failure, and when it is aborted', async () => {
+    const fail = (): Promise<string> => Promise.reject(new Error('not yet'));
+    const refuse = (): void => {
+      throw new Error('never');
+    };
+    await expect(retrying(fail, refuse, new AbortController().signal).done).rejects.toThrow('never');
+    const stop = new AbortController();
+    const { clock, done } = retrying(fail, () => undefined, stop.signal);
+    await clock.advance(10);
+    stop.abort(new Error('stop'));
+    await expect(done).rejects.toThrow('stop');
   });
 });
 
