@@ -20,20 +20,22 @@ export function mayKeep({ subnet, session }: Lease, config: NetworkConfig): bool
 }
 
 /**
- * What a lease at our public address is to us.
+ * What a lease is to us; undefined: somebody else's.
  *
- * - `ours`: written by this node, or by flannel, which says nothing of the node
- * - `doubtful`: written by a node that calls itself otherwise; perhaps this one before it was installed anew,
- *   perhaps another one that has the same address by mistake
+ * - `ours`: at our public address, written by this node, or by flannel, which says nothing of the node
+ * - `moved`: written by this node at another address; perhaps ours before the host got a new one, perhaps that of a
+ *   clone, which has the same machine id and name
+ * - `doubtful`: at our address, written by a node that calls itself otherwise; perhaps this one before it was installed
+ *   anew, perhaps another one that has the same address by mistake
  */
 export function ownership(
-  lease: Lease,
+  { attrs: { publicIP: address, node: holder } }: Lease,
   publicIP: string,
   node: NodeIdentity,
-): 'ours' | 'doubtful' | undefined {
-  if (lease.attrs.publicIP !== publicIP) return undefined;
-  const holder = lease.attrs.node;
-  return holder === undefined || (holder.id === node.id && holder.name === node.name) ? 'ours' : 'doubtful';
+): 'ours' | 'moved' | 'doubtful' | undefined {
+  const isSame = holder?.id === node.id && holder.name === node.name;
+  if (address !== publicIP) return isSame ? 'moved' : undefined;
+  return holder === undefined || isSame ? 'ours' : 'doubtful';
 }
 
 /**

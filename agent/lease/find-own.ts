@@ -21,47 +21,56 @@ export interface FindOwnDeps {
   readonly leases: () => readonly Lease[];
 }
 
+// The surest first: with that, nobody has to be asked about another.
+const ORDER = ['ours', 'moved', 'doubtful'] as const;
+
 /**
- * A lease at our address that this node may keep; undefined: there is none. One that does not fit the configuration
- * is given back. Fails as `conflict` when a live node with another identity holds it, and as `datastore`.
+ * A lease that this node may keep; undefined: there is none. One that does not fit the configuration is given back.
+ * Fails as `conflict` when a live node with another identity holds one at our address, and as `datastore`.
  */
 export async function findOwn(deps: FindOwnDeps, signal: AbortSignal): Promise<Lease | undefined> {
   const { store, log, config, attrs } = deps;
-  const candidates = deps
-    .leases()
-    .map((lease) => ({ lease, kind: ownership(lease, attrs.publicIP, attrs.node) }))
-    // With one that is surely ours, nobody has to be asked about another.
-    .sort((a, b) => Number(a.kind === 'doubtful') - Number(b.kind === 'doubtful'));
-  for (const { lease, kind } of candidates) {
-    if (kind === undefined) continue;
-    if (!mayKeep(lease, config)) {
-      log.warn('our lease does not fit the network configuration any more', {
-        subnet: formatPrefix(lease.subnet),
-      });
-      if (kind === 'ours') await store.release({ lease, ttlSeconds: undefined }, signal);
-      continue;
+  const known = deps.leases().map((lease) => ({ lease, kind: ownership(lease, attrs.publicIP, attrs.node) }));
+  for (const kind of ORDER) {
+    for (const { lease } of known.filter((found) => found.kind === kind)) {
+      if (!mayKeep(lease, config)) {
+        log.warn('our lease does not fit the network configuration any more', {
+          subnet: formatPrefix(lease.subnet),
+        });
+        if (kind === 'ours') await store.release({ lease, ttlSeconds: undefined }, signal);
+        continue;
+      }
+      if (kind === 'ours' || (await isSilent(deps, kind, lease, signal))) return lease;
     }
-    if (kind === 'doubtful') await assertSilent(deps, lease, signal);
-    return lease;
   }
   return undefined;
 }
 
-// The same machine installed anew has another identity, but then nobody answers for the old one.
-async function assertSilent(
+// The same machine at a new address, or installed anew, has left a lease that nobody answers for.
+async function isSilent(
   { store, log, attrs }: FindOwnDeps,
+  kind: 'moved' | 'doubtful',
   lease: Lease,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const holder = lease.attrs.node?.name ?? 'unknown';
+  const { publicIP } = lease.attrs;
   const subnet = formatPrefix(lease.subnet);
-  log.info('another node name stands in the lease of our address: asking whether it is alive', {
-    subnet,
-    holder,
-  });
+  const what =
+    kind === 'moved'
+      ? 'our name stands in a lease of another address'
+      : 'another node name stands in the lease of our address';
+  log.info(`${what}: asking whether its holder is alive`, { subnet, holder, public_ip: publicIP });
   if (!(await store.challenge(lease, attrs.node, LIMITS.challengeWaitMs, signal))) {
     log.info('nobody answered: the lease is ours', { subnet, holder });
-    return;
+    return true;
+  }
+  if (kind === 'moved') {
+    log.warn('another node has our name and machine id; its lease is not ours', {
+      subnet,
+      public_ip: publicIP,
+    });
+    return false;
   }
   throw new TwillError(
     'conflict',

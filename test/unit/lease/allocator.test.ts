@@ -101,7 +101,9 @@ describe('ownership', () => {
     ['written by flannel', lease('192.168.77.1'), 'ours'],
     ['with another machine', lease('192.168.77.1', { ...SELF, id: '00000000000000bb' }), 'doubtful'],
     ['with another name, as of a cloned machine', lease('192.168.77.1', { ...SELF, name: 'h2' }), 'doubtful'],
-    ['at another address', lease('192.168.77.2', SELF), undefined],
+    ['at another address', lease('192.168.77.2', SELF), 'moved'],
+    ['of another node', lease('192.168.77.2', { ...SELF, name: 'h2' }), undefined],
+    ['of a flannel node', lease('192.168.77.2'), undefined],
   ] as const)('knows whose a lease %s is', (_, held, expected) => {
     expect(ownership(held, '192.168.77.1', SELF)).toBe(expected);
   });

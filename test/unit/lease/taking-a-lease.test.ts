@@ -157,3 +157,28 @@ describe('a lease at our address that another node wrote', () => {
       expect(clock.monotonicMs()).toBe(before);
     }));
 });
+
+describe('a lease of our name at another address', () => {
+  it('is ours where nobody answers for it: the host has a new address', () =>
+    world(async ({ node, write, leases }) => {
+      await write(
+        '10.5.77.0/24',
+        { ...FLANNELS, PublicIP: '192.168.77.9', Node: H1 },
+        LIMITS.leaseTtlSeconds,
+      );
+      const self = await node();
+      expect(await self.start()).toBe('10.5.77.0/24');
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
+    }));
+
+  it('is not touched where its holder lives: a clone of this host', () =>
+    world(async ({ node, leases }) => {
+      const clone = await node({ ip: '192.168.77.9' });
+      await clone.start('10.5.77.0/24');
+      const self = await node();
+      expect(await self.start('10.5.78.0/24')).toBe('10.5.78.0/24');
+      expect(clone.changes).toEqual([]);
+      expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.9', '10.5.78.0/24 192.168.77.1']);
+      expect(self.lines).toContainEqual(expect.stringContaining('another node has our name and machine id'));
+    }));
+});
