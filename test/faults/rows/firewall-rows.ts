@@ -1,4 +1,5 @@
 // What somebody else does to the firewall of the first host.
+import type { Namespace } from '../../lab/namespace.ts';
 import type { FaultBed } from '../bed.ts';
 import type { Fault } from '../fault.ts';
 
@@ -16,16 +17,23 @@ async function ourRules(bed: FaultBed): Promise<string> {
     .join('\n');
 }
 
-/** Runs commands, and then waits for our rules to be as they were before. */
-function breakRules(...lines: readonly string[]): Fault['inject'] {
+/** Does something to the rules, and then waits for ours to be as they were before. */
+function breakRulesBy(how: (h1: Namespace) => Promise<unknown>): Fault['inject'] {
   return async (bed) => {
     const whole = await ourRules(bed);
     if (!whole.includes('10.5.0.0/16')) throw new Error(`there are no rules to break: ${whole}`);
-    for (const line of lines) await bed.h1.run(line.split(' '));
+    await how(bed.h1);
     const wrong = async (): Promise<string | undefined> =>
       (await ourRules(bed)) === whole ? undefined : 'the rules are not as they were';
     return { wrong };
   };
+}
+
+/** The same by commands, each in one line. */
+function breakRules(...lines: readonly string[]): Fault['inject'] {
+  return breakRulesBy(async (h1) => {
+    for (const line of lines) await h1.run(line.split(' '));
+  });
 }
 
 /** A rule before ours in FORWARD: ours must come first again. */
@@ -89,7 +97,8 @@ export const FIREWALL_FAULTS: readonly Fault[] = [
     name: 'our chains are flushed and deleted',
     backends: ['host-gw'],
     requiredMs: SECOND,
-    inject: breakRules('iptables -F', 'iptables -X', 'iptables -t nat -F', 'iptables -t nat -X'),
+    // At once, as a chain that is jumped to again in between cannot be deleted.
+    inject: breakRulesBy((h1) => h1.run(['iptables-restore'], { input: '*filter\nCOMMIT\n*nat\nCOMMIT\n' })),
   },
   {
     name: 'the policy of FORWARD becomes DROP, and its rules are flushed',
