@@ -3,8 +3,10 @@ import type { Random } from '../../agent/base/random.ts';
 import { createLeaseKeys, isLease } from '../../agent/datastore/lease-keys.ts';
 import { createMemoryStore, type MemoryStore } from '../../agent/datastore/memory-kv.ts';
 import type { Backend } from '../../agent/model/backend.ts';
+import type { Kernel } from '../../agent/model/kernel.ts';
 import type { Kv } from '../../agent/model/kv.ts';
 import type { Lease } from '../../agent/model/lease.ts';
+import type { LeaseStore } from '../../agent/model/lease-store.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../agent/model/network-config.ts';
 import { createBackend } from '../../backends/index.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
@@ -16,8 +18,11 @@ import { drawWeather, type Weather } from './weather.ts';
 
 /** Puts something wrong into the world of every node, to see that it is noticed. */
 export interface Sabotage {
+  /** The store that everybody shares. */
   readonly kv?: (kv: Kv) => Kv;
-  readonly host?: (host: Host) => void;
+  /** What a node hears of it and gets from it. */
+  readonly leases?: (store: LeaseStore) => LeaseStore;
+  readonly kernel?: (kernel: Kernel) => Kernel;
 }
 
 const NETWORKS = [
@@ -76,7 +81,6 @@ export class Cluster {
     const isFar = this.configText.includes('DirectRouting') && index % 3 === 0;
     const host = new Host(this, index, `192.168.${isFar ? 78 : 77}.${index}`);
     this.hosts.push(host);
-    this.sabotage.host?.(host);
     return host;
   }
 

@@ -4,36 +4,40 @@ import { planFirewall } from '../../agent/firewall/rules.ts';
 import { type Backend } from '../../agent/model/backend.ts';
 import { formatHostState } from '../../agent/model/host-state.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
+import type { Lease } from '../../agent/model/lease.ts';
 import { planHostState } from '../../agent/node-plan.ts';
 import type { Cluster } from './cluster.ts';
 import { type Host, NODE_OPTIONS } from './host.ts';
 import { unreachable } from './reach.ts';
 
-/** What is not as it should be, one line each; empty: the cluster has converged. */
-export function complaints(cluster: Cluster, backend: Backend): string[] {
-  const found: string[] = [];
+/** The first thing that is not as it should be; undefined: the cluster has converged. */
+export function complaint(cluster: Cluster, backend: Backend): string | undefined {
   const hosts = cluster.present();
+  const leases = cluster.leases();
   for (const host of hosts) {
-    const why = complaintOf(cluster, backend, host);
-    if (why !== undefined) found.push(`${host.name}: ${why}`);
+    const why = complaintOf(cluster, backend, leases, host);
+    if (why !== undefined) return `${host.name}: ${why}`;
   }
-  if (found.length === 0 && backend.type !== 'alloc') {
-    for (const from of hosts) {
-      for (const to of hosts) {
-        const why = from === to ? undefined : unreachable(from, to, hosts);
-        if (why !== undefined) found.push(`${from.name} does not reach ${to.name}: ${why}`);
-      }
+  if (backend.type === 'alloc') return undefined;
+  for (const from of hosts) {
+    for (const to of hosts) {
+      const why = from === to ? undefined : unreachable(from, to, hosts);
+      if (why !== undefined) return `${from.name} does not reach ${to.name}: ${why}`;
     }
   }
-  return found;
+  return undefined;
 }
 
-function complaintOf(cluster: Cluster, backend: Backend, host: Host): string | undefined {
+function complaintOf(
+  cluster: Cluster,
+  backend: Backend,
+  leases: readonly Lease[],
+  host: Host,
+): string | undefined {
   const { config } = cluster;
   const readiness = host.node?.readiness();
   if (readiness === undefined) return 'does not run';
   if (!readiness.ready) return `is not ready: ${readiness.reason}`;
-  const leases = cluster.leases();
   const own = leases.filter(({ attrs }) => attrs.node?.id === host.facts.node.id);
   // It may have written two: a request may be carried out long after its client, or its client's process, has
   // given up. The other one ends with its session.

@@ -6,6 +6,7 @@ import type { NodeFirewall } from '../../agent/model/firewall.ts';
 import type { SubnetEnv } from '../../agent/model/hand-off.ts';
 import type { HostFacts } from '../../agent/model/host-facts.ts';
 import { formatPrefix, type Prefix, parsePrefix } from '../../agent/model/ip.ts';
+import type { Change } from '../../agent/model/kernel.ts';
 import { createNode, type Node } from '../../agent/node.ts';
 import type { NodeOptions } from '../../agent/node-world.ts';
 import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
@@ -84,7 +85,7 @@ export class Host {
 
   /** Starts the agent unless it runs. */
   start(): void {
-    const { clock, trace, random, weather, memory, laws, judge } = this.#cluster;
+    const { clock, trace, random, weather, memory, laws, judge, sabotage } = this.#cluster;
     if (this.#running !== undefined || this.isGone) return;
     trace.note(this.name, 'starts');
     const life = new Life(clock, () => this.wallOffsetMs);
@@ -100,16 +101,15 @@ export class Host {
       log,
       configHint: '',
     });
+    const heard = witness.over(store);
+    const onApply = (changes: readonly Change[]): void => laws.apply(this, changes);
+    const kernel = openSimKernel({ ...deps, kernel: this.kernel, onApply });
     const node = createNode(NODE_OPTIONS, {
       clock: life.clock,
       random,
       log,
-      store: witness.over(store),
-      kernel: openSimKernel({
-        ...deps,
-        kernel: this.kernel,
-        onApply: (changes) => laws.apply(this, changes),
-      }),
+      store: sabotage.leases?.(heard) ?? heard,
+      kernel: sabotage.kernel?.(kernel) ?? kernel,
       hostSource: {
         read: () => this.#takes('read interfaces', life, () => this.facts),
         watch: (onChange, signal) => this.#listen(this.#onFacts, life, onChange, signal),

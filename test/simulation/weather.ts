@@ -48,7 +48,7 @@ export function drawWeather(random: Random): Weather {
     kernelFailures: some(0.3),
     lostKernelEvents: some(0.2),
     hostFailures: some(0.3),
-    betweenFaultsMs: 300 + random() ** 2 * 8_000,
+    betweenFaultsMs: 300 + random() ** 2 * 6_000,
   };
 }
 

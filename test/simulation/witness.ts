@@ -36,6 +36,12 @@ export class Witness {
     return this.lostAtMs === undefined ? undefined : this.#life.awakeMs(this.lostAtMs);
   }
 
+  /** The store has lost its data: whatever it says from now on is newer than all that was said. */
+  countAnew(): void {
+    for (const [key, lease] of this.#leases) this.#leases.set(key, { ...lease, revision: 0 });
+    if (this.granted !== undefined) this.granted = { ...this.granted, revision: 0 };
+  }
+
   /** The same store, with us listening. */
   over(store: LeaseStore): LeaseStore {
     const grant = (held: HeldLease | undefined): HeldLease | undefined => {

@@ -39,6 +39,23 @@ export const NODE_FAULTS: readonly Fault[] = [
   onHost('its wall clock jumps', (host, { random }) => {
     host.wallOffsetMs += (random() - 0.5) * 10 * 86_400_000;
   }),
+  onHost('its MTU changes', (host, cluster) =>
+    host.change({ mtuBytes: cluster.pick([1_280, 1_400, 1_500, 9_000]) }),
+  ),
+  onHost('its address changes', (host, cluster) => {
+    const net = host.facts.underlay.address.replace(/\d+$/, '');
+    // It may be the one of a node that has left.
+    const gone = cluster.hosts.filter(({ isGone }) => isGone).map(({ facts }) => facts.publicIP);
+    const address =
+      cluster.random() < 0.3 && gone.length > 0 ? cluster.pick(gone) : `${net}${freeNumber(cluster)}`;
+    if (address.startsWith(net) && cluster.present().every(({ facts }) => facts.publicIP !== address))
+      host.change({ address });
+  }),
+  onHost('its link is down for a while', async (host, cluster, healed) => {
+    host.change({ hasCarrier: false });
+    await aWhile(cluster, 30_000, healed);
+    host.change({ hasCarrier: true });
+  }),
   onAll('a node joins', (cluster) => {
     if (cluster.present().length < MOST_HOSTS && cluster.hosts.length < 2 * MOST_HOSTS)
       cluster.addHost().start();
@@ -47,6 +64,11 @@ export const NODE_FAULTS: readonly Fault[] = [
     if (cluster.present().length > FEWEST_HOSTS) leave(host, cluster);
   }),
 ];
+
+/** The last part of an address: hosts begin with low ones, and strangers have those from 200 on. */
+function freeNumber({ random }: Cluster): number {
+  return 20 + Math.floor(random() * 170);
+}
 
 function leave(host: Host, { random }: Cluster): void {
   if (random() < 0.5) host.crash();

@@ -8,6 +8,8 @@ import { aWhile, type Fault, onAll, onHost } from './fault.ts';
 
 const LEASES = `${NETWORK_PREFIX}/subnets/`;
 const OUTAGE_MS = 90_000;
+/** Longer than any request is on its way. */
+const RESTART_MS = 5_000;
 
 const GARBAGE_KEYS = ['', 'x', '10.5.1.0', '10.5.1.0-33', '10.5.1.1-24', '10.5.1.0-24&', '10.5.1.0-24/x'];
 const GARBAGE_VALUES = ['', '{', 'null', '[]', '{"PublicIP":7}', '{"PublicIP":"::1"}', '\u0000\u001b[2J'];
@@ -74,6 +76,18 @@ export const STORE_FAULTS: readonly Fault[] = [
   }),
   onAll('the store is emptied, and the configuration written again', async (cluster, healed) => {
     for (const entry of entriesUnder(cluster, NETWORK_PREFIX)) await cluster.admin.delete(entry);
+    await aWhile(cluster, 20_000, healed);
+    await cluster.admin.create(`${NETWORK_PREFIX}/config`, cluster.configText, undefined);
+  }),
+  onAll('the store loses its data, and the configuration is written again', async (cluster, healed) => {
+    // It is started anew: nothing that was asked of the old one is answered by the new one.
+    for (const { way } of cluster.hosts) cut(way, 'refused', true);
+    await cluster.clock.sleep(RESTART_MS);
+    cluster.memory.wipe();
+    for (const { way, witness } of cluster.hosts) {
+      witness?.countAnew();
+      way.state = 'open';
+    }
     await aWhile(cluster, 20_000, healed);
     await cluster.admin.create(`${NETWORK_PREFIX}/config`, cluster.configText, undefined);
   }),

@@ -1,0 +1,109 @@
+// The simulation can fail: each of these clusters has one part that does not do what it should, and is found out.
+import { expect, it } from 'vitest';
+import type { StoreEvent } from '../../agent/model/lease-store.ts';
+import type { Sabotage } from './cluster.ts';
+import { simulate } from './simulate.ts';
+
+const MOST_SEEDS = 60;
+
+const isLoss = (event: StoreEvent): boolean =>
+  event.type === 'lease-removed' || event.type === 'snapshot' || event.type === 'malformed';
+
+const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
+  [
+    'a store that lets a second claim through',
+    {
+      kv: (kv) => ({
+        ...kv,
+        async create(key, value, session) {
+          const before = await kv.get(key);
+          if (before !== undefined) await kv.delete(before);
+          return kv.create(key, value, session);
+        },
+      }),
+    },
+    /a subnet is claimed where nobody has it/,
+  ],
+  [
+    'a node that hears of no loss',
+    {
+      leases: (store) => ({
+        ...store,
+        async *watch(signal) {
+          let hasSnapshot = false;
+          for await (const event of store.watch(signal)) {
+            if (!hasSnapshot || !isLoss(event)) yield event;
+            hasSnapshot ||= event.type === 'snapshot';
+          }
+        },
+      }),
+    },
+    /ready means a lease|a fair world becomes right|no route/,
+  ],
+  [
+    'a store that grants another subnet than it wrote',
+    {
+      leases: (store) => ({
+        ...store,
+        async claim(subnet, attrs, signal) {
+          const held = await store.claim(subnet, attrs, signal);
+          return held && { ...held, lease: { ...held.lease, subnet: { ...subnet, address: '10.5.0.0' } } };
+        },
+      }),
+    },
+    /subnet\.env is what the node holds/,
+  ],
+  [
+    'a kernel that takes changes for some time only',
+    {
+      kernel(kernel) {
+        let passes = 0;
+        return { ...kernel, apply: async (...args) => (passes++ < 3 ? kernel.apply(...args) : []) };
+      },
+    },
+    /a fair world becomes right/,
+  ],
+  [
+    'a kernel that deletes nothing',
+    {
+      kernel: (kernel) => ({
+        ...kernel,
+        apply: (changes, signal) =>
+          kernel.apply(
+            changes.filter(({ op }) => op !== 'delete'),
+            signal,
+          ),
+      }),
+    },
+    /a fair world becomes right/,
+  ],
+  [
+    'a kernel that is asked for what is not ours',
+    {
+      kernel: (kernel) => ({
+        ...kernel,
+        apply: (changes, signal) => {
+          const route = {
+            kind: 'route',
+            type: 'unicast',
+            via: '192.168.77.1',
+            dev: 'eth0',
+            onlink: false,
+          } as const;
+          return kernel.apply([...changes, { op: 'add', object: { ...route, dst: '0.0.0.0/0' } }], signal);
+        },
+      }),
+    },
+    /what is not ours stays|no route to what nobody has/,
+  ],
+];
+
+it.each(SABOTAGES)('%s is found out', async (_, sabotage, law) => {
+  for (let seed = 1; seed <= MOST_SEEDS; seed++) {
+    const { violation } = await simulate(seed, { sabotage });
+    if (violation === undefined) continue;
+    expect(violation.law).toMatch(law);
+    return;
+  }
+  expect.fail(`none of ${MOST_SEEDS} seeds found it`);
+});
