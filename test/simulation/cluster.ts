@@ -119,7 +119,7 @@ export class Cluster {
 
   /** Everything ends at once. */
   async close(): Promise<void> {
-    for (const host of this.hosts) host.crash();
+    for (const host of this.hosts) host.forget();
     await this.admin[Symbol.asyncDispose]();
   }
 }

@@ -53,6 +53,7 @@ export class Host {
   readonly #cluster: Cluster;
   readonly #onFacts = new Set<() => void>();
   readonly #onRules = new Set<() => void>();
+  readonly #ends: (() => unknown)[] = [];
   #running: Running | undefined;
 
   constructor(cluster: Cluster, index: number, address: string) {
@@ -91,9 +92,14 @@ export class Host {
     const life = new Life(clock, () => this.wallOffsetMs);
     const witness = new Witness(life, this.facts.node);
     const stop = new AbortController();
+    const handle = memory.open();
+    this.#ends.push(
+      () => stop.abort(),
+      () => handle[Symbol.asyncDispose](),
+    );
     const log = trace.logger(this.name);
     const deps = { life, clock, random, weather: () => weather.now, trace, host: this.name };
-    const kv = openSimStore({ ...deps, kv: judge(memory.open(), this), way: this.way });
+    const kv = openSimStore({ ...deps, kv: judge(handle, this), way: this.way });
     const store = createKvLeaseStore(kv, {
       prefix: NETWORK_PREFIX,
       clock: life.clock,
@@ -146,6 +152,12 @@ export class Host {
     this.#cluster.trace.note(this.name, 'crashes');
     this.#running.life.kill();
     this.#running = undefined;
+  }
+
+  /** The end of the simulation. Node remembers combined signals that somebody listens to until they are aborted. */
+  forget(): void {
+    this.crash();
+    for (const end of this.#ends) end();
   }
 
   /** Tells the agent to stop, and kills it where it does not in time. */

@@ -2,8 +2,6 @@
 // process is paused it comes late, and when it was killed it never comes, as if at that very await.
 import type { Clock } from '../../agent/base/clock.ts';
 
-const never = new Promise<never>(() => undefined);
-
 export class Life {
   /** The process's own time: the machine's wall clock may be wrong. */
   readonly clock: Clock;
@@ -68,7 +66,8 @@ export class Life {
 
   async #awake(): Promise<void> {
     while (this.isPaused) await this.#real.sleep(this.#pausedUntilMs - this.#real.monotonicMs());
-    if (this.isOver) await never;
+    // One of its own, so that nothing remembers who waits.
+    if (this.isOver) await new Promise<never>(() => undefined);
   }
 }
 
