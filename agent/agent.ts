@@ -11,7 +11,7 @@ import { subnetFile } from './handoff/subnet-env.ts';
 import { createHostSource } from './kernel/host-facts.ts';
 import { watchRuleset } from './kernel/netlink/ruleset-monitor.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
-import { createNode } from './node.ts';
+import { createNode } from './node/node.ts';
 import { startHealthServer } from './observe/health.ts';
 import { createServiceNotifier } from './observe/sd-notify.ts';
 import type { AgentOptions } from './options.ts';

@@ -13,7 +13,7 @@ import { formatHostState } from './model/host-state.ts';
 import { formatPrefix } from './model/ip.ts';
 import type { LeaseStore } from './model/lease-store.ts';
 import { parseNetworkConfig } from './model/network-config.ts';
-import { planHostState } from './node-plan.ts';
+import { planHostState } from './node/plan.ts';
 import type { AgentOptions } from './options.ts';
 
 /** The text of `twill plan`: a comment on the lease, then the host state. Takes no lease and changes nothing. */

@@ -5,7 +5,7 @@ import { type Backend } from '../../agent/model/backend.ts';
 import { formatHostState } from '../../agent/model/host-state.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
 import type { Lease } from '../../agent/model/lease.ts';
-import { planHostState } from '../../agent/node-plan.ts';
+import { planHostState } from '../../agent/node/plan.ts';
 import type { Cluster } from './cluster.ts';
 import { type Host, NODE_OPTIONS } from './host.ts';
 import { unreachable } from './reach.ts';

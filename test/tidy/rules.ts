@@ -34,11 +34,13 @@ export const LAYERS: readonly Layer[] = [
     files: /^backends\/index\.ts$/,
     uses: [...FOUNDATION, ...BACKENDS.map((name) => `backend ${name}`)],
   },
+  // The loops of a node, over contracts only.
+  { name: 'node', files: /^agent\/node\//, uses: [...FOUNDATION, ...PARTS] },
   // What brings the parts together: the agent's life and its two halves, planning and cleaning up.
   {
     name: 'agent',
-    files: /^agent\/(?:agent|host-plan|host-cleanup|host-follower|node(?:-\w+)?|store-follower)\.ts$/,
-    uses: [...FOUNDATION, ...PARTS],
+    files: /^agent\/(?:agent|host-plan|host-cleanup)\.ts$/,
+    uses: [...FOUNDATION, ...PARTS, 'node'],
   },
   { name: 'cli', files: /^agent\/cli\//, uses: [...FOUNDATION, ...PARTS, 'agent'] },
   { name: 'main', files: /^agent\/(?:main|process)\.ts$/, uses: ['base', 'limits', 'cli'] },

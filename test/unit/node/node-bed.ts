@@ -1,17 +1,17 @@
 // Whole nodes on a store in memory and kernels in memory, in virtual time.
-import { TwillError } from '../../agent/base/errors.ts';
-import { createLogger } from '../../agent/base/log.ts';
-import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
-import { createMemoryStore, type MemoryKv, type MemoryStore } from '../../agent/datastore/memory-kv.ts';
-import type { FirewallRules } from '../../agent/model/firewall.ts';
-import { formatPrefix, type Prefix } from '../../agent/model/ip.ts';
-import type { Kv } from '../../agent/model/kv.ts';
-import { createNode, type Node } from '../../agent/node.ts';
-import { createBackend } from '../../backends/index.ts';
-import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
-import { seededRandom } from '../fakes/seeded-random.ts';
-import { createVirtualClock, type VirtualClock } from '../fakes/virtual-clock.ts';
-import { prefix } from '../kernel/golden-states.ts';
+import { TwillError } from '../../../agent/base/errors.ts';
+import { createLogger } from '../../../agent/base/log.ts';
+import { createKvLeaseStore } from '../../../agent/datastore/kv-lease-store.ts';
+import { createMemoryStore, type MemoryKv, type MemoryStore } from '../../../agent/datastore/memory-kv.ts';
+import type { FirewallRules } from '../../../agent/model/firewall.ts';
+import { formatPrefix, type Prefix } from '../../../agent/model/ip.ts';
+import type { Kv } from '../../../agent/model/kv.ts';
+import { createNode, type Node } from '../../../agent/node/node.ts';
+import { createBackend } from '../../../backends/index.ts';
+import { createMemoryKernel, type MemoryKernel } from '../../fakes/memory-kernel.ts';
+import { seededRandom } from '../../fakes/seeded-random.ts';
+import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
+import { prefix } from '../../kernel/golden-states.ts';
 
 export const PREFIX = '/coreos.com/network';
 export const CONFIG = JSON.stringify({

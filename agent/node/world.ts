@@ -1,15 +1,15 @@
 // What a node touches the world with, and what of its operator's wishes matters once that world is chosen. Each has a
 // real form (`agent.ts`) and a simulated one, in which whole clusters live through hours in a moment.
-import type { Clock } from './base/clock.ts';
-import type { Logger } from './base/log.ts';
-import type { Random } from './base/random.ts';
-import type { NodeFirewall } from './model/firewall.ts';
-import type { HandOff } from './model/hand-off.ts';
-import type { HostSource } from './model/host-facts.ts';
-import type { Kernel } from './model/kernel.ts';
-import type { LeaseStore } from './model/lease-store.ts';
-import type { NetworkConfig } from './model/network-config.ts';
-import type { AgentOptions } from './options.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import type { NodeFirewall } from '../model/firewall.ts';
+import type { HandOff } from '../model/hand-off.ts';
+import type { HostSource } from '../model/host-facts.ts';
+import type { Kernel } from '../model/kernel.ts';
+import type { LeaseStore } from '../model/lease-store.ts';
+import type { NetworkConfig } from '../model/network-config.ts';
+import type { AgentOptions } from '../options.ts';
 
 export interface NodeWorld {
   readonly clock: Clock;

@@ -1,27 +1,27 @@
 // This node's part of the network, once its configuration is known: the lease, what the kernel should hold, the
 // firewall rules, and the file that containers are started by. Each is kept right by a loop of its own.
-import { createBell } from './base/bell.ts';
-import { asTwillError, TwillError } from './base/errors.ts';
-import { backoffMs, retry } from './base/retry.ts';
-import { runTasks } from './base/tasks.ts';
+import { createBell } from '../base/bell.ts';
+import { asTwillError, TwillError } from '../base/errors.ts';
+import { backoffMs, retry } from '../base/retry.ts';
+import { runTasks } from '../base/tasks.ts';
+import type { Reconciler } from '../kernel/reconciler.ts';
+import { createLeaseKeeper, type LeaseKeeper } from '../lease/lease-keeper.ts';
+import type { LeaseTable } from '../lease/lease-table.ts';
+import { peersOf } from '../lease/lease-table.ts';
+import { LIMITS } from '../limits.ts';
+import type { Backend, DataPlane, PlanInput } from '../model/backend.ts';
+import type { NodeFirewall } from '../model/firewall.ts';
+import type { HostFacts } from '../model/host-facts.ts';
+import { formatPrefix, type Prefix } from '../model/ip.ts';
+import type { HeldLease, StoreEvent } from '../model/lease-store.ts';
+import type { NetworkConfig } from '../model/network-config.ts';
+import { dataPlaneMetrics, type Metric } from '../observe/metrics.ts';
+import type { Troubles } from '../observe/troubles.ts';
+import { FirewallKeeper } from './firewall-keeper.ts';
 import type { HostChange, HostFollower } from './host-follower.ts';
-import type { Reconciler } from './kernel/reconciler.ts';
-import { createLeaseKeeper, type LeaseKeeper } from './lease/lease-keeper.ts';
-import type { LeaseTable } from './lease/lease-table.ts';
-import { peersOf } from './lease/lease-table.ts';
-import { LIMITS } from './limits.ts';
-import type { Backend, DataPlane, PlanInput } from './model/backend.ts';
-import type { NodeFirewall } from './model/firewall.ts';
-import type { HostFacts } from './model/host-facts.ts';
-import { formatPrefix, type Prefix } from './model/ip.ts';
-import type { HeldLease, StoreEvent } from './model/lease-store.ts';
-import type { NetworkConfig } from './model/network-config.ts';
-import { FirewallKeeper } from './node-firewall.ts';
-import { announcement, planHostState } from './node-plan.ts';
-import { watchSuspension } from './node-suspension.ts';
-import type { NodeOptions, NodeWorld } from './node-world.ts';
-import { dataPlaneMetrics, type Metric } from './observe/metrics.ts';
-import type { Troubles } from './observe/troubles.ts';
+import { announcement, planHostState } from './plan.ts';
+import { watchSuspension } from './suspension.ts';
+import type { NodeOptions, NodeWorld } from './world.ts';
 
 export interface NodeNetworkDeps extends NodeWorld {
   readonly options: NodeOptions;

@@ -5,24 +5,24 @@
 //     netlink events ─▶ host facts ─▶ plan, lease keeper, subnet.env
 //
 // Events only ring bells; each loop does its work at its own pace. What stands in the kernel outlives us.
-import { createBackend } from '../backends/index.ts';
-import { allowGrowth } from './base/engine.ts';
-import { messageOf } from './base/errors.ts';
-import { runTasks } from './base/tasks.ts';
+import { createBackend } from '../../backends/index.ts';
+import { allowGrowth } from '../base/engine.ts';
+import { messageOf } from '../base/errors.ts';
+import { runTasks } from '../base/tasks.ts';
+import { createReconciler } from '../kernel/reconciler.ts';
+import { LIMITS } from '../limits.ts';
+import type { NodeFirewall } from '../model/firewall.ts';
+import { formatPrefix } from '../model/ip.ts';
+import { type NetworkConfig, parseNetworkConfig } from '../model/network-config.ts';
+import type { Readiness } from '../observe/health.ts';
+import { gauge, type Metric } from '../observe/metrics.ts';
+import { createPulse } from '../observe/pulse.ts';
+import { createTroubles } from '../observe/troubles.ts';
 import { HostFollower } from './host-follower.ts';
-import { createReconciler } from './kernel/reconciler.ts';
-import { LIMITS } from './limits.ts';
-import type { NodeFirewall } from './model/firewall.ts';
-import { formatPrefix } from './model/ip.ts';
-import { type NetworkConfig, parseNetworkConfig } from './model/network-config.ts';
-import { NodeNetwork } from './node-network.ts';
-import { withPulse } from './node-pulse.ts';
-import type { NodeOptions, NodeWorld } from './node-world.ts';
-import type { Readiness } from './observe/health.ts';
-import { gauge, type Metric } from './observe/metrics.ts';
-import { createPulse } from './observe/pulse.ts';
-import { createTroubles } from './observe/troubles.ts';
+import { NodeNetwork } from './network.ts';
+import { withPulse } from './pulse.ts';
 import { StoreFollower } from './store-follower.ts';
+import type { NodeOptions, NodeWorld } from './world.ts';
 
 export interface Node {
   /**

@@ -1,14 +1,14 @@
 // Keeps this node's firewall rules as its subnet needs them, and looks for chains of others that overrule them.
-import { createBell } from './base/bell.ts';
-import type { Clock } from './base/clock.ts';
-import { asTwillError } from './base/errors.ts';
-import type { Logger } from './base/log.ts';
-import { createRepairPace } from './firewall/repair-pace.ts';
-import { type FirewallInput, planFirewall } from './firewall/rules.ts';
-import { LIMITS } from './limits.ts';
-import type { NodeFirewall } from './model/firewall.ts';
-import type { Prefix } from './model/ip.ts';
-import type { Troubles } from './observe/troubles.ts';
+import { createBell } from '../base/bell.ts';
+import type { Clock } from '../base/clock.ts';
+import { asTwillError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { createRepairPace } from '../firewall/repair-pace.ts';
+import { type FirewallInput, planFirewall } from '../firewall/rules.ts';
+import { LIMITS } from '../limits.ts';
+import type { NodeFirewall } from '../model/firewall.ts';
+import type { Prefix } from '../model/ip.ts';
+import type { Troubles } from '../observe/troubles.ts';
 
 export interface FirewallKeeperDeps {
   readonly firewall: NodeFirewall;

@@ -2,14 +2,14 @@
 // to another interface. While nothing fits what the operator asked for, the last facts stay true and the node is
 // not ready.
 import { isDeepStrictEqual } from 'node:util';
-import { createBell } from './base/bell.ts';
-import type { Clock } from './base/clock.ts';
-import { asTwillError, messageOf } from './base/errors.ts';
-import type { Logger } from './base/log.ts';
-import { runTasks } from './base/tasks.ts';
-import { LIMITS } from './limits.ts';
-import type { HostFacts, HostSource } from './model/host-facts.ts';
-import type { Troubles } from './observe/troubles.ts';
+import { createBell } from '../base/bell.ts';
+import type { Clock } from '../base/clock.ts';
+import { asTwillError, messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { runTasks } from '../base/tasks.ts';
+import { LIMITS } from '../limits.ts';
+import type { HostFacts, HostSource } from '../model/host-facts.ts';
+import type { Troubles } from '../observe/troubles.ts';
 
 export interface HostFollowerDeps {
   readonly hostSource: HostSource;

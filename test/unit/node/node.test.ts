@@ -1,6 +1,6 @@
 // What a whole node does when its lease or its datastore is not as it was.
 import { describe, expect, it } from 'vitest';
-import { LIMITS } from '../../agent/limits.ts';
+import { LIMITS } from '../../../agent/limits.ts';
 import { CONFIG, type NodeBed, nodeBed, PREFIX, type TestHost } from './node-bed.ts';
 
 const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });

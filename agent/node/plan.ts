@@ -1,14 +1,14 @@
 // What this node's kernel should hold, from everything that is known: the backend's part and our own; and what its
 // peers are told. Pure.
-import type { OwnAttrs } from './lease/find-own.ts';
-import { peersOf } from './lease/lease-table.ts';
-import type { Backend } from './model/backend.ts';
-import type { HostFacts } from './model/host-facts.ts';
-import type { HostState } from './model/host-state.ts';
-import { formatPrefix, type Prefix } from './model/ip.ts';
-import type { Lease } from './model/lease.ts';
-import type { NetworkConfig } from './model/network-config.ts';
-import type { NodeOptions } from './node-world.ts';
+import type { OwnAttrs } from '../lease/find-own.ts';
+import { peersOf } from '../lease/lease-table.ts';
+import type { Backend } from '../model/backend.ts';
+import type { HostFacts } from '../model/host-facts.ts';
+import type { HostState } from '../model/host-state.ts';
+import { formatPrefix, type Prefix } from '../model/ip.ts';
+import type { Lease } from '../model/lease.ts';
+import type { NetworkConfig } from '../model/network-config.ts';
+import type { NodeOptions } from './world.ts';
 
 /** Everything that the host state depends on. */
 export interface HostPlanInput {

@@ -4,17 +4,17 @@
 //     listing ── as before ──▶ lease table
 //        ▲ └──── most is gone ──▶ lease table, with what is missing ── some time ──┐
 //        └─────────────────────────────────────────────────────────────────────────┘
-import { createBell } from './base/bell.ts';
-import type { Clock } from './base/clock.ts';
-import type { Logger } from './base/log.ts';
-import type { Random } from './base/random.ts';
-import { createLeaseTable, type LeaseTable } from './lease/lease-table.ts';
-import { findVanished, isDoubtful } from './lease/vanished.ts';
-import { LIMITS } from './limits.ts';
-import { formatPrefix, type Prefix } from './model/ip.ts';
-import type { Lease } from './model/lease.ts';
-import type { LeaseStore, StoreEvent } from './model/lease-store.ts';
-import type { Troubles } from './observe/troubles.ts';
+import { createBell } from '../base/bell.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import { createLeaseTable, type LeaseTable } from '../lease/lease-table.ts';
+import { findVanished, isDoubtful } from '../lease/vanished.ts';
+import { LIMITS } from '../limits.ts';
+import { formatPrefix, type Prefix } from '../model/ip.ts';
+import type { Lease } from '../model/lease.ts';
+import type { LeaseStore, StoreEvent } from '../model/lease-store.ts';
+import type { Troubles } from '../observe/troubles.ts';
 
 export interface StoreFollowerDeps {
   readonly store: LeaseStore;

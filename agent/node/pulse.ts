@@ -1,8 +1,8 @@
 // The world of a node with a watch on what is asked of it: a kernel, a firewall or a disk that does not answer is seen
 // while the loop that asked still waits.
-import type { NodeFirewall } from './model/firewall.ts';
-import type { NodeWorld } from './node-world.ts';
-import type { Pulse } from './observe/pulse.ts';
+import type { NodeFirewall } from '../model/firewall.ts';
+import type { Pulse } from '../observe/pulse.ts';
+import type { NodeWorld } from './world.ts';
 
 /** The same world; `pulse` knows of its calls. The datastore has its own way to tell that it is away. */
 export function withPulse(world: NodeWorld, pulse: Pulse): NodeWorld {

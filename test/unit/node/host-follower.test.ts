@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
-import { TwillError } from '../../agent/base/errors.ts';
-import { createLogger } from '../../agent/base/log.ts';
-import { type HostChange, HostFollower } from '../../agent/host-follower.ts';
-import { LIMITS } from '../../agent/limits.ts';
-import type { HostFacts, UnderlayInterface } from '../../agent/model/host-facts.ts';
-import { createTroubles } from '../../agent/observe/troubles.ts';
-import { createVirtualClock, type VirtualClock } from '../fakes/virtual-clock.ts';
-import { prefix } from '../kernel/golden-states.ts';
+import { TwillError } from '../../../agent/base/errors.ts';
+import { createLogger } from '../../../agent/base/log.ts';
+import { LIMITS } from '../../../agent/limits.ts';
+import type { HostFacts, UnderlayInterface } from '../../../agent/model/host-facts.ts';
+import { type HostChange, HostFollower } from '../../../agent/node/host-follower.ts';
+import { createTroubles } from '../../../agent/observe/troubles.ts';
+import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
+import { prefix } from '../../kernel/golden-states.ts';
 
 const ETH0: UnderlayInterface = {
   name: 'eth0',
