@@ -56,6 +56,8 @@ export interface Route {
   readonly dev: string | undefined;
   /** The gateway is taken as reachable on the link without looking. */
   readonly onlink: boolean;
+  /** Undefined: the one that our routes are made with. Another one is found on routes that others left behind. */
+  readonly metric?: number;
 }
 
 /** A permanent neighbour entry on one of our own links. */
@@ -90,7 +92,7 @@ export function keyOf(object: HostObject): string {
     case 'addr':
       return `addr ${object.prefix} ${object.dev}`;
     case 'route':
-      return object.type === 'blackhole' ? `blackhole ${object.dst}` : `route ${object.dst}`;
+      return `${object.type === 'blackhole' ? 'blackhole' : 'route'} ${object.dst}${formatMetric(object)}`;
     case 'neigh':
       return `neigh ${object.address} ${object.dev}`;
     case 'fdb':
@@ -123,9 +125,15 @@ function formatLink(link: Link): string {
   return `link vxlan ${name} vni ${vni} port ${port} mtu ${mtuBytes} mac ${mac} local ${local} dev ${underlay} ${learning}${gbp}${state}`;
 }
 
-function formatRoute({ type, dst, via, dev, onlink }: Route): string {
-  if (type === 'blackhole') return `route blackhole ${dst}`;
-  return `route ${dst}${via === undefined ? '' : ` via ${via}`} dev ${dev}${onlink ? ' onlink' : ''}`;
+function formatRoute(route: Route): string {
+  const { type, dst, via, dev, onlink } = route;
+  const metric = formatMetric(route);
+  if (type === 'blackhole') return `route blackhole ${dst}${metric}`;
+  return `route ${dst}${via === undefined ? '' : ` via ${via}`} dev ${dev}${metric}${onlink ? ' onlink' : ''}`;
+}
+
+function formatMetric({ metric }: Route): string {
+  return metric === undefined ? '' : ` metric ${metric}`;
 }
 
 const KIND_ORDER: readonly HostObject['kind'][] = ['link', 'addr', 'neigh', 'fdb', 'route'];
@@ -133,6 +141,12 @@ const KIND_ORDER: readonly HostObject['kind'][] = ['link', 'addr', 'neigh', 'fdb
 /** The order in which objects can be made: each after those that it needs. */
 export function creationOrder(a: HostObject, b: HostObject): number {
   return KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind);
+}
+
+/** The object of `known` that is the same line, else `object` itself: `diff` takes one object for equal at a glance. */
+export function recognize(known: ReadonlyMap<string, HostObject>, object: HostObject): HostObject {
+  const same = known.get(keyOf(object));
+  return same !== undefined && formatObject(same) === formatObject(object) ? same : object;
 }
 
 /** The whole state as text, one object a line, in creation order and then by text. */

@@ -1,7 +1,9 @@
 // The real kernel, in the private network namespace that the test runner starts this folder in.
 import { execFileSync } from 'node:child_process';
-import { beforeAll, describe } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { diff } from '../../agent/kernel/diff.ts';
 import { openNetlinkKernel } from '../../agent/kernel/netlink-kernel.ts';
+import { formatHostState, type HostState } from '../../agent/model/host-state.ts';
 import { kernelSuite } from './kernel-suite.ts';
 
 const isPrivate = process.env['TWILL_PRIVATE_NETNS'] === '1';
@@ -10,8 +12,8 @@ const title = isPrivate
   : 'the kernel of Linux (skipped: needs a private network namespace)';
 
 describe.skipIf(!isPrivate)(title, () => {
+  const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8' });
   beforeAll(() => {
-    const ip = (...args: string[]): void => void execFileSync('ip', args);
     ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'other');
     ip('link', 'set', 'other', 'up');
     ip('address', 'add', '192.168.77.1/24', 'dev', 'eth0');
@@ -19,4 +21,27 @@ describe.skipIf(!isPrivate)(title, () => {
     return () => ip('link', 'delete', 'eth0');
   });
   kernelSuite(() => openNetlinkKernel());
+
+  test('deletes routes of ours with any metric, and keeps the one that is wanted', async () => {
+    await using kernel = openNetlinkKernel();
+    const base = { kind: 'route', via: undefined, onlink: false } as const;
+    const state: HostState = [
+      { ...base, type: 'blackhole', dst: '10.5.1.0/24', dev: undefined },
+      { ...base, type: 'unicast', dst: '10.5.2.0/24', dev: 'eth0' },
+    ];
+    await kernel.apply(diff(state, await kernel.read()));
+    const stale: readonly (readonly string[])[] = [
+      ['blackhole', '10.5.1.0/24', 'metric', '7'],
+      ['blackhole', '10.5.3.0/24'],
+      ['blackhole', '10.5.3.0/24', 'metric', '8'],
+      ['10.5.2.0/24', 'dev', 'eth0', 'scope', 'link', 'metric', '9'],
+    ];
+    for (const route of stale) ip('route', 'add', ...route, 'proto', '84');
+    expect(await kernel.apply(diff(state, await kernel.read()))).toEqual([]);
+    expect(formatHostState(await kernel.read())).toBe(formatHostState(state));
+    const left = ip('route', 'show', 'proto', '84').trim().split(/ *\n/);
+    expect(left).toEqual(['blackhole 10.5.1.0/24 metric 4294967295', '10.5.2.0/24 dev eth0 scope link']);
+    expect(await kernel.apply(diff([], await kernel.read()))).toEqual([]);
+    expect(ip('route', 'show', 'proto', '84')).toBe('');
+  });
 });

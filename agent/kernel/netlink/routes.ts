@@ -10,6 +10,10 @@ const RTNH_F_ONLINK = 4;
 // A blackhole is for what no other route takes: it gives way to a connected route of the same prefix.
 const BLACKHOLE_METRIC = 0xffff_ffff;
 
+function usualMetric(isBlackhole: boolean): number {
+  return isBlackhole ? BLACKHOLE_METRIC : 0;
+}
+
 /** All IPv4 routes of all tables. */
 export function readRoutes(socket: RtNetlinkSocket): Promise<rt.RouteMessage[]> {
   return socket.getRoutes({ family: IPV4 }, {}, BOUNDED);
@@ -29,9 +33,20 @@ export function isOwnRoute(message: rt.RouteMessage): boolean {
 export function parseRoute(message: rt.RouteMessage, nameOf: ReadonlyMap<number, string>): Route | undefined {
   if (!isMainRoute(message)) return undefined;
   const { data, attrs } = message;
+  const isBlackhole = data.type === 'BLACKHOLE';
+  const priority = attrs.priority ?? 0;
+  const metric = priority === usualMetric(isBlackhole) ? {} : { metric: priority };
   const dst = `${attrs.dst === undefined ? '0.0.0.0' : addressFromBytes([...attrs.dst])}/${data.dstLen}`;
-  if (data.type === 'BLACKHOLE') {
-    return { kind: 'route', type: 'blackhole', dst, via: undefined, dev: undefined, onlink: false };
+  if (isBlackhole) {
+    return {
+      kind: 'route',
+      type: 'blackhole',
+      dst,
+      via: undefined,
+      dev: undefined,
+      onlink: false,
+      ...metric,
+    };
   }
   if (data.type !== 'UNICAST') return undefined;
   return {
@@ -41,6 +56,7 @@ export function parseRoute(message: rt.RouteMessage, nameOf: ReadonlyMap<number,
     via: attrs.gateway === undefined ? undefined : addressFromBytes([...attrs.gateway]),
     dev: nameOf.get(attrs.oif ?? 0),
     onlink: ((data.flags?.__unknown ?? 0) & RTNH_F_ONLINK) !== 0,
+    ...metric,
   };
 }
 
@@ -63,7 +79,8 @@ export function encodeRoute(route: Route, index: number, isDelete: boolean): Bat
   };
   const dst = Buffer.from(addressBytes(prefix.address));
   const gateway = route.via === undefined ? {} : { gateway: Buffer.from(addressBytes(route.via)) };
-  const attrs = isBlackhole ? { dst, priority: BLACKHOLE_METRIC } : { dst, ...gateway, oif: index };
+  const priority = route.metric ?? usualMetric(isBlackhole);
+  const attrs = { dst, priority, ...(isBlackhole ? {} : { ...gateway, oif: index }) };
   const payload = new AttrStream();
   rt.formatRouteMessage({ kind: 'route', data, attrs }, payload);
   const { NEWROUTE, DELROUTE } = rt.MessageType;
