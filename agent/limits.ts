@@ -42,8 +42,8 @@ export const LIMITS = {
   challengeWaitMs: 3_000,
   /** Netlink requests in one message, and the room for them and for their answers. */
   netlinkBatch: 128,
-  /** More changes than these are made without listening to their echo. */
-  quietChanges: 100,
+  /** More changes than these are made without listening to their echo, and all is read afterwards. */
+  quietChanges: 1_000,
   netlinkBufferBytes: 1024 * 1024,
   /** One netlink request, and one whole dump. */
   netlinkRequestMs: 5_000,
@@ -128,6 +128,8 @@ export const LIMITS = {
   udpSocketBufferBytes: 8 * 1024 * 1024,
   /** From telling the forwarder to stop to ending its thread. */
   udpStopMs: 400,
+  /** Long work lets others have a turn so often; /healthz has 100 ms. */
+  sliceMs: 10,
   /** From SIGTERM to the end of the process. */
   stopMs: 900,
 } as const;

@@ -9,6 +9,7 @@
 // witness tells: the lease that was written last as far as we know, whose session no other store has.
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
+import { createPace } from '../base/pace.ts';
 import { backoffMs } from '../base/retry.ts';
 import { LIMITS } from '../limits.ts';
 import { HistoryLost, type Kv, type KvEntry, type KvListing } from '../model/kv.ts';
@@ -28,6 +29,7 @@ export async function* watchLeases(
   let witness: KvEntry | undefined;
   let connected = true;
   let failures = 0;
+  const pace = createPace(clock, LIMITS.sliceMs);
   while (!signal.aborted) {
     let standsSinceMs: number | undefined;
     try {
@@ -36,7 +38,7 @@ export async function* watchLeases(
         const listing = await kv.list(keys.all, signal);
         if (!connected) yield { type: 'connected' };
         connected = true;
-        yield* snapshot(listing, keys);
+        yield* snapshot(listing, keys, pace);
         revision = listing.revision;
         witness = listing.entries
           .filter((entry) => isWitness(entry, keys))
@@ -47,6 +49,7 @@ export async function* watchLeases(
         if (!connected) yield { type: 'connected' };
         connected = true;
         for (const event of batch) {
+          await pace();
           const meaning = event.type === 'progress' ? undefined : keys.readEvent(event);
           if (meaning !== undefined) yield meaning;
           if (event.type === 'put' && isWitness(event.entry, keys)) witness = event.entry;
@@ -83,10 +86,15 @@ async function isThere(kv: Kv, witness: KvEntry | undefined, signal: AbortSignal
   return entry?.revision === witness.revision && entry.session === witness.session;
 }
 
-function* snapshot(listing: KvListing, keys: LeaseKeys): Generator<StoreEvent> {
+async function* snapshot(
+  listing: KvListing,
+  keys: LeaseKeys,
+  pace: () => Promise<void> | undefined,
+): AsyncGenerator<StoreEvent> {
   const leases: Lease[] = [];
   const malformed: MalformedEntry[] = [];
   for (const entry of listing.entries) {
+    await pace();
     const found = keys.readLease(entry);
     if (found === undefined) continue;
     if (isLease(found)) leases.push(found);

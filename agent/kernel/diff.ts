@@ -18,8 +18,19 @@ import type { Change } from '../model/kernel.ts';
  * `actual` may hold several objects of one key, as the kernel may; all but the desired one are deleted.
  */
 export function diff(desired: HostState, actual: HostState): Change[] {
+  const links = linkChanges(desired, actual);
+  if (links.length > 0) return allChanges(links, desired, actual);
+  // Where all links stay, what is one object in both needs no look: a change of one peer costs its own entries only.
+  const [before, after] = [new Set(actual), new Set(desired)];
+  return allChanges(
+    links,
+    desired.filter((object) => !before.has(object)),
+    actual.filter((object) => !after.has(object)),
+  );
+}
+
+function allChanges(links: readonly Change[], desired: HostState, actual: HostState): Change[] {
   const wanted = new Map(desired.map((object) => [keyOf(object), object]));
-  const links = linkChanges(wanted, actual);
   // Everything on a link that goes, goes with it: there is nothing to delete, and all of it to add again.
   const lostLinks = new Set(
     links.flatMap(({ op, object }) =>
@@ -70,16 +81,13 @@ export function diff(desired: HostState, actual: HostState): Change[] {
   ];
 }
 
-function linkChanges(wanted: ReadonlyMap<string, HostObject>, actual: HostState): Change[] {
-  const present = new Map(
-    actual.flatMap((object) => (object.kind === 'link' ? [[keyOf(object), object] as const] : [])),
-  );
+function linkChanges(desired: HostState, actual: HostState): Change[] {
+  const [wanted, present] = [linksOf(desired), linksOf(actual)];
   const changes: Change[] = [];
   for (const [key, link] of present) {
     if (!wanted.has(key)) changes.push({ op: 'delete', object: link });
   }
   for (const [key, object] of wanted) {
-    if (object.kind !== 'link') continue;
     const before = present.get(key);
     if (before === undefined) changes.push({ op: 'add', object });
     else if (formatObject(before) !== formatObject(object)) {
@@ -89,11 +97,16 @@ function linkChanges(wanted: ReadonlyMap<string, HostObject>, actual: HostState)
   return changes;
 }
 
+function linksOf(state: HostState): Map<string, Link> {
+  return new Map(state.filter((object) => object.kind === 'link').map((link) => [keyOf(link), link]));
+}
+
 // Linux forgets a link's neighbours, permanent ones too, when the link's own MAC changes.
 function readdressedLinks(wanted: ReadonlyMap<string, HostObject>, actual: HostState): string[] {
   return actual.flatMap((before) => {
+    if (!isVxlan(before)) return [];
     const after = wanted.get(keyOf(before));
-    return isVxlan(before) && isVxlan(after) && before.mac !== after.mac ? [before.name] : [];
+    return isVxlan(after) && before.mac !== after.mac ? [before.name] : [];
   });
 }
 

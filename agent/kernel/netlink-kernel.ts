@@ -1,6 +1,8 @@
 // The real kernel of this network namespace. Ownership is decided here and nowhere else: links by name and kind,
 // what sits on them, and routes by protocol number.
+import { systemClock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
+import { createPace } from '../base/pace.ts';
 import { LIMITS } from '../limits.ts';
 import { formatObject, type HostObject, type HostState, linkOf } from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel } from '../model/kernel.ts';
@@ -106,9 +108,11 @@ async function readState(socket: RtNetlinkSocket): Promise<HostState> {
   const ownNames = new Set(own.map(({ name }) => name));
   const names = new Map([...nameOf].filter(([, name]) => ownNames.has(name)));
   const state: HostObject[] = [...own];
+  const pace = createPace(systemClock, LIMITS.sliceMs);
   for (const message of await reader('routes', () => readRoutes(socket))) {
     const route = isOwnRoute(message) ? parseRoute(message, nameOf) : undefined;
     if (route !== undefined) state.push(route);
+    await pace();
   }
   if (names.size === 0) return state;
   for (const message of await reader('addresses', () => readAddresses(socket))) {
@@ -118,6 +122,7 @@ async function readState(socket: RtNetlinkSocket): Promise<HostState> {
   for (const message of await reader('neighbours', () => readNeighbors(socket))) {
     const parsed = parseNeighbor(message, names);
     if (parsed?.permanent === true) state.push(parsed.entry);
+    await pace();
   }
   return state;
 }
@@ -161,22 +166,25 @@ async function changeEntries(
   send: (requests: readonly BatchRequest[]) => Promise<ReadonlyMap<number, string>>,
 ): Promise<ChangeFailure[]> {
   const failures: ChangeFailure[] = [];
-  const sent: Change[] = [];
-  const requests: BatchRequest[] = [];
-  for (const change of changes) {
-    const name = linkOf(change.object);
-    const index = name === undefined ? NO_LINK : links.indexOf.get(name);
-    if (index !== undefined) {
-      sent.push(change);
-      requests.push(encode(change, index));
-    } else if (change.op !== 'delete') {
-      failures.push({ change, error: noLink(change.object, name ?? '') });
+  // No more is made at a time than is sent at a time.
+  for (let start = 0; start < changes.length; start += LIMITS.netlinkBatch) {
+    const sent: Change[] = [];
+    const requests: BatchRequest[] = [];
+    for (const change of changes.slice(start, start + LIMITS.netlinkBatch)) {
+      const name = linkOf(change.object);
+      const index = name === undefined ? NO_LINK : links.indexOf.get(name);
+      if (index !== undefined) {
+        sent.push(change);
+        requests.push(encode(change, index));
+      } else if (change.op !== 'delete') {
+        failures.push({ change, error: noLink(change.object, name ?? '') });
+      }
     }
-  }
-  for (const [place, errno] of await send(requests)) {
-    const change = sent[place];
-    const failure = change && failureOf(change, Object.assign(new Error(errno), { code: errno }));
-    if (failure !== undefined) failures.push(failure);
+    for (const [place, errno] of await send(requests)) {
+      const change = sent[place];
+      const failure = change && failureOf(change, Object.assign(new Error(errno), { code: errno }));
+      if (failure !== undefined) failures.push(failure);
+    }
   }
   return failures;
 }

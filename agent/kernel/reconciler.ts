@@ -4,11 +4,19 @@ import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { createPace } from '../base/pace.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
 import { LIMITS } from '../limits.ts';
-import { formatObject, type HostState, keyOf, linkOf } from '../model/host-state.ts';
+import {
+  formatObject,
+  type HostObject,
+  type HostState,
+  keyOf,
+  linkOf,
+  recognize,
+} from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel, KernelEvent } from '../model/kernel.ts';
 import { diff, formatChange } from './diff.ts';
 
@@ -39,7 +47,7 @@ export interface Reconciler {
 export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps): Reconciler {
   const bell = createBell(clock);
   let wanted: HostState | undefined;
-  let wantedLines: ReadonlyMap<string, string> = new Map();
+  const wantedOf = new Map<string, HostObject>();
   /** Links that what is wanted needs. */
   let usedLinks: ReadonlySet<string | undefined> = new Set();
   // The state that a whole pass has made; undefined while none has.
@@ -60,7 +68,7 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
     // An event from here on tells of a change that this pass may not see.
     known = target;
     try {
-      const changes = diff(target, before ?? (await kernel.read(signal)));
+      const changes = diff(target, before ?? (await readKernel(signal)));
       const failures = await kernel.apply(changes, signal);
       if (wasClean) countDrift(changes, failures);
       report(failures);
@@ -77,6 +85,16 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
     if (wanted !== target) return;
     for (const resolve of waiters) resolve();
     waiters = [];
+  };
+
+  const readKernel = async (signal: AbortSignal): Promise<HostState> => {
+    const pace = createPace(clock, LIMITS.sliceMs);
+    const state: HostObject[] = [];
+    for (const object of await kernel.read(signal)) {
+      state.push(recognize(wantedOf, object));
+      await pace();
+    }
+    return state;
   };
 
   const countDrift = (changes: readonly Change[], failures: readonly ChangeFailure[]): void => {
@@ -111,7 +129,10 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
   };
 
   const notice = (event: KernelEvent): void => {
-    if (event.type === 'object' && wantedLines.get(event.key) === event.line) return;
+    if (event.type === 'object') {
+      const object = wantedOf.get(event.key);
+      if (event.line === (object && formatObject(object))) return;
+    }
     if (event.type === 'link' && !usedLinks.has(event.name)) return;
     known = undefined;
     bell.ring();
@@ -148,9 +169,16 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
 
   return {
     want(state) {
-      if (wanted !== undefined && sameLines(wantedLines, state)) return;
-      wanted = state;
-      wantedLines = new Map(state.map((object) => [keyOf(object), formatObject(object)]));
+      const before = new Set(wanted);
+      const after = new Set(
+        state.map((object) => (before.has(object) ? object : recognize(wantedOf, object))),
+      );
+      const gone = [...before].filter((object) => !after.has(object));
+      const fresh = [...after].filter((object) => !before.has(object));
+      if (wanted !== undefined && gone.length === 0 && fresh.length === 0) return;
+      for (const object of gone) wantedOf.delete(keyOf(object));
+      for (const object of fresh) wantedOf.set(keyOf(object), object);
+      wanted = [...after];
       usedLinks = new Set(
         state.map((object) =>
           object.kind === 'link' && object.type === 'vxlan' ? object.underlay : linkOf(object),
@@ -169,10 +197,4 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
     status: () => ({ trouble, drift }),
     run: (signal) => runTasks(signal, [watch, work]),
   };
-}
-
-function sameLines(lines: ReadonlyMap<string, string>, state: HostState): boolean {
-  return (
-    lines.size === state.length && state.every((object) => lines.get(keyOf(object)) === formatObject(object))
-  );
 }

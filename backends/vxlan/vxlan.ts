@@ -52,6 +52,20 @@ export function createVxlan(options: VxlanOptions): Backend {
     ];
   };
 
+  // A lease is never altered in place, and means the same as long as the host is the same: thousands of them are planned
+  // anew whenever one changes.
+  let planned = new WeakMap<Lease, readonly (readonly [key: string, object: HostObject])[]>();
+  let plannedFor: HostFacts | undefined;
+  const entriesOf = (host: HostFacts, peer: Lease): readonly (readonly [string, HostObject])[] => {
+    if (host !== plannedFor) planned = new WeakMap();
+    plannedFor = host;
+    const known = planned.get(peer);
+    if (known !== undefined) return known;
+    const entries = planPeer(host, peer).map((object) => [keyOf(object), object] as const);
+    planned.set(peer, entries);
+    return entries;
+  };
+
   return {
     type: TYPE,
     announce: (host) => ({ VNI: options.vni, VtepMAC: vtepMac(host, options.vni) }),
@@ -77,15 +91,17 @@ export function createVxlan(options: VxlanOptions): Backend {
         peers
           .filter(({ attrs }) => attrs.backendType === TYPE)
           .toSorted((a, b) => a.revision - b.revision)
-          .flatMap((peer) => planPeer(host, peer)),
+          .map((peer) => entriesOf(host, peer)),
       ),
     ],
   };
 }
 
 // Two leases may name one MAC, such as that of a node that moved and its former one: the later one counts.
-function onceEach(objects: HostState): HostState {
-  return [...new Map(objects.map((object) => [keyOf(object), object])).values()];
+function onceEach(peers: readonly (readonly (readonly [string, HostObject])[])[]): HostState {
+  const objects = new Map<string, HostObject>();
+  for (const entries of peers) for (const [key, object] of entries) objects.set(key, object);
+  return [...objects.values()];
 }
 
 /**

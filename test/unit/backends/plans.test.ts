@@ -1,10 +1,11 @@
 // What each backend makes of leases, in the words of `ip`.
 import { describe, expect, it } from 'vitest';
 import type { JsonValue } from '../../../agent/base/schema.ts';
-import { formatHostState } from '../../../agent/model/host-state.ts';
+import type { HostFacts } from '../../../agent/model/host-facts.ts';
+import { formatHostState, formatObject, type HostObject } from '../../../agent/model/host-state.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
 import { createBackend } from '../../../backends/index.ts';
-import { host, hostGwPeer, peer, plan, vxlanPeer } from '../../kernel/golden-states.ts';
+import { host, hostGwPeer, peer, plan, prefix, vxlanPeer } from '../../kernel/golden-states.ts';
 
 const text = async (
   type: string,
@@ -44,6 +45,34 @@ describe('alloc', () => {
 });
 
 describe('vxlan', () => {
+  it('gives the same objects again for leases that are the same, and others for another host', async () => {
+    const backend = await createBackend({ type: 'vxlan', options: {} }, 'config');
+    const [first, second] = [vxlanPeer(2), vxlanPeer(3)];
+    const entries = (facts: HostFacts, ...peers: readonly Lease[]): readonly HostObject[] =>
+      backend
+        .plan({ host: facts, network: prefix('10.5.0.0/16'), subnet: prefix('10.5.1.0/24'), peers })
+        .slice(2);
+    const facts = host();
+    const before = entries(facts, first);
+    expect(before).toHaveLength(3);
+    for (const [place, object] of entries(facts, first, second).slice(0, 3).entries()) {
+      expect(object).toBe(before[place]);
+    }
+    const direct = await createBackend({ type: 'vxlan', options: { DirectRouting: true } }, 'config');
+    const lines = (device: string): readonly string[] =>
+      direct
+        .plan({
+          host: host({ name: device }),
+          network: prefix('10.5.0.0/16'),
+          subnet: prefix('10.5.1.0/24'),
+          peers: [first],
+        })
+        .map(formatObject)
+        .slice(2);
+    expect(lines('eth0')).toEqual(['route 10.5.2.0/24 via 192.168.77.2 dev eth0']);
+    expect(lines('eth1')).toEqual(['route 10.5.2.0/24 via 192.168.77.2 dev eth1']);
+  });
+
   it('makes one device with an address, and three entries a peer', async () => {
     expect(await text('vxlan', {}, [vxlanPeer(3), vxlanPeer(2)])).toEqual([
       LINK,
