@@ -5,12 +5,20 @@ import { messageOf } from '../../agent/base/errors.ts';
 import { type BedKind, type FaultBed, waitUntilRight } from './bed.ts';
 import type { BackendName } from './owned-state.ts';
 
+/** What a row measured beside the healing time. */
+export interface Note {
+  /** One line. */
+  readonly text: string;
+  /** Whether it is what is required. */
+  readonly isMet: boolean;
+}
+
 /** What is known once a fault has happened. */
 export interface Injected {
   /** What else must be right for it to be healed: one line about what is not yet. */
   readonly wrong?: () => Promise<string | undefined>;
-  /** What was measured beside the healing time, one line. */
-  readonly note?: () => Promise<string>;
+  /** What was measured beside the healing time. */
+  readonly note?: () => Promise<Note>;
   /** What the fault left behind goes, after it was measured, whether it was healed or not. */
   readonly undo?: () => Promise<void>;
 }
@@ -47,7 +55,7 @@ export interface FaultMeasure {
   /** Packets of the ping that were not answered. */
   readonly lost: number;
   /** What the row measured beside that. */
-  readonly note: string | undefined;
+  readonly note: Note | undefined;
 }
 
 const UNREADY_LIMIT_MS = 10_000;

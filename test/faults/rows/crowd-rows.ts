@@ -5,7 +5,7 @@ import { seededRandom } from '../../fakes/seeded-random.ts';
 import type { EtcdWrite } from '../../lab/etcd-writes.ts';
 import { labProgram } from '../../lab/paths.ts';
 import type { FaultBed } from '../bed.ts';
-import { type Fault, type Injected, reasonOf } from '../fault.ts';
+import { type Fault, type Injected, type Note, reasonOf } from '../fault.ts';
 import { strangerLease } from '../leases.ts';
 import { peakKibibytes } from '../owned-state.ts';
 
@@ -13,13 +13,14 @@ const SECOND = 1_000;
 
 const STORM = { events: 1_000, parts: 4, nodes: 90 } as const;
 
-/** What answers must not exceed is far above the 100 ms required: on a busy machine others are in between. */
+/** A test lets an answer take far longer than is required: on a busy machine others are in between. */
 const CROWD = {
   leases: 5_000,
   changed: 500,
   pauseMs: 2_000,
-  peakKibibytes: 256 * 1_024,
-  answerMs: 2_000,
+  peakKibibytes: 240 * 1_024,
+  requiredMs: 100,
+  answerMs: 1_000,
 } as const;
 const WRITE_MS = 60 * SECOND;
 
@@ -92,10 +93,12 @@ async function crowd(bed: FaultBed): Promise<Injected> {
     const peak = await peakKibibytes(bed.agent(1).pid);
     return peak > CROWD.peakKibibytes ? `the agent of h1 took ${Math.round(peak / 1_024)} MiB` : undefined;
   };
-  const note = async (): Promise<string> => {
+  const note = async (): Promise<Note> => {
     const peak = await peakKibibytes(bed.agent(1).pid);
     const slowest = await answers();
-    return `the slowest answer of /healthz took ${slowest === 0 ? 'less than 100' : slowest} ms (required 100 ms), the agent at most ${Math.round(peak / 1_024)} MiB`;
+    const took = slowest === 0 ? `less than ${CROWD.requiredMs}` : slowest;
+    const text = `the slowest answer of /healthz took ${took} ms (required ${CROWD.requiredMs} ms), the agent at most ${Math.round(peak / 1_024)} MiB`;
+    return { text, isMet: slowest <= CROWD.requiredMs };
   };
   return { wrong, note };
 }
