@@ -29,6 +29,7 @@ export async function* watchLeases(
   let witness: KvEntry | undefined;
   let connected = true;
   let failures = 0;
+  let losses = 0;
   const pace = createPace(clock, LIMITS.sliceMs);
   while (!signal.aborted) {
     let standsSinceMs: number | undefined;
@@ -64,13 +65,15 @@ export async function* watchLeases(
       const stable =
         standsSinceMs !== undefined && clock.monotonicMs() - standsSinceMs >= LIMITS.datastoreStableMs;
       failures = stable ? 1 : failures + 1;
+      if (stable) losses = 0;
       if (error instanceof HistoryLost) {
         revision = undefined;
-        if (failures === 1) continue;
-      } else {
-        connected = false;
-        yield { type: 'disconnected', error: asTwillError(error, 'datastore', 'cannot watch the datastore') };
+        losses++;
+        // However long the datastore was away: until it is listed, what we know is old.
+        if (losses === 1) continue;
       }
+      connected = false;
+      yield { type: 'disconnected', error: asTwillError(error, 'datastore', 'cannot watch the datastore') };
       await clock.sleep(backoffMs(LIMITS.datastoreBackoff, failures, random), signal).catch(() => undefined);
     }
   }

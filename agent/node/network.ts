@@ -71,13 +71,21 @@ export class NodeNetwork implements AsyncDisposable {
   /** Everything up to the moment when containers can talk. Gives one line about what stands. */
   async start(signal: AbortSignal): Promise<string> {
     const { handOff, backend, table, log, troubles } = this.#deps;
-    troubles.wait('agent', 'waiting for a lease');
-    const held = await this.#acquire(await handOff.previousSubnet(), signal);
-    await this.#establish(held.lease.subnet, signal);
-    const peers = table.leases.filter(({ subnet }) => subnet.address !== held.lease.subnet.address).length;
-    const summary = `subnet ${formatPrefix(held.lease.subnet)}, ${backend.type}, ${peers} peers`;
-    log.info(`ready: ${summary}`);
-    return summary;
+    const previous = await handOff.previousSubnet();
+    for (;;) {
+      troubles.wait('agent', 'waiting for a lease');
+      const { subnet } = (await this.#acquire(previous, signal)).lease;
+      await this.#establish(subnet, signal);
+      if (this.#standsFor === undefined) {
+        // It was lost before anything stood.
+        await this.#withdraw();
+        continue;
+      }
+      const peers = table.leases.filter(({ subnet: { address } }) => address !== subnet.address).length;
+      const summary = `subnet ${formatPrefix(subnet)}, ${backend.type}, ${peers} peers`;
+      log.info(`ready: ${summary}`);
+      return summary;
+    }
   }
 
   /** Keeps everything as it was started, until `signal` is aborted. */
@@ -199,12 +207,14 @@ export class NodeNetwork implements AsyncDisposable {
   }
 
   async #establish(subnet: Prefix, signal: AbortSignal): Promise<void> {
-    const { troubles } = this.#deps;
+    const { backend, clock, log, troubles } = this.#deps;
+    if (!this.#mayUse(subnet)) return;
     troubles.wait('agent', `making routes and rules for ${formatPrefix(subnet)}`);
     await Promise.all([this.#settle(subnet, signal), this.#firewall?.ensure(signal)]);
     // What is no longer ours is not handed off.
     if (!this.#mayUse(subnet)) return;
-    if (this.#dataPlane === undefined) await this.#openDataPlane(subnet);
+    const deps = { clock, log: log.for(backend.type) };
+    this.#dataPlane ??= await backend.openDataPlane?.(this.#planInput(subnet), deps);
     await this.#handOff(subnet);
     this.#standsFor = formatPrefix(subnet);
     troubles.clear('agent');
@@ -267,12 +277,6 @@ export class NodeNetwork implements AsyncDisposable {
     const { network } = config;
     const host = this.#deps.host.facts;
     return { host, network, subnet, peers: peersOf(table.leases, network, subnet, host.publicIP) };
-  }
-
-  async #openDataPlane(subnet: Prefix): Promise<void> {
-    const { backend, clock, log } = this.#deps;
-    const deps = { clock, log: log.for(backend.type) };
-    this.#dataPlane = await backend.openDataPlane?.(this.#planInput(subnet), deps);
   }
 
   async #handOff(subnet: Prefix): Promise<void> {

@@ -3,12 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { formatFailure } from './report.ts';
 import { simulate } from './simulate.ts';
 
-/** Seeds are run until this much real time is over, so that a slow machine runs fewer. */
-const RUN_MS = 7_000;
 /** None of those that follow is one of the long ones. */
 const FIRST_SEED = 1_217;
-const MOST_SEEDS = 340;
-const FEWEST_SEEDS = 20;
+const SEEDS = 300;
 
 /**
  * Seeds that found what was wrong, and what it was. A seed lives through the same only as long as everybody draws the
@@ -18,6 +15,7 @@ const FOUND: readonly (readonly [number, string])[] = [
   [6, 'a lease of 0.0.0.0/0 took every subnet of the network'],
   [17, 'a network configuration that came back in a snapshot was waited for in vain'],
   [50, 'news that a lease was lost, heard before the answer to its claim, was forgotten'],
+  [1_224, 'a claim that was answered when another node had the subnet already was acted on'],
 ];
 
 const check = async (seed: number): Promise<void> => {
@@ -28,13 +26,8 @@ const check = async (seed: number): Promise<void> => {
 describe('a simulated cluster', () => {
   it.each(FOUND)('of seed %i: %s', check);
 
-  it('holds every law and converges, whatever happens', { timeout: 60_000 }, async () => {
-    const startMs = performance.now();
-    let seed = FIRST_SEED;
-    for (; seed < FIRST_SEED + MOST_SEEDS; seed++) {
-      if (performance.now() - startMs > RUN_MS && seed >= FIRST_SEED + FEWEST_SEEDS) break;
-      await check(seed);
-    }
+  it('holds every law and converges, whatever happens', { timeout: 300_000 }, async () => {
+    for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) await check(seed);
   });
 
   it('lives through the same again from the same seed', async () => {

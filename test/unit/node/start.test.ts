@@ -1,6 +1,7 @@
 // What a node does where its host does not take what it is given.
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../../agent/limits.ts';
+import type { Kv } from '../../../agent/model/kv.ts';
 import { nodeBed, PREFIX } from './node-bed.ts';
 
 const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
@@ -31,5 +32,32 @@ describe('a node whose kernel refuses to be read', () => {
       await clock.advance(LIMITS.reconcileBackoff.maxMs + 1_000);
       expect(node.handedOff()).not.toBe('10.5.1.0/24');
       expect(node.lines.filter((line) => line.includes('wrote subnet.env'))).toHaveLength(1);
+    }));
+});
+
+describe('a node whose claim is answered late', () => {
+  it('makes nothing for a subnet that another node has by then', () =>
+    nodeBed(async ({ clock, kv, start }) => {
+      let isSlow = true;
+      const slowly = (own: Kv): Kv => ({
+        ...own,
+        create: async (...args) => {
+          const entry = await own.create(...args);
+          if (isSlow) await clock.sleep(1_000);
+          return entry;
+        },
+      });
+      const node = await start(1, slowly, false);
+      node.answerKernel();
+      isSlow = false;
+      const entry = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
+      if (entry === undefined) throw new Error('no lease');
+      await kv.update({ ...entry, session: undefined }, OTHERS);
+      await clock.advance(LIMITS.reconcileBackoff.maxMs + 2_000);
+      const made = node.lines.filter((line) => /ready: subnet|wrote subnet.env/.test(line));
+      expect(made).toEqual([expect.stringContaining('wrote'), expect.stringContaining('ready: subnet')]);
+      expect(made.join()).not.toContain('10.5.1.0/24');
+      expect(node.handedOff()).not.toBe('10.5.1.0/24');
+      expect(node.node.readiness().ready).toBe(true);
     }));
 });
