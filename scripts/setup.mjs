@@ -28,6 +28,7 @@ const PACKAGES = /** @type {const} */ ({
   etcdctl: 'etcd-client',
   openssl: 'openssl',
   'systemd-notify': 'systemd',
+  iperf3: 'iperf3',
 });
 
 /** @typedef {keyof typeof PACKAGES} Program */

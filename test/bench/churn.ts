@@ -6,7 +6,8 @@ import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import { type LabEtcd, startLabEtcd } from '../lab/datastore.ts';
 import { readCounts } from './arguments.ts';
 import { type Bed, openBedOn } from './bed.ts';
-import { loadDatagrams, loadTcp } from './load.ts';
+import { loadTcp } from './iperf.ts';
+import { loadDatagrams } from './load.ts';
 import { benchProgram } from './measure.ts';
 import { formatMemory, formatTable, formatVerdict, print } from './table.ts';
 

@@ -5,14 +5,6 @@ import type { LabProcess } from '../lab/process.ts';
 import type { Bed } from './bed.ts';
 import { benchProgram } from './measure.ts';
 
-/** What the receiver of TCP saw in the time that was measured. */
-export interface TcpLoad {
-  readonly bytes: number;
-  readonly tookMs: number;
-  /** What all processors of the machine worked meanwhile, for whomever. */
-  readonly busySeconds: number;
-}
-
 export interface SentDatagrams {
   readonly sent: number;
   /** Not taken by the kernel, as a buffer was full. */
@@ -45,26 +37,9 @@ export interface DatagramOptions {
   readonly forMs: number;
 }
 
-/** Two loads of one kind may run beside each other on ports of their own. */
-const PORTS = { tcp: 5_210, echo: 5_220, datagrams: 5_230, pings: 5_250 } as const;
+const PORTS = { echo: 5_220, datagrams: 5_230, pings: 5_250 } as const;
 const START_MS = 10_000;
 const SLACK_MS = 20_000;
-
-/** Sends over `streams` TCP connections, as fast as it goes or at so many megabits a second in each. */
-export async function loadTcp(
-  bed: Bed,
-  from: Container,
-  to: Container,
-  streams: number,
-  forMs: number,
-  megabits = 0,
-): Promise<TcpLoad> {
-  const program = benchProgram('tcp-load-end');
-  await using sender = bed.start(from, [...program, 'send', String(PORTS.tcp), String(megabits)]);
-  await listening(sender);
-  const receive = ['receive', from.address, ...[PORTS.tcp, streams, forMs].map(String)];
-  return JSON.parse(await finish(to, [...program, ...receive], forMs)) as TcpLoad;
-}
 
 /** Sends datagrams from the first container to the second. */
 export async function loadDatagrams(bed: Bed, options: DatagramOptions): Promise<DatagramLoad> {

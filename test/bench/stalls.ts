@@ -2,7 +2,8 @@
 // machine itself does to them is in both.
 import { readCounts } from './arguments.ts';
 import { BACKEND_TITLES, type BackendName, type Bed, withBeds } from './bed.ts';
-import { loadTcp, measurePings } from './load.ts';
+import { loadTcp } from './iperf.ts';
+import { measurePings } from './load.ts';
 import { formatTable, percentile, print } from './table.ts';
 
 export const usage = `npm run bench -- stalls [--seconds N] [--megabits N] [--rate N]

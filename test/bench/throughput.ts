@@ -2,7 +2,8 @@
 // slows the machine down for a while slows all of them down.
 import { readCounts } from './arguments.ts';
 import { BACKEND_TITLES, type BackendName, type Bed, withBeds } from './bed.ts';
-import { type DatagramLoad, loadDatagrams, loadTcp, measureRoundTrips } from './load.ts';
+import { loadTcp } from './iperf.ts';
+import { type DatagramLoad, loadDatagrams, measureRoundTrips } from './load.ts';
 import { formatSpread, formatTable, formatVerdict, median, percentile, print } from './table.ts';
 
 export const usage = `npm run bench -- throughput [--rounds N] [--ms N]     host-gw, vxlan and udp in turns
