@@ -9,6 +9,9 @@ import { TWILL } from './paths.ts';
 /** Where members of an etcd cluster of a lab reach each other, each one higher than the one before. */
 const FIRST_PEER_PORT = 2_480;
 
+/** Several labs may be made at once, each with an etcd that has just been started. */
+const SET_MS = 30_000;
+
 export interface LabDatastore {
   /** For people. */
   readonly name: string;
@@ -71,7 +74,8 @@ export async function startLabEtcd(lab: Lab, count = 1): Promise<LabEtcd> {
     etcdctl: (...args) =>
       run(lab.router.command(['env', 'ETCDCTL_API=3', 'etcdctl', `--endpoints=${urls}`, ...args])),
     setNetwork: async (config) => {
-      await lab.router.run([...TWILL, 'network', 'set', JSON.stringify(config), ...flags]);
+      const argv = [...TWILL, 'network', 'set', JSON.stringify(config), ...flags];
+      await lab.router.run(argv, { timeoutMs: SET_MS });
     },
   };
 }
