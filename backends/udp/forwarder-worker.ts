@@ -29,7 +29,7 @@ export interface ForwarderWorkerData {
   readonly control: SharedArrayBuffer;
 }
 
-const RECEIVED_MESSAGES = Number(process.env['RECV'] ?? 8);
+const RECEIVED_MESSAGES = 8;
 const RECEIVED_BYTES = 65_536;
 const SENT_MESSAGES = 256;
 // Of one message at least: 64 datagrams of two pieces.

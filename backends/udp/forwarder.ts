@@ -67,7 +67,7 @@ const WAKEUP = 4;
 /** Datagrams that wait in the outbox at most. */
 const OUTBOX_DATAGRAMS = 512;
 /** Runs that are read before they are sent together. */
-const READ_ROOMS = 8;
+const READ_ROOMS = 2;
 
 /** Bytes of the arena that a forwarder reserves, beside what its sender, receiver, file and poller do. */
 export const FORWARDER_BYTES: number =
