@@ -2,8 +2,8 @@
 import type { Clock } from './clock.ts';
 
 /**
- * Called between steps of long work: lets others have a turn when `sliceMs` have gone by since it last did. Work that
- * takes no time by this clock, as in virtual time, is never interrupted.
+ * Called between steps of long work: lets others have a turn when `sliceMs` have gone by since it last did. Time that
+ * was spent waiting counts too, which costs a turn too many at most.
  */
 export function createPace(clock: Clock, sliceMs: number): () => Promise<void> | undefined {
   let sinceMs = clock.monotonicMs();
