@@ -1,6 +1,8 @@
 // Puts load between the two containers of a bed, by programs in their namespaces, and gives what the ends saw.
 import { availableParallelism } from 'node:os';
+import type { AgentProcess } from '../lab/agent-process.ts';
 import type { Container } from '../lab/container.ts';
+import { run } from '../lab/namespace.ts';
 import type { LabProcess } from '../lab/process.ts';
 import type { Bed } from './bed.ts';
 import { benchProgram } from './measure.ts';
@@ -59,15 +61,24 @@ export async function loadDatagrams(bed: Bed, options: DatagramOptions): Promise
 }
 
 /**
- * Round trips of single bytes over TCP, one after the other, in microseconds. The ends are held to processors of their
- * own, as ends on two machines are: on one they take turns, which halves or doubles the time as the scheduler likes.
+ * Round trips of single bytes over TCP, one after the other, in microseconds. `onOwnProcessors`: each host, its agent and
+ * its container, is held to a processor of its own, so that one is woken from its sleep once each way, as on two machines.
+ * Else the scheduler moves them all over the processors of this one, and wakes one for a packet that never left its host.
  */
-export async function measureRoundTrips(bed: Bed, forMs: number): Promise<readonly number[]> {
+export async function measureRoundTrips(
+  bed: Bed,
+  forMs: number,
+  onOwnProcessors: boolean,
+): Promise<readonly number[]> {
   const program = benchProgram('tcp-echo-end');
-  await using answerer = bed.start(bed.second, [...onProcessor(1), ...program, 'answer', String(PORTS.echo)]);
+  const isHeld = onOwnProcessors && availableParallelism() > 1;
+  const on = (processor: number): readonly string[] =>
+    isHeld ? ['taskset', '--cpu-list', String(processor)] : [];
+  await using _ = await holdAgents(isHeld ? bed.agents : []);
+  await using answerer = bed.start(bed.second, [...on(1), ...program, 'answer', String(PORTS.echo)]);
   await listening(answerer);
   const ask = ['ask', bed.second.address, ...[PORTS.echo, forMs].map(String)];
-  return JSON.parse(await finish(bed.first, [...onProcessor(0), ...program, ...ask], forMs)) as number[];
+  return JSON.parse(await finish(bed.first, [...on(0), ...program, ...ask], forMs)) as number[];
 }
 
 /** What a stream of pings met. */
@@ -86,9 +97,17 @@ export async function measurePings(bed: Bed, rate: number, forMs: number): Promi
   return JSON.parse(await finish(bed.first, [...program, ...ask], forMs)) as PingTimes;
 }
 
-/** The beginning of a command line that holds the program to one processor; empty where there is only one. */
-function onProcessor(number: number): readonly string[] {
-  return availableParallelism() > 1 ? ['taskset', '--cpu-list', String(number)] : [];
+/** Holds each agent, with all its threads, to the processor of its index. Disposing of it lets them go. */
+async function holdAgents(agents: readonly AgentProcess[]): Promise<AsyncDisposable> {
+  const place = async (pid: number, processors: string): Promise<void> => {
+    await run(['taskset', '--all-tasks', '--pid', '--cpu-list', processors, String(pid)]);
+  };
+  for (const [processor, { pid }] of agents.entries()) await place(pid, String(processor));
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const { pid } of agents) await place(pid, `0-${availableParallelism() - 1}`);
+    },
+  };
 }
 
 async function listening(program: LabProcess): Promise<void> {
