@@ -121,7 +121,8 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
     async adopt(lease, attrs, signal) {
       const found = await readLease(lease, signal);
       if (found === undefined) return undefined;
-      if (found.entry.revision !== lease.revision && !sameOwner(found.lease.attrs, attrs)) return undefined;
+      // The revision alone says little: in a store that lost its data, another node's lease may have the same one.
+      if (!isDeepStrictEqual(found.lease, lease) && !sameOwner(found.lease.attrs, attrs)) return undefined;
       return takeOver(found, attrs, signal);
     },
     async repair({ lease }, attrs, signal) {

@@ -41,6 +41,25 @@ export function describeOwnLease(
       expect(await store.adopt(held.lease, attrsOf(1))).toBeUndefined();
     });
 
+    it("does not adopt another node's lease that has the revision of ours, as one may have in a store that lost its data", async () => {
+      const { kv, store, prefix } = parts();
+      const ours = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const key = `${prefix}/subnets/10.0.1.0-24`;
+      await store.release(ours);
+      const theirs = await kv.create(key, formatLeaseValue(attrsOf(2)), await kv.openSession(100));
+      const known = { ...ours.lease, revision: theirs?.revision ?? 0 };
+      expect(await store.adopt(known, attrsOf(1))).toBeUndefined();
+      expect(await kv.get(key)).toEqual(theirs);
+    });
+
+    it("adopts another node's lease only where it is unchanged", async () => {
+      const { store } = parts();
+      const asked = present(await store.claim(subnetOf(1), attrsOf(2)));
+      const moved = present(await store.repair(asked, attrsOf(2, { publicIP: '192.168.7.7' })));
+      expect(await store.adopt(asked.lease, attrsOf(1))).toBeUndefined();
+      expect(present(await store.adopt(moved.lease, attrsOf(1))).lease.attrs.node?.name).toBe('node-1');
+    });
+
     it('leaves a reservation without a session through adoption, renewal and release', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;

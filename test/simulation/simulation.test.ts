@@ -16,6 +16,7 @@ const FOUND: readonly (readonly [number, string])[] = [
   [17, 'a network configuration that came back in a snapshot was waited for in vain'],
   [50, 'news that a lease was lost, heard before the answer to its claim, was forgotten'],
   [1_224, 'a claim that was answered when another node had the subnet already was acted on'],
+  [6_131, "another node's lease was adopted, as it had the revision of ours from before the data were lost"],
 ];
 
 const check = async (seed: number): Promise<void> => {
