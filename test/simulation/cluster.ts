@@ -13,6 +13,7 @@ import { seededRandom } from '../fakes/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../fakes/virtual-clock.ts';
 import { Host, NETWORK_PREFIX } from './host.ts';
 import { judgedKv, Laws } from './laws.ts';
+import type { StoreServer } from './sim-store.ts';
 import { createTrace, type Trace } from './trace.ts';
 import { drawWeather, type Weather } from './weather.ts';
 
@@ -41,6 +42,7 @@ export class Cluster {
   readonly clock: VirtualClock;
   readonly trace: Trace;
   readonly memory: MemoryStore;
+  readonly server: StoreServer = { restarts: 0, ends: 0 };
   /** A way to the store that never fails, for what others do there. */
   readonly admin: Kv;
   readonly laws: Laws;

@@ -86,7 +86,7 @@ export class Host {
 
   /** Starts the agent unless it runs. */
   start(): void {
-    const { clock, trace, random, weather, memory, laws, judge, sabotage } = this.#cluster;
+    const { clock, trace, random, weather, memory, server, laws, judge, sabotage } = this.#cluster;
     if (this.#running !== undefined || this.isGone) return;
     trace.note(this.name, 'starts');
     const life = new Life(clock, () => this.wallOffsetMs);
@@ -99,7 +99,7 @@ export class Host {
     );
     const log = trace.logger(this.name);
     const deps = { life, clock, random, weather: () => weather.now, trace, host: this.name };
-    const kv = openSimStore({ ...deps, kv: judge(handle, this), way: this.way });
+    const kv = openSimStore({ ...deps, kv: judge(handle, this), way: this.way, server });
     const store = createKvLeaseStore(kv, {
       prefix: NETWORK_PREFIX,
       clock: life.clock,

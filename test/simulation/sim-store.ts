@@ -17,9 +17,18 @@ export interface StoreWay {
   readonly breakers: Set<() => void>;
 }
 
+/** The store's server, where all ways lead. */
+export interface StoreServer {
+  /** How many restarts are under way: as long as there is one, nobody listens there. */
+  restarts: number;
+  /** How often it has ended. What an earlier one was asked is never answered: its connections ended with it. */
+  ends: number;
+}
+
 export interface SimStoreDeps {
   readonly kv: Kv;
   readonly way: StoreWay;
+  readonly server: StoreServer;
   readonly life: Life;
   readonly clock: Clock;
   readonly random: Random;
@@ -32,7 +41,7 @@ const failure = (what: string, why: string): TwillError =>
   new TwillError('datastore', `${what}: ${why} (simulated)`);
 
 export function openSimStore(deps: SimStoreDeps): Kv {
-  const { kv, way, life, clock, random, weather, trace, host } = deps;
+  const { kv, way, server, life, clock, random, weather, trace, host } = deps;
   const giveUp = async (what: string): Promise<never> => {
     await clock.sleep(LIMITS.datastoreRequestMs);
     throw failure(what, 'no answer');
@@ -42,7 +51,9 @@ export function openSimStore(deps: SimStoreDeps): Kv {
 
   const travel = async <T>(what: string, perform: () => Promise<T>): Promise<T> => {
     const { delayMs, lostRequests, lostAnswers, lateRequests } = weather();
-    if (way.state === 'refused') {
+    const { ends } = server;
+    const isCut = (): boolean => way.state !== 'open' || server.ends !== ends;
+    if (way.state === 'refused' || server.restarts > 0) {
       await clock.sleep(drawDelayMs(random, 10));
       throw failure(what, 'connection refused');
     }
@@ -51,7 +62,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
     if (fate < lostRequests + lateRequests) {
       const late = async (): Promise<void> => {
         await clock.sleep(LIMITS.datastoreRequestMs + random() * 5_000);
-        if (weather().lateRequests === 0) return;
+        if (weather().lateRequests === 0 || server.ends !== ends) return;
         trace.note(host, `late: ${what}`);
         await perform();
       };
@@ -59,7 +70,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
       return giveUp(what);
     }
     await clock.sleep(drawDelayMs(random, delayMs));
-    if (isGone() || way.state !== 'open') return giveUp(what);
+    if (isGone() || isCut()) return giveUp(what);
     const answer = await perform();
     if (fate < lostRequests + lateRequests + lostAnswers) {
       trace.note(host, `answer lost: ${what}`);
@@ -67,7 +78,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
       throw failure(what, 'connection lost');
     }
     await clock.sleep(drawDelayMs(random, delayMs));
-    if (way.state !== 'open') return giveUp(what);
+    if (isCut()) return giveUp(what);
     return answer;
   };
   const ask = <T>(what: string, signal: AbortSignal | undefined, perform: () => Promise<T>): Promise<T> =>
