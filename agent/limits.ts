@@ -16,6 +16,8 @@ export const LIMITS = {
   datastoreStaggerMs: 200,
   /** The longest wait of the transport itself before it connects again. */
   datastoreReconnectMs: 1_000,
+  /** From asking for the revision that a watch begins at until it stands: longer than both requests take. */
+  datastoreHandoverMs: 10_000,
   /** A watch that stood this long starts its back-off anew when it breaks. */
   datastoreStableMs: 5_000,
   /** Changes that the stores in memory and in a folder remember for watchers that come late. */

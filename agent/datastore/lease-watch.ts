@@ -6,7 +6,8 @@
 //       └─────────────────────────────────────┴───────no──────┘
 //
 // A store that lost its data counts its revisions anew, and may have come further than before when we are back. A
-// witness tells: the lease that was written last as far as we know, whose session no other store has.
+// witness tells: the lease that was written last as far as we know, whose session no other store has. Its word, like a
+// listing, is about the store that answered: where we stood still before the watch began, it may be about another one.
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import { createPace } from '../base/pace.ts';
@@ -34,8 +35,10 @@ export async function* watchLeases(
   while (!signal.aborted) {
     let standsSinceMs: number | undefined;
     try {
+      let askedMs = clock.bootMs();
       if (!connected && !(await isThere(kv, witness, signal))) revision = undefined;
       if (revision === undefined) {
+        askedMs = clock.bootMs();
         const listing = await kv.list(keys.all, signal);
         if (!connected) yield { type: 'connected' };
         connected = true;
@@ -46,6 +49,8 @@ export async function* watchLeases(
           .toSorted((a, b) => b.revision - a.revision)[0];
       }
       for await (const batch of kv.watch(keys.all, revision + 1, signal)) {
+        if (standsSinceMs === undefined && clock.bootMs() - askedMs > LIMITS.datastoreHandoverMs)
+          throw new HistoryLost('the watch began long after its revision was known');
         standsSinceMs ??= clock.monotonicMs();
         if (!connected) yield { type: 'connected' };
         connected = true;

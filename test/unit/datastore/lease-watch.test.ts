@@ -1,8 +1,9 @@
-// What the watch of leases tells when the connection breaks and history is lost at the same time.
+// What the watch of leases tells when history is lost: while the connection is broken, and while the process stands still.
 import { expect, it } from 'vitest';
 import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
 import { watchLeases } from '../../../agent/datastore/lease-watch.ts';
 import { createMemoryStore } from '../../../agent/datastore/memory-kv.ts';
+import { formatPrefix } from '../../../agent/model/ip.ts';
 import type { Kv } from '../../../agent/model/kv.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
@@ -45,4 +46,42 @@ it('lists at once when it finds history lost, however long the datastore was awa
   const atOf = (wanted: string): number | undefined => after.find(({ type }) => type === wanted)?.atMs;
   expect(atOf('snapshot')).toBeDefined();
   expect(atOf('snapshot')).toBe(atOf('connected'));
+});
+
+it('lists again when it stood still between a listing and its watch, since the store may be another one', async () => {
+  const clock = createVirtualClock();
+  const memory = createMemoryStore(clock);
+  const own = memory.open();
+  let stopMs = 60_000;
+  const kv: Kv = {
+    ...own,
+    async *watch(prefix, from, signal) {
+      await clock.sleep(stopMs);
+      stopMs = 0;
+      yield* own.watch(prefix, from, signal);
+    },
+  };
+  const other = memory.open();
+  const write = async (subnet: string): Promise<unknown> =>
+    other.create(`/net/subnets/${subnet}-24`, '{"PublicIP":"10.0.0.1"}', await other.openSession(86_400));
+  await write('10.5.1.0');
+  await write('10.5.2.0');
+  const end = new AbortController();
+  let known: string[] = [];
+  const follow = async (): Promise<void> => {
+    for await (const event of watchLeases(kv, createLeaseKeys('/net'), clock, () => 0.5, end.signal)) {
+      if (event.type === 'snapshot') known = event.leases.map(({ subnet }) => formatPrefix(subnet));
+      if (event.type === 'lease') known.push(formatPrefix(event.lease.subnet));
+    }
+  };
+  const followed = follow();
+  await clock.advance(1_000);
+  expect(known).toEqual(['10.5.1.0/24', '10.5.2.0/24']);
+  // The new store has come further than the old one when the watch begins.
+  memory.wipe();
+  for (const subnet of ['10.5.3.0', '10.5.4.0', '10.5.5.0']) await write(subnet);
+  await clock.advance(60_000);
+  end.abort();
+  await followed;
+  expect(known).toEqual(['10.5.3.0/24', '10.5.4.0/24', '10.5.5.0/24']);
 });
