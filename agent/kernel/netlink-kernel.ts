@@ -10,7 +10,7 @@ import { encodeAddress, parseLinkAddress, readAddresses } from './netlink/addres
 import { type BatchRequest, openBatchSocket } from './netlink/batch.ts';
 import { addVxlan, alterLink, deleteLink, type LinkTable, readLinks } from './netlink/links.ts';
 import { type Monitor, openMonitor } from './netlink/monitor.ts';
-import { encodeNeighbor, parseNeighbor, readNeighbors } from './netlink/neighbors.ts';
+import { encodeNeighbor, readNeighbors } from './netlink/neighbors.ts';
 import { encodeRoute, isOwnRoute, parseRoute, readRoutes } from './netlink/routes.ts';
 import { kernelError, openRouteSocket, type RtNetlinkSocket, refusalOf } from './netlink/socket.ts';
 import { makePersistentTun } from './tun-device.ts';
@@ -107,24 +107,15 @@ async function readState(socket: RtNetlinkSocket): Promise<HostState> {
   const { nameOf, own } = await reader('links', () => readLinks(socket));
   const ownNames = new Set(own.map(({ name }) => name));
   const names = new Map([...nameOf].filter(([, name]) => ownNames.has(name)));
-  const state: HostObject[] = [...own];
-  const pace = createPace(systemClock, LIMITS.sliceMs);
-  for (const message of await reader('routes', () => readRoutes(socket))) {
-    const route = isOwnRoute(message) ? parseRoute(message, nameOf) : undefined;
-    if (route !== undefined) state.push(route);
-    await pace();
-  }
-  if (names.size === 0) return state;
-  for (const message of await reader('addresses', () => readAddresses(socket))) {
-    const address = parseLinkAddress(message, names);
-    if (address !== undefined) state.push(address);
-  }
-  for (const message of await reader('neighbours', () => readNeighbors(socket))) {
-    const parsed = parseNeighbor(message, names);
-    if (parsed?.permanent === true) state.push(parsed.entry);
-    await pace();
-  }
-  return state;
+  const routes = await reader('routes', () =>
+    readRoutes(socket, (message) => (isOwnRoute(message) ? parseRoute(message, nameOf) : undefined)),
+  );
+  if (names.size === 0) return [...own, ...routes];
+  const addresses = (await reader('addresses', () => readAddresses(socket))).flatMap(
+    (message) => parseLinkAddress(message, names) ?? [],
+  );
+  const neighbors = await reader('neighbours', () => readNeighbors(socket, names));
+  return [...own, ...routes, ...addresses, ...neighbors];
 }
 
 async function changeLinks(
@@ -166,8 +157,11 @@ async function changeEntries(
   send: (requests: readonly BatchRequest[]) => Promise<ReadonlyMap<number, string>>,
 ): Promise<ChangeFailure[]> {
   const failures: ChangeFailure[] = [];
-  // No more is made at a time than is sent at a time.
+  const pace = createPace(systemClock, LIMITS.sliceMs);
+  // No more is made at a time than is sent at a time. The kernel has answered before the send returns, and the package
+  // looks for the next answer before anybody else has a turn.
   for (let start = 0; start < changes.length; start += LIMITS.netlinkBatch) {
+    await pace();
     const sent: Change[] = [];
     const requests: BatchRequest[] = [];
     for (const change of changes.slice(start, start + LIMITS.netlinkBatch)) {

@@ -1,25 +1,15 @@
 // Hears that links, addresses or the ways out of this host changed: what the choice of the underlay depends on. What
 // changed is not read here; who cares reads the interfaces anew.
-import { createNetlink, Protocol, rt } from 'netlink';
-import { LIMITS } from '../../limits.ts';
+import { Protocol, rt } from 'netlink';
 import { ROUTE_PROTOCOL } from '../../model/host-state.ts';
 import { guardAgainstOverrun, ROUTING } from './overrun.ts';
-import { BRIDGE, kernelError } from './socket.ts';
+import { BRIDGE, openEventSocket } from './socket.ts';
 
 const { LINK, IPV4_IFADDR, IPV4_ROUTE } = rt.MulticastGroups;
 
 /** Calls `onChange` for each change that may matter until `signal` is aborted. Fails as `host`. */
 export async function watchInterfaces(onChange: () => void, signal: AbortSignal): Promise<void> {
-  let socket: ReturnType<typeof createNetlink>;
-  try {
-    socket = createNetlink(Protocol.ROUTE, {
-      ref: true,
-      recvBufferSize: LIMITS.kernelEventBytes,
-      sendBufferSize: 64 * 1024,
-    });
-  } catch (error) {
-    throw kernelError('cannot watch the interfaces', error);
-  }
+  const socket = openEventSocket(Protocol.ROUTE, 'watch the interfaces');
   try {
     socket.on('error', onChange);
     socket.on('invalid', onChange);

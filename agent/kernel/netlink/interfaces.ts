@@ -26,7 +26,7 @@ export async function readInterfaces(socket: RtNetlinkSocket): Promise<HostInter
   try {
     const links = await socket.getLinks({}, {}, BOUNDED);
     const addresses = await readAddresses(socket);
-    const routes = (await readRoutes(socket)).filter(isMainRoute);
+    const routes = await readRoutes(socket, (route) => (isMainRoute(route) ? route : undefined));
     const names = new Map(links.map(({ data, attrs }) => [data.index ?? 0, attrs.ifname ?? '']));
     const defaults = routes
       .filter(({ data, attrs }) => data.dstLen === 0 && attrs.oif !== undefined && data.type === 'UNICAST')

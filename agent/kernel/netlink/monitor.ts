@@ -1,6 +1,6 @@
 // What the kernel tells of changes, reduced to objects that could be ours and to links that such objects may need.
 // Containers come and go on a busy host and every one makes messages: they cost the reconciler nothing.
-import { createNetlink, Protocol, rt } from 'netlink';
+import { Protocol, rt } from 'netlink';
 import { createChannel } from '../../base/channel.ts';
 import { LIMITS } from '../../limits.ts';
 import { formatObject, type HostObject, keyOf } from '../../model/host-state.ts';
@@ -10,7 +10,7 @@ import { isOwnName, parseOwnLink } from './links.ts';
 import { parseNeighbor } from './neighbors.ts';
 import { guardAgainstOverrun, ROUTING } from './overrun.ts';
 import { isOwnRoute, parseRoute } from './routes.ts';
-import { BRIDGE, kernelError } from './socket.ts';
+import { BRIDGE, openEventSocket } from './socket.ts';
 
 const { LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH } = rt.MulticastGroups;
 const GROUPS = [LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH];
@@ -28,16 +28,7 @@ export interface Monitor extends Disposable {
 export function openMonitor(initialNames: ReadonlyMap<number, string>): Monitor {
   const names = new Map(initialNames);
   const channel = createChannel<KernelEvent>('kernel events', LIMITS.kernelEvents);
-  let socket: ReturnType<typeof createNetlink>;
-  try {
-    socket = createNetlink(Protocol.ROUTE, {
-      ref: true,
-      recvBufferSize: LIMITS.kernelEventBytes,
-      sendBufferSize: 64 * 1024,
-    });
-  } catch (error) {
-    throw kernelError('cannot watch the kernel', error);
-  }
+  const socket = openEventSocket(Protocol.ROUTE, 'watch the kernel');
   const unknown = (): void => channel.push({ type: 'unknown' });
   // Messages of an unknown form: something changed, we do not know what.
   socket.on('error', unknown);

@@ -5,14 +5,24 @@ import type { FdbEntry, Neighbour } from '../../model/host-state.ts';
 import { addressBytes, addressFromBytes } from '../../model/ip.ts';
 import type { BatchRequest } from './batch.ts';
 import { formatMac, parseMac } from './links.ts';
-import { BOUNDED, BRIDGE, CREATE, IPV4, REPLACE } from './socket.ts';
+import { BRIDGE, CREATE, dump, IPV4, REPLACE } from './socket.ts';
 
 type Entry = Neighbour | FdbEntry;
 
-/** All IPv4 neighbours, then all fdb entries of the namespace. */
-export async function readNeighbors(socket: RtNetlinkSocket): Promise<rt.NeighborMessage[]> {
-  const neighbours = await socket.getNeighbors({ family: IPV4 }, {}, BOUNDED);
-  return [...neighbours, ...(await socket.getNeighbors({ family: BRIDGE }, {}, BOUNDED))];
+/** The permanent ones of all IPv4 neighbours, then of all fdb entries, on these links. */
+export async function readNeighbors(
+  socket: RtNetlinkSocket,
+  nameOf: ReadonlyMap<number, string>,
+): Promise<Entry[]> {
+  const readFamily = (family: number): Promise<Entry[]> => {
+    const request = new AttrStream();
+    rt.formatNeighborMessage({ kind: 'neighbor', data: { family }, attrs: {} }, request);
+    return dump(socket, rt.MessageType.GETNEIGH, request, (message) => {
+      const parsed = message.kind === 'neighbor' ? parseNeighbor(message, nameOf) : undefined;
+      return parsed?.permanent === true ? parsed.entry : undefined;
+    });
+  };
+  return [...(await readFamily(IPV4)), ...(await readFamily(BRIDGE))];
 }
 
 /** The entry as an object and whether it is permanent; undefined for kinds that we never make. */

@@ -3,7 +3,7 @@ import { AttrStream, type RtNetlinkSocket, rt } from 'netlink';
 import { ROUTE_PROTOCOL, type Route } from '../../model/host-state.ts';
 import { addressBytes, addressFromBytes, parsePrefix } from '../../model/ip.ts';
 import type { BatchRequest } from './batch.ts';
-import { BOUNDED, CREATE, IPV4, REPLACE } from './socket.ts';
+import { CREATE, dump, IPV4, REPLACE } from './socket.ts';
 
 const MAIN_TABLE = 254;
 const RTNH_F_ONLINK = 4;
@@ -14,9 +14,16 @@ function usualMetric(isBlackhole: boolean): number {
   return isBlackhole ? BLACKHOLE_METRIC : 0;
 }
 
-/** All IPv4 routes of all tables. */
-export function readRoutes(socket: RtNetlinkSocket): Promise<rt.RouteMessage[]> {
-  return socket.getRoutes({ family: IPV4 }, {}, BOUNDED);
+/** What `read` makes of each IPv4 route of all tables, where it is not undefined. */
+export function readRoutes<T>(
+  socket: RtNetlinkSocket,
+  read: (message: rt.RouteMessage) => T | undefined,
+): Promise<T[]> {
+  const request = new AttrStream();
+  rt.formatRouteMessage({ kind: 'route', data: { family: IPV4 }, attrs: {} }, request);
+  return dump(socket, rt.MessageType.GETROUTE, request, (message) =>
+    message.kind === 'route' ? read(message) : undefined,
+  );
 }
 
 /** Whether the route lies in the main table. */

@@ -1,25 +1,15 @@
 // Hears that nftables' rules changed, which iptables' are too where it is built on them. What changed is not read: the
 // firewall compares with the rules themselves. The old iptables tables tell nobody.
-import { createNetlink, Protocol } from 'netlink';
-import { LIMITS } from '../../limits.ts';
+import { Protocol } from 'netlink';
 import { guardAgainstOverrun, NETFILTER } from './overrun.ts';
-import { kernelError } from './socket.ts';
+import { openEventSocket } from './socket.ts';
 
 /** Multicast group of all changes to tables, chains, rules and sets. */
 const NFNLGRP_NFTABLES = 7;
 
 /** Calls `onChange` for each change until `signal` is aborted. Fails as `host` where the kernel has no nftables. */
 export async function watchRuleset(onChange: () => void, signal: AbortSignal): Promise<void> {
-  let socket: ReturnType<typeof createNetlink>;
-  try {
-    socket = createNetlink(Protocol.NETFILTER, {
-      ref: true,
-      recvBufferSize: LIMITS.kernelEventBytes,
-      sendBufferSize: 64 * 1024,
-    });
-  } catch (error) {
-    throw kernelError('cannot watch the rules of nftables', error);
-  }
+  const socket = openEventSocket(Protocol.NETFILTER, 'watch the rules of nftables');
   try {
     for (const event of ['error', 'invalid', 'message'] as const) socket.on(event, onChange);
     socket.addMembership(NFNLGRP_NFTABLES);

@@ -2,8 +2,19 @@
 // it aborts the process with hundreds of requests in flight or when a callback throws, it crashes on an
 // `error` event without a listener, it reports refusals as text, and a request without an answer waits for ever.
 import { getSystemErrorMap } from 'node:util';
-import { createRtNetlink, type RtNetlinkSocket } from 'netlink';
+import {
+  type AttrStream,
+  createNetlink,
+  createRtNetlink,
+  FlagsGet,
+  type NetlinkSocket,
+  type Protocol,
+  type RtNetlinkSocket,
+  rt,
+} from 'netlink';
+import { systemClock } from '../../base/clock.ts';
 import { messageOf, TwillError } from '../../base/errors.ts';
+import { createPace } from '../../base/pace.ts';
 import { LIMITS } from '../../limits.ts';
 
 export type { RtNetlinkSocket };
@@ -33,6 +44,41 @@ export function openRouteSocket(): RtNetlinkSocket {
   const address = socket.socket.socket.address();
   socket.socket.socket.address = () => address;
   return socket;
+}
+
+/** A socket to hear of changes, which belongs to no group yet. Fails as `host`: it cannot `what`. */
+export function openEventSocket(protocol: Protocol, what: string): NetlinkSocket {
+  try {
+    return createNetlink(protocol, {
+      ref: true,
+      recvBufferSize: LIMITS.kernelEventBytes,
+      sendBufferSize: 64 * 1024,
+    });
+  } catch (error) {
+    throw kernelError(`cannot ${what}`, error);
+  }
+}
+
+/**
+ * What `read` makes of each entry that the kernel gives for `request`, a dump of `type`; nothing of those that it makes
+ * undefined of. The package would parse thousands of them at once: here others get their turn in between.
+ */
+export async function dump<T>(
+  socket: RtNetlinkSocket,
+  type: number,
+  request: AttrStream,
+  read: (message: rt.Message) => T | undefined,
+): Promise<T[]> {
+  const flags = FlagsGet.DUMP;
+  const [messages] = await socket.socket.request(type, request.bufs, { flags, ...BOUNDED });
+  const pace = createPace(systemClock, LIMITS.sliceMs);
+  const found: T[] = [];
+  for (const message of messages) {
+    await pace();
+    const made = read(rt.parseMessage(message.type, message.data));
+    if (made !== undefined) found.push(made);
+  }
+  return found;
 }
 
 /** `cannot …: network is unreachable (ENETUNREACH)`, whatever the package threw. */
