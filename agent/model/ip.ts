@@ -13,6 +13,10 @@ export interface Prefix {
   readonly length: number;
 }
 
+// Addresses are read by the ten thousand, from leases and from the kernel: for IPv4 nothing else is as quick.
+const BYTE = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
+const DOTTED_QUAD = new RegExp(`^${BYTE}(?:\\.${BYTE}){3}$`);
+
 const DOT = 46;
 const ZERO = 48;
 
@@ -22,8 +26,7 @@ const BITS: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
 export function parseAddress(
   text: string,
 ): { readonly family: Family; readonly address: string } | undefined {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text))
-    return { family: 4, address: ipaddr.IPv4.parse(text).toString() };
+  if (DOTTED_QUAD.test(text)) return { family: 4, address: text };
   const groups = withoutDottedQuad(text);
   if (groups.includes(':') && !groups.includes('%') && ipaddr.IPv6.isValid(groups)) {
     return { family: 6, address: canonical6(ipaddr.IPv6.parse(groups).toByteArray()) };
@@ -35,8 +38,8 @@ export function parseAddress(
 function withoutDottedQuad(text: string): string {
   const [, start = '', quad = ''] = /^(.*:)([^:]*\.[^:]*)$/.exec(text) ?? [];
   if (quad === '') return text;
-  if (!ipaddr.IPv4.isValidFourPartDecimal(quad)) return '';
-  const [a = 0, b = 0, c = 0, d = 0] = ipaddr.IPv4.parse(quad).toByteArray();
+  if (!DOTTED_QUAD.test(quad)) return '';
+  const [a = 0, b = 0, c = 0, d = 0] = addressBytes(quad);
   return `${start}${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
 }
 
@@ -85,6 +88,11 @@ function canonical6(bytes: readonly number[]): string {
 
 /** The same prefix with its host bits cleared: 10.5.34.1/24 becomes 10.5.34.0/24. */
 export function networkOf(prefix: Prefix): Prefix {
+  if (prefix.family === 4) {
+    const number = number4(prefix.address);
+    const network = number - (number % 2 ** (32 - prefix.length));
+    return { ...prefix, address: [24, 16, 8, 0].map((shift) => (network >>> shift) & 0xff).join('.') };
+  }
   const hostBits = BigInt(BITS[prefix.family] - prefix.length);
   const bits = (addressBits(prefix.address) >> hostBits) << hostBits;
   return { ...prefix, address: addressFromBits(prefix.family, bits) };
