@@ -6,6 +6,7 @@
 //
 // The device's MAC is computed from who the node is, so that a device made again has the one that peers know.
 import { createHash } from 'node:crypto';
+import { remember } from '../../agent/base/remember.ts';
 import { v } from '../../agent/base/schema.ts';
 import type { Backend } from '../../agent/model/backend.ts';
 import type { HostFacts } from '../../agent/model/host-facts.ts';
@@ -52,19 +53,10 @@ export function createVxlan(options: VxlanOptions): Backend {
     ];
   };
 
-  // A lease is never altered in place, and means the same as long as the host is the same: thousands of them are planned
-  // anew whenever one changes.
-  let planned = new WeakMap<Lease, readonly (readonly [key: string, object: HostObject])[]>();
-  let plannedFor: HostFacts | undefined;
-  const entriesOf = (host: HostFacts, peer: Lease): readonly (readonly [string, HostObject])[] => {
-    if (host !== plannedFor) planned = new WeakMap();
-    plannedFor = host;
-    const known = planned.get(peer);
-    if (known !== undefined) return known;
-    const entries = planPeer(host, peer).map((object) => [keyOf(object), object] as const);
-    planned.set(peer, entries);
-    return entries;
-  };
+  // A lease means the same as long as the host is the same: thousands of them are planned anew whenever one changes.
+  const entriesOf = remember((host: HostFacts, peer: Lease) =>
+    planPeer(host, peer).map((object) => [keyOf(object), object] as const),
+  );
 
   return {
     type: TYPE,

@@ -38,6 +38,27 @@ describe('host-gw', () => {
   });
 });
 
+describe.each([
+  ['host-gw', hostGwPeer, 0],
+  ['vxlan', vxlanPeer, 2],
+] as const)('%s', (type, peerOf, own) => {
+  it('gives the same objects again for leases that are the same, and others for another host', async () => {
+    const backend = await createBackend({ type, options: {} }, 'config');
+    const [first, second] = [peerOf(2), peerOf(3)];
+    const entries = (facts: HostFacts, ...peers: readonly Lease[]): readonly HostObject[] =>
+      backend
+        .plan({ host: facts, network: prefix('10.5.0.0/16'), subnet: prefix('10.5.1.0/24'), peers })
+        .slice(own);
+    const facts = host();
+    const before = entries(facts, first);
+    expect(before.length).toBeGreaterThan(0);
+    for (const [place, object] of entries(facts, first, second).slice(0, before.length).entries()) {
+      expect(object).toBe(before[place]);
+    }
+    for (const object of entries(host(), first)) expect(before).not.toContain(object);
+  });
+});
+
 describe('alloc', () => {
   it('makes nothing', async () => {
     expect(await text('alloc', {}, [peer('10.5.2.0/24', '192.168.77.2', 'alloc')])).toEqual(['']);
@@ -45,19 +66,8 @@ describe('alloc', () => {
 });
 
 describe('vxlan', () => {
-  it('gives the same objects again for leases that are the same, and others for another host', async () => {
-    const backend = await createBackend({ type: 'vxlan', options: {} }, 'config');
-    const [first, second] = [vxlanPeer(2), vxlanPeer(3)];
-    const entries = (facts: HostFacts, ...peers: readonly Lease[]): readonly HostObject[] =>
-      backend
-        .plan({ host: facts, network: prefix('10.5.0.0/16'), subnet: prefix('10.5.1.0/24'), peers })
-        .slice(2);
-    const facts = host();
-    const before = entries(facts, first);
-    expect(before).toHaveLength(3);
-    for (const [place, object] of entries(facts, first, second).slice(0, 3).entries()) {
-      expect(object).toBe(before[place]);
-    }
+  it('with DirectRouting follows the name of the underlay', async () => {
+    const first = vxlanPeer(2);
     const direct = await createBackend({ type: 'vxlan', options: { DirectRouting: true } }, 'config');
     const lines = (device: string): readonly string[] =>
       direct
