@@ -47,6 +47,8 @@ export interface Reconciler {
 export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps): Reconciler {
   const bell = createBell(clock);
   let wanted: HostState | undefined;
+  // The same objects, to look up: a state of thousands is compared with the next one again and again.
+  const inUse = new Set<HostObject>();
   const wantedOf = new Map<string, HostObject>();
   /** Links that what is wanted needs. */
   let usedLinks: ReadonlySet<string | undefined> = new Set();
@@ -95,6 +97,14 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
       await pace();
     }
     return state;
+  };
+
+  const forgetAllBut = (kept: ReadonlySet<HostObject>): void => {
+    for (const object of inUse) {
+      if (kept.has(object)) continue;
+      inUse.delete(object);
+      wantedOf.delete(keyOf(object));
+    }
   };
 
   const countDrift = (changes: readonly Change[], failures: readonly ChangeFailure[]): void => {
@@ -169,21 +179,16 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
 
   return {
     want(state) {
-      const before = new Set(wanted);
-      const after = new Set(
-        state.map((object) => (before.has(object) ? object : recognize(wantedOf, object))),
-      );
-      const gone = [...before].filter((object) => !after.has(object));
-      const fresh = [...after].filter((object) => !before.has(object));
-      if (wanted !== undefined && gone.length === 0 && fresh.length === 0) return;
-      for (const object of gone) wantedOf.delete(keyOf(object));
-      for (const object of fresh) wantedOf.set(keyOf(object), object);
-      wanted = [...after];
-      usedLinks = new Set(
-        state.map((object) =>
-          object.kind === 'link' && object.type === 'vxlan' ? object.underlay : linkOf(object),
-        ),
-      );
+      const fresh = state.filter((object) => !inUse.has(object));
+      const isNews = (object: HostObject): boolean => recognize(wantedOf, object) === object;
+      if (wanted !== undefined && state.length === inUse.size && !fresh.some(isNews)) return;
+      if (state.length - fresh.length < inUse.size) forgetAllBut(new Set(state));
+      for (const object of fresh) {
+        inUse.add(object);
+        wantedOf.set(keyOf(object), object);
+      }
+      wanted = state;
+      usedLinks = new Set(state.map(linkNeededBy));
       bell.ring();
     },
     async settled(signal) {
@@ -197,4 +202,8 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
     status: () => ({ trouble, drift }),
     run: (signal) => runTasks(signal, [watch, work]),
   };
+}
+
+function linkNeededBy(object: HostObject): string | undefined {
+  return object.kind === 'link' && object.type === 'vxlan' ? object.underlay : linkOf(object);
 }
