@@ -45,7 +45,7 @@ export const LIMITS = {
   /** Netlink requests in one message, and the room for them and for their answers. */
   netlinkBatch: 128,
   /** More changes than these are made without listening to their echo, and all is read afterwards. */
-  quietChanges: 1_000,
+  quietChanges: 3_000,
   netlinkBufferBytes: 1024 * 1024,
   /** One netlink request, and one whole dump. */
   netlinkRequestMs: 5_000,
@@ -78,8 +78,12 @@ export const LIMITS = {
    * Longer than it takes every node to reach the datastore again and to take its subnet.
    */
   vanishedPauseMs: 8_000,
-  /** From an event of the datastore to the new plan, so that a burst becomes one. */
+  /**
+   * From an event of the datastore to the new plan, so that a burst becomes one. The more leases there are, the more a
+   * plan costs, and the more events share one: it is 60 ms with 5,000.
+   */
   planDelayMs: 10,
+  planDelayMsPerLease: 0.01,
   /** Up to here a network is small, and its start is run in little memory rather than fast. */
   smallNetworkLeases: 500,
   /** From a change of the firewall's rules to the look at ours. */

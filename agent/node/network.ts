@@ -90,7 +90,7 @@ export class NodeNetwork implements AsyncDisposable {
 
   /** Keeps everything as it was started, until `signal` is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, random, troubles } = this.#deps;
+    const { clock, random, table, troubles } = this.#deps;
     let failures = 0;
     const onNewLease = (): void => {
       this.#planBell.ring();
@@ -102,7 +102,7 @@ export class NodeNetwork implements AsyncDisposable {
       async (until) => {
         for (;;) {
           await this.#planBell.wait(until);
-          await clock.sleep(LIMITS.planDelayMs, until);
+          await clock.sleep(LIMITS.planDelayMs + table.leases.length * LIMITS.planDelayMsPerLease, until);
           try {
             await this.#follow(until);
             failures = 0;

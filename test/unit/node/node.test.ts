@@ -39,6 +39,33 @@ describe('a node whose subnet another one has now', () => {
     }));
 });
 
+describe('a large network', () => {
+  it('lets changes that come one after the other share a plan, which a small one does not wait for', () =>
+    nodeBed(async ({ clock, kv, start }) => {
+      const host = await start(1);
+      await kv.create(`${PREFIX}/subnets/10.5.4.0-24`, OTHERS, undefined);
+      await clock.advance(30);
+      expect(host.routes()).toEqual(['10.5.4.0/24']);
+      for (let n = 0; n < 3_000; n++) {
+        await kv.create(`${PREFIX}/subnets/10.${6 + (n >> 8)}.${n & 255}.0-24`, OTHERS, undefined);
+      }
+      await clock.advance(1_000);
+      let applied = 0;
+      const apply = host.kernel.apply.bind(host.kernel);
+      host.kernel.apply = (...args) => {
+        applied++;
+        return apply(...args);
+      };
+      await kv.create(`${PREFIX}/subnets/10.5.5.0-24`, OTHERS, undefined);
+      await clock.advance(30);
+      expect(applied).toBe(0);
+      await kv.create(`${PREFIX}/subnets/10.5.6.0-24`, OTHERS, undefined);
+      await clock.advance(30);
+      expect(applied).toBe(1);
+      expect(host.routes()).toEqual(['10.5.4.0/24', '10.5.5.0/24', '10.5.6.0/24']);
+    }));
+});
+
 const subnetsBut = (n: number): string[] =>
   [1, 2, 3].filter((each) => each !== n).map((each) => `10.5.${each}.0/24`);
 
