@@ -1,7 +1,7 @@
 // The only file that knows everybody: it opens the real world, puts a node into it and answers probes for it.
 import { assertWritable } from './base/atomic-file.ts';
 import { systemClock as clock } from './base/clock.ts';
-import { allowGrowth } from './base/engine.ts';
+import { allowOptimising } from './base/engine.ts';
 import { exec } from './base/exec.ts';
 import { createLogger } from './base/log.ts';
 import { systemRandom as random } from './base/random.ts';
@@ -42,7 +42,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
       (await openFirewall({ ...config, log: log.for('firewall'), exec })).active,
     watchRuleset,
     async onReady(summary) {
-      allowGrowth();
+      allowOptimising();
       await notifier.ready(summary);
     },
   });

@@ -21,6 +21,7 @@ export interface LeaseTable {
   /** Whether a snapshot has been taken in. */
   readonly isComplete: boolean;
   readonly leases: readonly Lease[];
+  readonly leaseCount: number;
   /** How many malformed entries the store holds. */
   readonly malformedCount: number;
 }
@@ -93,6 +94,9 @@ export function createLeaseTable(): LeaseTable {
     },
     get leases() {
       return [...leases.values()];
+    },
+    get leaseCount() {
+      return leases.size;
     },
     get malformedCount() {
       return malformed.size;

@@ -102,7 +102,7 @@ export class NodeNetwork implements AsyncDisposable {
       async (until) => {
         for (;;) {
           await this.#planBell.wait(until);
-          await clock.sleep(LIMITS.planDelayMs + table.leases.length * LIMITS.planDelayMsPerLease, until);
+          await clock.sleep(LIMITS.planDelayMs + table.leaseCount * LIMITS.planDelayMsPerLease, until);
           try {
             await this.#follow(until);
             failures = 0;

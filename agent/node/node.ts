@@ -6,7 +6,6 @@
 //
 // Events only ring bells; each loop does its work at its own pace. What stands in the kernel outlives us.
 import { createBackend } from '../../backends/index.ts';
-import { allowGrowth } from '../base/engine.ts';
 import { messageOf } from '../base/errors.ts';
 import { runTasks } from '../base/tasks.ts';
 import { createReconciler } from '../kernel/reconciler.ts';
@@ -60,8 +59,6 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
     });
     const firewall = await findFirewall(config, signal);
     const { table } = follower;
-    // A large network is real work from the first moment on.
-    if (table.leases.length > LIMITS.smallNetworkLeases) allowGrowth();
     const deps = { ...world, options, troubles, host, table, reconciler, config, backend, firewall };
     await using started = new NodeNetwork(deps);
     network = started;
@@ -111,7 +108,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
     hangs: () => pulse.overdue(LIMITS.hangingCallMs),
     metrics: () => [
       gauge('ready', 'Whether /readyz answers 200.', Number(readiness().ready)),
-      gauge('leases', 'Leases in the datastore, our own among them.', follower.table.leases.length),
+      gauge('leases', 'Leases in the datastore, our own among them.', follower.table.leaseCount),
       gauge(
         'malformed_entries',
         'Entries of the datastore that are no leases.',

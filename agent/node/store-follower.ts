@@ -6,6 +6,7 @@
 //        └─────────────────────────────────────────────────────────────────────────┘
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
+import { allowGrowth } from '../base/engine.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { createLeaseTable, type LeaseTable } from '../lease/lease-table.ts';
@@ -78,6 +79,7 @@ export class StoreFollower {
 
   #take(event: StoreEvent): void {
     const { malformed, config } = this.table.apply(event.type === 'snapshot' ? this.#weigh(event) : event);
+    if (this.table.leaseCount > LIMITS.smallNetworkLeases) allowGrowth();
     for (const { key, reason } of malformed) this.#reportMalformed(key, reason);
     if (config) this.#noticeConfig();
     if (event.type === 'lease') this.#settle(event.lease.subnet);
