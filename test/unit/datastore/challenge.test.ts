@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { askHolder } from '../../../agent/datastore/challenge.ts';
+import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
+import { createMemoryStore } from '../../../agent/datastore/memory-kv.ts';
+import type { Kv } from '../../../agent/model/kv.ts';
+import type { Lease } from '../../../agent/model/lease.ts';
+import { createVirtualClock } from '../../fakes/virtual-clock.ts';
+import { prefix } from '../../kernel/golden-states.ts';
+
+const WAIT_MS = 3_000;
+const ANSWER_MS = 1_000;
+
+const LEASE: Lease = {
+  subnet: prefix('10.5.1.0/24'),
+  ipv6Subnet: undefined,
+  attrs: {
+    publicIP: '192.168.77.1',
+    publicIPv6: undefined,
+    backendType: 'vxlan',
+    backendData: undefined,
+    backendV6Data: undefined,
+    node: { id: '0000000000000001', name: 'holder' },
+    extra: {},
+  },
+  revision: 1,
+  session: undefined,
+};
+
+/** Asks a holder that answers after a second or never, in a store whose history is compacted before it is watched. */
+async function ask(answers: boolean): Promise<{ readonly answered: boolean; readonly tookMs: number }> {
+  const clock = createVirtualClock();
+  const memory = createMemoryStore(clock);
+  const kv = memory.open();
+  const keys = createLeaseKeys('/network');
+  const compacted: Kv = {
+    ...kv,
+    async create(...args) {
+      const entry = await kv.create(...args);
+      await kv.create('/something/else', 'x', undefined);
+      memory.compact();
+      return entry;
+    },
+  };
+  let tookMs = 0;
+  const by = { id: '0000000000000002', name: 'asker' };
+  const asking = askHolder(compacted, keys, clock, { lease: LEASE, by, waitMs: WAIT_MS }).finally(() => {
+    tookMs = clock.monotonicMs();
+  });
+  await clock.advance(ANSWER_MS);
+  if (answers) {
+    for (const entry of (await kv.list(keys.challenges(LEASE.subnet))).entries) await kv.delete(entry);
+  }
+  await clock.advance(2 * WAIT_MS);
+  return { answered: await asking, tookMs };
+}
+
+describe('a question to a holder whose answer cannot be watched, since history is gone', () => {
+  it('is answered within the time that the holder has', async () => {
+    expect(await ask(true)).toMatchObject({ answered: true });
+  });
+
+  it('is unanswered only after that time', async () => {
+    expect(await ask(false)).toEqual({ answered: false, tookMs: WAIT_MS });
+  });
+});
