@@ -76,12 +76,12 @@ export class Cluster {
     return item;
   }
 
-  /** One more machine, whose agent does not run yet. */
-  addHost(): Host {
+  /** One more machine, whose agent does not run yet. `address`: undefined gives it one of its own. */
+  addHost(address?: string): Host {
     const index = this.hosts.length + 1;
     // With plain routes where possible, some hosts are behind a router.
     const isFar = this.configText.includes('DirectRouting') && index % 3 === 0;
-    const host = new Host(this, index, `192.168.${isFar ? 78 : 77}.${index}`);
+    const host = new Host(this, index, address ?? `192.168.${isFar ? 78 : 77}.${index}`);
     this.hosts.push(host);
     return host;
   }

@@ -84,6 +84,14 @@ export class Host {
     return this.#running?.node;
   }
 
+  /** Whether its agent runs, holds a lease, and would answer a question about it at once. */
+  get canAnswer(): boolean {
+    if (this.#running === undefined) return false;
+    if (this.way.state !== 'open' || this.#cluster.server.restarts > 0) return false;
+    const { life, witness } = this.#running;
+    return !life.isPaused && witness.isAttentive;
+  }
+
   /** Starts the agent unless it runs. */
   start(): void {
     const { clock, trace, random, weather, memory, server, laws, judge, sabotage } = this.#cluster;
@@ -99,7 +107,8 @@ export class Host {
     );
     const log = trace.logger(this.name);
     const deps = { life, clock, random, weather: () => weather.now, trace, host: this.name };
-    const kv = openSimStore({ ...deps, kv: judge(handle, this), way: this.way, server });
+    const way = openSimStore({ ...deps, kv: judge(handle, this), way: this.way, server });
+    const kv = witness.onWay(way);
     const store = createKvLeaseStore(kv, {
       prefix: NETWORK_PREFIX,
       clock: life.clock,

@@ -8,6 +8,7 @@ import type { Kv, KvEntry } from '../../agent/model/kv.ts';
 import { parseLeaseValue } from '../../agent/model/lease.ts';
 import type { Cluster } from './cluster.ts';
 import { type Host, NETWORK_PREFIX } from './host.ts';
+import { Questions } from './questions.ts';
 
 /** A law that did not hold. */
 export interface Violation {
@@ -24,16 +25,19 @@ const READY_GRACE_MS = 2_000;
 const TURNS = 5_000;
 
 const LEASES = `${NETWORK_PREFIX}/subnets/`;
+const CHALLENGES = `${NETWORK_PREFIX}/challenges/`;
 
 export class Laws {
   /** The first law that was broken. */
   violation: Violation | undefined;
   readonly #cluster: Cluster;
+  readonly #questions: Questions;
   #atMs = 0;
   #turns = 0;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
+    this.#questions = new Questions(cluster);
   }
 
   break(law: string, detail: string): void {
@@ -78,16 +82,22 @@ export class Laws {
     this.break('nothing fails of itself', `${host.name}: ${messageOf(error)}`);
   }
 
-  /** A node has written or deleted a key. */
-  wrote(host: Host, before: KvEntry | undefined, how: string): void {
-    if (before === undefined || !before.key.startsWith(LEASES)) return;
-    const owner = this.ownerOf(before);
-    // A node that took over an address asks before it takes the lease of that address, too.
-    if (owner === undefined || owner === host || owner.facts.publicIP === host.facts.publicIP) return;
-    this.break(
-      'a subnet is claimed where nobody has it',
-      `${host.name} ${how} ${before.key} of ${owner.name}`,
-    );
+  /** A node has written a key that was not there. */
+  created(host: Host, key: string): void {
+    if (key.startsWith(CHALLENGES)) this.#questions.ask(host, key, subnetOf(key));
+  }
+
+  /** A node has written over a key, or deleted it. */
+  wrote(host: Host, before: KvEntry, how: 'creates' | 'updates' | 'deletes' | 'gives back'): void {
+    const { key } = before;
+    if (key.startsWith(CHALLENGES) && how === 'deletes') this.#questions.answer(key);
+    const owner = key.startsWith(LEASES) ? this.ownerOf(before) : undefined;
+    if (owner === undefined || owner === host) return;
+    const law =
+      how === 'updates'
+        ? this.#questions.brokenBy(host, owner, subnetOf(key))
+        : 'a subnet is claimed where nobody has it';
+    if (law !== undefined) this.break(law, `${host.name} ${how} ${key} of ${owner.name}`);
   }
 
   /** The host whose agent wrote this entry; undefined: a stranger. */
@@ -106,6 +116,7 @@ export class Laws {
     const nowMs = clock.monotonicMs();
     this.#turns = nowMs === this.#atMs ? this.#turns + 1 : 0;
     this.#atMs = nowMs;
+    this.#questions.rest();
     if (this.#turns > TURNS) this.break('work ends', `${TURNS} turns at one moment`);
     for (const host of hosts) {
       if (host.isGone) continue;
@@ -116,6 +127,11 @@ export class Laws {
         this.break('ready means a lease', `${host.name} lost its lease ${lostMs} ms ago and is ready`);
     }
   }
+}
+
+/** The subnet that the key of a lease or of a question names, as text. */
+function subnetOf(key: string): string {
+  return (key.slice(NETWORK_PREFIX.length).split('/')[2] ?? '').replace('-', '/');
 }
 
 /** The store as the judge of who has what: `kv` for one node, with every write of it looked at as it is done. */
@@ -129,21 +145,22 @@ export function judgedKv(cluster: Cluster, kv: Kv, host: Host): Kv {
       const before = at(key);
       const entry = await kv.create(key, value, session, signal);
       trace.note(host.name, `create ${key}: ${entry?.revision ?? 'lost'}`);
-      if (entry !== undefined) laws.wrote(host, before, 'creates');
+      if (entry !== undefined && before === undefined) laws.created(host, key);
+      if (entry !== undefined && before !== undefined) laws.wrote(host, before, 'creates');
       return entry;
     },
     async update(entry, value, signal) {
       const before = at(entry.key);
       const after = await kv.update(entry, value, signal);
       trace.note(host.name, `update ${entry.key}: ${after?.revision ?? 'lost'}`);
-      if (after !== undefined) laws.wrote(host, before, 'updates');
+      if (after !== undefined && before !== undefined) laws.wrote(host, before, 'updates');
       return after;
     },
     async delete(entry, signal) {
       const before = at(entry.key);
       const done = await kv.delete(entry, signal);
       trace.note(host.name, `delete ${entry.key}: ${done ? 'done' : 'lost'}`);
-      if (done) laws.wrote(host, before, 'deletes');
+      if (done && before !== undefined) laws.wrote(host, before, 'deletes');
       return done;
     },
     async closeSession(session, signal) {

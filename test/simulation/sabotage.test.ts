@@ -5,7 +5,7 @@ import type { Sabotage } from './cluster.ts';
 import { simulate } from './simulate.ts';
 
 /** Claims meet seldom, and soon in this one. */
-const FIRST_SEED = 18;
+const FIRST_SEED = 43;
 const MOST_SEEDS = 60;
 
 const isLoss = (event: StoreEvent): boolean =>
@@ -54,6 +54,29 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
       }),
     },
     /subnet\.env is what the node holds/,
+  ],
+  [
+    'a node that answers no question about its lease',
+    { leases: (store) => ({ ...store, answerChallenge: async () => undefined }) },
+    /who can answer keeps its lease/,
+  ],
+  [
+    'a node that takes over without asking',
+    { leases: (store) => ({ ...store, challenge: async () => false }) },
+    /a lease is taken over only after asking/,
+  ],
+  [
+    'a node that takes over whatever it is answered',
+    {
+      leases: (store) => ({
+        ...store,
+        challenge: async (...args) => {
+          await store.challenge(...args);
+          return false;
+        },
+      }),
+    },
+    /who can answer keeps its lease/,
   ],
   [
     'a kernel that takes changes for some time only',

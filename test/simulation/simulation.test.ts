@@ -16,6 +16,7 @@ const FOUND: readonly (readonly [number, string])[] = [
   [17, 'a network configuration that came back in a snapshot was waited for in vain'],
   [50, 'news that a lease was lost, heard before the answer to its claim, was forgotten'],
   [1_224, 'a claim that was answered when another node had the subnet already was acted on'],
+  [4_585, 'the laws refused the lease of a node that had left to one whose address changed while it asked'],
   [6_131, "another node's lease was adopted, as it had the revision of ours from before the data were lost"],
   [6_492, 'the world: a host that had joined while the store was down was answered by it'],
   [7_369, 'the world: a listing of the store before came to a node that watched the next one'],

@@ -1,6 +1,7 @@
 // What one run of a node has been told, kept apart from the node's own notes: which leases there are, and which one it
 // was granted. What the node does is held against it.
 import { formatPrefix, type Prefix } from '../../agent/model/ip.ts';
+import type { Kv } from '../../agent/model/kv.ts';
 import type { Lease, NodeIdentity } from '../../agent/model/lease.ts';
 import type { HeldLease, LeaseStore, StoreEvent } from '../../agent/model/lease-store.ts';
 import type { Life } from './life.ts';
@@ -10,6 +11,10 @@ export class Witness {
   granted: Lease | undefined;
   /** Since when the node has known that it is not its own any more. */
   lostAtMs: number | undefined;
+  /** Whether the watch of everything stands. */
+  #watches = false;
+  /** Answers to questions that are on their way. */
+  #answers = 0;
   readonly #life: Life;
   readonly #node: NodeIdentity;
   readonly #changedMs = new Map<string, number>();
@@ -36,10 +41,45 @@ export class Witness {
     return this.lostAtMs === undefined ? undefined : this.#life.awakeMs(this.lostAtMs);
   }
 
+  /** Whether the store granted this subnet to the node, which has not heard of a loss since. */
+  holds(subnet: string): boolean {
+    return (
+      this.granted !== undefined &&
+      this.lostAtMs === undefined &&
+      formatPrefix(this.granted.subnet) === subnet
+    );
+  }
+
+  /** Whether the node holds a lease and hears, and no answer of it is on its way, which may be long. */
+  get isAttentive(): boolean {
+    return this.granted !== undefined && this.lostAtMs === undefined && this.#watches && this.#answers === 0;
+  }
+
   /** The store has lost its data: whatever it says from now on is newer than all that was said. */
   countAnew(): void {
     for (const [key, lease] of this.#leases) this.#leases.set(key, { ...lease, revision: 0 });
     if (this.granted !== undefined) this.granted = { ...this.granted, revision: 0 };
+  }
+
+  /** The same way to the store, with us seeing whether the watch of everything stands. */
+  onWay(kv: Kv): Kv {
+    const setWatches = (watches: boolean): void => {
+      this.#watches = watches;
+    };
+    return {
+      ...kv,
+      async *watch(prefix, ...rest) {
+        const isAll = !prefix.includes('/challenges/');
+        try {
+          for await (const batch of kv.watch(prefix, ...rest)) {
+            if (isAll) setWatches(true);
+            yield batch;
+          }
+        } finally {
+          if (isAll) setWatches(false);
+        }
+      },
+    };
   }
 
   /** The same store, with us listening. */
@@ -65,6 +105,12 @@ export class Witness {
         const held = await store.renew(...args);
         if (held === undefined) this.lostAtMs ??= this.#nowMs();
         return held;
+      },
+      answerChallenge: async (...args) => {
+        this.#answers += 1;
+        await store.answerChallenge(...args).finally(() => {
+          this.#answers -= 1;
+        });
       },
       async *watch(signal) {
         for await (const event of store.watch(signal)) {

@@ -5,6 +5,7 @@ import type { Cluster } from '../cluster.ts';
 import type { Host } from '../host.ts';
 import { aWhile, type Fault, onAll, onHost } from './fault.ts';
 
+const NAMESAKE_MS = 60_000;
 const FEWEST_HOSTS = 2;
 const MOST_HOSTS = 8;
 
@@ -43,7 +44,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     host.change({ mtuBytes: cluster.pick([1_280, 1_400, 1_500, 9_000]) }),
   ),
   onHost('its address changes', (host, cluster) => {
-    const net = host.facts.underlay.address.replace(/\d+$/, '');
+    const net = netOf(host);
     // It may be the one of a node that has left.
     const gone = cluster.hosts.filter(({ isGone }) => isGone).map(({ facts }) => facts.publicIP);
     const address =
@@ -57,13 +58,32 @@ export const NODE_FAULTS: readonly Fault[] = [
     host.change({ hasCarrier: true });
   }),
   onAll('a node joins', (cluster) => {
-    if (cluster.present().length < MOST_HOSTS && cluster.hosts.length < 2 * MOST_HOSTS)
-      cluster.addHost().start();
+    if (hasRoom(cluster)) cluster.addHost().start();
+  }),
+  onHost('a node joins with its address', async (host, cluster, healed) => {
+    if (!hasRoom(cluster)) return;
+    const namesake = cluster.addHost(host.facts.publicIP);
+    namesake.start();
+    await aWhile(cluster, NAMESAKE_MS, healed);
+    // Whichever of them has the address still, none has that one.
+    let address = netOf(namesake) + freeNumber(cluster);
+    while (cluster.hosts.some(({ facts }) => facts.publicIP === address))
+      address = netOf(namesake) + freeNumber(cluster);
+    namesake.change({ address });
   }),
   onHost('leaves for good', (host, cluster) => {
     if (cluster.present().length > FEWEST_HOSTS) leave(host, cluster);
   }),
 ];
+
+function hasRoom(cluster: Cluster): boolean {
+  return cluster.present().length < MOST_HOSTS && cluster.hosts.length < 2 * MOST_HOSTS;
+}
+
+/** The first parts of its address. */
+function netOf({ facts }: Host): string {
+  return facts.underlay.address.replace(/\d+$/, '');
+}
 
 /** The last part of an address: hosts begin with low ones, and strangers have those from 200 on. */
 function freeNumber({ random }: Cluster): number {
