@@ -17,6 +17,7 @@ import type { HeldLease, StoreEvent } from '../model/lease-store.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import { dataPlaneMetrics, type Metric } from '../observe/metrics.ts';
 import type { Troubles } from '../observe/troubles.ts';
+import { answerChallenge } from './challenge-answer.ts';
 import { FirewallKeeper } from './firewall-keeper.ts';
 import type { HostChange, HostFollower } from './host-follower.ts';
 import { announcement, planHostState } from './plan.ts';
@@ -161,7 +162,12 @@ export class NodeNetwork implements AsyncDisposable {
     this.#planBell.ring();
     if (own !== before) this.#firewall?.notice();
     if (event.type === 'challenge' && own !== undefined && formatPrefix(event.subnet) === formatPrefix(own)) {
-      void this.#answerChallenge(own, event.by.name, signal);
+      const { host, log } = this.#deps;
+      const { name } = event.by;
+      log.warn(`node ${name} has our public address too; it is told that we are alive`, {
+        public_ip: host.facts.publicIP,
+      });
+      void answerChallenge(this.#deps, own, name, signal);
     }
   }
 
@@ -284,17 +290,5 @@ export class NodeNetwork implements AsyncDisposable {
     const { network } = config;
     const env = { network, subnet, mtuBytes: backend.mtuBytes(host.facts), ipMasq: options.ipMasq };
     if (await handOff.write(env)) log.info(`wrote ${handOff.name}`);
-  }
-
-  async #answerChallenge(own: Prefix, name: string, signal: AbortSignal): Promise<void> {
-    const { host, store, log } = this.#deps;
-    log.warn(`node ${name} has our public address too; it is told that we are alive`, {
-      public_ip: host.facts.publicIP,
-    });
-    try {
-      await store.answerChallenge(own, signal);
-    } catch (error) {
-      log.warn(asTwillError(error, 'datastore', `cannot answer node ${name}`).message);
-    }
   }
 }

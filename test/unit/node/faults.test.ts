@@ -1,5 +1,6 @@
 // What a whole node does when its machine is not as it was.
 import { describe, expect, it } from 'vitest';
+import { TwillError } from '../../../agent/base/errors.ts';
 import { LIMITS } from '../../../agent/limits.ts';
 import { nodeBed, PREFIX } from './node-bed.ts';
 
@@ -43,6 +44,46 @@ describe('a machine that was suspended', () => {
       const first = await start(1);
       await clock.advance(3_600_000);
       expect(first.lines.join('\n')).not.toContain('suspended');
+    }));
+});
+
+describe('a node that is asked whether it is alive', () => {
+  const KEY = `${PREFIX}/challenges/10.5.1.0-24/x`;
+
+  it('answers in time where the datastore failed at first', () =>
+    nodeBed(async ({ clock, kv, start }) => {
+      let failures = 0;
+      const first = await start(1, (own) => ({
+        ...own,
+        list: (under, signal) => {
+          if (!under.includes('/challenges/') || failures === 3) return own.list(under, signal);
+          failures++;
+          return Promise.reject(new TwillError('datastore', 'the server has a new leader'));
+        },
+      }));
+      await kv.create(KEY, JSON.stringify({ ID: '0000000000000009', Name: 'h9' }), undefined);
+      await clock.advance(LIMITS.challengeWaitMs);
+      expect(await kv.get(KEY)).toBeUndefined();
+      expect([failures, first.lines.join('\n').includes('new leader')]).toEqual([3, false]);
+    }));
+
+  it('says so when it could not, and does not try for longer than anybody waits', () =>
+    nodeBed(async ({ clock, kv, start }) => {
+      let attempts = 0;
+      const first = await start(1, (own) => ({
+        ...own,
+        list: (under, signal) => {
+          if (!under.includes('/challenges/')) return own.list(under, signal);
+          attempts++;
+          return Promise.reject(new TwillError('datastore', 'the server has a new leader'));
+        },
+      }));
+      await kv.create(KEY, JSON.stringify({ ID: '0000000000000009', Name: 'h9' }), undefined);
+      await clock.advance(LIMITS.challengeWaitMs + LIMITS.datastoreBackoff.maxMs);
+      const before = attempts;
+      await clock.advance(60_000);
+      expect(attempts).toBe(before);
+      expect(first.lines.filter((line) => line.includes('new leader'))).toHaveLength(1);
     }));
 });
 

@@ -1,0 +1,37 @@
+// Tells another node, which asks in the datastore whether the holder of our lease is alive, that it is.
+import type { Clock } from '../base/clock.ts';
+import { asTwillError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import { retry } from '../base/retry.ts';
+import { LIMITS } from '../limits.ts';
+import type { Prefix } from '../model/ip.ts';
+import type { LeaseStore } from '../model/lease-store.ts';
+
+export interface ChallengeAnswerDeps {
+  readonly store: LeaseStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** Answers all who ask about `subnet`, `name` among them. Tries for as long as they wait, and never fails. */
+export async function answerChallenge(
+  deps: ChallengeAnswerDeps,
+  subnet: Prefix,
+  name: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { store, clock, log } = deps;
+  const endMs = clock.monotonicMs() + LIMITS.challengeWaitMs;
+  const attempt = (): Promise<void> => store.answerChallenge(subnet, signal);
+  const onFailure = (error: unknown): void => {
+    if (clock.monotonicMs() >= endMs) throw error;
+  };
+  try {
+    await retry({ ...deps, backoff: LIMITS.datastoreBackoff, attempt, onFailure }, signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    log.warn(asTwillError(error, 'datastore', `cannot answer node ${name}`).message);
+  }
+}
