@@ -84,12 +84,12 @@ export class Host {
     return this.#running?.node;
   }
 
-  /** Whether its agent runs, holds a lease, and would answer a question about it at once. */
-  get canAnswer(): boolean {
+  /** Whether its agent runs, holds this subnet, and would answer a question about it at once. */
+  canAnswerFor(subnet: string): boolean {
     if (this.#running === undefined) return false;
     if (this.way.state !== 'open' || this.#cluster.server.restarts > 0) return false;
     const { life, witness } = this.#running;
-    return !life.isPaused && witness.isAttentive;
+    return !life.isPaused && witness.isAttentive(subnet);
   }
 
   /** Starts the agent unless it runs. */

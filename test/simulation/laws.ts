@@ -83,8 +83,8 @@ export class Laws {
   }
 
   /** A node has written a key that was not there. */
-  created(host: Host, key: string): void {
-    if (key.startsWith(CHALLENGES)) this.#questions.ask(host, key, subnetOf(key));
+  created(host: Host, entry: KvEntry): void {
+    if (entry.key.startsWith(CHALLENGES)) this.#questions.ask(host, entry, subnetOf(entry.key));
   }
 
   /** A node has written over a key, or deleted it. */
@@ -95,7 +95,7 @@ export class Laws {
     if (owner === undefined || owner === host) return;
     const law =
       how === 'updates'
-        ? this.#questions.brokenBy(host, owner, subnetOf(key))
+        ? this.#questions.brokenBy(host, owner, before, subnetOf(key))
         : 'a subnet is claimed where nobody has it';
     if (law !== undefined) this.break(law, `${host.name} ${how} ${key} of ${owner.name}`);
   }
@@ -145,7 +145,7 @@ export function judgedKv(cluster: Cluster, kv: Kv, host: Host): Kv {
       const before = at(key);
       const entry = await kv.create(key, value, session, signal);
       trace.note(host.name, `create ${key}: ${entry?.revision ?? 'lost'}`);
-      if (entry !== undefined && before === undefined) laws.created(host, key);
+      if (entry !== undefined && before === undefined) laws.created(host, entry);
       if (entry !== undefined && before !== undefined) laws.wrote(host, before, 'creates');
       return entry;
     },

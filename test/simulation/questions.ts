@@ -2,14 +2,18 @@
 // alone nobody can tell a holder that is gone from one that is cut off, so this is what is promised: who holds a
 // lease, hears, and is free to answer for as long as a question stands keeps the lease.
 import { LIMITS } from '../../agent/limits.ts';
+import type { KvEntry } from '../../agent/model/kv.ts';
 import type { Cluster } from './cluster.ts';
 import type { Host } from './host.ts';
 
 interface Question {
-  readonly subnet: string;
   readonly by: Host;
+  readonly subnet: string;
+  readonly revision: number;
   readonly sinceMs: number;
   isAnswered: boolean;
+  /** Who could not have answered at once at some moment while the asking node waits. */
+  readonly unable: Set<Host>;
 }
 
 /** With longer ways than this an answer may come too late, whatever the holder does: its watch delivers twice in a row. */
@@ -18,17 +22,15 @@ const SWIFT_MS = LIMITS.challengeWaitMs / 4;
 export class Questions {
   readonly #cluster: Cluster;
   readonly #asked = new Map<string, Question>();
-  /** When each host was last unable to answer at once. */
-  readonly #unableMs = new Map<Host, number>();
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
   }
 
   /** A node has written a question about a subnet. */
-  ask(host: Host, key: string, subnet: string): void {
+  ask(by: Host, { key, revision }: KvEntry, subnet: string): void {
     const sinceMs = this.#cluster.clock.monotonicMs();
-    this.#asked.set(key, { subnet, by: host, sinceMs, isAnswered: false });
+    this.#asked.set(key, { by, subnet, revision, sinceMs, isAnswered: false, unable: new Set() });
   }
 
   /** Somebody has deleted a question. */
@@ -39,23 +41,27 @@ export class Questions {
 
   /** Everything has come to rest at this moment. */
   rest(): void {
-    const { clock, hosts } = this.#cluster;
-    for (const host of hosts) if (!host.canAnswer) this.#unableMs.set(host, clock.monotonicMs());
+    const { clock, hosts, weather } = this.#cluster;
+    const isSlow = weather.now.delayMs > SWIFT_MS;
+    for (const { subnet, sinceMs, unable } of this.#asked.values()) {
+      if (clock.monotonicMs() > sinceMs + LIMITS.challengeWaitMs) continue;
+      for (const host of hosts) if (isSlow || !host.canAnswerFor(subnet)) unable.add(host);
+    }
   }
 
-  /** The law that `host` breaks by taking over the lease of a subnet that `owner` wrote; undefined: none. */
-  brokenBy(host: Host, owner: Host, subnet: string): string | undefined {
-    const { clock, weather } = this.#cluster;
-    const untilMs = clock.monotonicMs() - LIMITS.challengeWaitMs;
-    const question = [...this.#asked.values()].findLast(
-      (asked) =>
-        asked.by === host && asked.subnet === subnet && (asked.isAnswered || asked.sinceMs <= untilMs),
+  /**
+   * The law that `host` breaks by writing over the lease of a subnet, which `owner` wrote; undefined: none. It may have
+   * asked again since it decided to: a request may be carried out long after its client has given up.
+   */
+  brokenBy(host: Host, owner: Host, before: KvEntry, subnet: string): string | undefined {
+    const untilMs = this.#cluster.clock.monotonicMs() - LIMITS.challengeWaitMs;
+    const asked = [...this.#asked.values()].filter(
+      (question) => question.by === host && question.subnet === subnet && question.revision > before.revision,
     );
-    if (question === undefined) return 'a lease is taken over only after asking';
-    const couldAnswer =
-      owner.witness?.holds(subnet) === true &&
-      (this.#unableMs.get(owner) ?? 0) < question.sinceMs &&
-      weather.now.delayMs <= SWIFT_MS;
-    return question.isAnswered || couldAnswer ? 'who can answer keeps its lease' : undefined;
+    const stood = asked.filter(({ isAnswered, sinceMs }) => isAnswered || sinceMs <= untilMs);
+    if (stood.length === 0) return 'a lease is taken over only after asking';
+    return stood.some(({ isAnswered, unable }) => !isAnswered && unable.has(owner))
+      ? undefined
+      : 'who can answer keeps its lease';
   }
 }

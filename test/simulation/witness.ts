@@ -41,18 +41,10 @@ export class Witness {
     return this.lostAtMs === undefined ? undefined : this.#life.awakeMs(this.lostAtMs);
   }
 
-  /** Whether the store granted this subnet to the node, which has not heard of a loss since. */
-  holds(subnet: string): boolean {
-    return (
-      this.granted !== undefined &&
-      this.lostAtMs === undefined &&
-      formatPrefix(this.granted.subnet) === subnet
-    );
-  }
-
-  /** Whether the node holds a lease and hears, and no answer of it is on its way, which may be long. */
-  get isAttentive(): boolean {
-    return this.granted !== undefined && this.lostAtMs === undefined && this.#watches && this.#answers === 0;
+  /** Whether the node holds this subnet and hears, and no answer of it is on its way, which may be long. */
+  isAttentive(subnet: string): boolean {
+    const isHeld = this.granted !== undefined && formatPrefix(this.granted.subnet) === subnet;
+    return isHeld && this.lostAtMs === undefined && this.#watches && this.#answers === 0;
   }
 
   /** The store has lost its data: whatever it says from now on is newer than all that was said. */
