@@ -33,19 +33,19 @@ export class Questions {
     this.#asked.set(key, { by, subnet, revision, sinceMs, isAnswered: false, unable: new Set() });
   }
 
-  /** Somebody has deleted a question. */
+  /** Somebody has deleted a question; who asked may have given up waiting already. */
   answer(key: string): void {
     const question = this.#asked.get(key);
-    if (question !== undefined) question.isAnswered = true;
+    if (question !== undefined && this.#stands(question)) question.isAnswered = true;
   }
 
   /** Everything has come to rest at this moment. */
   rest(): void {
-    const { clock, hosts, weather } = this.#cluster;
+    const { hosts, weather } = this.#cluster;
     const isSlow = weather.now.delayMs > SWIFT_MS;
-    for (const { subnet, sinceMs, unable } of this.#asked.values()) {
-      if (clock.monotonicMs() > sinceMs + LIMITS.challengeWaitMs) continue;
-      for (const host of hosts) if (isSlow || !host.canAnswerFor(subnet)) unable.add(host);
+    for (const question of this.#asked.values()) {
+      if (!this.#stands(question)) continue;
+      for (const host of hosts) if (isSlow || !host.canAnswerFor(question.subnet)) question.unable.add(host);
     }
   }
 
@@ -54,14 +54,17 @@ export class Questions {
    * asked again since it decided to: a request may be carried out long after its client has given up.
    */
   brokenBy(host: Host, owner: Host, before: KvEntry, subnet: string): string | undefined {
-    const untilMs = this.#cluster.clock.monotonicMs() - LIMITS.challengeWaitMs;
     const asked = [...this.#asked.values()].filter(
       (question) => question.by === host && question.subnet === subnet && question.revision > before.revision,
     );
-    const stood = asked.filter(({ isAnswered, sinceMs }) => isAnswered || sinceMs <= untilMs);
-    if (stood.length === 0) return 'a lease is taken over only after asking';
-    return stood.some(({ isAnswered, unable }) => !isAnswered && unable.has(owner))
+    const over = asked.filter((question) => question.isAnswered || !this.#stands(question));
+    if (over.length === 0) return 'a lease is taken over only after asking';
+    return over.some(({ isAnswered, unable }) => !isAnswered && unable.has(owner))
       ? undefined
       : 'who can answer keeps its lease';
+  }
+
+  #stands({ sinceMs }: Question): boolean {
+    return this.#cluster.clock.monotonicMs() < sinceMs + LIMITS.challengeWaitMs;
   }
 }
