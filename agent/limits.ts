@@ -135,7 +135,7 @@ export const LIMITS = {
   /** From telling the forwarder to stop to ending its thread. */
   udpStopMs: 400,
   /** Long work lets others have a turn so often; /healthz has 100 ms. */
-  sliceMs: 10,
+  sliceMs: 5,
   /** From SIGTERM to the end of the process. */
   stopMs: 900,
 } as const;

@@ -164,6 +164,7 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
   };
 
   const work = async (signal: AbortSignal): Promise<void> => {
+    const pace = createPace(clock, LIMITS.sliceMs);
     for (;;) {
       const pauseMs =
         failuresInRow === 0
@@ -173,6 +174,8 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
       if (wanted === undefined) continue;
       // A burst of events becomes one pass.
       if (known === undefined && applied === wanted) await clock.sleep(LIMITS.reconcileDelayMs, signal);
+      // Whoever rang has just planned, which takes a while too.
+      await pace();
       await pass(signal);
     }
   };

@@ -138,5 +138,5 @@ export function containsAddress(prefix: Prefix, address: string): boolean {
 
 /** Whether two prefixes share an address. */
 export function overlaps(a: Prefix, b: Prefix): boolean {
-  return containsPrefix(a, b) || containsPrefix(b, a);
+  return a.length <= b.length ? containsPrefix(a, b) : containsPrefix(b, a);
 }
