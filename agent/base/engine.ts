@@ -9,9 +9,9 @@ export function startSmall(): void {
   setFlagsFromString('--no-opt');
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--optimize-for-size');
-  // Bytes of bytecode that a function has run before it is optimised, some ten times the usual: a loop that moves packets
-  // is through with them in moments, and what runs a few times a second never is.
-  setFlagsFromString('--interrupt-budget=2000000');
+  // Bytes of bytecode that a function has run before it is optimised: a loop that moves packets is through with them in
+  // moments, and what runs a few times a second never is.
+  setFlagsFromString('--interrupt-budget=500000');
 }
 
 /** From here on what is hot gets optimised. */
