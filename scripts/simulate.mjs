@@ -12,7 +12,8 @@ try {
   if (isPart) {
     const { runSeeds } = await import(program.href);
     const [from = 0, end = 0, step = 1] = process.argv.slice(2).map(Number);
-    process.send?.(await runSeeds(from, end, step), () => process.disconnect());
+    const report = await runSeeds(from, end, step, (text) => process.send?.(text));
+    process.send?.(report, () => process.disconnect());
   } else {
     const { seed, seeds, from, help } = readOptions();
     await setUp([]);
@@ -57,20 +58,20 @@ function number(name, text) {
 async function runAll(from, seeds) {
   const startMs = performance.now();
   const processes = Math.max(1, Math.min(availableParallelism(), seeds));
+  process.stdout.write(`${seeds} seeds in ${processes} processes; one that fails is told of at once\n`);
   const reports = await Promise.all(
     Array.from({ length: processes }, (_, i) => runPart(from + i, from + seeds, processes)),
   );
-  const failures = reports.flatMap((report) => report.failures);
-  for (const text of failures) process.stdout.write(`${text}\n`);
   const sum = (/** @type {(report: Report) => number} */ of) =>
     reports.reduce((all, report) => all + of(report), 0);
+  const failures = sum((report) => report.failures);
   const days = sum(({ virtualMs }) => virtualMs) / 86_400_000;
   const slowestMs = Math.max(...reports.map((report) => report.slowestMs));
   const struck = sum(({ faults }) => Object.values(faults).reduce((all, count) => all + count, 0));
   process.stdout.write(
-    `${sum((report) => report.seeds)} seeds, ${failures.length} failed: ${days.toFixed(1)} days of clusters with ${struck} faults in ${((performance.now() - startMs) / 1_000).toFixed(0)} s; the slowest was right again after ${slowestMs / 1_000} s\n`,
+    `${sum((report) => report.seeds)} seeds, ${failures} failed: ${days.toFixed(1)} days of clusters with ${struck} faults in ${((performance.now() - startMs) / 1_000).toFixed(0)} s; the slowest was right again after ${slowestMs / 1_000} s\n`,
   );
-  return failures.length === 0 ? 0 : 1;
+  return failures === 0 ? 0 : 1;
 }
 
 /** @typedef {import('../test/simulation/main.ts').Report} Report */
@@ -84,7 +85,10 @@ async function runAll(from, seeds) {
 function runPart(from, end, step) {
   const child = fork(fileURLToPath(import.meta.url), [from, end, step].map(String));
   return new Promise((resolve, reject) => {
-    child.once('message', (report) => resolve(/** @type {Report} */ (report)));
+    child.on('message', (message) => {
+      if (typeof message === 'string') process.stdout.write(`${message}\n`);
+      else resolve(/** @type {Report} */ (message));
+    });
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`a part of the seeds ended with code ${code}`)));
   });
