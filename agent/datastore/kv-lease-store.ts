@@ -84,6 +84,11 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
     return { ...held, lease: { ...held.lease, attrs: wanted, revision: written.revision } };
   }
 
+  async function answerChallenge(subnet: Lease['subnet'], signal?: AbortSignal): Promise<void> {
+    const { entries } = await kv.list(keys.challenges(subnet), signal);
+    for (const entry of entries.slice(0, LIMITS.challengeAnswers)) await kv.delete(entry, signal);
+  }
+
   return {
     configPath: keys.config,
     configHint: options.configHint,
@@ -123,7 +128,10 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
       if (found === undefined) return undefined;
       // The revision alone says little: in a store that lost its data, another node's lease may have the same one.
       if (!isDeepStrictEqual(found.lease, lease) && !sameOwner(found.lease.attrs, attrs)) return undefined;
-      return takeOver(found, attrs, signal);
+      const held = await takeOver(found, attrs, signal);
+      // Whoever asked while nobody ran here has been told to us before the lease was ours to speak for.
+      if (held !== undefined) await answerChallenge(lease.subnet, signal);
+      return held;
     },
     async repair({ lease }, attrs, signal) {
       const entry = await kv.get(keys.lease(lease), signal);
@@ -159,10 +167,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
       if (lease.session !== undefined) await kv.closeSession(lease.session, signal);
     },
     challenge: (lease, by, waitMs, signal) => askHolder(kv, keys, clock, { lease, by, waitMs }, signal),
-    async answerChallenge(subnet, signal) {
-      const { entries } = await kv.list(keys.challenges(subnet), signal);
-      for (const entry of entries.slice(0, LIMITS.challengeAnswers)) await kv.delete(entry, signal);
-    },
+    answerChallenge,
     reconnect: () => kv.reconnect?.(),
     async [Symbol.asyncDispose]() {
       if (spare !== undefined) await abandon(spare.session);

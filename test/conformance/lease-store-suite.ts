@@ -225,6 +225,14 @@ export function describeLeaseStore(
       expect(await asked).toBe(true);
     });
 
+    it('hears from a holder that was just starting when it was asked', async () => {
+      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
+      await waitFor('the question', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
+      present(await store.adopt(held.lease, attrsOf(1)));
+      expect(await asked).toBe(true);
+    });
+
     it('does not take two questions at once for answers, and leaves nothing of them', async () => {
       const held = present(await store.claim(subnetOf(1), attrsOf(1)));
       const by = { id: 'abcdef0123456789', name: 'asker' };
