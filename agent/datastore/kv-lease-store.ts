@@ -70,6 +70,28 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
     return { lease: found.lease, ttlSeconds: undefined };
   }
 
+  /** Writes a lease with a session of its own. Undefined: it was not written. */
+  async function bind(
+    lease: Pick<Lease, 'subnet' | 'ipv6Subnet' | 'attrs'>,
+    write: (value: string, session: string) => Promise<KvEntry | undefined>,
+    signal?: AbortSignal,
+  ): Promise<HeldLease | undefined> {
+    const { session, losses } = await takeSession(signal);
+    try {
+      const entry = await write(formatLeaseValue(lease.attrs), session);
+      if (entry === undefined) {
+        if (spare === undefined) spare = { session, losses: losses + 1 };
+        else await abandon(session);
+        return undefined;
+      }
+      return { lease: { ...lease, revision: entry.revision, session }, ttlSeconds: LIMITS.leaseTtlSeconds };
+    } catch (error) {
+      // The key may have been written all the same; it goes with its session.
+      await abandon(session);
+      throw error;
+    }
+  }
+
   async function takeOver(
     { entry, lease }: { readonly entry: KvEntry; readonly lease: Lease },
     attrs: LeaseAttrs,
@@ -105,30 +127,27 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
       throw new TwillError('datastore', `cannot write ${keys.config}: others write it all the time`);
     },
     watch: (signal) => watchLeases(kv, keys, clock, random, signal),
-    async claim(subnet, attrs, signal) {
-      const { session, losses } = await takeSession(signal);
-      try {
-        const key = keys.lease({ subnet, ipv6Subnet: undefined });
-        const entry = await kv.create(key, formatLeaseValue(attrs), session, signal);
-        if (entry === undefined) {
-          if (spare === undefined) spare = { session, losses: losses + 1 };
-          else await abandon(session);
-          return undefined;
-        }
-        const lease = { subnet, ipv6Subnet: undefined, attrs, revision: entry.revision, session };
-        return { lease, ttlSeconds: LIMITS.leaseTtlSeconds };
-      } catch (error) {
-        // The key may have been written all the same; it goes with its session.
-        await abandon(session);
-        throw error;
-      }
+    claim(subnet, attrs, signal) {
+      const wanted = { subnet, ipv6Subnet: undefined, attrs };
+      const create = (value: string, session: string) =>
+        kv.create(keys.lease(wanted), value, session, signal);
+      return bind(wanted, create, signal);
     },
     async adopt(lease, attrs, signal) {
       const found = await readLease(lease, signal);
       if (found === undefined) return undefined;
       // The revision alone says little: in a store that lost its data, another node's lease may have the same one.
       if (!isDeepStrictEqual(found.lease, lease) && !sameOwner(found.lease.attrs, attrs)) return undefined;
-      const held = await takeOver(found, attrs, signal);
+      const { entry, lease: former } = found;
+      // Another node, which may only have been slow, still knows the session, and may end it at any time.
+      const held =
+        former.session === undefined || sameNode(former.attrs, attrs)
+          ? await takeOver(found, attrs, signal)
+          : await bind(
+              { ...former, attrs: { ...attrs, extra: { ...former.attrs.extra, ...attrs.extra } } },
+              (value, session) => kv.update({ ...entry, session }, value, signal),
+              signal,
+            );
       // Whoever asked while nobody ran here has been told to us before the lease was ours to speak for.
       if (held !== undefined) await answerChallenge(lease.subnet, signal);
       return held;
@@ -178,7 +197,10 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
 }
 
 function sameOwner(a: LeaseAttrs, b: LeaseAttrs): boolean {
-  return (
-    a.publicIP === b.publicIP && (a.node === undefined || b.node === undefined || a.node.id === b.node.id)
-  );
+  return a.publicIP === b.publicIP && sameNode(a, b);
+}
+
+// Flannel writes no node.
+function sameNode(a: LeaseAttrs, b: LeaseAttrs): boolean {
+  return a.node === undefined || b.node === undefined || a.node.id === b.node.id;
 }

@@ -233,6 +233,13 @@ export function describeLeaseStore(
       expect(await asked).toBe(true);
     });
 
+    it('takes over a lease of another node with a session that the other cannot end', async () => {
+      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const taken = present(await other.adopt(held.lease, attrsOf(2)));
+      await store.release(held);
+      expect(present(await other.renew(taken)).lease.attrs.node).toEqual(attrsOf(2).node);
+    });
+
     it('does not take two questions at once for answers, and leaves nothing of them', async () => {
       const held = present(await store.claim(subnetOf(1), attrsOf(1)));
       const by = { id: 'abcdef0123456789', name: 'asker' };

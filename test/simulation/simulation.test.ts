@@ -21,6 +21,7 @@ const FOUND: readonly (readonly [number, string])[] = [
   [6_492, 'the world: a host that had joined while the store was down was answered by it'],
   [7_369, 'the world: a listing of the store before came to a node that watched the next one'],
   [9_309, 'the world: a watch outlived the store, where two of its restarts overlapped'],
+  [4733, 'a lease that was taken over went with the session of its former holder'],
 ];
 
 const check = async (seed: number): Promise<void> => {
