@@ -93,6 +93,12 @@ const CASES: readonly {
     hint: 'use http:// in --etcd-endpoints, or turn TLS on in etcd',
   },
   {
+    // So ends a handshake, too, where the server has read no further than that it is none.
+    when: ({ text }) => text === 'read ECONNRESET',
+    what: 'it broke the connection off',
+    hint: 'where it always does, it may want http:// instead of https:// in --etcd-endpoints, or the other way round',
+  },
+  {
     when: ({ text }) => text.startsWith('Failed to connect'),
     what: 'it closes the connection at once',
     hint: 'use https:// in --etcd-endpoints if it wants TLS, and check that it is an etcd',

@@ -21,6 +21,11 @@ describe('errors of etcd', () => {
       text: 'it refuses our client certificate, or wants one (sslv3 alert bad certificate)',
     },
     {
+      code: 14,
+      details: 'No connection established. Last error: Error: read ECONNRESET. Resolution note: ',
+      text: 'it broke the connection off (read ECONNRESET)',
+    },
+    {
       code: 3,
       details: 'etcdserver: authentication failed, invalid user ID or password',
       text: 'wrong user name or password (authentication failed, invalid user ID or password)',
