@@ -99,7 +99,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
   ): Promise<HeldLease | undefined> {
     const held = await renew({ lease, ttlSeconds: undefined }, signal);
     if (held === undefined) return undefined;
-    const wanted = { ...attrs, extra: { ...lease.attrs.extra, ...attrs.extra } };
+    const wanted = merge(lease.attrs, attrs);
     if (isDeepStrictEqual(wanted, lease.attrs)) return held;
     const written = await kv.update(entry, formatLeaseValue(wanted), signal);
     if (written === undefined) return undefined;
@@ -144,7 +144,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
         former.session === undefined || sameNode(former.attrs, attrs)
           ? await takeOver(found, attrs, signal)
           : await bind(
-              { ...former, attrs: { ...attrs, extra: { ...former.attrs.extra, ...attrs.extra } } },
+              { ...former, attrs: merge(former.attrs, attrs) },
               (value, session) => kv.update({ ...entry, session }, value, signal),
               signal,
             );
@@ -173,7 +173,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
         isReservation || kept !== undefined
           ? lease.session
           : await kv.openSession(LIMITS.leaseTtlSeconds, signal);
-      const wanted = { ...attrs, extra: { ...lease.attrs.extra, ...attrs.extra } };
+      const wanted = merge(lease.attrs, attrs);
       const written = await kv.update({ ...entry, session }, formatLeaseValue(wanted), signal);
       if (written === undefined) return undefined;
       return {
@@ -194,6 +194,11 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
       await kv[Symbol.asyncDispose]();
     },
   };
+}
+
+// What we do not know in a value is kept.
+function merge(former: LeaseAttrs, attrs: LeaseAttrs): LeaseAttrs {
+  return { ...attrs, extra: { ...former.extra, ...attrs.extra } };
 }
 
 function sameOwner(a: LeaseAttrs, b: LeaseAttrs): boolean {
