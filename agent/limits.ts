@@ -89,10 +89,10 @@ export const LIMITS = {
   /** From a change of the firewall's rules to the look at ours. */
   firewallDelayMs: 50,
   /**
-   * From one look to the next at least. After so many repairs at once each further one doubles it, up to a longest;
-   * a fight is over when nothing had to be repaired for `calmMs`, which is more than the longest pause.
+   * From one look to the next at least. After so many repairs at once each further one doubles it, up to `forgiveMs`;
+   * one repair is forgiven each `forgiveMs`.
    */
-  firewallFight: { repairsAtOnce: 5, pauseMs: 500, maxPauseMs: 30_000, calmMs: 120_000 },
+  firewallFight: { repairsAtOnce: 20, pauseMs: 500, forgiveMs: 10_000 },
   /** One run of iptables-restore or nft. */
   firewallCommandMs: 10_000,
   /** Text of iptables-save; where it is longer, our chains are looked at by name before all is printed again. */

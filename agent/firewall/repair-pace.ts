@@ -5,7 +5,7 @@ import type { Logger } from '../base/log.ts';
 import { LIMITS } from '../limits.ts';
 
 export interface RepairPace {
-  /** Takes notice of a repair of what somebody else had changed. */
+  /** Takes notice of a repair of what somebody else had changed; at most one a look. */
   noticeRepair(): void;
   /** How long to wait from the last look to the next one, in milliseconds. */
   readonly pauseMs: number;
@@ -19,29 +19,33 @@ export function createRepairPace({
   readonly clock: Clock;
   readonly log: Logger;
 }): RepairPace {
-  let repairs = 0;
-  let lastMs = 0;
-  const { repairsAtOnce, pauseMs, maxPauseMs, calmMs } = LIMITS.firewallFight;
+  const { repairsAtOnce, pauseMs, forgiveMs } = LIMITS.firewallFight;
+  let unforgiven = 0;
+  let atMs = 0;
+  let isTold = false;
   const beyondBurst = (): number => {
-    if (clock.monotonicMs() - lastMs > calmMs) repairs = 0;
-    return Math.max(0, repairs - repairsAtOnce);
+    const nowMs = clock.monotonicMs();
+    unforgiven = Math.max(0, unforgiven - (nowMs - atMs) / forgiveMs);
+    atMs = nowMs;
+    if (unforgiven === 0) isTold = false;
+    return Math.max(0, unforgiven - repairsAtOnce);
   };
   return {
     noticeRepair() {
-      const before = beyondBurst();
-      lastMs = clock.monotonicMs();
-      repairs++;
-      if (before === 0 && beyondBurst() === 1) {
-        log.warn(
-          'another program keeps changing our rules or their place; they are put back less and less often',
-          {
-            longest_pause: `${maxPauseMs / 1000}s`,
-          },
-        );
-      }
+      beyondBurst();
+      unforgiven++;
+      if (beyondBurst() === 0 || isTold) return;
+      isTold = true;
+      log.warn(
+        'another program keeps changing our rules or their place; they are put back less and less often',
+        {
+          longest_pause: `${forgiveMs / 1000}s`,
+        },
+      );
     },
     get pauseMs() {
-      return Math.min(maxPauseMs, pauseMs * 2 ** Math.min(beyondBurst(), 30));
+      // In a fight a repair is forgiven as soon as the next one is made: the pause comes to rest here by itself.
+      return Math.min(forgiveMs, pauseMs * 2 ** beyondBurst());
     },
   };
 }

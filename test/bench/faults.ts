@@ -12,6 +12,13 @@ export const usage = `npm run bench -- faults [--repeat N] [--only TEXT]
   --only TEXT   only faults with this in their name
 `;
 
+/** What the rounds showed of one fault. */
+interface Result {
+  readonly fault: Fault;
+  readonly times: number[];
+  notesAreMet: boolean;
+}
+
 /** What is not healed so long after the time that is required, is not. */
 const LONGEST_MS = 30_000;
 
@@ -24,23 +31,17 @@ export async function run(args: readonly string[]): Promise<void> {
   const rows: string[][] = [];
   const notes: string[] = [];
   for (const { faults, ...group } of groups) {
-    await using keeper = new BedKeeper(group);
-    for (const fault of faults) {
-      const times: number[] = [];
-      let notesAreMet = true;
-      for (let run = 0; run < repeat; run += 1) {
-        try {
-          const { healedMs, note } = await keeper.measure(fault, fault.requiredMs + LONGEST_MS);
-          times.push(healedMs);
-          if (note === undefined) continue;
-          notesAreMet &&= note.isMet;
-          notes.push(`  ${group.backend}: ${fault.name}: ${note.text}\n`);
-        } catch (error) {
-          notes.push(`  ${group.backend}: ${fault.name}: ${reasonOf(error)}\n`);
-        }
+    const results = faults.map((fault): Result => ({ fault, times: [], notesAreMet: true }));
+    for (let round = 0; round < repeat; round += 1) {
+      // New agents each time: to one that has seen the same fault often, it would be a fight with another program.
+      await using keeper = new BedKeeper(group);
+      for (const result of results) {
+        const tell = (text: string): void =>
+          void notes.push(`  ${group.backend}: ${result.fault.name}: ${text}\n`);
+        await measureOnce(keeper, result, tell);
       }
-      rows.push([fault.name, group.backend, ...formatTimes(fault, times, repeat, notesAreMet)]);
     }
+    rows.push(...results.map((result) => [result.fault.name, group.backend, ...formatTimes(result, repeat)]));
   }
   const columns = [
     ...['fault', 'backend'].map((title) => ({ title, align: 'left' as const })),
@@ -48,6 +49,18 @@ export async function run(args: readonly string[]): Promise<void> {
     { title: 'required', align: 'left' as const },
   ];
   print(`${formatTable(columns, rows)}\n${notes.join('')}`);
+}
+
+async function measureOnce(keeper: BedKeeper, result: Result, tell: (text: string) => void): Promise<void> {
+  try {
+    const { healedMs, note } = await keeper.measure(result.fault, result.fault.requiredMs + LONGEST_MS);
+    result.times.push(healedMs);
+    if (note === undefined) return;
+    result.notesAreMet &&= note.isMet;
+    tell(note.text);
+  } catch (error) {
+    tell(reasonOf(error));
+  }
 }
 
 function readOptions(args: readonly string[]): { only: string; repeat: number } {
@@ -60,12 +73,8 @@ function readOptions(args: readonly string[]): { only: string; repeat: number } 
   return { only: values.only, repeat: Number(values.repeat) };
 }
 
-function formatTimes(
-  { requiredMs }: Fault,
-  times: readonly number[],
-  repeat: number,
-  notesAreMet: boolean,
-): string[] {
+function formatTimes({ fault, times, notesAreMet }: Result, repeat: number): string[] {
+  const { requiredMs } = fault;
   const isMet = notesAreMet && times.length === repeat && Math.max(...times) <= requiredMs;
   const verdict = formatVerdict(formatMs(requiredMs), isMet).replace(/met$/, 'ok');
   const failed = repeat - times.length;

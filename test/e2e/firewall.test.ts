@@ -64,16 +64,17 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('rules of iptables', NEEDS_CLUSTER)
       }
       await systemClock.sleep(50);
     }
-    // The first loss is the other's start. After the repairs at once, pauses of 1, 2 and 4 seconds follow.
+    // The first loss is the other's start. After the repairs at once, pauses of 1, 2 and 4 seconds follow; one or
+    // two are forgiven on the way.
     expect(losses).toBeGreaterThan(LIMITS.firewallFight.repairsAtOnce);
-    expect(losses).toBeLessThanOrEqual(1 + LIMITS.firewallFight.repairsAtOnce + 3);
+    expect(losses).toBeLessThanOrEqual(1 + LIMITS.firewallFight.repairsAtOnce + 5);
     const log = await running().agent(2).log();
     expect(log.match(/another program keeps changing our rules/g)).toHaveLength(1);
-  }, 20_000);
+  }, 30_000);
 });
 
-/** Without the growing pause this is time for more than a dozen repairs. */
-const FIGHT_MS = 8_000;
+/** Without the growing pause this is time for thirty repairs. */
+const FIGHT_MS = 16_000;
 
 describe.skipIf(NEEDS_CLUSTER.missing).each([{ firewall: 'iptables' }, { firewall: 'nftables' }])(
   title('chains of others beside the rules of $firewall', NEEDS_CLUSTER),
