@@ -80,10 +80,10 @@ export const LIMITS = {
   vanishedPauseMs: 8_000,
   /**
    * From an event of the datastore to the new plan, so that a burst becomes one. The more leases there are, the more a
-   * plan costs, and the more events share one: it is 60 ms with 5,000.
+   * plan costs, and the more events share one: it is 160 ms with 5,000.
    */
   planDelayMs: 10,
-  planDelayMsPerLease: 0.01,
+  planDelayMsPerLease: 0.03,
   /** Up to here a network is small, and its start is run in little memory rather than fast. */
   smallNetworkLeases: 500,
   /** From a change of the firewall's rules to the look at ours. */

@@ -2,12 +2,12 @@
 // firewall rules, and the file that containers are started by. Each is kept right by a loop of its own.
 import { createBell } from '../base/bell.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
+import { createPace } from '../base/pace.ts';
 import { backoffMs, retry } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from '../lease/lease-keeper.ts';
-import type { LeaseTable } from '../lease/lease-table.ts';
-import { peersOf } from '../lease/lease-table.ts';
+import { type LeaseTable, peersOf } from '../lease/lease-table.ts';
 import { LIMITS } from '../limits.ts';
 import type { Backend, DataPlane, PlanInput } from '../model/backend.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
@@ -40,6 +40,7 @@ export class NodeNetwork implements AsyncDisposable {
   readonly #deps: NodeNetworkDeps;
   readonly #keeper: LeaseKeeper;
   readonly #planBell;
+  readonly #pace;
   readonly #firewall: FirewallKeeper | undefined;
   #dataPlane: DataPlane | undefined;
   /** What links, rules and the file were made for; undefined: nothing stands. */
@@ -49,6 +50,7 @@ export class NodeNetwork implements AsyncDisposable {
   constructor(deps: NodeNetworkDeps) {
     this.#deps = deps;
     this.#planBell = createBell(deps.clock);
+    this.#pace = createPace(deps.clock, LIMITS.sliceMs);
     const { host, table, options, log } = deps;
     this.#firewall =
       deps.firewall &&
@@ -208,7 +210,7 @@ export class NodeNetwork implements AsyncDisposable {
     const { subnet } = this.#keeper;
     if (subnet === undefined) return this.#withdraw();
     if (formatPrefix(subnet) !== this.#standsFor) return this.#establish(subnet, signal);
-    this.#plan(subnet);
+    await this.#plan(subnet);
     await this.#handOff(subnet);
   }
 
@@ -240,13 +242,13 @@ export class NodeNetwork implements AsyncDisposable {
       isSettled = true;
       this.#planBell.ring();
     };
-    this.#plan(subnet);
+    await this.#plan(subnet);
     void reconciler.settled(end.signal).then(done, () => undefined);
     try {
       while (!isSettled) {
         await this.#planBell.wait(signal);
         if (!this.#mayUse(subnet)) break;
-        this.#plan(subnet);
+        await this.#plan(subnet);
       }
     } finally {
       end.abort();
@@ -266,10 +268,14 @@ export class NodeNetwork implements AsyncDisposable {
     reconciler.want([]);
   }
 
-  #plan(subnet: Prefix): void {
+  async #plan(subnet: Prefix): Promise<void> {
     const { backend, table, reconciler, log } = this.#deps;
     const { leases } = table;
-    reconciler.want(planHostState({ ...this.#deps, host: this.#deps.host.facts, subnet, leases }));
+    const state = planHostState({ ...this.#deps, host: this.#deps.host.facts, subnet, leases });
+    // In a large network both halves take a while.
+    await this.#pace();
+    if (!this.#mayUse(subnet)) return;
+    reconciler.want(state);
     this.#dataPlane?.update(this.#planInput(subnet));
     const strangers = leases.filter(({ attrs }) => attrs.backendType !== backend.type).length;
     if (strangers > this.#strangers) {

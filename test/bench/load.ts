@@ -1,9 +1,8 @@
 // Puts load between the two containers of a bed, by programs in their namespaces, and gives what the ends saw.
 import { availableParallelism } from 'node:os';
-import type { AgentProcess } from '../lab/agent-process.ts';
 import type { Container } from '../lab/container.ts';
-import { run } from '../lab/namespace.ts';
 import type { LabProcess } from '../lab/process.ts';
+import { holdToProcessors } from '../lab/processors.ts';
 import type { Bed } from './bed.ts';
 import { benchProgram } from './measure.ts';
 
@@ -74,7 +73,7 @@ export async function measureRoundTrips(
   const isHeld = onOwnProcessors && availableParallelism() > 1;
   const on = (processor: number): readonly string[] =>
     isHeld ? ['taskset', '--cpu-list', String(processor)] : [];
-  await using _ = await holdAgents(isHeld ? bed.agents : []);
+  await using _ = await holdToProcessors(isHeld ? bed.agents.map(({ pid }) => [pid]) : []);
   await using answerer = bed.start(bed.second, [...on(1), ...program, 'answer', String(PORTS.echo)]);
   await listening(answerer);
   const ask = ['ask', bed.second.address, ...[PORTS.echo, forMs].map(String)];
@@ -95,19 +94,6 @@ export async function measurePings(bed: Bed, rate: number, forMs: number): Promi
   await listening(answerer);
   const ask = ['ask', bed.second.address, ...[PORTS.pings, rate, forMs].map(String)];
   return JSON.parse(await finish(bed.first, [...program, ...ask], forMs)) as PingTimes;
-}
-
-/** Holds each agent, with all its threads, to the processor of its index. Disposing of it lets them go. */
-async function holdAgents(agents: readonly AgentProcess[]): Promise<AsyncDisposable> {
-  const place = async (pid: number, processors: string): Promise<void> => {
-    await run(['taskset', '--all-tasks', '--pid', '--cpu-list', processors, String(pid)]);
-  };
-  for (const [processor, { pid }] of agents.entries()) await place(pid, String(processor));
-  return {
-    async [Symbol.asyncDispose]() {
-      for (const { pid } of agents) await place(pid, `0-${availableParallelism() - 1}`);
-    },
-  };
 }
 
 async function listening(program: LabProcess): Promise<void> {

@@ -4,6 +4,7 @@ import { writeLeases } from '../../bench/leases.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import type { EtcdWrite } from '../../lab/etcd-writes.ts';
 import { labProgram } from '../../lab/paths.ts';
+import { holdToProcessors } from '../../lab/processors.ts';
 import type { FaultBed } from '../bed.ts';
 import { type Fault, type Injected, type Note, reasonOf } from '../fault.ts';
 import { strangerLease } from '../leases.ts';
@@ -68,8 +69,13 @@ async function storm(bed: FaultBed): Promise<Injected> {
   return { undo };
 }
 
-/** Thousands of leases come, some change, and all go at once. */
+/**
+ * Thousands of leases come, some change, and all go at once. The first host has a processor
+ * of its own, as on a machine of its own: two agents that do the same work at the same time take them from each other.
+ */
 async function crowd(bed: FaultBed): Promise<Injected> {
+  const others = [bed.agent(2), ...bed.etcd.members, process];
+  await using _ = await holdToProcessors([[bed.agent(1).pid], others.map(({ pid }) => pid)]);
   const fromMs = systemClock.wallMs();
   const { lab } = bed.cluster;
   const settle = async (): Promise<void> => {

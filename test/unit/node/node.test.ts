@@ -57,10 +57,11 @@ describe('a large network', () => {
         return apply(...args);
       };
       await kv.create(`${PREFIX}/subnets/10.5.5.0-24`, OTHERS, undefined);
-      await clock.advance(30);
+      const sharedMs = LIMITS.planDelayMs + 3_000 * LIMITS.planDelayMsPerLease;
+      await clock.advance(sharedMs / 2);
       expect(applied).toBe(0);
       await kv.create(`${PREFIX}/subnets/10.5.6.0-24`, OTHERS, undefined);
-      await clock.advance(30);
+      await clock.advance(sharedMs / 2 + 10);
       expect(applied).toBe(1);
       expect(host.routes()).toEqual(['10.5.4.0/24', '10.5.5.0/24', '10.5.6.0/24']);
     }));
