@@ -15,19 +15,21 @@ const UNREADY_MS = 10 * SECOND;
 const SHORT_MS = SECOND;
 const ETCD_PORT = '2379';
 
-/** A peer comes: everybody must see it. It goes when the row is over. */
-async function addPeer(bed: FaultBed, by: Pick<EtcdServer, 'etcdctl'> = bed.etcd): Promise<Injected> {
-  const { key, value } = strangerLease(1, bed.backend);
-  await waitFor('etcd takes a lease', 10 * SECOND, () =>
-    by.etcdctl('put', key, value).then(
+/** Runs etcdctl until it succeeds: a cluster that lost a member, or has it back, may be choosing its leader. */
+async function insist(by: Pick<EtcdServer, 'etcdctl'>, ...args: readonly string[]): Promise<void> {
+  await waitFor(`etcdctl ${args[0]} succeeds`, 20 * SECOND, () =>
+    by.etcdctl(...args).then(
       () => true,
       () => false,
     ),
   );
-  const undo = async (): Promise<void> => {
-    await bed.etcd.etcdctl('del', key);
-  };
-  return { undo };
+}
+
+/** A peer comes: everybody must see it. It goes when the row is over. */
+async function addPeer(bed: FaultBed, by: Pick<EtcdServer, 'etcdctl'> = bed.etcd): Promise<Injected> {
+  const { key, value } = strangerLease(1, bed.backend);
+  await insist(by, 'put', key, value);
+  return { undo: () => insist(by, 'del', key) };
 }
 
 function member(bed: FaultBed, index: number): EtcdServer {
