@@ -1,8 +1,7 @@
 // Puts load between the two containers of a bed, by programs in their namespaces, and gives what the ends saw.
-import { availableParallelism } from 'node:os';
 import type { Container } from '../lab/container.ts';
 import type { LabProcess } from '../lab/process.ts';
-import { holdToProcessors } from '../lab/processors.ts';
+import { holdToProcessors, usableProcessors } from '../lab/processors.ts';
 import type { Bed } from './bed.ts';
 import { benchProgram } from './measure.ts';
 
@@ -70,9 +69,10 @@ export async function measureRoundTrips(
   onOwnProcessors: boolean,
 ): Promise<readonly number[]> {
   const program = benchProgram('tcp-echo-end');
-  const isHeld = onOwnProcessors && availableParallelism() > 1;
-  const on = (processor: number): readonly string[] =>
-    isHeld ? ['taskset', '--cpu-list', String(processor)] : [];
+  const processors = await usableProcessors();
+  const isHeld = onOwnProcessors && processors.length > 1;
+  const on = (index: number): readonly string[] =>
+    isHeld ? ['taskset', '--cpu-list', String(processors[index])] : [];
   await using _ = await holdToProcessors(isHeld ? bed.agents.map(({ pid }) => [pid]) : []);
   await using answerer = bed.start(bed.second, [...on(1), ...program, 'answer', String(PORTS.echo)]);
   await listening(answerer);

@@ -1,18 +1,28 @@
 // Which processors of this machine a process may use. Hosts of a lab share them, as machines of their own never do.
-import { availableParallelism } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { run } from './namespace.ts';
 
+/** The numbers of the processors that this process may use: 0, 1 and so on where nothing limits it. */
+export async function usableProcessors(): Promise<readonly number[]> {
+  const status = await readFile('/proc/self/status', 'utf8');
+  const ranges = /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1]?.split(',') ?? [];
+  return ranges.flatMap((range) => {
+    const [first = 0, last = first] = range.split('-').map(Number);
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
+}
+
 /**
- * Holds the processes of each group, with all their threads and what they start from now on, to the processor of its index.
+ * Holds the processes of each group, with all their threads and what they start from now on, to a processor of their own.
  * Disposing of it lets them go. Does nothing where there are more groups than processors.
  */
 export async function holdToProcessors(groups: readonly (readonly number[])[]): Promise<AsyncDisposable> {
-  const all = availableParallelism();
-  const place = async (pids: readonly number[], processors: string): Promise<void> => {
-    if (groups.length > all) return;
+  const usable = await usableProcessors();
+  const place = async (pids: readonly number[], processors: readonly number[]): Promise<void> => {
+    if (groups.length > usable.length) return;
     for (const pid of pids)
-      await run(['taskset', '--all-tasks', '--pid', '--cpu-list', processors, String(pid)]);
+      await run(['taskset', '--all-tasks', '--pid', '--cpu-list', processors.join(','), String(pid)]);
   };
-  for (const [processor, pids] of groups.entries()) await place(pids, String(processor));
-  return { [Symbol.asyncDispose]: () => place(groups.flat(), `0-${all - 1}`) };
+  for (const [index, pids] of groups.entries()) await place(pids, usable.slice(index, index + 1));
+  return { [Symbol.asyncDispose]: () => place(groups.flat(), usable) };
 }

@@ -70,8 +70,8 @@ async function storm(bed: FaultBed): Promise<Injected> {
 }
 
 /**
- * Thousands of leases come, some change, and all go at once. The first host has a processor
- * of its own, as on a machine of its own: two agents that do the same work at the same time take them from each other.
+ * Thousands of leases come, some change, and all go at once. The first host has a processor of its own, as on a machine
+ * of its own: two agents that do the same work at the same time would take it from each other.
  */
 async function crowd(bed: FaultBed): Promise<Injected> {
   const others = [bed.agent(2), ...bed.etcd.members, process];
