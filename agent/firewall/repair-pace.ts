@@ -23,18 +23,17 @@ export function createRepairPace({
   let unforgiven = 0;
   let atMs = 0;
   let isTold = false;
-  const beyondBurst = (): number => {
+  const forgive = (): void => {
     const nowMs = clock.monotonicMs();
     unforgiven = Math.max(0, unforgiven - (nowMs - atMs) / forgiveMs);
     atMs = nowMs;
     if (unforgiven === 0) isTold = false;
-    return Math.max(0, unforgiven - repairsAtOnce);
   };
   return {
     noticeRepair() {
-      beyondBurst();
+      forgive();
       unforgiven++;
-      if (beyondBurst() === 0 || isTold) return;
+      if (unforgiven <= repairsAtOnce || isTold) return;
       isTold = true;
       log.warn(
         'another program keeps changing our rules or their place; they are put back less and less often',
@@ -44,8 +43,9 @@ export function createRepairPace({
       );
     },
     get pauseMs() {
+      forgive();
       // In a fight a repair is forgiven as soon as the next one is made: the pause comes to rest here by itself.
-      return Math.min(forgiveMs, pauseMs * 2 ** beyondBurst());
+      return Math.min(forgiveMs, pauseMs * 2 ** Math.max(0, unforgiven - repairsAtOnce));
     },
   };
 }
