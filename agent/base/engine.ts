@@ -12,6 +12,9 @@ export function startSmall(): void {
   // Bytes of bytecode that a function has run before it is optimised: a loop that moves packets is through with them in
   // moments, and what runs a few times a second never is.
   setFlagsFromString('--interrupt-budget=500000');
+  // Bytecode that is put into one function when it is optimised: what is done for each packet is small parts, and a call
+  // between them costs as much as they do.
+  setFlagsFromString('--max-inlined-bytecode-size-cumulative=4000');
 }
 
 /** From here on what is hot gets optimised. */

@@ -71,7 +71,7 @@ const READ_ROOMS = 2;
 
 /** Bytes of the arena that a forwarder reserves, beside what its sender, receiver, file and poller do. */
 export const FORWARDER_BYTES: number =
-  OUTBOX_DATAGRAMS * HEADER_ROOM + READ_ROOMS * READ_ROOM + OVERSIZE_ROOM + REPORT_ROOM + HEADER_ROOM + 128;
+  OUTBOX_DATAGRAMS * HEADER_ROOM + READ_ROOMS * READ_ROOM + OVERSIZE_ROOM + REPORT_ROOM + HEADER_ROOM + 256;
 
 export function createForwarder(parts: ForwarderParts): Forwarder {
   const { config, arena, tun, receiver, socket, poller, wakeup, routes, counters, nowMs } = parts;

@@ -27,6 +27,11 @@ export interface Inbound {
   turn(receives: number): number;
 }
 
+// Long runs, of so many bytes a message, are received a few at a time, so that the processor's cache still has them when
+// they are looked at and written.
+const BULK_BYTES = 16_384;
+const BULK_MESSAGES = 2;
+
 export function createInbound(parts: InboundParts): Inbound {
   const { memory, receiver, receiverMessages, coalescer, reporter, routes, own, counters } = parts;
   const { view } = memory;
@@ -34,6 +39,8 @@ export function createInbound(parts: InboundParts): Inbound {
   // Counted here and added up once a receive.
   let packets = 0;
   let bytes = 0;
+  // Whether the last messages were long runs.
+  let isBulk = false;
   // Who sent the run that is being put together.
   let runSender = 0;
 
@@ -74,8 +81,8 @@ export function createInbound(parts: InboundParts): Inbound {
     if (end - at > segmentBytes) counters.add(COUNTER.received_coalesced_messages, 1);
     // An empty datagram is one too: a drop to be counted.
     do {
-      const length = Math.min(segmentBytes, end - at);
-      datagram(at, length, sender);
+      const left = end - at;
+      datagram(at, left < segmentBytes ? left : segmentBytes, sender);
       at += segmentBytes;
     } while (at < end && segmentBytes > 0);
   };
@@ -83,19 +90,21 @@ export function createInbound(parts: InboundParts): Inbound {
   return {
     turn(receives) {
       for (let done = 0; done < receives; done++) {
-        const count = receiver.receive();
+        const most = isBulk ? BULK_MESSAGES : receiverMessages;
+        const count = receiver.receive(most);
         if (count < 0) fail(-count);
         if (count <= 0) return done;
         for (let i = 0; i < count; i++) message(i);
         // The next receive writes over these.
         coalescer.flush();
+        isBulk = bytes > count * BULK_BYTES;
         counters.add(COUNTER.receive_calls, 1);
         counters.add(COUNTER.received_messages, count);
         counters.add(COUNTER.received_packets, packets);
         counters.add(COUNTER.received_bytes, bytes);
         packets = 0;
         bytes = 0;
-        if (count < receiverMessages) return done;
+        if (count < most) return done;
       }
       return receives;
     },

@@ -34,7 +34,7 @@ export interface OutboundParts {
   readonly routes: Pick<PeerRoutes, 'lookup'>;
   readonly paths: PathLimits;
   readonly counters: Counters;
-  /** Memory that packets are read into, on a boundary of 16; `READ_ROOM` bytes for each run that is sent together. */
+  /** Memory that packets are read into, at the beginning of a line of the cache; `READ_ROOM` bytes for each run that is sent together. */
   readonly roomAt: number;
   readonly roomBytes: number;
 }
@@ -44,12 +44,14 @@ export interface Outbound {
   turn(reads: number): number;
 }
 
-// So that the packet after its offload header begins on a boundary of 16.
-const PADDING = 6;
+// The kernel copies faster to where a line of the cache begins. With these bytes before, the payload of most of TCP begins
+// there: after the offload header, 20 bytes of IP, and 32 of TCP with its time stamps. The packet is on a boundary of 4.
+const LINE = 64;
+const PADDING = LINE - 10 - 20 - 32;
 const LARGEST_READ = OFFLOAD.bytes + 65_536;
 
 /** Room for the largest packet that a TUN device gives. */
-export const READ_ROOM: number = (PADDING + LARGEST_READ + 15) & ~15;
+export const READ_ROOM: number = lineAfter(PADDING + LARGEST_READ);
 
 export function createOutbound(parts: OutboundParts): Outbound {
   const { memory, file, outbox, segmenter, oversize, reporter, routes, paths, counters, roomAt, roomBytes } =
@@ -102,7 +104,7 @@ export function createOutbound(parts: OutboundParts): Outbound {
       reporter.toHost(TIME_EXCEEDED, at, length);
       return;
     }
-    const limit = paths.isEmpty ? undefined : paths.limitOf(address);
+    const limit = paths.isEmpty() ? undefined : paths.limitOf(address);
     if (view.getUint8(offloadAt + OFFLOAD.type) !== GSO_NONE) {
       run(offloadAt, at, length, address, limit);
     } else if (!completeChecksum(parts, offloadAt, at, length)) {
@@ -112,7 +114,7 @@ export function createOutbound(parts: OutboundParts): Outbound {
       oversize(address, 0, 0, at, length, limit);
       outbox.settle();
     } else {
-      outbox.add(address, 0, 0, at, length);
+      outbox.add(address, 0, at, length);
     }
   };
 
@@ -135,7 +137,7 @@ export function createOutbound(parts: OutboundParts): Outbound {
           continue;
         }
         packet(offloadAt, offloadAt + OFFLOAD.bytes, bytes - OFFLOAD.bytes);
-        at = (offloadAt + bytes + 15) & ~15;
+        at = lineAfter(offloadAt + bytes);
       }
       if (done > 0) {
         counters.add(COUNTER.tun_reads, done);
@@ -144,6 +146,10 @@ export function createOutbound(parts: OutboundParts): Outbound {
       return done;
     },
   };
+}
+
+function lineAfter(at: number): number {
+  return (at + LINE - 1) & -LINE;
 }
 
 // Where the kernel left the checksum to us: of TCP or UDP, or of what a tunnel inside the packet carries.

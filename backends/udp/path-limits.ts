@@ -4,7 +4,7 @@ import { LIMITS } from '../../agent/limits.ts';
 
 export interface PathLimits {
   /** Whether no limit is known at all: the usual case, and all that a packet then asks. */
-  readonly isEmpty: boolean;
+  isEmpty(): boolean;
   /** Largest datagram payload to an address, in bytes; undefined: no limit known. */
   limitOf(address: number): number | undefined;
   /** Asks the kernel, and remembers its answer. Undefined where it knows nothing. */
@@ -35,9 +35,7 @@ export function createPathLimits(
     return bytes;
   };
   return {
-    get isEmpty() {
-      return limits.size === 0;
-    },
+    isEmpty: () => limits.size === 0,
     limitOf(address) {
       const known = limits.get(address);
       if (known === undefined) return undefined;

@@ -81,7 +81,7 @@ export function createReporter(parts: ReporterParts): Reporter {
     toPeer(error, at, length, address) {
       const bytes = write(error, at, length, tunnelAddress, 0);
       if (bytes === 0) return;
-      outbox.add(address, 0, 0, messageAt, bytes);
+      outbox.add(address, 0, messageAt, bytes);
       outbox.flush();
     },
   };

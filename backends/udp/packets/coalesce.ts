@@ -48,9 +48,26 @@ const EINVAL = 22;
 const IP = IPV4.headerBytes;
 const PLAIN_HEADER = 0x45;
 
+// Offsets in such a packet, for what is looked at in each: what other files export has to be looked up each time.
+const ID = IPV4.id;
+const FRAGMENT = IPV4.fragment;
+const HOPS = IPV4.ttl;
+const IP_CHECKSUM = IPV4.checksum;
+const SOURCE = IPV4.source;
+const DESTINATION = IPV4.destination;
+const PORTS = IP;
+const SEQUENCE = IP + TCP.sequence;
+const ACKNOWLEDGEMENT = IP + TCP.acknowledgement;
+/** Data offset, flags and window. */
+const CONTROL = IP + TCP.dataOffset;
+const URGENT = IP + TCP.urgent;
+const OPTIONS = IP + TCP.headerBytes;
+
 // Flags with which nothing can follow in a run, and those with which a packet is in no run at all.
 const LAST = FIN | PSH;
 const ALONE = SYN | RST | URG;
+/** Bits that the flags are shifted by in the word that begins with the data offset. */
+const FLAGS = 16;
 
 export function createCoalescer(parts: CoalescerParts): Coalescer {
   const { memory, sum, file, counters, offloadAt } = parts;
@@ -66,8 +83,14 @@ export function createCoalescer(parts: CoalescerParts): Coalescer {
   let segmentBytes = 0;
   let isHeadVerified = false;
   let pseudoSum = 0;
-  // What the next packet has to have.
+  // What the next packet has to have: the first two bytes, with room for the length; hops and protocol; the fragment's
+  // place; of TCP the word with the flags, and without those that may differ.
+  let start = 0;
   let hopsAndProtocol = 0;
+  let fragment = 0;
+  let control = 0;
+  // The sum of all in an IP header that is the same in each.
+  let ipSum = 0;
   let nextId = 0;
   let nextSequence = 0;
   let lastFlags = 0;
@@ -75,36 +98,33 @@ export function createCoalescer(parts: CoalescerParts): Coalescer {
   const isVerified = (at: number, length: number): boolean =>
     fold(pseudoSum + swap16(length - IP) + sum(at + IP, length - IP)) === 0xffff;
 
-  const isSameTcp = (at: number): boolean => {
-    const [tcp, first] = [at + IP, head + IP];
-    if (view.getInt32(tcp + TCP.sequence) !== nextSequence) return false;
-    if (view.getInt32(tcp + TCP.acknowledgement) !== view.getInt32(first + TCP.acknowledgement)) return false;
-    if (view.getUint8(tcp + TCP.dataOffset) !== view.getUint8(first + TCP.dataOffset)) return false;
-    if ((view.getUint8(tcp + TCP.flags) & ~LAST) !== (view.getUint8(first + TCP.flags) & ~CWR)) return false;
-    if (view.getUint16(tcp + TCP.window) !== view.getUint16(first + TCP.window)) return false;
-    if (view.getUint16(tcp + TCP.urgent) !== view.getUint16(first + TCP.urgent)) return false;
-    for (let i = IP + TCP.headerBytes; i < headerBytes; i += 4) {
-      if (view.getInt32(at + i) !== view.getInt32(head + i)) return false;
+  const isSameIp = (at: number, length: number, first: number): boolean => {
+    if (view.getInt32(at) !== (start | length)) return false;
+    if (view.getUint16(at + HOPS) !== hopsAndProtocol) return false;
+    if (view.getUint16(at + FRAGMENT) !== fragment) return false;
+    const id = view.getUint16(at + ID, true);
+    // Where a packet may be fragmented its number says which fragments belong together.
+    if (fragment !== DONT_FRAGMENT && id !== swap16(nextId)) return false;
+    if (view.getInt32(at + SOURCE) !== view.getInt32(first + SOURCE)) return false;
+    if (view.getInt32(at + DESTINATION) !== view.getInt32(first + DESTINATION)) return false;
+    if (view.getInt32(at + PORTS) !== view.getInt32(first + PORTS)) return false;
+    return fold(ipSum + swap16(length) + id + view.getUint16(at + IP_CHECKSUM, true)) === 0xffff;
+  };
+
+  const isSameTcp = (at: number, first: number): boolean => {
+    if (view.getInt32(at + SEQUENCE) !== nextSequence) return false;
+    if (view.getInt32(at + ACKNOWLEDGEMENT) !== view.getInt32(first + ACKNOWLEDGEMENT)) return false;
+    if ((view.getInt32(at + CONTROL) & ~(LAST << FLAGS)) !== control) return false;
+    if (view.getUint16(at + URGENT) !== view.getUint16(first + URGENT)) return false;
+    const end = headerBytes;
+    for (let i = OPTIONS; i < end; i += 4) {
+      if (view.getInt32(at + i) !== view.getInt32(first + i)) return false;
     }
     return true;
   };
 
   const isUdpThatJoins = (at: number, length: number): boolean =>
     view.getUint16(at + IP + UDP.length) === length - IP && view.getUint16(at + IP + UDP.checksum) !== 0;
-
-  const isSameIp = (at: number, length: number): boolean => {
-    if (view.getUint16(at) !== view.getUint16(head)) return false;
-    if (view.getUint16(at + IPV4.totalLength) !== length) return false;
-    if (view.getUint16(at + IPV4.ttl) !== hopsAndProtocol) return false;
-    const fragment = view.getUint16(at + IPV4.fragment);
-    if (fragment !== view.getUint16(head + IPV4.fragment)) return false;
-    // Where a packet may be fragmented its number says which fragments belong together.
-    if (fragment !== DONT_FRAGMENT && view.getUint16(at + IPV4.id) !== nextId) return false;
-    if (view.getInt32(at + IPV4.source) !== view.getInt32(head + IPV4.source)) return false;
-    if (view.getInt32(at + IPV4.destination) !== view.getInt32(head + IPV4.destination)) return false;
-    // Both ports.
-    return view.getInt32(at + IP) === view.getInt32(head + IP) && sumHeader(memory, at, IP) === 0xffff;
-  };
 
   const writeRunHeaders = (): void => {
     view.setUint16(head + IPV4.totalLength, total);
@@ -148,14 +168,16 @@ export function createCoalescer(parts: CoalescerParts): Coalescer {
     const written = file.write();
     if (written < 0) takeRefusal(-written);
     packets = 0;
+    canGrow = false;
   };
 
   return {
     join(at, length) {
       const payload = length - headerBytes;
-      if (packets === 0 || !canGrow || payload <= 0 || payload > segmentBytes) return false;
-      if (total + payload > MOST_BYTES || file.freePieces === 0 || !isSameIp(at, length)) return false;
-      if (isTcp ? !isSameTcp(at) : packets === MOST_DATAGRAMS || !isUdpThatJoins(at, length)) return false;
+      if (!canGrow || payload <= 0 || payload > segmentBytes || total + payload > MOST_BYTES) return false;
+      if (file.freePieces() === 0 || !isSameIp(at, length, head)) return false;
+      if (isTcp ? !isSameTcp(at, head) : packets === MOST_DATAGRAMS || !isUdpThatJoins(at, length))
+        return false;
       if (!isHeadVerified) {
         isHeadVerified = isVerified(head, total);
         canGrow = isHeadVerified;
@@ -184,7 +206,8 @@ export function createCoalescer(parts: CoalescerParts): Coalescer {
       total = length;
       canGrow = false;
       if (view.getUint8(at) !== PLAIN_HEADER) return;
-      if ((view.getUint16(at + IPV4.fragment) & ~DONT_FRAGMENT) !== 0) return;
+      fragment = view.getUint16(at + IPV4.fragment);
+      if ((fragment & ~DONT_FRAGMENT) !== 0) return;
       const protocol = view.getUint8(at + IPV4.protocol);
       isTcp = protocol === PROTOCOL_TCP;
       if (isTcp ? !tcpRuns : protocol !== PROTOCOL_UDP || !udpRuns) return;
@@ -195,12 +218,19 @@ export function createCoalescer(parts: CoalescerParts): Coalescer {
       if (isTcp) {
         lastFlags = view.getUint8(at + IP + TCP.flags);
         nextSequence = (view.getInt32(at + IP + TCP.sequence) + segmentBytes) | 0;
+        control = view.getInt32(at + IP + TCP.dataOffset) & ~(CWR << FLAGS);
         if ((lastFlags & (LAST | ALONE)) !== 0) return;
       } else if (!isUdpThatJoins(at, length)) {
         return;
       }
       // As it is on the wire: this packet's last hop is already taken.
       hopsAndProtocol = view.getUint16(at + IPV4.ttl) + 0x100;
+      start = view.getUint16(at) << 16;
+      ipSum =
+        swap16(start >>> 16) +
+        swap16(fragment) +
+        swap16(hopsAndProtocol) +
+        sumHeader(memory, at + IPV4.source, 8);
       nextId = (view.getUint16(at + IPV4.id) + 1) & 0xffff;
       pseudoSum = sumPseudoHeader(memory, at, protocol, 0);
       isHeadVerified = false;

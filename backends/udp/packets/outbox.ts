@@ -11,6 +11,8 @@ import type { PathLimits } from '../path-limits.ts';
 
 /** Room for the largest headers: 60 bytes each of IPv4 and TCP. */
 export const HEADER_ROOM = 128;
+// What is exported has to be looked up each time.
+const ROOM = HEADER_ROOM;
 
 /** Takes a datagram that is larger than the path to `address`, which takes `limitBytes`. */
 export type TakeTooBig = (
@@ -26,8 +28,11 @@ export type TakeTooBig = (
 export interface DatagramSink {
   /** Where the header of the next datagram may be written, on a boundary of 16: `HEADER_ROOM` bytes. */
   headerRoom(): number;
-  /** Adds a datagram to the public address of a peer; without a header of its own, `headerBytes` is 0. */
-  add(address: number, headerAt: number, headerBytes: number, payloadAt: number, payloadBytes: number): void;
+  /**
+   * Adds a datagram to the public address of a peer. `headerBytes` of it were written into the header room that was given
+   * last; 0: it has no header of its own.
+   */
+  add(address: number, headerBytes: number, payloadAt: number, payloadBytes: number): void;
 }
 
 export interface Outbox extends DatagramSink {
@@ -67,139 +72,133 @@ const ENOMEM = 12;
 const EMSGSIZE = 90;
 const ENOBUFS = 105;
 
-// Of a datagram's record: where its pieces are.
-const RECORD = 4;
+// Of a datagram's record: the bytes of its header, and where its payload is.
+const RECORD = 3;
 
 export function createOutbox(parts: OutboxParts): Outbox {
   const { sender, port, counters, paths, tooBig, headersAt, capacity } = parts;
+  if (sender.freePieces() < 2 * capacity) throw new Error('the sender has no room for two pieces a datagram');
+  const mostMessages = sender.freeMessages();
+  // What was written down, for when it is refused: the datagrams, and of messages the peer and the first datagram. One
+  // more than there are, as an end.
   const records = new Int32Array(capacity * RECORD);
-  // Of messages: the peer, the size of each datagram, the first datagram. One more than there are, as an end.
-  const addresses = new Int32Array(capacity + 1);
-  const sizes = new Int32Array(capacity + 1);
-  const firsts = new Int32Array(capacity + 1);
-  const refusedMessages = new Int32Array(capacity);
-  const refusedErrnos = new Int32Array(capacity);
+  const addresses = new Int32Array(mostMessages);
+  const firsts = new Int32Array(mostMessages + 1);
+  const refusedMessages = new Int32Array(mostMessages);
+  const refusedErrnos = new Int32Array(mostMessages);
   let datagrams = 0;
+  let bytes = 0;
   let messages = 0;
-  // Of the last message.
-  let isOpen = false;
+  let segmentedMessages = 0;
+  // Of the last message. None is open where `segmentBytes` is -1.
+  let address = 0;
+  let segmentBytes = -1;
+  let messageDatagrams = 0;
   let messageBytes = 0;
 
   const at = (values: Int32Array, index: number): number => values[index] as number;
-
-  const append = (record: number): void => {
-    const headerBytes = at(records, record + 1);
-    if (headerBytes > 0) sender.append(at(records, record), headerBytes);
-    sender.append(at(records, record + 2), at(records, record + 3));
-  };
-
-  const write = (message: number): void => {
-    const first = at(firsts, message);
-    const end = at(firsts, message + 1);
-    sender.begin(at(addresses, message), port, end - first > 1 ? at(sizes, message) : 0);
-    for (let i = first; i < end; i++) append(i * RECORD);
-    if (end - first > 1) counters.add(COUNTER.sent_segmented_messages, 1);
-  };
-
-  const sendAll = (): number => {
-    let refused = 0;
-    for (let next = 0; next < messages; ) {
-      const first = next;
-      for (; next < messages && sender.freeMessages > 0; next++) {
-        if (sender.freePieces < 2 * (at(firsts, next + 1) - at(firsts, next))) break;
-        write(next);
-      }
-      if (next === first) throw new Error('the sender has no room for one message');
-      const count = sender.flush();
-      counters.add(COUNTER.send_calls, 1);
-      for (let i = 0; i < count; i++, refused++) {
-        refusedMessages[refused] = first + sender.refusedMessage(i);
-        refusedErrnos[refused] = sender.refusedErrno(i);
-      }
-    }
-    counters.add(COUNTER.sent_messages, messages);
-    return refused;
-  };
 
   const settle = (): void => {
     const refused = sender.flush();
     for (let i = 0; i < refused; i++) counters.drop(reasonOf(sender.refusedErrno(i)));
   };
 
-  const sendAlone: Outbox['sendAlone'] = (address, headerAt, headerBytes, payloadAt, payloadBytes) => {
-    if (sender.freeMessages === 0 || sender.freePieces < 2) settle();
-    sender.begin(address, port, 0);
+  const sendAlone: Outbox['sendAlone'] = (peer, headerAt, headerBytes, payloadAt, payloadBytes) => {
+    if (sender.freeMessages() === 0 || sender.freePieces() < 2) settle();
+    sender.begin(peer, port, 0);
     if (headerBytes > 0) sender.append(headerAt, headerBytes);
     sender.append(payloadAt, payloadBytes);
   };
 
   // Of a run that does not fit its path the parts that do, such as a short end, are sent alone: at worst twice.
   const takeBack = (message: number, errno: number): void => {
-    const address = at(addresses, message);
+    const peer = at(addresses, message);
     const [first, end] = [at(firsts, message), at(firsts, message + 1)];
-    const limit = errno === EMSGSIZE ? paths.learn(address) : undefined;
+    const limit = errno === EMSGSIZE ? paths.learn(peer) : undefined;
     for (let i = first; i < end; i++) {
       const record = i * RECORD;
-      const [headerAt, headerBytes] = [at(records, record), at(records, record + 1)];
-      const [payloadAt, payloadBytes] = [at(records, record + 2), at(records, record + 3)];
+      const [headerAt, headerBytes] = [headersAt + i * ROOM, at(records, record)];
+      const [payloadAt, payloadBytes] = [at(records, record + 1), at(records, record + 2)];
       const size = headerBytes + payloadBytes;
       if (limit !== undefined && size <= limit && end - first > 1) {
-        sendAlone(address, headerAt, headerBytes, payloadAt, payloadBytes);
+        sendAlone(peer, headerAt, headerBytes, payloadAt, payloadBytes);
         continue;
       }
       counters.add(COUNTER.sent_packets, -1);
       counters.add(COUNTER.sent_bytes, -size);
       if (limit === undefined || size <= limit) counters.drop(reasonOf(errno));
-      else tooBig(address, headerAt, headerBytes, payloadAt, payloadBytes, limit);
+      else tooBig(peer, headerAt, headerBytes, payloadAt, payloadBytes, limit);
     }
+  };
+
+  const takeBackAll = (refused: number): void => {
+    for (let i = 0; i < refused; i++) {
+      refusedMessages[i] = sender.refusedMessage(i);
+      refusedErrnos[i] = sender.refusedErrno(i);
+    }
+    for (let i = 0; i < refused; i++) takeBack(at(refusedMessages, i), at(refusedErrnos, i));
+    settle();
   };
 
   const flush = (): void => {
     if (datagrams === 0) return;
     firsts[messages] = datagrams;
-    const refused = sendAll();
-    for (let i = 0; i < refused; i++) takeBack(at(refusedMessages, i), at(refusedErrnos, i));
-    if (refused > 0) settle();
+    counters.add(COUNTER.sent_packets, datagrams);
+    counters.add(COUNTER.sent_bytes, bytes);
+    counters.add(COUNTER.sent_messages, messages);
+    counters.add(COUNTER.sent_segmented_messages, segmentedMessages);
+    counters.add(COUNTER.send_calls, 1);
+    const refused = sender.flush();
+    if (refused > 0) takeBackAll(refused);
     datagrams = 0;
+    bytes = 0;
     messages = 0;
-    isOpen = false;
+    segmentedMessages = 0;
+    segmentBytes = -1;
+  };
+
+  const makeRoom = (): void => {
+    if (datagrams === capacity || messages === mostMessages) flush();
+  };
+
+  const begin = (peer: number, size: number): void => {
+    sender.begin(peer, port, size);
+    addresses[messages] = peer;
+    firsts[messages] = datagrams;
+    messages++;
+    address = peer;
+    segmentBytes = size;
+    messageDatagrams = 0;
+    messageBytes = 0;
   };
 
   return {
     headerRoom() {
-      if (datagrams === capacity) flush();
-      return headersAt + datagrams * HEADER_ROOM;
+      makeRoom();
+      return headersAt + datagrams * ROOM;
     },
-    add(address, headerAt, headerBytes, payloadAt, payloadBytes) {
-      if (datagrams === capacity) flush();
+    add(peer, headerBytes, payloadAt, payloadBytes) {
+      if (headerBytes === 0) makeRoom();
       const size = headerBytes + payloadBytes;
-      const last = messages - 1;
       const joins =
-        isOpen &&
-        at(addresses, last) === address &&
-        size <= at(sizes, last) &&
-        datagrams - at(firsts, last) < MOST_SEGMENTS &&
+        size <= segmentBytes &&
+        peer === address &&
+        messageDatagrams < MOST_SEGMENTS &&
         messageBytes + size <= MOST_MESSAGE_BYTES;
-      if (joins) {
-        messageBytes += size;
-        // Only the last datagram of a message may be shorter.
-        isOpen = size === at(sizes, last);
-      } else {
-        addresses[messages] = address;
-        sizes[messages] = size;
-        firsts[messages] = datagrams;
-        messageBytes = size;
-        isOpen = true;
-        messages++;
-      }
+      if (!joins) begin(peer, size);
+      else if (messageDatagrams === 1) segmentedMessages++;
+      if (headerBytes > 0) sender.append(headersAt + datagrams * ROOM, headerBytes);
+      sender.append(payloadAt, payloadBytes);
       const record = datagrams * RECORD;
-      records[record] = headerAt;
-      records[record + 1] = headerBytes;
-      records[record + 2] = payloadAt;
-      records[record + 3] = payloadBytes;
+      records[record] = headerBytes;
+      records[record + 1] = payloadAt;
+      records[record + 2] = payloadBytes;
       datagrams++;
-      counters.add(COUNTER.sent_packets, 1);
-      counters.add(COUNTER.sent_bytes, size);
+      bytes += size;
+      messageDatagrams++;
+      messageBytes += size;
+      // Only the last datagram of a message may be shorter.
+      if (size < segmentBytes) segmentBytes = -1;
     },
     flush,
     sendAlone,

@@ -6,8 +6,22 @@
 import { fold, type Sum, sumHeader, sumPseudoHeader, swap16 } from './checksum.ts';
 import { headerLength, IPV4, PROTOCOL_TCP, PROTOCOL_UDP } from './ipv4.ts';
 import type { DatagramSink } from './outbox.ts';
-import { type PacketMemory, wordAt } from './packet-memory.ts';
+import type { PacketMemory } from './packet-memory.ts';
 import { CWR, FIN, PSH, TCP, UDP } from './transport.ts';
+
+// Places of fields that are written into each header, in halves; of the flags in bytes. In this file, since what another
+// one exports has to be looked up each time.
+const TOTAL_LENGTH = IPV4.totalLength >> 1;
+const ID = IPV4.id >> 1;
+const IP_CHECKSUM = IPV4.checksum >> 1;
+const SEQUENCE = TCP.sequence >> 1;
+const FLAGS = TCP.flags;
+const TCP_CHECKSUM = TCP.checksum >> 1;
+const UDP_LENGTH = UDP.length >> 1;
+const UDP_CHECKSUM = UDP.checksum >> 1;
+
+// Of a header that is copied; its room is a multiple of it.
+const WORDS_AT_A_TIME = 4;
 
 export interface Segmenter {
   /**
@@ -17,16 +31,17 @@ export interface Segmenter {
   segment(at: number, length: number, segmentBytes: number, address: number): boolean;
 }
 
-/** Needs room for the largest headers (`HEADER_ROOM`) at `templateAt`, on a boundary of 4. */
+/** Needs room for the largest headers (`HEADER_ROOM`) at `templateAt`, on a boundary of 16. */
 export function createSegmenter(
   memory: PacketMemory,
   sum: Sum,
   sink: DatagramSink,
   templateAt: number,
 ): Segmenter {
-  const { view, words, bytes } = memory;
   return {
     segment(at, length, segmentBytes, address) {
+      // Taken out here, not around: in the loop below the compiler knows them for constants then.
+      const { view, words, halves, bytes } = memory;
       const ipBytes = headerLength(memory, at);
       const protocol = view.getUint8(at + IPV4.protocol);
       const isTcp = protocol === PROTOCOL_TCP;
@@ -37,9 +52,9 @@ export function createSegmenter(
       const transportAt = templateAt + ipBytes;
       const checksumAt = ipBytes + (isTcp ? TCP.checksum : UDP.checksum);
       bytes.copyWithin(templateAt, at, at + headerBytes);
-      const firstId = view.getUint16(at + IPV4.id);
-      const firstSequence = isTcp ? view.getUint32(transportAt + TCP.sequence) : 0;
-      const flags = isTcp ? view.getUint8(transportAt + TCP.flags) : 0;
+      let id = view.getUint16(at + IPV4.id);
+      let sequence = isTcp ? view.getInt32(transportAt + TCP.sequence) : 0;
+      const firstFlags = isTcp ? view.getUint8(transportAt + TCP.flags) : 0;
       // What differs from segment to segment is 0 in what is summed once.
       view.setUint16(templateAt + IPV4.totalLength, 0);
       view.setUint16(templateAt + IPV4.id, 0);
@@ -56,36 +71,50 @@ export function createSegmenter(
         sumPseudoHeader(memory, templateAt, protocol, 0) +
         sumHeader(memory, transportAt, headerBytes - ipBytes);
 
-      const from = templateAt >> 2;
-      const headerWords = (headerBytes + 3) >> 2;
-      for (let done = 0, id = firstId; done < payload; id++) {
-        const part = Math.min(segmentBytes, payload - done);
+      const ownBytes = headerBytes - ipBytes;
+      const template = templateAt >> 2;
+      const headerWords = headerBytes >> 2;
+      const end = at + length;
+      // Only the first segment has CWR, and only the last one FIN and PSH.
+      let flags = firstFlags & ~(FIN | PSH);
+      for (let payloadAt = at + headerBytes; payloadAt < end; ) {
+        const left = end - payloadAt;
+        const part = left < segmentBytes ? left : segmentBytes;
         const header = sink.headerRoom();
-        for (let i = 0, to = header >> 2; i < headerWords; i++) words[to + i] = wordAt(memory, from + i);
+        for (let i = 0, word = header >> 2; i < headerWords; i += WORDS_AT_A_TIME) {
+          words[word + i] = words[template + i] as number;
+          words[word + i + 1] = words[template + i + 1] as number;
+          words[word + i + 2] = words[template + i + 2] as number;
+          words[word + i + 3] = words[template + i + 3] as number;
+        }
 
-        const total = swap16(headerBytes + part);
-        const swappedId = swap16(id);
-        view.setUint16(header + IPV4.totalLength, total, true);
-        view.setUint16(header + IPV4.id, swappedId, true);
-        view.setUint16(header + IPV4.checksum, ~fold(ipSum + total + swappedId), true);
+        const ip = header >> 1;
+        const totalLength = swap16(headerBytes + part);
+        const ownId = swap16(id);
+        halves[ip + TOTAL_LENGTH] = totalLength;
+        halves[ip + ID] = ownId;
+        halves[ip + IP_CHECKSUM] = ~fold(ipSum + totalLength + ownId);
 
-        const transport = header + ipBytes;
-        let own = swap16(headerBytes - ipBytes + part) + sum(at + headerBytes + done, part);
+        const transport = (header + ipBytes) >> 1;
+        const partSum = transportSum + swap16(ownBytes + part) + sum(payloadAt, part);
         if (isTcp) {
-          const sequence = (firstSequence + done) | 0;
-          let ownFlags = done > 0 ? flags & ~CWR : flags;
-          if (done + part < payload) ownFlags &= ~(FIN | PSH);
-          view.setInt32(transport + TCP.sequence, sequence);
-          view.setUint8(transport + TCP.flags, ownFlags);
-          own += swap16(sequence >>> 16) + swap16(sequence & 0xffff) + (ownFlags << 8);
-          view.setUint16(header + checksumAt, ~fold(transportSum + own), true);
+          if (part === left) flags |= firstFlags & (FIN | PSH);
+          const high = swap16(sequence >>> 16);
+          const low = swap16(sequence);
+          halves[transport + SEQUENCE] = high;
+          halves[transport + SEQUENCE + 1] = low;
+          bytes[header + ipBytes + FLAGS] = flags;
+          halves[transport + TCP_CHECKSUM] = ~fold(partSum + high + low + (flags << 8));
+          flags &= ~CWR;
+          sequence = (sequence + part) | 0;
         } else {
           const datagramBytes = swap16(UDP.headerBytes + part);
-          view.setUint16(transport + UDP.length, datagramBytes, true);
-          view.setUint16(header + checksumAt, udpChecksum(transportSum + own + datagramBytes), true);
+          halves[transport + UDP_LENGTH] = datagramBytes;
+          halves[transport + UDP_CHECKSUM] = udpChecksum(partSum + datagramBytes);
         }
-        sink.add(address, header, headerBytes, at + headerBytes + done, part);
-        done += part;
+        sink.add(address, headerBytes, payloadAt, part);
+        payloadAt += part;
+        id++;
       }
       return true;
     },

@@ -8,7 +8,8 @@ declare const WebAssembly: {
 
 const PAGE_BYTES = 65_536;
 const LINE_BYTES = 2 ** 32;
-const ALIGNMENT = 16;
+/** A line of the processor's cache: the kernel copies faster to where one begins. */
+const ALIGNMENT = 64;
 const ATTEMPTS = 8;
 
 /**

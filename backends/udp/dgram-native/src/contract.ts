@@ -17,7 +17,7 @@ export interface Arena {
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
   readonly byteLength: number;
-  /** Takes `bytes` bytes of what is not taken yet, on a boundary of 16; throws when there is no room. Never given back. */
+  /** Takes `bytes` bytes of what is not taken yet, on a boundary of 64; throws when there is no room. Never given back. */
   reserve(bytes: number): number;
 }
 
@@ -53,8 +53,8 @@ export interface Tun extends Disposable {
 /** Sends messages, many in one system call. `begin` and `append` only write down; nothing leaves before `flush`. */
 export interface Sender {
   /** Room for messages and pieces that is left. */
-  readonly freeMessages: number;
-  readonly freePieces: number;
+  freeMessages(): number;
+  freePieces(): number;
   /**
    * Begins a message. `segmentBytes` > 0: it is cut into datagrams of that size, the last one may be shorter. A run
    * stays one on its way through the kernel where it has at most 64 datagrams and 65,000 bytes; it may have 65,507.
@@ -76,8 +76,11 @@ export interface Sender {
 
 /** Receives messages, many in one system call. */
 export interface Receiver {
-  /** Number of messages received; 0: none is waiting; below 0: minus the errno. The last ones' bytes are overwritten. */
-  receive(): number;
+  /**
+   * Receives at most `most` messages; default: as many as there is room for. Gives their number; 0: none is waiting; below
+   * 0: minus the errno. The last ones' bytes are overwritten.
+   */
+  receive(most?: number): number;
   offset(i: number): number;
   length(i: number): number;
   /** Size of each datagram in the message; equal to `length` where it is one datagram. */
@@ -95,7 +98,7 @@ export interface PacketFile {
   /** Gathers pieces into one packet. */
   clear(): void;
   append(offset: number, length: number): void;
-  readonly freePieces: number;
+  freePieces(): number;
   /** Writes the gathered pieces as one packet. Gives the bytes written, or minus the errno; forgets the pieces. */
   write(): number;
 }

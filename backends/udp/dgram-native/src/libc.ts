@@ -55,7 +55,7 @@ export type Libc = {
   readonly [Name in keyof typeof FUNCTIONS]: (...args: Values<(typeof FUNCTIONS)[Name]>) => number;
 } & {
   /** The errno of this thread's last call. */
-  errno(): number;
+  readonly errno: () => number;
   /** Where the bytes of an array begin. Keeps nothing alive: whoever uses the address holds the array. */
   addressOf(bytes: Uint8Array): bigint;
 };

@@ -61,10 +61,10 @@ describe('datagrams', () => {
     for (const [i, bytes] of sizes.entries()) {
       pair.sender.begin(LOOPBACK, pair.to.port, 0);
       pair.sender.append(pair.payload + i, bytes);
-      if (pair.sender.freeMessages === 0) expect(pair.sender.flush()).toBe(0);
+      if (pair.sender.freeMessages() === 0) expect(pair.sender.flush()).toBe(0);
     }
     expect(pair.sender.flush()).toBe(0);
-    expect([pair.sender.freeMessages, pair.sender.freePieces, pair.sender.flush()]).toEqual([64, 256, 0]);
+    expect([pair.sender.freeMessages(), pair.sender.freePieces(), pair.sender.flush()]).toEqual([64, 256, 0]);
     const messages = pair.receiveBytes(sizes.reduce((sum, bytes) => sum + bytes, 0));
     expect(messages.map(({ bytes }) => bytes.length)).toEqual(sizes);
     expect(messages.every(({ bytes }, i) => isPayload(bytes, i))).toBe(true);

@@ -191,7 +191,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect(file.write()).toBe(0);
     file.append(0, 4);
     expect(file.write()).toBe(-22);
-    expect(file.freePieces).toBe(2);
+    expect(file.freePieces()).toBe(2);
   });
 });
 

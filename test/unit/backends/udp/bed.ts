@@ -52,10 +52,11 @@ export function plain(packet: Uint8Array): Uint8Array {
 
 export function createBed(
   options: Partial<Pick<ForwarderConfig, 'tcpRuns' | 'udpRuns' | 'subnet' | 'network'>> = {},
+  senderMessages = 64,
 ): Bed {
   const arena = createFakeArena(FORWARDER_BYTES + 8 * 65_536 + 65_536);
   const tun = new FakeTun(arena.u8);
-  const sender = new FakeSender(arena.u8);
+  const sender = new FakeSender(arena.u8, { messages: senderMessages, pieces: 1_024 });
   const receiver = new FakeReceiver(arena, 8);
   const countersMemory = createCounterMemory();
   const peersMemory = createPeerMemory(8_192);

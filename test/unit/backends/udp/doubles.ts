@@ -26,7 +26,7 @@ export function createFakeArena(byteLength: number): Arena {
     byteLength: memory.buffer.byteLength,
     reserve(bytes) {
       const offset = taken;
-      taken = (taken + bytes + 15) & ~15;
+      taken = (taken + bytes + 63) & ~63;
       if (taken > memory.buffer.byteLength) throw new RangeError('the arena is full');
       return offset;
     },
@@ -53,26 +53,26 @@ export class FakeSender implements Sender {
   #pieces = 0;
   readonly #limits: { readonly messages: number; readonly pieces: number };
 
-  constructor(u8: Uint8Array, limits = { messages: 64, pieces: 256 }) {
+  constructor(u8: Uint8Array, limits = { messages: 64, pieces: 1_024 }) {
     this.#u8 = u8;
     this.#limits = limits;
   }
 
-  get freeMessages(): number {
+  freeMessages(): number {
     return this.#limits.messages - this.#written.length;
   }
 
-  get freePieces(): number {
+  freePieces(): number {
     return this.#limits.pieces - this.#pieces;
   }
 
   begin(address: number, port: number, segmentBytes: number): void {
-    if (this.freeMessages === 0) throw new RangeError('no message left');
+    if (this.freeMessages() === 0) throw new RangeError('no message left');
     this.#written.push({ address, port, segmentBytes, pieces: [] });
   }
 
   append(offset: number, length: number): void {
-    if (this.freePieces === 0) throw new RangeError('no piece left');
+    if (this.freePieces() === 0) throw new RangeError('no piece left');
     if (offset < 0 || length < 0 || offset + length > this.#u8.length) throw new RangeError('outside');
     this.#pieces++;
     this.#written.at(-1)?.pieces.push(offset, length);
@@ -133,8 +133,8 @@ export class FakeReceiver implements Receiver {
     this.#rooms = Array.from({ length: messages }, () => arena.reserve(65_536));
   }
 
-  receive(): number {
-    this.#messages = this.waiting.splice(0, this.#rooms.length);
+  receive(most = this.#rooms.length): number {
+    this.#messages = this.waiting.splice(0, Math.min(most, this.#rooms.length));
     for (const [i, { bytes }] of this.#messages.entries()) this.#arena.u8.set(bytes, this.offset(i));
     return this.#messages.length;
   }
@@ -181,7 +181,7 @@ export class FakeTun implements PacketFile {
     this.#maxPieces = maxPieces;
   }
 
-  get freePieces(): number {
+  freePieces(): number {
     return this.#maxPieces - this.#pieces.length / 2;
   }
 
@@ -198,7 +198,7 @@ export class FakeTun implements PacketFile {
   }
 
   append(offset: number, length: number): void {
-    if (this.freePieces === 0) throw new RangeError('no piece left');
+    if (this.freePieces() === 0) throw new RangeError('no piece left');
     if (offset < 0 || length < 0 || offset + length > this.#u8.length) throw new RangeError('outside');
     this.#pieces.push(offset, length);
   }

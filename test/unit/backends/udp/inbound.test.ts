@@ -34,6 +34,29 @@ describe('from peers', () => {
     });
   });
 
+  it('receives a few long runs at a time, and many short messages', () => {
+    const bed = createBed();
+    const segments = expand(runOf(tcp({ ...IN, data: data(40 * 1_000), flags: 0x18 }), 1_000));
+    const long = Uint8Array.from(segments.flatMap((packet) => [...packet]));
+    const messages = (count: number, bytes: Uint8Array) =>
+      Array.from({ length: count }, () => ({
+        address: addressOf('192.168.0.2'),
+        segmentBytes: 1_040,
+        bytes,
+      }));
+    const callsFor = (count: number, bytes: Uint8Array): number => {
+      const before = bed.counters().receive_calls;
+      bed.receiver.waiting.push(...messages(count, bytes));
+      bed.settle();
+      return bed.counters().receive_calls - before;
+    };
+    // 8 + 2 + 2, then 2 + 8 + 2, as the last ones were long.
+    expect(callsFor(12, long)).toBe(3);
+    expect(callsFor(12, IN_PACKET)).toBe(3);
+    expect(callsFor(16, IN_PACKET)).toBe(2);
+    expect(bed.counters()).toMatchObject({ received_packets: 12 * 40 + 28 });
+  });
+
   it.each([
     ['a stranger', 'stranger', '192.168.0.9', IN],
     [

@@ -45,6 +45,24 @@ describe('to peers', () => {
     expect(bed.sender.messages).toEqual([3, 1, 1, 2]);
   });
 
+  it('sends on when as many messages are written down as fit, and mixes up no headers', () => {
+    const bed = createBed({}, 3);
+    const destinations = Array.from({ length: 40 }, (_, i) => (i % 3 === 0 ? '10.5.3.9' : '10.5.2.9'));
+    const packets = destinations.map((destination, i) =>
+      i % 4 === 0
+        ? tcp({ ...OUT, destination, data: data(3_000 + i), flags: 0x18, tcpOptions: data(12) })
+        : udp({ ...OUT, destination, data: data(100 + (i % 2)) }),
+    );
+    const runs = packets.map((packet, i) => (i % 4 === 0 ? runOf(packet, 700) : plain(packet)));
+    const expected = packets.flatMap((packet, i) =>
+      i % 4 === 0 ? expand(runOf(oneHopLess(packet), 700)) : [oneHopLess(packet)],
+    );
+    const sent = bed.fromHost(...runs);
+    expect(sent.map(({ bytes }) => bytes)).toEqual(expected);
+    expect(bed.sender.calls).toBeGreaterThan(10);
+    expect(bed.counters()).toMatchObject({ sent_packets: expected.length, send_calls: bed.sender.calls });
+  });
+
   it('cuts a run of TCP into segments of its own size, several in one message', () => {
     const bed = createBed();
     const run = tcp({ ...OUT, data: data(60_000), flags: 0x18, tcpOptions: data(12) });

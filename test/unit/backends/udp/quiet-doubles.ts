@@ -58,11 +58,11 @@ export class QuietSender implements Sender {
   #pieces = 0;
   #written = 0;
 
-  get freeMessages(): number {
+  freeMessages(): number {
     return 256 - this.#written;
   }
 
-  get freePieces(): number {
+  freePieces(): number {
     return 1_024 - this.#pieces;
   }
 
@@ -105,7 +105,7 @@ export class QuietTun implements PacketFile {
     this.#u8 = u8;
   }
 
-  get freePieces(): number {
+  freePieces(): number {
     return 1_024 - this.pieces;
   }
 

@@ -104,9 +104,10 @@ function comparable(packet: Uint8Array): string {
 function segment(run: Uint8Array, size: number): Uint8Array[] {
   const packets: Uint8Array[] = [];
   const headerAt = roomAt + 65_536;
+  const header = headerAt + 128;
   const sink = {
-    headerRoom: () => headerAt + 128,
-    add: (_: number, header: number, headerBytes: number, payload: number, payloadBytes: number) => {
+    headerRoom: () => header,
+    add: (_: number, headerBytes: number, payload: number, payloadBytes: number) => {
       const bytes = [
         arena.u8.subarray(header, header + headerBytes),
         arena.u8.subarray(payload, payload + payloadBytes),
