@@ -22,8 +22,3 @@ export function createPacketMemory(bytes: Uint8Array): PacketMemory {
     view: new DataView(buffer, byteOffset, byteLength),
   };
 }
-
-/** The 32-bit word at an index; the index has to be inside. */
-export function wordAt(memory: PacketMemory, index: number): number {
-  return memory.words[index] as number;
-}
