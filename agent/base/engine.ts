@@ -14,7 +14,7 @@ export function startSmall(): void {
   setFlagsFromString('--interrupt-budget=500000');
   // Bytecode that is put into one function when it is optimised: what is done for each packet is small parts, and a call
   // between them costs as much as they do.
-  setFlagsFromString('--max-inlined-bytecode-size-cumulative=4000');
+  setFlagsFromString('--max-inlined-bytecode-size-cumulative=2000');
 }
 
 /** From here on what is hot gets optimised. */
