@@ -69,9 +69,12 @@ const OUTBOX_DATAGRAMS = 512;
 /** Runs that are read before they are sent together. */
 const READ_ROOMS = 2;
 
+/** For an offload header, and for what the arena leaves free so that each part begins on a boundary of 64. */
+const SLACK = 256;
+
 /** Bytes of the arena that a forwarder reserves, beside what its sender, receiver, file and poller do. */
 export const FORWARDER_BYTES: number =
-  OUTBOX_DATAGRAMS * HEADER_ROOM + READ_ROOMS * READ_ROOM + OVERSIZE_ROOM + REPORT_ROOM + HEADER_ROOM + 256;
+  OUTBOX_DATAGRAMS * HEADER_ROOM + READ_ROOMS * READ_ROOM + OVERSIZE_ROOM + REPORT_ROOM + HEADER_ROOM + SLACK;
 
 export function createForwarder(parts: ForwarderParts): Forwarder {
   const { config, arena, tun, receiver, socket, poller, wakeup, routes, counters, nowMs } = parts;

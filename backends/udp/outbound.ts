@@ -34,7 +34,7 @@ export interface OutboundParts {
   readonly routes: Pick<PeerRoutes, 'lookup'>;
   readonly paths: PathLimits;
   readonly counters: Counters;
-  /** Memory that packets are read into, at the beginning of a line of the cache; `READ_ROOM` bytes for each run that is sent together. */
+  /** Memory that packets are read into, on a boundary of 64; `READ_ROOM` bytes for each run that is sent together. */
   readonly roomAt: number;
   readonly roomBytes: number;
 }
@@ -45,9 +45,10 @@ export interface Outbound {
 }
 
 // The kernel copies faster to where a line of the cache begins. With these bytes before, the payload of most of TCP begins
-// there: after the offload header, 20 bytes of IP, and 32 of TCP with its time stamps. The packet is on a boundary of 4.
+// there. The packet is on a boundary of 4.
 const LINE = 64;
-const PADDING = LINE - 10 - 20 - 32;
+const TCP_WITH_TIME_STAMPS = 32;
+const PADDING = LINE - OFFLOAD.bytes - IPV4.headerBytes - TCP_WITH_TIME_STAMPS;
 const LARGEST_READ = OFFLOAD.bytes + 65_536;
 
 /** Room for the largest packet that a TUN device gives. */

@@ -83,8 +83,8 @@ export function createCoalescer(parts: CoalescerParts): Coalescer {
   let segmentBytes = 0;
   let isHeadVerified = false;
   let pseudoSum = 0;
-  // What the next packet has to have: the first two bytes, with room for the length; hops and protocol; the fragment's
-  // place; of TCP the word with the flags, and without those that may differ.
+  // What the next packet has to have: its first word, less the length; hops and protocol; the word of fragments; of TCP the
+  // word with the flags, less those that may differ.
   let start = 0;
   let hopsAndProtocol = 0;
   let fragment = 0;

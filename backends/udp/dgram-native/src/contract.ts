@@ -77,8 +77,8 @@ export interface Sender {
 /** Receives messages, many in one system call. */
 export interface Receiver {
   /**
-   * Receives at most `most` messages; default: as many as there is room for. Gives their number; 0: none is waiting; below
-   * 0: minus the errno. The last ones' bytes are overwritten.
+   * Receives at most `most` messages, 1 to as many as there is room for, which is the default. Gives their number; 0: none
+   * is waiting; below 0: minus the errno. The last ones' bytes are overwritten.
    */
   receive(most?: number): number;
   offset(i: number): number;

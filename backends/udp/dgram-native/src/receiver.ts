@@ -74,7 +74,8 @@ class KernelReceiver implements Receiver {
   }
 
   receive(most = this.#messages): number {
-    const limit = most < this.#messages ? most : this.#messages;
+    // The kernel takes a number below 0 for a large one.
+    checkCount('most', most, this.#messages);
     const { u32 } = this.#arena;
     for (let i = 0; i < this.#used; i += 1) {
       const header = this.#headersAt + i * MESSAGE.bytes;
@@ -83,7 +84,7 @@ class KernelReceiver implements Receiver {
     }
     this.#used = 0;
     for (;;) {
-      const count = this.#libc.recvmmsg(this.#socket.fd, this.#headers, limit, MSG_DONTWAIT, 0n);
+      const count = this.#libc.recvmmsg(this.#socket.fd, this.#headers, most, MSG_DONTWAIT, 0n);
       if (count >= 0) {
         this.#used = count;
         return count;

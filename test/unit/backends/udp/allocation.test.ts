@@ -42,12 +42,12 @@ function inward(packets: readonly Uint8Array[], sender = '192.168.0.2') {
     return (count: number) => {
       for (let done = 0; done < count; done += 8 * packets.length) {
         for (let i = 0; i < 8; i++) {
-          bed.arena.u8.set(bytes, bed.receiver.offset(i));
+          bed.arena.u8.set(bytes, bed.receiver.rooms[i]);
           bed.receiver.lengths[i] = bytes.length;
           bed.receiver.segments[i] = segmentBytes;
           bed.receiver.senders[i] = address;
         }
-        bed.receiver.waiting = 8;
+        bed.receiver.offer(8);
         bed.settle();
       }
     };

@@ -53,7 +53,7 @@ export class FakeSender implements Sender {
   #pieces = 0;
   readonly #limits: { readonly messages: number; readonly pieces: number };
 
-  constructor(u8: Uint8Array, limits = { messages: 64, pieces: 1_024 }) {
+  constructor(u8: Uint8Array, limits: { readonly messages: number; readonly pieces: number }) {
     this.#u8 = u8;
     this.#limits = limits;
   }

@@ -10,38 +10,49 @@ import { addressOf } from './packets.ts';
 
 const MESSAGES = 8;
 
-/** Gives the messages that were written into its rooms, once. */
+/** Gives the messages that were written into its rooms, and offered, once. */
 export class QuietReceiver implements Receiver {
   readonly rooms: Int32Array;
   readonly lengths = new Int32Array(MESSAGES);
   readonly segments = new Int32Array(MESSAGES);
   readonly senders = new Int32Array(MESSAGES);
   waiting = 0;
+  // Rooms of the messages that were given last, and that are given next.
+  #first = 0;
+  #next = 0;
 
   constructor(arena: Arena) {
     this.rooms = Int32Array.from({ length: MESSAGES }, () => arena.reserve(65_536));
   }
 
-  receive(): number {
-    const count = this.waiting;
-    this.waiting = 0;
+  /** The first `count` rooms have a message. */
+  offer(count: number): void {
+    this.waiting = count;
+    this.#next = 0;
+  }
+
+  receive(most = MESSAGES): number {
+    const count = Math.min(most, this.waiting);
+    this.#first = this.#next;
+    this.#next += count;
+    this.waiting -= count;
     return count;
   }
 
   offset(i: number): number {
-    return this.rooms[i] as number;
+    return this.rooms[this.#first + i] as number;
   }
 
   length(i: number): number {
-    return this.lengths[i] as number;
+    return this.lengths[this.#first + i] as number;
   }
 
   segmentBytes(i: number): number {
-    return this.segments[i] as number;
+    return this.segments[this.#first + i] as number;
   }
 
   sourceAddress(i: number): number {
-    return this.senders[i] as number;
+    return this.senders[this.#first + i] as number;
   }
 
   sourcePort(): number {
