@@ -15,7 +15,7 @@ const PARTS: readonly Part[] = [
   { name: 'unit', include: 'test/unit/**/*.test.ts', testMs: 10_000, setUpMs: 10_000, workers: 2 },
   {
     name: 'dgram-native',
-    include: 'backends/udp/dgram-native/test/**/*.test.ts',
+    include: 'backends/dgram-native/test/**/*.test.ts',
     testMs: 30_000,
     setUpMs: 10_000,
     workers: 1,

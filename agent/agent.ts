@@ -1,7 +1,7 @@
 // The only file that knows everybody: it opens the real world, puts a node into it and answers probes for it.
 import { assertWritable } from './base/atomic-file.ts';
 import { systemClock as clock } from './base/clock.ts';
-import { allowOptimising } from './base/engine.ts';
+import { allowGrowth, allowOptimising } from './base/engine.ts';
 import { exec } from './base/exec.ts';
 import { createLogger } from './base/log.ts';
 import { systemRandom as random } from './base/random.ts';
@@ -45,6 +45,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
       allowOptimising();
       await notifier.ready(summary);
     },
+    onLarge: allowGrowth,
   });
   await using _server =
     options.healthz &&

@@ -5,12 +5,13 @@ import type { LogLevel } from './base/log.ts';
 import { excerpt } from './base/schema.ts';
 import type { DatastoreOptions } from './model/datastore-options.ts';
 import { parseAddress } from './model/ip.ts';
+import type { NodeOptions } from './model/node-options.ts';
 import { readDatastoreOptions } from './options/datastore-flags.ts';
 import { type CommandLine, type FlagValues, readFlagValues } from './options/flag-values.ts';
 import { FLAGS, type FlagName } from './options/flags.ts';
 import { parseInterfaceRegex } from './options/interface-regex.ts';
 
-export interface AgentOptions {
+export interface AgentOptions extends NodeOptions {
   readonly datastore: DatastoreOptions;
   /** Names or addresses of the underlay interface, in order of preference; empty: decide by the default route. */
   readonly iface: readonly string[];
@@ -21,17 +22,6 @@ export interface AgentOptions {
   /** The address announced to peers; undefined: the underlay's own. */
   readonly publicIP: string | undefined;
   readonly subnetFile: string;
-  /** A lease is renewed when this many minutes of it are left, 1 to 1439. */
-  readonly renewMarginMinutes: number;
-  readonly ipMasq: boolean;
-  /** Masquerade with random source ports where supported. */
-  readonly randomFully: boolean;
-  /** Accept forwarded overlay packets. */
-  readonly forwardRules: boolean;
-  /** Drop packets to addresses of our own subnet that no container has. */
-  readonly blackholeRoute: boolean;
-  /** Seconds between checks of the firewall rules. */
-  readonly firewallResyncSeconds: number;
   /** Undefined: no HTTP server. */
   readonly healthz: { readonly ip: string; readonly port: number } | undefined;
   readonly logLevel: LogLevel;

@@ -8,7 +8,7 @@ import { asTwillError, errnoOf } from './base/errors.ts';
 import type { CommandContext } from './cli/context.ts';
 import { dispatch, type Invocation, isVerbose, parseInvocation } from './cli/dispatch.ts';
 import { describeFailure } from './cli/failure.ts';
-import { LIMITS } from './limits.ts';
+import { LIMITS } from './cli/limits.ts';
 
 const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
 

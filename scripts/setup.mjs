@@ -60,7 +60,7 @@ const SOURCES = [
 ];
 const STAMP = join(ROOT, 'dist/.built');
 /** In the order in which they are built: the agent is checked against what the package declares. */
-const PROJECTS = ['backends/udp/dgram-native', 'tsconfig.build.json'];
+const PROJECTS = ['backends/dgram-native', 'tsconfig.build.json'];
 /** What is made, and not read. */
 const MADE = ['dist', 'node_modules'];
 /** While this says no, the service of a package is not started when the package is installed. */
@@ -159,7 +159,7 @@ function buildIsFresh() {
 function build() {
   say('building');
   // Made beforehand, because a new folder makes the one that it is in newer.
-  mkdirSync(join(ROOT, 'backends/udp/dgram-native/dist'), { recursive: true });
+  mkdirSync(join(ROOT, 'backends/dgram-native/dist'), { recursive: true });
   // What changes while the compiler runs is newer than this, and is built the next time.
   const start = new Date();
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');

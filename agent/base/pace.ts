@@ -1,11 +1,14 @@
-// Long work in slices: whatever else the process has to do, such as answering a request, gets its turn in between.
+// Long work in slices: other work of the process, such as answering a request, gets its turn in between.
 import type { Clock } from './clock.ts';
 
+/** Long work gives others a turn this often; /healthz has to answer within 100 ms. */
+const SLICE_MS = 5;
+
 /**
- * Called between steps of long work: lets others have a turn when `sliceMs` have gone by since it last did. Time that
- * was spent waiting counts too, which costs a turn too many at most.
+ * Gives a function to call between two steps of long work. It lets others have a turn when `sliceMs` have gone by since
+ * the last turn. Waiting counts as time too, which costs one turn too many at most.
  */
-export function createPace(clock: Clock, sliceMs: number): () => Promise<void> | undefined {
+export function createPace(clock: Clock, sliceMs: number = SLICE_MS): () => Promise<void> | undefined {
   let sinceMs = clock.monotonicMs();
   return () => {
     if (clock.monotonicMs() - sinceMs < sliceMs) return undefined;

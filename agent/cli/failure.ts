@@ -1,6 +1,7 @@
 // What the operator reads when a command fails: one line that says what was tried, a second one that says what to
 // do about it, and an exit code of the error's kind. Never a stack, unless everything was asked for.
 import { EXIT_CODES, messageOf, TwillError } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 
 /** The text for stderr, with its line ends, and the exit code. */
 export interface Failure {
@@ -19,9 +20,4 @@ export function describeFailure(thrown: unknown, verbose: boolean): Failure {
     text: `twill: internal error: ${printable(messageOf(thrown))}\n${stack}`,
     exitCode: EXIT_CODES.internal,
   };
-}
-
-// Parts of a message may come from files and from the network: no line breaks, no terminal codes.
-function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}+/gu, ' ');
 }

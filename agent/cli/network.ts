@@ -6,11 +6,11 @@ import { systemClock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
-import { LIMITS } from '../limits.ts';
 import type { LeaseStore } from '../model/lease-store.ts';
 import { parseNetworkConfig } from '../model/network-config.ts';
 import type { AgentOptions } from '../options.ts';
 import type { CommandContext } from './context.ts';
+import { LIMITS } from './limits.ts';
 
 const USAGE =
   'write `twill network get`, or `twill network set` and the JSON in single quotes, @FILE, or - for standard input';

@@ -5,9 +5,9 @@
 // Nobody is in charge of expiry: whoever loads a document with keys of an ended session deletes them first.
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
-import { LIMITS } from '../limits.ts';
 import { HistoryLost, type Kv, type KvEntry, type KvEvent } from '../model/kv.ts';
 import { applyWrites, changesSince, type KvDocument, type KvWrite } from './kv-document.ts';
+import { LIMITS } from './limits.ts';
 
 /** Waits for changes of a storage. */
 export interface StorageWatch extends Disposable {

@@ -2,7 +2,6 @@
 // user's token and what counts as a dead server are decided here; what the operations mean is not.
 import { type Clock, deadline } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
-import { LIMITS } from '../limits.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
 import {
   createEtcdEndpoint,
@@ -12,6 +11,7 @@ import {
   readTlsFiles,
 } from './etcd-endpoint.ts';
 import { etcdError, isAuthDisabled, isServerFailure, isStaleToken, readFailure } from './etcd-errors.ts';
+import { LIMITS } from './limits.ts';
 
 /** One server of the cluster, during one operation. */
 export interface EtcdServer {

@@ -6,9 +6,10 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { ConnectionPool } from 'etcd3/lib/connection-pool.js';
 import { asTwillError, messageOf, TwillError } from '../base/errors.ts';
-import { LIMITS } from '../limits.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
 import { parseAddress } from '../model/ip.ts';
+import { DATASTORE_BACKOFF } from '../model/limits.ts';
+import { LIMITS } from './limits.ts';
 
 export type {
   IKeyValue as KeyValue,
@@ -170,7 +171,7 @@ function createPool(url: string, { ca, cert, key }: TlsFiles, generation: number
         // pings on a connection without calls for an attack, and closes it.
         'grpc.keepalive_time_ms': LIMITS.datastorePingMs,
         'grpc.keepalive_timeout_ms': LIMITS.datastorePingTimeoutMs,
-        'grpc.initial_reconnect_backoff_ms': LIMITS.datastoreBackoff.firstMs,
+        'grpc.initial_reconnect_backoff_ms': DATASTORE_BACKOFF.firstMs,
         'grpc.max_reconnect_backoff_ms': LIMITS.datastoreReconnectMs,
         // gRPC shares connections between pools whose options are the same.
         'twill.generation': generation,

@@ -2,7 +2,6 @@
 // transaction. Which server is asked, and what its errors mean, is the connection's business.
 import { createChannel } from '../base/channel.ts';
 import type { Clock } from '../base/clock.ts';
-import { LIMITS } from '../limits.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
 import { HistoryLost, type Kv, type KvEntry, type KvEvent } from '../model/kv.ts';
 import { createEtcdConnection, type EtcdServer } from './etcd-connection.ts';
@@ -18,6 +17,7 @@ import type {
   WatchResponse,
 } from './etcd-endpoint.ts';
 import { isLeaseGone, readFailure } from './etcd-errors.ts';
+import { LIMITS } from './limits.ts';
 
 type Compare = NonNullable<TxnRequest['compare']>[number];
 

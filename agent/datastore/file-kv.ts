@@ -15,10 +15,10 @@ import { link, open, readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError, errnoOf, TwillError } from '../base/errors.ts';
-import { LIMITS } from '../limits.ts';
 import type { Kv } from '../model/kv.ts';
 import { createDocumentKv, type KvStorage } from './document-kv.ts';
 import { emptyDocument, type KvDocument } from './kv-document.ts';
+import { LIMITS } from './limits.ts';
 import { createSessionFiles } from './session-files.ts';
 import { formatStoreFile, parseStoreFile } from './store-file.ts';
 import {

@@ -5,13 +5,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { LIMITS } from '../limits.ts';
 import type { Kv, KvEntry } from '../model/kv.ts';
 import { formatLeaseValue, type Lease, type LeaseAttrs } from '../model/lease.ts';
 import type { HeldLease, LeaseStore } from '../model/lease-store.ts';
+import { LEASE_TTL_SECONDS } from '../model/limits.ts';
 import { askHolder } from './challenge.ts';
 import { createLeaseKeys, isLease } from './lease-keys.ts';
 import { watchLeases } from './lease-watch.ts';
+import { LIMITS } from './limits.ts';
 
 /** What a lease store needs beside its key-value store. */
 export interface KvLeaseStoreOptions {
@@ -41,7 +42,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
     ) {
       return kept;
     }
-    return { session: await kv.openSession(LIMITS.leaseTtlSeconds, signal), losses: 0 };
+    return { session: await kv.openSession(LEASE_TTL_SECONDS, signal), losses: 0 };
   }
 
   // The session ends by itself where closing it fails.
@@ -84,7 +85,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
         else await abandon(session);
         return undefined;
       }
-      return { lease: { ...lease, revision: entry.revision, session }, ttlSeconds: LIMITS.leaseTtlSeconds };
+      return { lease: { ...lease, revision: entry.revision, session }, ttlSeconds: LEASE_TTL_SECONDS };
     } catch (error) {
       // The key may have been written all the same; it goes with its session.
       await abandon(session);
@@ -116,7 +117,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
     configHint: options.configHint,
     readConfig: async (signal) => (await kv.get(keys.config, signal))?.value,
     async writeConfig(text, signal) {
-      for (let attempt = 0; attempt < LIMITS.claimAttempts; attempt++) {
+      for (let attempt = 0; attempt < LIMITS.configAttempts; attempt++) {
         const entry = await kv.get(keys.config, signal);
         const written =
           entry === undefined
@@ -170,15 +171,13 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
       const isReservation = lease.session === undefined;
       const kept = isReservation ? undefined : await kv.keepAlive(lease.session, signal);
       const session =
-        isReservation || kept !== undefined
-          ? lease.session
-          : await kv.openSession(LIMITS.leaseTtlSeconds, signal);
+        isReservation || kept !== undefined ? lease.session : await kv.openSession(LEASE_TTL_SECONDS, signal);
       const wanted = merge(lease.attrs, attrs);
       const written = await kv.update({ ...entry, session }, formatLeaseValue(wanted), signal);
       if (written === undefined) return undefined;
       return {
         lease: { ...lease, attrs: wanted, revision: written.revision, session },
-        ttlSeconds: isReservation ? undefined : (kept ?? LIMITS.leaseTtlSeconds),
+        ttlSeconds: isReservation ? undefined : (kept ?? LEASE_TTL_SECONDS),
       };
     },
     renew,

@@ -12,11 +12,12 @@ import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import { createPace } from '../base/pace.ts';
 import { backoffMs } from '../base/retry.ts';
-import { LIMITS } from '../limits.ts';
 import { HistoryLost, type Kv, type KvEntry, type KvListing } from '../model/kv.ts';
 import type { Lease } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
+import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import { isLease, type LeaseKeys } from './lease-keys.ts';
+import { LIMITS } from './limits.ts';
 
 /** Watches until `signal` is aborted; failures of the store are events and never end it. */
 export async function* watchLeases(
@@ -31,7 +32,7 @@ export async function* watchLeases(
   let connected = true;
   let failures = 0;
   let losses = 0;
-  const pace = createPace(clock, LIMITS.sliceMs);
+  const pace = createPace(clock);
   while (!signal.aborted) {
     let standsSinceMs: number | undefined;
     try {
@@ -79,7 +80,7 @@ export async function* watchLeases(
       }
       connected = false;
       yield { type: 'disconnected', error: asTwillError(error, 'datastore', 'cannot watch the datastore') };
-      await clock.sleep(backoffMs(LIMITS.datastoreBackoff, failures, random), signal).catch(() => undefined);
+      await clock.sleep(backoffMs(DATASTORE_BACKOFF, failures, random), signal).catch(() => undefined);
     }
   }
 }

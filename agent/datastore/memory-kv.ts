@@ -4,10 +4,10 @@ import { type Bell, createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import { systemRandom } from '../base/random.ts';
-import { LIMITS } from '../limits.ts';
 import type { Kv, KvEntry } from '../model/kv.ts';
 import { createDocumentKv, type KvStorage } from './document-kv.ts';
 import { emptyDocument, forgetChanges } from './kv-document.ts';
+import { LIMITS } from './limits.ts';
 
 /** One node's connection to a store in memory. */
 export interface MemoryKv extends Kv {

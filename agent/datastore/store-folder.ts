@@ -6,8 +6,8 @@ import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
 import { excerpt } from '../base/schema.ts';
-import { LIMITS } from '../limits.ts';
 import type { StorageWatch } from './document-kv.ts';
+import { LIMITS } from './limits.ts';
 
 /** Name of the folder with the sessions. */
 export const SESSIONS = 'sessions';

@@ -3,9 +3,9 @@
 // transaction, so that there is no moment without rules. It is read without naming a table, because naming
 // one that does not exist yet makes the kernel create it.
 import type { Exec } from '../base/exec.ts';
-import { LIMITS } from '../limits.ts';
 import type { Firewall, FirewallRules } from '../model/firewall.ts';
 import { formatIptablesRule, type OwnChain, parseIptablesSave, planRestore } from './iptables-text.ts';
+import { LIMITS } from './limits.ts';
 import { type ProgramRun, runProgram, runToSuccess } from './program.ts';
 
 export interface IptablesOptions {

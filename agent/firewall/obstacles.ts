@@ -2,9 +2,9 @@
 // no rule of ours can overrule them: all that can be done is to name them.
 import type { Exec } from '../base/exec.ts';
 import { type JsonValue, v } from '../base/schema.ts';
-import { LIMITS } from '../limits.ts';
 import { formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
 import { type ChainVerdict, judgeChain, type NftStatements, type ReadChain } from './chain-verdict.ts';
+import { LIMITS } from './limits.ts';
 import { type NftEntry, parseNftListing } from './nftables-table.ts';
 import { runToSuccess } from './program.ts';
 import type { Truth } from './rule-match.ts';

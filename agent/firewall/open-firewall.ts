@@ -2,9 +2,9 @@
 import { errnoOf, messageOf, TwillError } from '../base/errors.ts';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
-import { LIMITS } from '../limits.ts';
 import type { Firewall, NodeFirewall } from '../model/firewall.ts';
 import { createIptablesFirewall } from './iptables.ts';
+import { LIMITS } from './limits.ts';
 import { createNftablesFirewall } from './nftables.ts';
 import { findObstacles } from './obstacles.ts';
 

@@ -2,7 +2,7 @@
 // line with what the operator can do about it.
 import { errnoOf, TwillError } from '../base/errors.ts';
 import type { Exec, ExecResult } from '../base/exec.ts';
-import { LIMITS } from '../limits.ts';
+import { LIMITS } from './limits.ts';
 
 /** One run of a program. */
 export interface ProgramRun {

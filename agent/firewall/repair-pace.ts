@@ -2,7 +2,7 @@
 // much as we do: when they do not end, the pause between them grows, so that two programs never spin.
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
-import { LIMITS } from '../limits.ts';
+import { LIMITS } from './limits.ts';
 
 export interface RepairPace {
   /** Takes notice of a repair of what somebody else had changed; at most one a look. */

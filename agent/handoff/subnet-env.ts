@@ -4,9 +4,9 @@
 import { constants, open } from 'node:fs/promises';
 import { writeFileAtomic } from '../base/atomic-file.ts';
 import { errnoOf } from '../base/errors.ts';
-import { LIMITS } from '../limits.ts';
 import type { HandOff, SubnetEnv } from '../model/hand-off.ts';
 import { addressAt, formatPrefix, networkOf, type Prefix, parsePrefix } from '../model/ip.ts';
+import { LIMITS } from './limits.ts';
 
 const MODE = 0o644;
 

@@ -3,9 +3,9 @@
 import { systemClock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import { createPace } from '../base/pace.ts';
-import { LIMITS } from '../limits.ts';
 import { formatObject, type HostObject, type HostState, linkOf } from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel } from '../model/kernel.ts';
+import { LIMITS } from './limits.ts';
 import { encodeAddress, parseLinkAddress, readAddresses } from './netlink/addresses.ts';
 import { type BatchRequest, openBatchSocket } from './netlink/batch.ts';
 import { addVxlan, alterLink, deleteLink, type LinkTable, readLinks } from './netlink/links.ts';
@@ -157,7 +157,7 @@ async function changeEntries(
   send: (requests: readonly BatchRequest[]) => Promise<ReadonlyMap<number, string>>,
 ): Promise<ChangeFailure[]> {
   const failures: ChangeFailure[] = [];
-  const pace = createPace(systemClock, LIMITS.sliceMs);
+  const pace = createPace(systemClock);
   // No more is made at a time than is sent at a time. The kernel has answered before the send returns, and the package
   // looks for the next answer before anybody else has a turn.
   for (let start = 0; start < changes.length; start += LIMITS.netlinkBatch) {

@@ -8,7 +8,6 @@ import { createPace } from '../base/pace.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
-import { LIMITS } from '../limits.ts';
 import {
   formatObject,
   type HostObject,
@@ -19,6 +18,7 @@ import {
 } from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel, KernelEvent } from '../model/kernel.ts';
 import { diff, formatChange } from './diff.ts';
+import { LIMITS } from './limits.ts';
 
 export interface ReconcilerDeps {
   readonly kernel: Kernel;
@@ -90,7 +90,7 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
   };
 
   const readKernel = async (signal: AbortSignal): Promise<HostState> => {
-    const pace = createPace(clock, LIMITS.sliceMs);
+    const pace = createPace(clock);
     const state: HostObject[] = [];
     for (const object of await kernel.read(signal)) {
       state.push(recognize(wantedOf, object));
@@ -164,7 +164,7 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
   };
 
   const work = async (signal: AbortSignal): Promise<void> => {
-    const pace = createPace(clock, LIMITS.sliceMs);
+    const pace = createPace(clock);
     for (;;) {
       const pauseMs =
         failuresInRow === 0

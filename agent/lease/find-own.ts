@@ -1,10 +1,10 @@
 // Which of the leases in the store is this node's already, and whether whoever wrote it is still there.
 import { TwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { LIMITS } from '../limits.ts';
 import { formatPrefix } from '../model/ip.ts';
 import type { Lease, LeaseAttrs, NodeIdentity } from '../model/lease.ts';
 import type { LeaseStore } from '../model/lease-store.ts';
+import { CHALLENGE_WAIT_MS } from '../model/limits.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import { mayKeep, ownership } from './allocator.ts';
 
@@ -61,7 +61,7 @@ async function isSilent(
       ? 'our name stands in a lease of another address'
       : 'another node name stands in the lease of our address';
   log.info(`${what}: asking whether its holder is alive`, { subnet, holder, public_ip: publicIP });
-  if (!(await store.challenge(lease, attrs.node, LIMITS.challengeWaitMs, signal))) {
+  if (!(await store.challenge(lease, attrs.node, CHALLENGE_WAIT_MS, signal))) {
     log.info('nobody answered: the lease is ours', { subnet, holder });
     return true;
   }

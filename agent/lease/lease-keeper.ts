@@ -11,13 +11,14 @@ import type { Clock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs, retry } from '../base/retry.ts';
-import { LIMITS } from '../limits.ts';
-import { formatPrefix, type Prefix } from '../model/ip.ts';
+import { formatPrefix, type Prefix, samePrefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { HeldLease, StoreEvent } from '../model/lease-store.ts';
+import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import { chooseSubnet, exhausted, ownership } from './allocator.ts';
 import { type FindOwnDeps, findOwn, type OwnAttrs } from './find-own.ts';
 import { newsOf } from './lease-table.ts';
+import { LIMITS } from './limits.ts';
 import { renewAfterMs } from './renewal.ts';
 
 export interface LeaseKeeperDeps extends FindOwnDeps {
@@ -111,7 +112,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
   };
 
   const isOwn = (subnet: Prefix | undefined): boolean =>
-    last !== undefined && subnet !== undefined && formatPrefix(subnet) === formatPrefix(last.lease.subnet);
+    last !== undefined && subnet !== undefined && samePrefix(subnet, last.lease.subnet);
 
   // Also where we wrote it at an earlier address.
   const isFromUs = ({ session, attrs: { node } }: Lease): boolean =>
@@ -133,7 +134,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     log.info(`${how} ${formatPrefix(lease.lease.subnet)}`, {
       public_ip: written.publicIP,
       ttl: lease.ttlSeconds ?? 'reserved',
-      others: deps.leases().filter(({ subnet }) => subnet.address !== lease.lease.subnet.address).length,
+      others: deps.leases().filter(({ subnet }) => !samePrefix(subnet, lease.lease.subnet)).length,
     });
     return lease;
   };
@@ -211,7 +212,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     const attempt = (): Promise<HeldLease> => acquire(lost, signal);
     const onFailure = (error: unknown): void =>
       log.error(`cannot take a lease again: ${asTwillError(error, 'datastore', 'datastore').message}`);
-    return retry({ clock, random, backoff: LIMITS.datastoreBackoff, attempt, onFailure }, signal);
+    return retry({ clock, random, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
   };
 
   // Renews, or writes again, until it succeeds or the store says that the lease has ended.
@@ -236,7 +237,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
         isOverwritten ||= repairs;
         const { message } = asTwillError(error, 'datastore', 'datastore');
         log.warn(`cannot ${repairs ? 'repair' : 'renew'} the lease yet: ${message}`);
-        await clock.sleep(backoffMs(LIMITS.datastoreBackoff, failures, random), signal);
+        await clock.sleep(backoffMs(DATASTORE_BACKOFF, failures, random), signal);
       }
       if (held !== current) return undefined;
     }

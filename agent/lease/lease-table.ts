@@ -1,7 +1,7 @@
 // Everyone's leases, as the store's events tell them. It does no I/O; what is malformed changes nothing that was
 // known before, so that a bad entry never takes a route away.
 import type { Prefix } from '../model/ip.ts';
-import { containsPrefix, formatPrefix, overlaps } from '../model/ip.ts';
+import { containsPrefix, formatPrefix, overlaps, samePrefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
 
@@ -107,7 +107,7 @@ export function createLeaseTable(): LeaseTable {
 /** What the event says of the lease of `subnet`, as an event of that lease alone; undefined: nothing. */
 export function newsOf(event: StoreEvent, subnet: Prefix): StoreEvent | undefined {
   const isSame = (other: { readonly subnet: Prefix | undefined }): boolean =>
-    other.subnet !== undefined && formatPrefix(other.subnet) === formatPrefix(subnet);
+    other.subnet !== undefined && samePrefix(other.subnet, subnet);
   switch (event.type) {
     case 'snapshot': {
       const lease = event.leases.find(isSame);

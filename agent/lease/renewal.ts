@@ -1,6 +1,7 @@
 // When a lease is renewed.
-import { LIMITS } from '../limits.ts';
+
 import type { HeldLease } from '../model/lease-store.ts';
+import { LEASE_TTL_SECONDS } from '../model/limits.ts';
 
 /**
  * Milliseconds until a lease is renewed: when `marginMinutes` of it are left.
@@ -9,6 +10,6 @@ import type { HeldLease } from '../model/lease-store.ts';
  * longer time than ours have.
  */
 export function renewAfterMs({ ttlSeconds }: HeldLease, marginMinutes: number): number {
-  const ttlMs = Math.min(ttlSeconds ?? LIMITS.leaseTtlSeconds, LIMITS.leaseTtlSeconds) * 1000;
+  const ttlMs = Math.min(ttlSeconds ?? LEASE_TTL_SECONDS, LEASE_TTL_SECONDS) * 1000;
   return Math.max(ttlMs - marginMinutes * 60_000, ttlMs / 10);
 }

@@ -1,9 +1,10 @@
 // Whether a listing is to be believed that no longer has leases that were known. A datastore that was started on empty
 // data, restored from an old copy or read in part looks like one that most nodes have left at once. Pure.
-import { LIMITS } from '../limits.ts';
+
 import { formatPrefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { StoreEvent } from '../model/lease-store.ts';
+import { LIMITS } from './limits.ts';
 
 type Snapshot = Extract<StoreEvent, { type: 'snapshot' }>;
 

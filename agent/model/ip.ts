@@ -58,6 +58,11 @@ export function formatPrefix(prefix: Prefix): string {
   return `${prefix.address}/${prefix.length}`;
 }
 
+/** Whether two prefixes are the same text. */
+export function samePrefix(a: Prefix, b: Prefix): boolean {
+  return a.length === b.length && a.address === b.address;
+}
+
 /** The address as an integer. */
 export function addressBits(address: string): bigint {
   return addressBytes(address).reduce((bits, byte) => (bits << 8n) | BigInt(byte), 0n);

@@ -4,9 +4,9 @@ import { asTwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { retry } from '../base/retry.ts';
-import { LIMITS } from '../limits.ts';
 import type { Prefix } from '../model/ip.ts';
 import type { LeaseStore } from '../model/lease-store.ts';
+import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF } from '../model/limits.ts';
 
 export interface ChallengeAnswerDeps {
   readonly store: LeaseStore;
@@ -23,13 +23,13 @@ export async function answerChallenge(
   signal: AbortSignal,
 ): Promise<void> {
   const { store, clock, log } = deps;
-  const endMs = clock.monotonicMs() + LIMITS.challengeWaitMs;
+  const endMs = clock.monotonicMs() + CHALLENGE_WAIT_MS;
   const attempt = (): Promise<void> => store.answerChallenge(subnet, signal);
   const onFailure = (error: unknown): void => {
     if (clock.monotonicMs() >= endMs) throw error;
   };
   try {
-    await retry({ ...deps, backoff: LIMITS.datastoreBackoff, attempt, onFailure }, signal);
+    await retry({ ...deps, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
   } catch (error) {
     if (signal.aborted) return;
     log.warn(asTwillError(error, 'datastore', `cannot answer node ${name}`).message);

@@ -5,10 +5,10 @@ import { asTwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { createRepairPace } from '../firewall/repair-pace.ts';
 import { type FirewallInput, planFirewall } from '../firewall/rules.ts';
-import { LIMITS } from '../limits.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import type { Prefix } from '../model/ip.ts';
 import type { Troubles } from '../observe/troubles.ts';
+import { LIMITS } from './limits.ts';
 
 export interface FirewallKeeperDeps {
   readonly firewall: NodeFirewall;

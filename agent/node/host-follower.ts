@@ -7,9 +7,9 @@ import type { Clock } from '../base/clock.ts';
 import { asTwillError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { runTasks } from '../base/tasks.ts';
-import { LIMITS } from '../limits.ts';
 import type { HostFacts, HostSource } from '../model/host-facts.ts';
 import type { Troubles } from '../observe/troubles.ts';
+import { LIMITS } from './limits.ts';
 
 export interface HostFollowerDeps {
   readonly hostSource: HostSource;

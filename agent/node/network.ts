@@ -8,21 +8,23 @@ import { runTasks } from '../base/tasks.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from '../lease/lease-keeper.ts';
 import { type LeaseTable, peersOf } from '../lease/lease-table.ts';
-import { LIMITS } from '../limits.ts';
 import type { Backend, DataPlane, PlanInput } from '../model/backend.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import type { HostFacts } from '../model/host-facts.ts';
-import { formatPrefix, type Prefix } from '../model/ip.ts';
+import { formatPrefix, type Prefix, samePrefix } from '../model/ip.ts';
 import type { HeldLease, StoreEvent } from '../model/lease-store.ts';
+import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
+import type { NodeOptions } from '../model/node-options.ts';
 import { dataPlaneMetrics, type Metric } from '../observe/metrics.ts';
 import type { Troubles } from '../observe/troubles.ts';
 import { answerChallenge } from './challenge-answer.ts';
 import { FirewallKeeper } from './firewall-keeper.ts';
 import type { HostChange, HostFollower } from './host-follower.ts';
+import { LIMITS } from './limits.ts';
 import { announcement, planHostState } from './plan.ts';
 import { watchSuspension } from './suspension.ts';
-import type { NodeOptions, NodeWorld } from './world.ts';
+import type { NodeWorld } from './world.ts';
 
 export interface NodeNetworkDeps extends NodeWorld {
   readonly options: NodeOptions;
@@ -50,7 +52,7 @@ export class NodeNetwork implements AsyncDisposable {
   constructor(deps: NodeNetworkDeps) {
     this.#deps = deps;
     this.#planBell = createBell(deps.clock);
-    this.#pace = createPace(deps.clock, LIMITS.sliceMs);
+    this.#pace = createPace(deps.clock);
     const { host, table, options, log } = deps;
     this.#firewall =
       deps.firewall &&
@@ -84,7 +86,7 @@ export class NodeNetwork implements AsyncDisposable {
         await this.#withdraw();
         continue;
       }
-      const peers = table.leases.filter(({ subnet: { address } }) => address !== subnet.address).length;
+      const peers = table.leases.filter((lease) => !samePrefix(lease.subnet, subnet)).length;
       const summary = `subnet ${formatPrefix(subnet)}, ${backend.type}, ${peers} peers`;
       log.info(`ready: ${summary}`);
       return summary;
@@ -114,7 +116,7 @@ export class NodeNetwork implements AsyncDisposable {
             until.throwIfAborted();
             failures++;
             troubles.complain('subnet', asTwillError(error, 'host', 'cannot follow the lease').message);
-            await clock.sleep(backoffMs(LIMITS.reconcileBackoff, failures, random), until);
+            await clock.sleep(backoffMs(LIMITS.planBackoff, failures, random), until);
             this.#planBell.ring();
           }
         }
@@ -163,12 +165,11 @@ export class NodeNetwork implements AsyncDisposable {
     const own = this.#keeper.subnet;
     this.#planBell.ring();
     if (own !== before) this.#firewall?.notice();
-    if (event.type === 'challenge' && own !== undefined && formatPrefix(event.subnet) === formatPrefix(own)) {
+    if (event.type === 'challenge' && own !== undefined && samePrefix(event.subnet, own)) {
       const { host, log } = this.#deps;
       const { name } = event.by;
-      log.warn(`node ${name} has our public address too; it is told that we are alive`, {
-        public_ip: host.facts.publicIP,
-      });
+      const public_ip = host.facts.publicIP;
+      log.warn(`node ${name} has our public address too; it is told that we are alive`, { public_ip });
       void answerChallenge(this.#deps, own, name, signal);
     }
   }
@@ -202,7 +203,7 @@ export class NodeNetwork implements AsyncDisposable {
       if (!(error instanceof TwillError) || error.code !== 'datastore') throw error;
       this.#deps.log.warn(error.message);
     };
-    return retry({ ...this.#deps, backoff: LIMITS.datastoreBackoff, attempt, onFailure }, signal);
+    return retry({ ...this.#deps, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
   }
 
   /** Lets everything follow the leases, and the subnet that we may use. */
@@ -229,8 +230,7 @@ export class NodeNetwork implements AsyncDisposable {
   }
 
   #mayUse(subnet: Prefix): boolean {
-    const now = this.#keeper.subnet;
-    return now !== undefined && formatPrefix(now) === formatPrefix(subnet);
+    return this.#keeper.subnet !== undefined && samePrefix(this.#keeper.subnet, subnet);
   }
 
   // The kernel may take its time, and leases change meanwhile.

@@ -9,19 +9,20 @@ import { createBackend } from '../../backends/index.ts';
 import { messageOf } from '../base/errors.ts';
 import { runTasks } from '../base/tasks.ts';
 import { createReconciler } from '../kernel/reconciler.ts';
-import { LIMITS } from '../limits.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import { formatPrefix } from '../model/ip.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../model/network-config.ts';
+import type { NodeOptions } from '../model/node-options.ts';
 import type { Readiness } from '../observe/health.ts';
 import { gauge, type Metric } from '../observe/metrics.ts';
 import { createPulse } from '../observe/pulse.ts';
 import { createTroubles } from '../observe/troubles.ts';
 import { HostFollower } from './host-follower.ts';
+import { LIMITS } from './limits.ts';
 import { NodeNetwork } from './network.ts';
 import { withPulse } from './pulse.ts';
 import { StoreFollower } from './store-follower.ts';
-import type { NodeOptions, NodeWorld } from './world.ts';
+import type { NodeWorld } from './world.ts';
 
 export interface Node {
   /**
@@ -44,7 +45,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
   const troubles = createTroubles(log);
   troubles.wait('agent', 'starting');
   const reconciler = createReconciler({ kernel, clock, random, log: log.for('kernel') });
-  const follower = new StoreFollower({ store, clock, random, log, troubles });
+  const follower = new StoreFollower({ store, clock, random, log, troubles, onLarge: world.onLarge });
   let network: NodeNetwork | undefined;
 
   const readiness = (): Readiness =>

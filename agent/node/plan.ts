@@ -8,7 +8,7 @@ import type { HostState } from '../model/host-state.ts';
 import { formatPrefix, type Prefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
-import type { NodeOptions } from './world.ts';
+import type { NodeOptions } from '../model/node-options.ts';
 
 /** Everything that the host state depends on. */
 export interface HostPlanInput {

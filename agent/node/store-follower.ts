@@ -6,16 +6,15 @@
 //        └─────────────────────────────────────────────────────────────────────────┘
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
-import { allowGrowth } from '../base/engine.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { createLeaseTable, type LeaseTable } from '../lease/lease-table.ts';
 import { findVanished, isDoubtful } from '../lease/vanished.ts';
-import { LIMITS } from '../limits.ts';
 import { formatPrefix, type Prefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { LeaseStore, StoreEvent } from '../model/lease-store.ts';
 import type { Troubles } from '../observe/troubles.ts';
+import { LIMITS } from './limits.ts';
 
 export interface StoreFollowerDeps {
   readonly store: LeaseStore;
@@ -23,6 +22,8 @@ export interface StoreFollowerDeps {
   readonly random: Random;
   readonly log: Logger;
   readonly troubles: Troubles;
+  /** Called when the network has more leases than a small one. */
+  readonly onLarge: () => void;
 }
 
 export class StoreFollower {
@@ -79,7 +80,7 @@ export class StoreFollower {
 
   #take(event: StoreEvent): void {
     const { malformed, config } = this.table.apply(event.type === 'snapshot' ? this.#weigh(event) : event);
-    if (this.table.leaseCount > LIMITS.smallNetworkLeases) allowGrowth();
+    if (this.table.leaseCount > LIMITS.smallNetworkLeases) this.#deps.onLarge();
     for (const { key, reason } of malformed) this.#reportMalformed(key, reason);
     if (config) this.#noticeConfig();
     if (event.type === 'lease') this.#settle(event.lease.subnet);

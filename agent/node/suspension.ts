@@ -1,6 +1,6 @@
 // Notices that the machine was suspended: no timer of ours ran out in that time, but leases did.
 import type { Clock } from '../base/clock.ts';
-import { LIMITS } from '../limits.ts';
+import { LIMITS } from './limits.ts';
 
 /** Calls `onWake` with the time that the machine was suspended for, in milliseconds, each time, until `signal` is aborted. */
 export async function watchSuspension(

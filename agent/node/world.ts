@@ -1,5 +1,4 @@
-// What a node touches the world with, and what of its operator's wishes matters once that world is chosen. Each has a
-// real form (`agent.ts`) and a simulated one, in which whole clusters live through hours in a moment.
+// Everything that a node does I/O through. `agent.ts` supplies the real world, `test/simulation` a simulated one.
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
@@ -9,7 +8,6 @@ import type { HostSource } from '../model/host-facts.ts';
 import type { Kernel } from '../model/kernel.ts';
 import type { LeaseStore } from '../model/lease-store.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
-import type { AgentOptions } from '../options.ts';
 
 export interface NodeWorld {
   readonly clock: Clock;
@@ -25,14 +23,6 @@ export interface NodeWorld {
   readonly watchRuleset: (onChange: () => void, signal: AbortSignal) => Promise<void>;
   /** Called once, when containers can talk, with one line about what stands. */
   readonly onReady: (summary: string) => Promise<void>;
+  /** Called at each event while the network is large: time is dearer than memory then. */
+  readonly onLarge: () => void;
 }
-
-export type NodeOptions = Pick<
-  AgentOptions,
-  | 'renewMarginMinutes'
-  | 'ipMasq'
-  | 'randomFully'
-  | 'forwardRules'
-  | 'blackholeRoute'
-  | 'firewallResyncSeconds'
->;

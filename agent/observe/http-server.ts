@@ -3,7 +3,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { asTwillError } from '../base/errors.ts';
-import { LIMITS } from '../limits.ts';
+import { LIMITS } from './limits.ts';
 
 /** What a path answers. */
 export interface HttpAnswer {

@@ -5,7 +5,7 @@
 import { messageOf, TwillError } from '../base/errors.ts';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
-import { LIMITS } from '../limits.ts';
+import { LIMITS } from './limits.ts';
 
 export interface ServiceNotifierOptions {
   /** Value of NOTIFY_SOCKET, which the program inherits from our environment; undefined: nobody listens. */
@@ -14,14 +14,9 @@ export interface ServiceNotifierOptions {
   readonly log: Logger;
 }
 
-/** Messages to the service manager. They never fail: what cannot be sent is logged. */
 export interface ServiceNotifier {
-  /** The service is up; `status` is shown by `systemctl status`. */
+  /** The service is up; `systemctl status` shows `status`. Never fails: a message that cannot be sent is logged. */
   ready(status: string): Promise<void>;
-  /** What the service is at. */
-  status(status: string): Promise<void>;
-  /** The service begins to stop. */
-  stopping(): Promise<void>;
 }
 
 /** A notifier, which does nothing where no service manager listens. */
@@ -40,7 +35,5 @@ export function createServiceNotifier({ socket, exec, log }: ServiceNotifierOpti
   const line = (text: string): string => `STATUS=${text.replaceAll(/\s+/g, ' ').trim()}`;
   return {
     ready: (status) => send('READY=1', line(status)),
-    status: (status) => send(line(status)),
-    stopping: () => send('STOPPING=1'),
   };
 }

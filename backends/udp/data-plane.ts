@@ -4,10 +4,10 @@ import { openTun, openUdpSocket, type Tun, type UdpSocket } from 'dgram-native';
 import { asTwillError, errnoOf, type TwillError } from '../../agent/base/errors.ts';
 import { systemRandom } from '../../agent/base/random.ts';
 import { backoffMs } from '../../agent/base/retry.ts';
-import { LIMITS } from '../../agent/limits.ts';
 import type { DataPlane, DataPlaneDeps, PlanInput } from '../../agent/model/backend.ts';
-import { addressBits, formatPrefix } from '../../agent/model/ip.ts';
+import { addressBits, samePrefix } from '../../agent/model/ip.ts';
 import { type RunningForwarder, startForwarder } from './forwarder-control.ts';
+import { LIMITS } from './limits.ts';
 
 export interface UdpDataPlaneSetup {
   /** Name of the TUN device. */
@@ -67,7 +67,7 @@ export async function openUdpDataPlane(
         const { message } = asTwillError(error, 'host', 'cannot move packets');
         if (trouble !== message) log.error(message);
         trouble = message;
-        await clock.sleep(backoffMs(LIMITS.udpReopen, failures, systemRandom), stop.signal);
+        await clock.sleep(backoffMs(LIMITS.reopen, failures, systemRandom), stop.signal);
       }
     }
   };
@@ -100,8 +100,7 @@ export async function openUdpDataPlane(
   return {
     update(next) {
       const isMoved =
-        formatPrefix(next.subnet) !== formatPrefix(input.subnet) ||
-        next.host.underlay.address !== input.host.underlay.address;
+        !samePrefix(next.subnet, input.subnet) || next.host.underlay.address !== input.host.underlay.address;
       input = next;
       if (isMoved) enqueue(restart);
       else handOverPeers();
@@ -132,8 +131,8 @@ function open(setup: UdpDataPlaneSetup, { host, network, subnet }: PlanInput): O
     socket = openUdpSocket({
       address: Number(addressBits(host.underlay.address)),
       port: setup.port,
-      receiveBufferBytes: LIMITS.udpSocketBufferBytes,
-      sendBufferBytes: LIMITS.udpSocketBufferBytes,
+      receiveBufferBytes: LIMITS.socketBufferBytes,
+      sendBufferBytes: LIMITS.socketBufferBytes,
     });
     const closeAll = [socket, tun];
     const tunnelAddress = subnet.address;

@@ -4,10 +4,10 @@ import { Worker } from 'node:worker_threads';
 import { createWakeup, type TunHandle, type UdpSocketHandle } from 'dgram-native';
 import { systemClock } from '../../agent/base/clock.ts';
 import { TwillError } from '../../agent/base/errors.ts';
-import { LIMITS } from '../../agent/limits.ts';
 import type { Prefix } from '../../agent/model/ip.ts';
 import { type CounterName, createCounterMemory, readCounters } from './counters.ts';
 import type { ForwarderWorkerData } from './forwarder-worker.ts';
+import { LIMITS } from './limits.ts';
 import { maskOf } from './packets/mask.ts';
 import { createPeerMemory, type PeerRoute, writePeers } from './peer-routes.ts';
 
@@ -52,7 +52,7 @@ export function startForwarder(setup: ForwarderSetup): RunningForwarder {
   const network = rangeOf(setup.network);
   const subnet = rangeOf(setup.subnet);
   const control = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  const peersMemory = createPeerMemory(LIMITS.udpPeers);
+  const peersMemory = createPeerMemory(LIMITS.peers);
   const countersMemory = createCounterMemory();
   const wakeup = createWakeup();
   const data: ForwarderWorkerData = {
@@ -114,7 +114,7 @@ export function startForwarder(setup: ForwarderSetup): RunningForwarder {
       Atomics.store(control, 0, 1);
       ring();
       const patience = new AbortController();
-      const late = systemClock.sleep(LIMITS.udpStopMs, patience.signal).then(
+      const late = systemClock.sleep(LIMITS.stopMs, patience.signal).then(
         () => worker.terminate(),
         () => undefined,
       );

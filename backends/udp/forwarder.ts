@@ -5,9 +5,9 @@
 //     TUN device ◄── inbound ◄──────────── socket           looked at before each turn
 import type { Arena, PacketFile, Poller, Receiver, Sender, UdpSocket, Wakeup } from 'dgram-native';
 import { TwillError } from '../../agent/base/errors.ts';
-import { LIMITS } from '../../agent/limits.ts';
 import { COUNTER, type Counters } from './counters.ts';
 import { createInbound } from './inbound.ts';
+import { LIMITS } from './limits.ts';
 import { createOutbound, READ_ROOM } from './outbound.ts';
 import { createOversize, OVERSIZE_ROOM } from './oversize.ts';
 import { createSum, type Sum } from './packets/checksum.ts';
@@ -156,17 +156,17 @@ export function createForwarder(parts: ForwarderParts): Forwarder {
     run() {
       // A side that had its turn and was not done is not waited for.
       let isBusy = false;
-      for (let failures = 0; failures < LIMITS.udpFailures; ) {
+      for (let failures = 0; failures < LIMITS.failures; ) {
         if (parts.shouldStop()) return;
         lookAround();
-        const ready = poller.wait(isBusy ? 0 : LIMITS.udpIdleMs);
+        const ready = poller.wait(isBusy ? 0 : LIMITS.idleMs);
         if ((ready & WAKEUP) !== 0) wakeup.clear();
         if ((poller.failed & TUN) !== 0) throw new TwillError('host', 'the TUN device is gone');
         // An error of the socket is fetched by receiving.
         isBusy = false;
-        if ((ready & TUN) !== 0) isBusy = outbound.turn(LIMITS.udpTurnReads) === LIMITS.udpTurnReads;
+        if ((ready & TUN) !== 0) isBusy = outbound.turn(LIMITS.turnReads) === LIMITS.turnReads;
         if (((ready | poller.failed) & SOCKET) !== 0) {
-          isBusy = inbound.turn(LIMITS.udpTurnReceives) === LIMITS.udpTurnReceives || isBusy;
+          isBusy = inbound.turn(LIMITS.turnReceives) === LIMITS.turnReceives || isBusy;
         }
         failures = ready === 0 && poller.failed !== 0 ? failures + 1 : 0;
       }

@@ -1,6 +1,6 @@
 // How large a datagram may be on the way to a peer, for the few peers to whom it is less than our own link says.
 // Learnt when the kernel refuses one, asked again from time to time, as paths get wider too.
-import { LIMITS } from '../../agent/limits.ts';
+import { LIMITS } from './limits.ts';
 
 export interface PathLimits {
   /** Whether no limit is known at all: the usual case, and all that a packet then asks. */
@@ -29,7 +29,7 @@ export function createPathLimits(
     limits.set(address, { bytes, learntMs: nowMs() });
     // The oldest goes first.
     for (const known of limits.keys()) {
-      if (limits.size <= LIMITS.udpPathLimits) break;
+      if (limits.size <= LIMITS.pathLimits) break;
       limits.delete(known);
     }
     return bytes;
@@ -39,7 +39,7 @@ export function createPathLimits(
     limitOf(address) {
       const known = limits.get(address);
       if (known === undefined) return undefined;
-      return nowMs() - known.learntMs < LIMITS.udpPathLimitMs ? known.bytes : learn(address);
+      return nowMs() - known.learntMs < LIMITS.pathLimitMs ? known.bytes : learn(address);
     },
     learn,
   };

@@ -1,8 +1,8 @@
 // Sends ICMP errors about packets that go no further: to our own host through the TUN device, or back to the peer that
 // sent the packet. At most so many a second.
 import type { PacketFile } from 'dgram-native';
-import { LIMITS } from '../../agent/limits.ts';
 import { COUNTER, type Counters } from './counters.ts';
+import { LIMITS } from './limits.ts';
 import type { Sum } from './packets/checksum.ts';
 import {
   FRAGMENTATION_NEEDED,
@@ -54,7 +54,7 @@ const COUNTED = new Map<IcmpError, number>([
 
 export function createReporter(parts: ReporterParts): Reporter {
   const { memory, sum, file, outbox, counters, nowMs, roomAt, networkAddress, tunnelAddress } = parts;
-  const bucket = createTokenBucket(LIMITS.udpIcmp);
+  const bucket = createTokenBucket(LIMITS.icmp);
   const messageAt = roomAt + 16;
 
   // Length of the message; 0: none is due.

@@ -6,7 +6,7 @@ import { systemClock } from '../../agent/base/clock.ts';
 import { systemRandom } from '../../agent/base/random.ts';
 import { openEtcdKv } from '../../agent/datastore/etcd-kv.ts';
 import { openFileKv } from '../../agent/datastore/file-kv.ts';
-import { LIMITS } from '../../agent/limits.ts';
+import { LIMITS } from '../../agent/datastore/limits.ts';
 import type { EtcdOptions } from '../../agent/model/datastore-options.ts';
 import { type EtcdServer, startEtcd } from '../lab/etcd.ts';
 import type { KvBed } from './kv-suite.ts';

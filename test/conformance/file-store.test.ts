@@ -9,7 +9,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
 import { systemRandom } from '../../agent/base/random.ts';
 import { openFileKv } from '../../agent/datastore/file-kv.ts';
-import { LIMITS } from '../../agent/limits.ts';
+import { LIMITS } from '../../agent/datastore/limits.ts';
 import type { Kv } from '../../agent/model/kv.ts';
 import { labProgram } from '../lab/paths.ts';
 import { waitFor } from '../lab/wait.ts';

@@ -2,7 +2,7 @@
 // any event is set to every ten minutes.
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
-import { LIMITS } from '../../agent/limits.ts';
+import { LIMITS } from '../../agent/firewall/limits.ts';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { waitFor } from '../lab/wait.ts';

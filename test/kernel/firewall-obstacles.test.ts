@@ -1,9 +1,9 @@
 // Chains of others that drop what we accept, as the real nft lists them.
 import { describe, expect, it } from 'vitest';
 import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
+import { LIMITS } from '../../agent/firewall/limits.ts';
 import { createNftablesFirewall } from '../../agent/firewall/nftables.ts';
 import { findObstacles } from '../../agent/firewall/obstacles.ts';
-import { LIMITS } from '../../agent/limits.ts';
 import { RULES } from './firewall-suite.ts';
 import { createNetns, missingForNetns, type Netns, titleOf } from './netns.ts';
 

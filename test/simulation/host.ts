@@ -7,8 +7,8 @@ import type { SubnetEnv } from '../../agent/model/hand-off.ts';
 import type { HostFacts } from '../../agent/model/host-facts.ts';
 import { formatPrefix, type Prefix, parsePrefix } from '../../agent/model/ip.ts';
 import type { Change } from '../../agent/model/kernel.ts';
+import type { NodeOptions } from '../../agent/model/node-options.ts';
 import { createNode, type Node } from '../../agent/node/node.ts';
-import type { NodeOptions } from '../../agent/node/world.ts';
 import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
 import type { Cluster } from './cluster.ts';
 import { Life } from './life.ts';
@@ -146,6 +146,7 @@ export class Host {
       openFirewall: async () => this.#firewall(life),
       watchRuleset: (onChange, signal) => this.#listen(this.#onRules, life, onChange, signal),
       onReady: async (summary) => trace.note(this.name, `ready: ${summary}`),
+      onLarge: () => undefined,
     });
     const running: Running = { life, witness, node, stop };
     this.#running = running;

@@ -1,8 +1,9 @@
 // What nodes ask the holders of leases through the store, and whether a holder could have answered. Through a store
 // alone nobody can tell a holder that is gone from one that is cut off, so this is what is promised: who holds a
 // lease, hears, and is free to answer for as long as a question stands keeps the lease.
-import { LIMITS } from '../../agent/limits.ts';
+
 import type { KvEntry } from '../../agent/model/kv.ts';
+import { CHALLENGE_WAIT_MS } from '../../agent/model/limits.ts';
 import type { Cluster } from './cluster.ts';
 import type { Host } from './host.ts';
 
@@ -17,7 +18,7 @@ interface Question {
 }
 
 /** With longer ways than this an answer may come too late, whatever the holder does: its watch delivers twice in a row. */
-const SWIFT_MS = LIMITS.challengeWaitMs / 4;
+const SWIFT_MS = CHALLENGE_WAIT_MS / 4;
 
 export class Questions {
   readonly #cluster: Cluster;
@@ -65,6 +66,6 @@ export class Questions {
   }
 
   #stands({ sinceMs }: Question): boolean {
-    return this.#cluster.clock.monotonicMs() < sinceMs + LIMITS.challengeWaitMs;
+    return this.#cluster.clock.monotonicMs() < sinceMs + CHALLENGE_WAIT_MS;
   }
 }

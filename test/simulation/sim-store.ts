@@ -3,7 +3,7 @@
 import type { Clock } from '../../agent/base/clock.ts';
 import { TwillError } from '../../agent/base/errors.ts';
 import type { Random } from '../../agent/base/random.ts';
-import { LIMITS } from '../../agent/limits.ts';
+import { LIMITS } from '../../agent/datastore/limits.ts';
 import type { Kv, KvEvent } from '../../agent/model/kv.ts';
 import { type Life, orAbort } from './life.ts';
 import type { Trace } from './trace.ts';

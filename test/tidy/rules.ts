@@ -9,7 +9,7 @@ export interface Layer {
   readonly uses: readonly string[];
 }
 
-const FOUNDATION = ['base', 'limits', 'model'];
+const FOUNDATION = ['base', 'model'];
 
 // They never import each other: only agent.ts brings them together.
 const SIBLINGS = ['datastore', 'lease', 'kernel', 'firewall', 'handoff', 'observe'];
@@ -18,12 +18,11 @@ const PARTS = [...SIBLINGS, 'options', 'backends'];
 
 export const LAYERS: readonly Layer[] = [
   { name: 'base', files: /^agent\/base\//, uses: [] },
-  { name: 'limits', files: /^agent\/limits\.ts$/, uses: [] },
-  { name: 'model', files: /^agent\/model\//, uses: ['base', 'limits'] },
+  { name: 'model', files: /^agent\/model\//, uses: ['base'] },
   { name: 'options', files: /^agent\/options(?:\/|\.ts$)/, uses: FOUNDATION },
   ...SIBLINGS.map((name) => ({ name, files: new RegExp(`^agent/${name}/`), uses: FOUNDATION })),
   // A package of its own: nothing of the program's is in it, and nobody knows more of it than its exports.
-  { name: 'dgram-native', files: /^backends\/udp\/dgram-native\//, uses: [] },
+  { name: 'dgram-native', files: /^backends\/dgram-native\//, uses: [] },
   ...BACKENDS.map((name) => ({
     name: `backend ${name}`,
     files: new RegExp(`^backends/${name}/`),
@@ -43,7 +42,7 @@ export const LAYERS: readonly Layer[] = [
     uses: [...FOUNDATION, ...PARTS, 'node'],
   },
   { name: 'cli', files: /^agent\/cli\//, uses: [...FOUNDATION, ...PARTS, 'agent'] },
-  { name: 'main', files: /^agent\/(?:main|process)\.ts$/, uses: ['base', 'limits', 'cli'] },
+  { name: 'main', files: /^agent\/(?:main|process)\.ts$/, uses: ['base', 'cli'] },
 ];
 
 /** Something that may be used only behind its doors. */
@@ -61,7 +60,7 @@ export const PACKAGE_DOORS: readonly Door[] = [
   },
   { name: 'etcd3', doors: ['agent/datastore/etcd-endpoint.ts'] },
   { name: 'ipaddr.js', doors: ['agent/model/ip.ts'] },
-  { name: 'koffi', doors: ['backends/udp/dgram-native/src/libc.ts'] },
+  { name: 'koffi', doors: ['backends/dgram-native/src/libc.ts'] },
   { name: 'loglevel', doors: ['agent/base/log.ts'] },
   { name: 'netlink', doors: ['agent/kernel/netlink/'] },
   { name: 'valibot', doors: ['agent/base/schema.ts'] },
@@ -115,7 +114,7 @@ export const GLOBAL_DOORS: readonly GlobalDoor[] = [
   {
     name: 'performance.now',
     pattern: /\bperformance\.|\bprocess\.(?:hrtime|uptime)\b/g,
-    doors: [...CLOCK, 'backends/udp/dgram-native/src/poller.ts'],
+    doors: [...CLOCK, 'backends/dgram-native/src/poller.ts'],
   },
   {
     name: 'timers',

@@ -11,7 +11,7 @@ import {
   RawNetlinkSocket,
 } from 'netlink';
 import { deadline } from '../../base/clock.ts';
-import { LIMITS } from '../../limits.ts';
+import { LIMITS } from '../limits.ts';
 import { kernelError } from './socket.ts';
 
 /** One request: what the kernel should do, and with what. */

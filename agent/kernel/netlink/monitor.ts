@@ -2,9 +2,9 @@
 // Containers come and go on a busy host and every one makes messages: they cost the reconciler nothing.
 import { Protocol, rt } from 'netlink';
 import { createChannel } from '../../base/channel.ts';
-import { LIMITS } from '../../limits.ts';
 import { formatObject, type HostObject, keyOf } from '../../model/host-state.ts';
 import type { KernelEvent } from '../../model/kernel.ts';
+import { LIMITS } from '../limits.ts';
 import { parseLinkAddress } from './addresses.ts';
 import { isOwnName, parseOwnLink } from './links.ts';
 import { parseNeighbor } from './neighbors.ts';

@@ -5,7 +5,7 @@
 // other is set through the package that has the door to the C library.
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { systemClock } from '../../base/clock.ts';
-import { LIMITS } from '../../limits.ts';
+import { LIMITS } from '../limits.ts';
 
 const SOL_NETLINK = 270;
 const NETLINK_NO_ENOBUFS = 5;

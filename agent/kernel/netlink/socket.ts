@@ -15,7 +15,7 @@ import {
 import { systemClock } from '../../base/clock.ts';
 import { messageOf, TwillError } from '../../base/errors.ts';
 import { createPace } from '../../base/pace.ts';
-import { LIMITS } from '../../limits.ts';
+import { LIMITS } from '../limits.ts';
 
 export type { RtNetlinkSocket };
 
@@ -71,7 +71,7 @@ export async function dump<T>(
 ): Promise<T[]> {
   const flags = FlagsGet.DUMP;
   const [messages] = await socket.socket.request(type, request.bufs, { flags, ...BOUNDED });
-  const pace = createPace(systemClock, LIMITS.sliceMs);
+  const pace = createPace(systemClock);
   const found: T[] = [];
   for (const message of messages) {
     await pace();

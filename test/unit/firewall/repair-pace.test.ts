@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createLogger } from '../../../agent/base/log.ts';
+import { LIMITS } from '../../../agent/firewall/limits.ts';
 import { createRepairPace, type RepairPace } from '../../../agent/firewall/repair-pace.ts';
-import { LIMITS } from '../../../agent/limits.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
 const { repairsAtOnce, pauseMs, forgiveMs } = LIMITS.firewallFight;

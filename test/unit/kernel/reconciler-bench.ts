@@ -1,8 +1,8 @@
 // A reconciler on a kernel in memory, in virtual time.
 import { expect } from 'vitest';
 import { createLogger } from '../../../agent/base/log.ts';
+import { LIMITS } from '../../../agent/kernel/limits.ts';
 import { createReconciler, type Reconciler } from '../../../agent/kernel/reconciler.ts';
-import { LIMITS } from '../../../agent/limits.ts';
 import type { HostState } from '../../../agent/model/host-state.ts';
 import type { Kernel } from '../../../agent/model/kernel.ts';
 import { createMemoryKernel, type MemoryKernel } from '../../fakes/memory-kernel.ts';

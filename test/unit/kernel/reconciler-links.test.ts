@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { createChannel } from '../../../agent/base/channel.ts';
-import { LIMITS } from '../../../agent/limits.ts';
+import { LIMITS } from '../../../agent/kernel/limits.ts';
 import type { KernelEvent } from '../../../agent/model/kernel.ts';
 import { hostGwPeer, plan, vxlanPeer } from '../../kernel/golden-states.ts';
 import { bench, silent } from './reconciler-bench.ts';

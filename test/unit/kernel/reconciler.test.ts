@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LIMITS } from '../../../agent/limits.ts';
+import { LIMITS } from '../../../agent/kernel/limits.ts';
 import { formatHostState, type HostState, keyOf } from '../../../agent/model/host-state.ts';
 import type { Kernel } from '../../../agent/model/kernel.ts';
 import { hostObject } from '../../fakes/host-text.ts';

@@ -1,7 +1,7 @@
 // What a node that keeps a lease says in it, when that changes, and when nobody knows whether it still stands.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
-import { LIMITS } from '../../../agent/limits.ts';
+import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
 import { DAY_MS, PREFIX, world } from './keeper-world.ts';
 
 describe('another announcement', () => {
@@ -35,7 +35,7 @@ describe('another announcement', () => {
       await clock.advance(60_000);
       self.keeper.announce({ ...self.attrs, publicIP: '192.168.77.12' });
       self.kv.setReachable(true);
-      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      await clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.12']);
       expect(self.changes).toEqual([]);
     }));
@@ -60,7 +60,7 @@ describe('another announcement', () => {
       await clock.advance(0);
       expect(lose).toBe(false);
       self.keeper.announce({ ...self.attrs, publicIP: '192.168.77.12' });
-      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      await clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.12']);
       expect(self.changes).toEqual([]);
     }));
@@ -72,7 +72,7 @@ describe('another announcement', () => {
       const entry = await kv.get(`${PREFIX}/subnets/10.5.77.0-24`);
       if (entry !== undefined) await kv.delete(entry);
       self.keeper.announce({ ...self.attrs, publicIP: '192.168.77.11' });
-      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      await clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.11']);
     }));
 
@@ -111,7 +111,7 @@ describe('a lease in doubt', () => {
       await clock.advance(60_000);
       expect(self.keeper.trouble()).toBe('asking whether our lease still stands');
       self.kv.setReachable(true);
-      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      await clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(self.keeper.trouble()).toBeUndefined();
       expect(self.changes).toEqual([]);
     }));

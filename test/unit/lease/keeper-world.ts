@@ -7,16 +7,16 @@ import { createMemoryStore, type MemoryKv } from '../../../agent/datastore/memor
 import type { OwnAttrs } from '../../../agent/lease/find-own.ts';
 import { createLeaseKeeper, type LeaseKeeper } from '../../../agent/lease/lease-keeper.ts';
 import { createLeaseTable } from '../../../agent/lease/lease-table.ts';
-import { LIMITS } from '../../../agent/limits.ts';
 import { formatPrefix } from '../../../agent/model/ip.ts';
 import type { HeldLease, LeaseStore } from '../../../agent/model/lease-store.ts';
+import { CHALLENGE_WAIT_MS, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
 import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
 import { prefix } from '../../kernel/golden-states.ts';
 
 export const PREFIX = '/coreos.com/network';
-export const DAY_MS = LIMITS.leaseTtlSeconds * 1_000;
+export const DAY_MS = LEASE_TTL_SECONDS * 1_000;
 export const MARGIN_MINUTES = 60;
 
 interface NodeOptions {
@@ -122,7 +122,7 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
       const taking = keeper.acquire(previous === undefined ? undefined : prefix(previous), end.signal);
       // The time that a holder has to answer passes too, and whatever comes of it is the caller's.
       taking.catch(() => undefined);
-      await clock.advance(LIMITS.challengeWaitMs * 2);
+      await clock.advance(CHALLENGE_WAIT_MS * 2);
       return await taking;
     };
     const stop = async (): Promise<void> => {

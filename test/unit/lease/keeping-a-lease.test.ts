@@ -1,8 +1,8 @@
 // How a node keeps its lease, and what it does when it is lost.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
-import { LIMITS } from '../../../agent/limits.ts';
 import { formatPrefix } from '../../../agent/model/ip.ts';
+import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
 import { prefix } from '../../kernel/golden-states.ts';
 import { DAY_MS, FLANNELS, MARGIN_MINUTES, PREFIX, type World, world } from './keeper-world.ts';
 
@@ -27,7 +27,7 @@ describe('keeping a lease', () => {
       expect(renewals).toHaveLength(3);
       // The wait began when it was taken, at most the moments of taking earlier.
       for (const [i, at] of renewals.entries()) {
-        expect(Math.abs(at - taken - period * (i + 1))).toBeLessThanOrEqual(2 * LIMITS.challengeWaitMs);
+        expect(Math.abs(at - taken - period * (i + 1))).toBeLessThanOrEqual(2 * CHALLENGE_WAIT_MS);
       }
       expect(await kv.get(`${PREFIX}/subnets/10.5.77.0-24`)).toEqual(before);
       expect(self.changes).toEqual([]);
@@ -42,7 +42,7 @@ describe('keeping a lease', () => {
       await clock.advance((MARGIN_MINUTES / 2) * 60_000);
       expect(self.lines).toContainEqual(expect.stringContaining('cannot renew the lease yet: '));
       self.kv.setReachable(true);
-      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      await clock.advance(DATASTORE_BACKOFF.maxMs);
       await clock.advance(MARGIN_MINUTES * 60_000);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
       expect(self.changes).toEqual([]);
@@ -51,7 +51,7 @@ describe('keeping a lease', () => {
   it('does not renew all the time where somebody gave the lease a longer life than ours have', () =>
     world(async ({ node, write, clock }) => {
       let renewals = 0;
-      await write('10.5.77.0/24', FLANNELS, 90 * LIMITS.leaseTtlSeconds);
+      await write('10.5.77.0/24', FLANNELS, 90 * LEASE_TTL_SECONDS);
       const self = await node({
         wrap: (store) => ({
           ...store,
@@ -92,9 +92,9 @@ describe('a lease that is lost', () => {
       self.kv.setReachable(false);
       await all.clock.advance(0);
       await drop(all, '10.5.77.0/24');
-      await all.write('10.5.77.0/24', { ...FLANNELS, PublicIP: '192.168.77.9' }, LIMITS.leaseTtlSeconds);
+      await all.write('10.5.77.0/24', { ...FLANNELS, PublicIP: '192.168.77.9' }, LEASE_TTL_SECONDS);
       self.kv.setReachable(true);
-      await all.clock.advance(LIMITS.datastoreBackoff.maxMs);
+      await all.clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(self.changes).toHaveLength(1);
       expect(self.changes).not.toContain('10.5.77.0/24');
       expect((await all.leases()).sort()).toEqual(
@@ -203,7 +203,7 @@ describe('a lease that is lost', () => {
       expect(tries).toBeGreaterThan(10);
       expect(tries).toBeLessThan(40);
       failure = undefined;
-      await all.clock.advance(LIMITS.datastoreBackoff.maxMs);
+      await all.clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(self.changes).toEqual(['10.5.77.0/24']);
     }));
 });

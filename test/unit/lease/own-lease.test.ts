@@ -1,7 +1,7 @@
 // What a node does about its own key: written over, taken by another, gone with everything else.
 import { describe, expect, it } from 'vitest';
-import { LIMITS } from '../../../agent/limits.ts';
 import { formatPrefix } from '../../../agent/model/ip.ts';
+import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
 import { prefix } from '../../kernel/golden-states.ts';
 import { DAY_MS, FLANNELS, PREFIX, type TestNode, type World, world } from './keeper-world.ts';
 
@@ -55,7 +55,7 @@ describe('our own key', () => {
       await overwrite(all, 'x', undefined);
       await all.kv.closeSession(session ?? '');
       self.kv.setReachable(true);
-      await all.clock.advance(2 * LIMITS.datastoreBackoff.maxMs);
+      await all.clock.advance(2 * DATASTORE_BACKOFF.maxMs);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
       expect((await entryOf(all)).session).not.toBe(session);
       expect(inUse(self)).toBe(SUBNET);
@@ -70,7 +70,7 @@ describe('our own key', () => {
       await all.clock.advance(60_000);
       expect([inUse(self), self.keeper.trouble()]).toEqual([SUBNET, 'asking whether our lease still stands']);
       self.kv.setReachable(true);
-      await all.clock.advance(2 * LIMITS.datastoreBackoff.maxMs);
+      await all.clock.advance(2 * DATASTORE_BACKOFF.maxMs);
       expect([inUse(self), self.keeper.trouble(), self.changes]).toEqual([SUBNET, undefined, []]);
     }));
 
@@ -111,7 +111,7 @@ describe('a subnet that another node has now', () => {
       self.kv.setReachable(reachable);
       await overwrite(all, JSON.stringify(OTHER), undefined);
       self.kv.setReachable(true);
-      if (!reachable) await all.clock.advance(LIMITS.datastoreBackoff.firstMs);
+      if (!reachable) await all.clock.advance(DATASTORE_BACKOFF.firstMs);
       expect(inUse(self)).toBeUndefined();
       expect(self.keeper.trouble()).toBe('another node has our subnet: taking another one');
       await all.clock.advance(60_000);
@@ -157,7 +157,7 @@ describe('a subnet whose lease is gone', () => {
       await all.clock.advance(3_600_000);
       expect([inUse(self), self.keeper.trouble()]).toEqual([SUBNET, 'taking a lease again']);
       refuses = false;
-      await all.clock.advance(LIMITS.datastoreBackoff.maxMs);
+      await all.clock.advance(DATASTORE_BACKOFF.maxMs);
       expect([inUse(self), self.keeper.trouble()]).toEqual([SUBNET, undefined]);
       expect(self.changes).toEqual([SUBNET]);
     }));
@@ -173,7 +173,7 @@ describe('a subnet whose lease is gone', () => {
       expect(await all.leases()).toEqual([]);
       expect(inUse(self)).toBe(SUBNET);
       self.kv.setReachable(true);
-      await all.clock.advance(2 * LIMITS.datastoreBackoff.maxMs);
+      await all.clock.advance(2 * DATASTORE_BACKOFF.maxMs);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
       expect(inUse(self)).toBe(SUBNET);
     }));

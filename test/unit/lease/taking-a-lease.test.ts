@@ -1,7 +1,8 @@
 // How a node comes to its lease.
 import { describe, expect, it } from 'vitest';
-import { LIMITS } from '../../../agent/limits.ts';
+import { LIMITS } from '../../../agent/lease/limits.ts';
 import { formatPrefix } from '../../../agent/model/ip.ts';
+import { CHALLENGE_WAIT_MS, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
 import { DAY_MS, FLANNELS, PREFIX, world } from './keeper-world.ts';
 
 const H1 = { ID: '00000000000000aa', Name: 'h1' };
@@ -33,7 +34,7 @@ describe('taking a lease', () => {
 
   it('takes over what flannel left at its address, and writes who it is', () =>
     world(async ({ node, write, kv }) => {
-      await write('10.5.77.0/24', { ...FLANNELS, Zone: 'a' }, LIMITS.leaseTtlSeconds);
+      await write('10.5.77.0/24', { ...FLANNELS, Zone: 'a' }, LEASE_TTL_SECONDS);
       expect(await (await node()).start()).toBe('10.5.77.0/24');
       expect((await kv.get(`${PREFIX}/subnets/10.5.77.0-24`))?.value).toBe(
         JSON.stringify({ ...FLANNELS, Node: H1, Zone: 'a' }),
@@ -53,7 +54,7 @@ describe('taking a lease', () => {
 
   it('gives back a lease of its own that does not fit the configuration any more', () =>
     world(async ({ node, write, leases }) => {
-      await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LIMITS.leaseTtlSeconds);
+      await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node({ fields: FOUR });
       const subnet = await self.start('10.5.11.0/24');
       expect(await leases()).toEqual([`${subnet} 192.168.77.1`]);
@@ -81,7 +82,7 @@ describe('taking a lease', () => {
 
   it('takes a subnet that overlaps no lease of another length', () =>
     world(async ({ node, write }) => {
-      await write('10.5.8.0/22', { ...FLANNELS, PublicIP: '192.168.77.9' }, LIMITS.leaseTtlSeconds);
+      await write('10.5.8.0/22', { ...FLANNELS, PublicIP: '192.168.77.9' }, LEASE_TTL_SECONDS);
       const self = await node({ fields: { SubnetMin: '10.5.9.0', SubnetMax: '10.5.12.0' } });
       expect(await self.start('10.5.9.0/24')).toBe('10.5.12.0/24');
     }));
@@ -89,7 +90,7 @@ describe('taking a lease', () => {
   it('says who holds everything when nothing is free', () =>
     world(async ({ node, write }) => {
       for (const n of [10, 11, 12, 13]) {
-        await write(`10.5.${n}.0/24`, { ...FLANNELS, PublicIP: `192.168.77.${n}` }, LIMITS.leaseTtlSeconds);
+        await write(`10.5.${n}.0/24`, { ...FLANNELS, PublicIP: `192.168.77.${n}` }, LEASE_TTL_SECONDS);
       }
       const self = await node({ fields: FOUR });
       await expect(self.acquire()).rejects.toMatchObject({
@@ -120,11 +121,11 @@ describe('taking a lease', () => {
 describe('a lease at our address that another node wrote', () => {
   it('is ours where nobody answers for it: the host was installed anew', () =>
     world(async ({ node, write, leases, clock }) => {
-      await write('10.5.77.0/24', { ...FLANNELS, Node: H9 }, LIMITS.leaseTtlSeconds);
+      await write('10.5.77.0/24', { ...FLANNELS, Node: H9 }, LEASE_TTL_SECONDS);
       const before = clock.monotonicMs();
       const self = await node();
       expect(await self.start()).toBe('10.5.77.0/24');
-      expect(clock.monotonicMs() - before).toBeGreaterThanOrEqual(LIMITS.challengeWaitMs);
+      expect(clock.monotonicMs() - before).toBeGreaterThanOrEqual(CHALLENGE_WAIT_MS);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
       expect(self.lines).toContain(
         'info  h1: nobody answered: the lease is ours subnet=10.5.77.0/24 holder=h9',
@@ -148,8 +149,8 @@ describe('a lease at our address that another node wrote', () => {
 
   it('is not asked about where there is one that is surely ours', () =>
     world(async ({ node, write, clock }) => {
-      await write('10.5.76.0/24', { ...FLANNELS, Node: H9 }, LIMITS.leaseTtlSeconds);
-      await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LIMITS.leaseTtlSeconds);
+      await write('10.5.76.0/24', { ...FLANNELS, Node: H9 }, LEASE_TTL_SECONDS);
+      await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node();
       const before = clock.monotonicMs();
       const held = await self.keeper.acquire(undefined, new AbortController().signal);
@@ -161,11 +162,7 @@ describe('a lease at our address that another node wrote', () => {
 describe('a lease of our name at another address', () => {
   it('is ours where nobody answers for it: the host has a new address', () =>
     world(async ({ node, write, leases }) => {
-      await write(
-        '10.5.77.0/24',
-        { ...FLANNELS, PublicIP: '192.168.77.9', Node: H1 },
-        LIMITS.leaseTtlSeconds,
-      );
+      await write('10.5.77.0/24', { ...FLANNELS, PublicIP: '192.168.77.9', Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node();
       expect(await self.start()).toBe('10.5.77.0/24');
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { LIMITS } from '../../../agent/lease/limits.ts';
 import { findVanished, isDoubtful } from '../../../agent/lease/vanished.ts';
-import { LIMITS } from '../../../agent/limits.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
 import { hostGwPeer, prefix } from '../../kernel/golden-states.ts';
 

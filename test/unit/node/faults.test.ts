@@ -1,7 +1,9 @@
 // What a whole node does when its machine is not as it was.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
-import { LIMITS } from '../../../agent/limits.ts';
+import { LIMITS as KERNEL_LIMITS } from '../../../agent/kernel/limits.ts';
+import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
+import { LIMITS } from '../../../agent/node/limits.ts';
 import { nodeBed, PREFIX } from './node-bed.ts';
 
 const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
@@ -18,7 +20,7 @@ describe('a machine that was suspended', () => {
       expect(first.lines).toContainEqual(expect.stringMatching(/was suspended: .* seconds=108000/));
       expect(first.node.readiness().ready).toBe(false);
       first.kv.setReachable(true);
-      await clock.advance(LIMITS.datastoreBackoff.maxMs);
+      await clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(first.node.readiness()).toEqual({ ready: true, reason: 'ready' });
       expect(await kv.get(`${PREFIX}/subnets/10.5.1.0-24`)).toEqual(lease);
     }));
@@ -34,7 +36,7 @@ describe('a machine that was suspended', () => {
       await kv.create(lease.key, OTHERS, undefined);
       first.suspend(30 * 3_600_000);
       first.kv.setReachable(true);
-      await clock.advance(LIMITS.suspensionLookMs + LIMITS.datastoreBackoff.maxMs);
+      await clock.advance(LIMITS.suspensionLookMs + DATASTORE_BACKOFF.maxMs);
       expect(first.node.readiness()).toEqual({ ready: true, reason: 'ready' });
       expect(first.handedOff()).not.toBe('10.5.1.0/24');
     }));
@@ -62,7 +64,7 @@ describe('a node that is asked whether it is alive', () => {
         },
       }));
       await kv.create(KEY, JSON.stringify({ ID: '0000000000000009', Name: 'h9' }), undefined);
-      await clock.advance(LIMITS.challengeWaitMs);
+      await clock.advance(CHALLENGE_WAIT_MS);
       expect(await kv.get(KEY)).toBeUndefined();
       expect([failures, first.lines.join('\n').includes('new leader')]).toEqual([3, false]);
     }));
@@ -79,7 +81,7 @@ describe('a node that is asked whether it is alive', () => {
         },
       }));
       await kv.create(KEY, JSON.stringify({ ID: '0000000000000009', Name: 'h9' }), undefined);
-      await clock.advance(LIMITS.challengeWaitMs + LIMITS.datastoreBackoff.maxMs);
+      await clock.advance(CHALLENGE_WAIT_MS + DATASTORE_BACKOFF.maxMs);
       const before = attempts;
       await clock.advance(60_000);
       expect(attempts).toBe(before);
@@ -100,7 +102,7 @@ describe('a kernel that does not answer', () => {
       };
       await start(2);
       first.kernel.vanish('route 10.5.2.0/24');
-      await clock.advance(LIMITS.reconcileDelayMs + LIMITS.slowCallMs + 1_000);
+      await clock.advance(KERNEL_LIMITS.reconcileDelayMs + LIMITS.slowCallMs + 1_000);
       expect(first.node.readiness()).toEqual({
         ready: false,
         reason: 'reading the kernel: not done after 5 s',

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { createLogger } from '../../../agent/base/log.ts';
-import { LIMITS } from '../../../agent/limits.ts';
 import type { HostFacts, UnderlayInterface } from '../../../agent/model/host-facts.ts';
 import { type HostChange, HostFollower } from '../../../agent/node/host-follower.ts';
+import { LIMITS } from '../../../agent/node/limits.ts';
 import { createTroubles } from '../../../agent/observe/troubles.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
 import { prefix } from '../../kernel/golden-states.ts';

@@ -131,6 +131,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         }),
         watchRuleset: async () => undefined,
         onReady: async () => undefined,
+        onLarge: () => undefined,
       },
     );
     running.push(node.run(end.signal));

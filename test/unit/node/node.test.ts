@@ -1,6 +1,7 @@
 // What a whole node does when its lease or its datastore is not as it was.
 import { describe, expect, it } from 'vitest';
-import { LIMITS } from '../../../agent/limits.ts';
+import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
+import { LIMITS } from '../../../agent/node/limits.ts';
 import { CONFIG, type NodeBed, nodeBed, PREFIX, type TestHost } from './node-bed.ts';
 
 const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
@@ -29,7 +30,7 @@ describe('a node whose subnet another one has now', () => {
       await clock.advance(60_000);
       expect([first.rules(), first.handedOff()]).toEqual([undefined, '10.5.1.0/24']);
       await kv.delete(last);
-      await clock.advance(LIMITS.datastoreBackoff.maxMs + 100);
+      await clock.advance(DATASTORE_BACKOFF.maxMs + 100);
       expect(first.node.readiness()).toEqual({ ready: true, reason: 'ready' });
       expect(first.handedOff()).toBe('10.5.3.0/24');
       expect(first.routes()).toEqual(['10.5.1.0/24', '10.5.2.0/24', ...BLOCKS]);
@@ -135,7 +136,7 @@ describe('a datastore that has lost everything', () => {
       await writeConfig(CONFIG);
       for (const { kv } of hosts.toReversed()) {
         kv.setReachable(true);
-        await clock.advance(2 * LIMITS.datastoreBackoff.maxMs);
+        await clock.advance(2 * DATASTORE_BACKOFF.maxMs);
       }
       await clock.advance(3 * LIMITS.vanishedPauseMs);
       expect(hosts.map(({ handedOff }) => handedOff())).toEqual([
@@ -266,7 +267,7 @@ describe('a network configuration that changed', () => {
       await writeConfig('{"Network":"10.6.0.0/16"}');
       if (!reachable) store.compact();
       host.kv.setReachable(true);
-      await clock.advance(2 * LIMITS.datastoreBackoff.maxMs);
+      await clock.advance(2 * DATASTORE_BACKOFF.maxMs);
       const told = host.lines.filter((line) => line.includes('network configuration'));
       expect(told).toEqual([
         'warn  twill: the network configuration has changed; it counts from the next start on',

@@ -1,7 +1,7 @@
 // What a node does where its host does not take what it is given.
 import { describe, expect, it } from 'vitest';
-import { LIMITS } from '../../../agent/limits.ts';
 import type { Kv } from '../../../agent/model/kv.ts';
+import { LIMITS } from '../../../agent/node/limits.ts';
 import { nodeBed, PREFIX } from './node-bed.ts';
 
 const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
@@ -15,7 +15,7 @@ describe('a node that cannot write what it hands off', () => {
       await clock.advance(60_000);
       expect(node.node.readiness().reason).toBe('cannot write subnet.env: no space');
       node.refuseHandOff(false);
-      await clock.advance(LIMITS.reconcileBackoff.maxMs);
+      await clock.advance(LIMITS.planBackoff.maxMs);
       expect(node.node.readiness().ready).toBe(true);
     }));
 });
@@ -29,7 +29,7 @@ describe('a node whose kernel refuses to be read', () => {
       await kv.update({ ...entry, session: undefined }, OTHERS);
       await clock.advance(1_000);
       node.answerKernel();
-      await clock.advance(LIMITS.reconcileBackoff.maxMs + 1_000);
+      await clock.advance(LIMITS.planBackoff.maxMs + 1_000);
       expect(node.handedOff()).not.toBe('10.5.1.0/24');
       expect(node.lines.filter((line) => line.includes('wrote subnet.env'))).toHaveLength(1);
     }));
@@ -53,7 +53,7 @@ describe('a node whose claim is answered late', () => {
       const entry = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
       if (entry === undefined) throw new Error('no lease');
       await kv.update({ ...entry, session: undefined }, OTHERS);
-      await clock.advance(LIMITS.reconcileBackoff.maxMs + 2_000);
+      await clock.advance(LIMITS.planBackoff.maxMs + 2_000);
       const made = node.lines.filter((line) => /ready: subnet|wrote subnet.env/.test(line));
       expect(made).toEqual([expect.stringContaining('wrote'), expect.stringContaining('ready: subnet')]);
       expect(made.join()).not.toContain('10.5.1.0/24');

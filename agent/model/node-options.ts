@@ -1,0 +1,15 @@
+// The operator's wishes for a node, whatever its world is.
+
+export interface NodeOptions {
+  /** A lease is renewed when this many minutes of it are left, 1 to 1439. */
+  readonly renewMarginMinutes: number;
+  readonly ipMasq: boolean;
+  /** Masquerade with random source ports where supported. */
+  readonly randomFully: boolean;
+  /** Accept forwarded overlay packets. */
+  readonly forwardRules: boolean;
+  /** Drop packets to addresses of our own subnet that no container has. */
+  readonly blackholeRoute: boolean;
+  /** Seconds between checks of the firewall rules. */
+  readonly firewallResyncSeconds: number;
+}
