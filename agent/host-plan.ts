@@ -13,7 +13,7 @@ import { formatHostState } from './model/host-state.ts';
 import { formatPrefix } from './model/ip.ts';
 import type { LeaseStore } from './model/lease-store.ts';
 import { parseNetworkConfig } from './model/network-config.ts';
-import { planHostState } from './node/plan.ts';
+import { announcement, planHostState } from './node/plan.ts';
 import type { AgentOptions } from './options.ts';
 
 /** The text of `twill plan`: a comment on the lease, then the host state. Takes no lease and changes nothing. */
@@ -34,17 +34,19 @@ export async function planHost(options: AgentOptions, signal: AbortSignal): Prom
   const config = parseNetworkConfig(table.config, store.configPath);
   const backend = await createBackend(config.backend, store.configPath);
   const leases = table.leases;
+  const announced = announcement(backend, host);
   const own = leases.find(
-    (lease) => ownership(lease, host.publicIP, host.node) === 'ours' && mayKeep(lease, config),
+    (lease) => ownership(lease, announced.publicIP, host.node) === 'ours' && mayKeep(lease, config),
   );
-  const taken = leases.map((lease) => lease.subnet);
+  const taken = leases.flatMap(({ subnets }) => subnets[4] ?? []);
   const subnet =
-    own?.subnet ?? chooseSubnet(config, taken, await readPreviousSubnet(options.subnetFile), systemRandom);
+    own?.subnets[4] ??
+    chooseSubnet(config, taken, await readPreviousSubnet(options.subnetFile), systemRandom);
   if (subnet === undefined) throw new TwillError('exhausted', describeTaken(config, leases));
   const how = own === undefined ? 'free, not taken by this command' : 'ours';
   return [
-    `# network ${formatPrefix(config.network)}, backend ${backend.type}, subnet ${formatPrefix(subnet)} (${how}), mtu ${backend.mtuBytes(host)}\n`,
-    formatHostState(planHostState({ options, host, config, backend, subnet, leases })),
+    `# network ${formatPrefix(config.network)}, backend ${backend.type}, subnet ${formatPrefix(subnet)} (${how}), mtu ${backend.mtuBytes(host.underlay)}\n`,
+    formatHostState(planHostState({ options, host, config, backend, subnets: { 4: subnet }, leases })),
   ].join('');
 }
 

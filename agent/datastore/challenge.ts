@@ -20,7 +20,7 @@ export async function askHolder(
   const session = await kv.openSession(Math.ceil(waitMs / 1_000) + SPARE_SECONDS, signal);
   try {
     // Named after the session, so that two nodes that ask the same thing do not take each other's keys for answers.
-    const key = keys.challenges(lease.subnet) + session;
+    const key = keys.challenges(lease.key) + session;
     const entry = await kv.create(key, formatChallenge(by), session, signal);
     if (entry === undefined) throw new TwillError('datastore', `cannot write ${key}: its session has ended`);
     return await isDeleted(kv, clock, key, entry.revision, waitMs, signal);

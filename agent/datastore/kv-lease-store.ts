@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Kv, KvEntry } from '../model/kv.ts';
-import { formatLeaseValue, type Lease, type LeaseAttrs } from '../model/lease.ts';
+import { formatLeaseValue, formatSubnetKey, type Lease, type LeaseAttrs } from '../model/lease.ts';
 import type { HeldLease, LeaseStore } from '../model/lease-store.ts';
 import { LEASE_TTL_SECONDS } from '../model/limits.ts';
 import { askHolder } from './challenge.ts';
@@ -53,7 +53,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
   }
 
   async function readLease(lease: Lease, signal?: AbortSignal) {
-    const entry = await kv.get(keys.lease(lease), signal);
+    const entry = await kv.get(keys.lease(lease.key), signal);
     const found = entry === undefined ? undefined : keys.readLease(entry);
     return entry !== undefined && found !== undefined && isLease(found) ? { entry, lease: found } : undefined;
   }
@@ -73,7 +73,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
 
   /** Writes a lease with a session of its own. Undefined: it was not written. */
   async function bind(
-    lease: Pick<Lease, 'subnet' | 'ipv6Subnet' | 'attrs'>,
+    lease: Pick<Lease, 'key' | 'subnets' | 'attrs'>,
     write: (value: string, session: string) => Promise<KvEntry | undefined>,
     signal?: AbortSignal,
   ): Promise<HeldLease | undefined> {
@@ -107,8 +107,8 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
     return { ...held, lease: { ...held.lease, attrs: wanted, revision: written.revision } };
   }
 
-  async function answerChallenge(subnet: Lease['subnet'], signal?: AbortSignal): Promise<void> {
-    const { entries } = await kv.list(keys.challenges(subnet), signal);
+  async function answerChallenge(key: string, signal?: AbortSignal): Promise<void> {
+    const { entries } = await kv.list(keys.challenges(key), signal);
     for (const entry of entries.slice(0, LIMITS.challengeAnswers)) await kv.delete(entry, signal);
   }
 
@@ -128,10 +128,10 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
       throw new TwillError('datastore', `cannot write ${keys.config}: others write it all the time`);
     },
     watch: (signal) => watchLeases(kv, keys, clock, random, signal),
-    claim(subnet, attrs, signal) {
-      const wanted = { subnet, ipv6Subnet: undefined, attrs };
+    claim(subnets, attrs, signal) {
+      const wanted = { key: formatSubnetKey(subnets), subnets, attrs };
       const create = (value: string, session: string) =>
-        kv.create(keys.lease(wanted), value, session, signal);
+        kv.create(keys.lease(wanted.key), value, session, signal);
       return bind(wanted, create, signal);
     },
     async adopt(lease, attrs, signal) {
@@ -150,11 +150,11 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
               signal,
             );
       // Whoever asked while nobody ran here has been told to us before the lease was ours to speak for.
-      if (held !== undefined) await answerChallenge(lease.subnet, signal);
+      if (held !== undefined) await answerChallenge(lease.key, signal);
       return held;
     },
     async repair({ lease }, attrs, signal) {
-      const entry = await kv.get(keys.lease(lease), signal);
+      const entry = await kv.get(keys.lease(lease.key), signal);
       const found = entry && keys.readLease(entry);
       if (entry === undefined || found === undefined) return undefined;
       if (isLease(found)) {
@@ -201,7 +201,7 @@ function merge(former: LeaseAttrs, attrs: LeaseAttrs): LeaseAttrs {
 }
 
 function sameOwner(a: LeaseAttrs, b: LeaseAttrs): boolean {
-  return a.publicIP === b.publicIP && sameNode(a, b);
+  return a.publicIP[4] === b.publicIP[4] && sameNode(a, b);
 }
 
 // Flannel writes no node.

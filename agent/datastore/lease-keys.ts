@@ -6,13 +6,7 @@
 import { messageOf } from '../base/errors.ts';
 import { excerpt, parseJson, v } from '../base/schema.ts';
 import type { KvEntry, KvEvent } from '../model/kv.ts';
-import {
-  formatSubnetKey,
-  type Lease,
-  type NodeIdentity,
-  parseLeaseValue,
-  parseSubnetKey,
-} from '../model/lease.ts';
+import { type Lease, type NodeIdentity, parseLeaseValue, parseSubnetKey } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
 
 export interface LeaseKeys {
@@ -21,9 +15,10 @@ export interface LeaseKeys {
   readonly config: string;
   /** What the keys of all leases start with. */
   readonly leases: string;
-  lease(lease: Pick<Lease, 'subnet' | 'ipv6Subnet'>): string;
-  /** What all challenges of a lease start with. */
-  challenges(subnet: Lease['subnet']): string;
+  /** The path of the lease with this key. */
+  lease(key: string): string;
+  /** Beginning of the paths of all challenges of the lease with this key. */
+  challenges(key: string): string;
   /** A key under `subnets/` with its value; undefined where the key is somewhere else. */
   readLease(entry: KvEntry): Lease | MalformedEntry | undefined;
   /** A question of another node; undefined where the entry is none. */
@@ -55,29 +50,33 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
 
   function readLease(entry: KvEntry): Lease | MalformedEntry | undefined {
     if (!entry.key.startsWith(subnets)) return undefined;
-    const subnet = parseSubnetKey(entry.key.slice(subnets.length));
-    if (subnet === undefined) {
+    const key = entry.key.slice(subnets.length);
+    const found = parseSubnetKey(key);
+    if (found === undefined) {
       return {
-        key: entry.key,
-        subnet: undefined,
+        where: entry.key,
+        key: undefined,
         reason: `${excerpt(entry.key)}: not the key of a lease such as ${subnets}10.5.34.0-24`,
       };
     }
     try {
       const attrs = parseLeaseValue(entry.value, entry.key);
-      return { ...subnet, attrs, revision: entry.revision, session: entry.session };
+      return { key, subnets: found, attrs, revision: entry.revision, session: entry.session };
     } catch (error) {
-      return { key: entry.key, subnet: subnet.subnet, reason: messageOf(error) };
+      return { where: entry.key, key, reason: messageOf(error) };
     }
   }
 
-  function readChallenge({ key, value }: KvEntry): Extract<StoreEvent, { type: 'challenge' }> | undefined {
-    if (!key.startsWith(challenges)) return undefined;
-    const subnet = parseSubnetKey(key.slice(challenges.length).split('/')[0] ?? '')?.subnet;
-    if (subnet === undefined) return undefined;
+  function readChallenge({
+    key: where,
+    value,
+  }: KvEntry): Extract<StoreEvent, { type: 'challenge' }> | undefined {
+    if (!where.startsWith(challenges)) return undefined;
+    const key = where.slice(challenges.length).split('/')[0] ?? '';
+    if (parseSubnetKey(key) === undefined) return undefined;
     try {
-      const { ID, Name } = parseJson(challenger, value, key);
-      return { type: 'challenge', subnet, by: { id: ID, name: Name } };
+      const { ID, Name } = parseJson(challenger, value, where);
+      return { type: 'challenge', key, by: { id: ID, name: Name } };
     } catch {
       // Nobody of ours asks like this, so nobody waits for an answer.
       return undefined;
@@ -88,18 +87,19 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
     all: `${prefix}/`,
     config,
     leases: subnets,
-    lease: ({ subnet, ipv6Subnet }) => subnets + formatSubnetKey(subnet, ipv6Subnet),
-    challenges: (subnet) => `${challenges}${formatSubnetKey(subnet)}/`,
+    lease: (key) => subnets + key,
+    challenges: (key) => `${challenges}${key}/`,
     readLease,
     readChallenge,
     readEvent(event) {
-      const key = event.type === 'put' ? event.entry.key : event.key;
-      if (key === config)
+      const where = event.type === 'put' ? event.entry.key : event.key;
+      if (where === config)
         return { type: 'config', text: event.type === 'put' ? event.entry.value : undefined };
       if (event.type === 'delete') {
-        if (!key.startsWith(subnets)) return undefined;
-        const subnet = parseSubnetKey(key.slice(subnets.length))?.subnet;
-        return subnet === undefined ? undefined : { type: 'lease-removed', subnet, revision: event.revision };
+        if (!where.startsWith(subnets)) return undefined;
+        const key = where.slice(subnets.length);
+        if (parseSubnetKey(key) === undefined) return undefined;
+        return { type: 'lease-removed', key, revision: event.revision };
       }
       const found = readLease(event.entry);
       if (found === undefined) return readChallenge(event.entry);

@@ -1,7 +1,7 @@
 // Which interface carries the overlay's packets. The choice is pure; the error lists what there is.
 import { TwillError } from '../base/errors.ts';
-import type { UnderlayInterface } from '../model/host-facts.ts';
-import { parseAddress } from '../model/ip.ts';
+import type { UnderlayLink } from '../model/host-facts.ts';
+import { type Prefix, parseAddress } from '../model/ip.ts';
 import type { HostInterface } from './netlink/interfaces.ts';
 
 /** What the operator said; with nothing said the default route decides. */
@@ -14,6 +14,13 @@ export interface InterfaceWish {
   readonly ifaceCanReach: string | undefined;
 }
 
+/** The underlay link, and our end on it. */
+export interface ChosenInterface {
+  readonly link: UnderlayLink;
+  readonly address: string;
+  readonly onLink: readonly Prefix[];
+}
+
 /**
  * Chooses the underlay interface and our address on it. `routeTo` is the link towards `ifaceCanReach`.
  *
@@ -23,15 +30,15 @@ export function chooseInterface(
   wish: InterfaceWish,
   interfaces: readonly HostInterface[],
   routeTo: number | undefined,
-): UnderlayInterface {
+): ChosenInterface {
   const isAsked = wish.iface.length > 0 || wish.ifaceRegex.length > 0;
   const candidates = isAsked ? byNameOrPattern(wish, interfaces) : byRoute(wish, interfaces, routeTo);
   let refusal: TwillError | undefined;
   // Of several the first one that can be used.
   for (const { link, address = link.addresses[0]?.address } of candidates) {
     if (address !== undefined && link.isUp) {
-      const { name, index, mtuBytes, hasCarrier, onLink } = link;
-      return { name, index, mtuBytes, hasCarrier, address, onLink };
+      const { name, mtuBytes, hasCarrier, onLink } = link;
+      return { link: { name, mtuBytes, hasCarrier }, address, onLink };
     }
     refusal ??=
       address === undefined

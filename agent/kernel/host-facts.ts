@@ -21,8 +21,9 @@ export async function readHostFacts(wish: InterfaceWish, publicIP: string | unde
     const interfaces = await readInterfaces(socket);
     const routeTo =
       wish.ifaceCanReach === undefined ? undefined : await readRouteTo(socket, wish.ifaceCanReach);
-    const underlay = chooseInterface(wish, interfaces, routeTo);
-    return { node: await readIdentity(), underlay, publicIP: publicIP ?? underlay.address };
+    const { link, address, onLink } = chooseInterface(wish, interfaces, routeTo);
+    const end = { address, publicIP: publicIP ?? address, onLink };
+    return { node: await readIdentity(), underlay: link, ends: { 4: end } };
   } finally {
     socket.socket.close();
   }

@@ -1,8 +1,15 @@
 // Which subnet a node should have. Pure: the store decides who gets it.
 import { TwillError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
-import { addressBits, containsPrefix, formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
-import type { Lease, NodeIdentity } from '../model/lease.ts';
+import {
+  addressBits,
+  containsPrefix,
+  formatPrefix,
+  networkOf,
+  type PerFamily,
+  type Prefix,
+} from '../model/ip.ts';
+import { formatSubnets, type Lease, type NodeIdentity } from '../model/lease.ts';
 import { type NetworkConfig, subnetAt, subnetCount } from '../model/network-config.ts';
 
 /** Whether a subnet is one that the configuration would lease. */
@@ -14,7 +21,8 @@ export function fits(subnet: Prefix, config: NetworkConfig): boolean {
 }
 
 /** Whether a node may keep its lease: a reservation may lie outside what is leased by chance. */
-export function mayKeep({ subnet, session }: Lease, config: NetworkConfig): boolean {
+export function mayKeep({ subnets: { 4: subnet }, session }: Lease, config: NetworkConfig): boolean {
+  if (subnet === undefined) return false;
   if (session !== undefined) return fits(subnet, config);
   return subnet.length === config.subnetLength && containsPrefix(config.network, subnet);
 }
@@ -30,11 +38,11 @@ export function mayKeep({ subnet, session }: Lease, config: NetworkConfig): bool
  */
 export function ownership(
   { attrs: { publicIP: address, node: holder } }: Lease,
-  publicIP: string,
+  publicIP: PerFamily<string>,
   node: NodeIdentity,
 ): 'ours' | 'moved' | 'doubtful' | undefined {
   const isSame = holder?.id === node.id && holder.name === node.name;
-  if (address !== publicIP) return isSame ? 'moved' : undefined;
+  if (address[4] !== publicIP[4]) return isSame ? 'moved' : undefined;
   return holder === undefined || isSame ? 'ours' : 'doubtful';
 }
 
@@ -81,10 +89,10 @@ const NAMED_OWNERS = 10;
 
 /** One line on who holds the subnets of a full network. */
 export function describeTaken(config: NetworkConfig, leases: readonly Lease[]): string {
-  const inside = leases.filter(({ subnet }) => fits(subnet, config));
-  const owners = inside.slice(0, NAMED_OWNERS).map(({ subnet, attrs }) => {
+  const inside = leases.filter(({ subnets }) => subnets[4] !== undefined && fits(subnets[4], config));
+  const owners = inside.slice(0, NAMED_OWNERS).map(({ subnets, attrs }) => {
     const name = attrs.node === undefined ? '' : ` (${attrs.node.name})`;
-    return `${formatPrefix(subnet)} by ${attrs.publicIP}${name}`;
+    return `${formatSubnets(subnets)} by ${attrs.publicIP[4]}${name}`;
   });
   const rest = inside.length > NAMED_OWNERS ? `, and ${inside.length - NAMED_OWNERS} more` : '';
   const range = `${config.subnetMin.address} to ${formatPrefix(config.subnetMax)}`;

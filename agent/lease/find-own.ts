@@ -1,8 +1,7 @@
 // Which of the leases in the store is this node's already, and whether whoever wrote it is still there.
 import { TwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { formatPrefix } from '../model/ip.ts';
-import type { Lease, LeaseAttrs, NodeIdentity } from '../model/lease.ts';
+import { formatSubnets, type Lease, type LeaseAttrs, type NodeIdentity } from '../model/lease.ts';
 import type { LeaseStore } from '../model/lease-store.ts';
 import { CHALLENGE_WAIT_MS } from '../model/limits.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
@@ -35,7 +34,7 @@ export async function findOwn(deps: FindOwnDeps, signal: AbortSignal): Promise<L
     for (const { lease } of known.filter((found) => found.kind === kind)) {
       if (!mayKeep(lease, config)) {
         log.warn('our lease does not fit the network configuration any more', {
-          subnet: formatPrefix(lease.subnet),
+          subnet: formatSubnets(lease.subnets),
         });
         if (kind === 'ours') await store.release({ lease, ttlSeconds: undefined }, signal);
         continue;
@@ -54,8 +53,8 @@ async function isSilent(
   signal: AbortSignal,
 ): Promise<boolean> {
   const holder = lease.attrs.node?.name ?? 'unknown';
-  const { publicIP } = lease.attrs;
-  const subnet = formatPrefix(lease.subnet);
+  const publicIP = lease.attrs.publicIP[4];
+  const subnet = formatSubnets(lease.subnets);
   const what =
     kind === 'moved'
       ? 'our name stands in a lease of another address'
@@ -74,7 +73,7 @@ async function isSilent(
   }
   throw new TwillError(
     'conflict',
-    `node ${holder} is alive and has our public address ${attrs.publicIP} (we are ${attrs.node.name}, its subnet is ${subnet})`,
+    `node ${holder} is alive and has our public address ${attrs.publicIP[4]} (we are ${attrs.node.name}, its subnet is ${subnet})`,
     { hint: 'give each host its own address: choose another interface with --iface, or set --public-ip' },
   );
 }

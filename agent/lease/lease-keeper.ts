@@ -11,8 +11,8 @@ import type { Clock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs, retry } from '../base/retry.ts';
-import { formatPrefix, type Prefix, samePrefix } from '../model/ip.ts';
-import type { Lease } from '../model/lease.ts';
+import { formatPrefix, type Prefix } from '../model/ip.ts';
+import { formatSubnetKey, formatSubnets, type Lease } from '../model/lease.ts';
 import type { HeldLease, StoreEvent } from '../model/lease-store.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import { chooseSubnet, exhausted, ownership } from './allocator.ts';
@@ -61,7 +61,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
   let last: HeldLease | undefined;
   let isTaken = false;
   /** The subnet that is being taken, and what the store said of it last: news may overtake the answer. */
-  let taking: { readonly subnet: Prefix; news: StoreEvent | undefined } | undefined;
+  let taking: { readonly key: string; news: StoreEvent | undefined } | undefined;
   /** Whether our key says something else than we wrote. */
   let isOverwritten = false;
   let attrs = deps.attrs;
@@ -73,7 +73,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     written = attrs;
     const own = await findOwn({ ...deps, attrs: written }, signal);
     if (own !== undefined) {
-      const kept = await take('kept', own.subnet, () => store.adopt(own, written, signal));
+      const kept = await take('kept', own.key, () => store.adopt(own, written, signal));
       if (kept !== undefined) return kept;
     }
     // What we know may be older than the store: a lease of ours that just ended may be had again.
@@ -81,15 +81,17 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       deps.leases().filter((lease) => lease.revision !== own?.revision && !isFromUs(lease));
     const lost: Prefix[] = [];
     for (let attempt = 0; attempt < LIMITS.claimAttempts; attempt++) {
-      const taken = [...others().map(({ subnet }) => subnet), ...lost];
-      const subnet = chooseSubnet(config, taken, own?.subnet ?? previous, random);
+      const taken = [...others().flatMap(({ subnets }) => subnets[4] ?? []), ...lost];
+      const subnet = chooseSubnet(config, taken, own?.subnets[4] ?? previous, random);
       if (subnet === undefined) throw exhausted(config, deps.leases());
-      const took = await take('took', subnet, () => store.claim(subnet, written, signal));
+      const subnets = { 4: subnet };
+      const key = formatSubnetKey(subnets);
+      const took = await take('took', key, () => store.claim(subnets, written, signal));
       if (took !== undefined) return took;
       const before = last;
-      if (before !== undefined && isOwn(subnet)) {
+      if (before !== undefined && isOwn(key)) {
         // Ours all the same, where we have only heard late or wrongly that it was gone.
-        const kept = await take('kept', subnet, () => store.repair(before, written, signal));
+        const kept = await take('kept', key, () => store.repair(before, written, signal));
         if (kept !== undefined) return kept;
         noticeTaken(undefined);
       }
@@ -100,8 +102,8 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     throw new TwillError('datastore', `lost the race for a subnet ${LIMITS.claimAttempts} times in a row`);
   };
 
-  const take = async (how: string, subnet: Prefix, ask: () => Promise<HeldLease | undefined>) => {
-    const asked: typeof taking = { subnet, news: undefined };
+  const take = async (how: string, key: string, ask: () => Promise<HeldLease | undefined>) => {
+    const asked: typeof taking = { key, news: undefined };
     taking = asked;
     held = await ask();
     taking = undefined;
@@ -111,18 +113,17 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     return lease;
   };
 
-  const isOwn = (subnet: Prefix | undefined): boolean =>
-    last !== undefined && subnet !== undefined && samePrefix(subnet, last.lease.subnet);
+  const isOwn = (key: string | undefined): boolean => last !== undefined && key === last.lease.key;
 
   // Also where we wrote it at an earlier address.
   const isFromUs = ({ session, attrs: { node } }: Lease): boolean =>
     session !== undefined && session === last?.lease.session && node?.id === attrs.node.id;
 
   const report = (how: string, lease: HeldLease): HeldLease => {
-    if (last !== undefined && !isOwn(lease.lease.subnet)) {
+    if (last !== undefined && !isOwn(lease.lease.key)) {
       log.error('this node has another subnet from now on: start its containers anew', {
-        was: formatPrefix(last.lease.subnet),
-        is: formatPrefix(lease.lease.subnet),
+        was: formatSubnets(last.lease.subnets),
+        is: formatSubnets(lease.lease.subnets),
       });
     }
     last = lease;
@@ -131,10 +132,10 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     // Our address may have changed while we asked for the lease.
     isOverwritten = written !== attrs;
     if (isOverwritten) bell.ring();
-    log.info(`${how} ${formatPrefix(lease.lease.subnet)}`, {
-      public_ip: written.publicIP,
+    log.info(`${how} ${formatSubnets(lease.lease.subnets)}`, {
+      public_ip: written.publicIP[4],
       ttl: lease.ttlSeconds ?? 'reserved',
-      others: deps.leases().filter(({ subnet }) => !samePrefix(subnet, lease.lease.subnet)).length,
+      others: deps.leases().filter(({ key }) => key !== lease.lease.key).length,
     });
     return lease;
   };
@@ -143,8 +144,8 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     if (isTaken || last === undefined) return;
     isTaken = true;
     log.error('another node has our subnet now: it is not used any more', {
-      subnet: formatPrefix(last.lease.subnet),
-      holder: by?.attrs.publicIP,
+      subnet: formatSubnets(last.lease.subnets),
+      holder: by?.attrs.publicIP[4],
       name: by?.attrs.node?.name,
     });
   };
@@ -152,7 +153,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
   // `revision` is that of the change; what we wrote later counts more.
   const noticeLoss = (revision: number): void => {
     if (held === undefined || revision <= held.lease.revision) return;
-    log.warn('our lease was taken from us', { subnet: formatPrefix(held.lease.subnet) });
+    log.warn('our lease was taken from us', { subnet: formatSubnets(held.lease.subnets) });
     held = undefined;
     bell.ring();
   };
@@ -175,21 +176,21 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
   };
 
   const notice = (event: StoreEvent): void => {
-    if (taking !== undefined) taking.news = newsOf(event, taking.subnet) ?? taking.news;
+    if (taking !== undefined) taking.news = newsOf(event, taking.key) ?? taking.news;
     // The network configuration may be back.
     if (last !== undefined && held === undefined && taking === undefined) bell.ring();
     switch (event.type) {
       case 'lease':
-        if (isOwn(event.lease.subnet)) noticeLease(event.lease);
+        if (isOwn(event.lease.key)) noticeLease(event.lease);
         break;
       case 'lease-removed':
-        if (isOwn(event.subnet)) noticeLoss(event.revision);
+        if (isOwn(event.key)) noticeLoss(event.revision);
         break;
       case 'malformed':
-        if (isOwn(event.entry.subnet)) noticeOverwritten();
+        if (isOwn(event.entry.key)) noticeOverwritten();
         break;
       case 'snapshot': {
-        const lease = event.leases.find(({ subnet }) => isOwn(subnet));
+        const lease = event.leases.find(({ key }) => isOwn(key));
         if (lease !== undefined && !isOurs(lease)) {
           noticeTaken(lease);
           noticeLoss(Number.POSITIVE_INFINITY);
@@ -203,13 +204,14 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     }
   };
 
-  const acquireAgain = async (lost: Prefix, signal: AbortSignal): Promise<HeldLease> => {
+  const acquireAgain = async (lost: Lease, signal: AbortSignal): Promise<HeldLease> => {
+    const subnet = formatSubnets(lost.subnets);
     if (!deps.hasConfig()) {
-      log.warn(`${NO_CONFIG}; what stands stays`, { subnet: formatPrefix(lost) });
+      log.warn(`${NO_CONFIG}; what stands stays`, { subnet });
       while (!deps.hasConfig()) await bell.wait(signal);
     }
-    log.warn('the lease has ended: taking one again', { subnet: formatPrefix(lost) });
-    const attempt = (): Promise<HeldLease> => acquire(lost, signal);
+    log.warn('the lease has ended: taking one again', { subnet });
+    const attempt = (): Promise<HeldLease> => acquire(lost.subnets[4], signal);
     const onFailure = (error: unknown): void =>
       log.error(`cannot take a lease again: ${asTwillError(error, 'datastore', 'datastore').message}`);
     return retry({ clock, random, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
@@ -217,7 +219,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
 
   // Renews, or writes again, until it succeeds or the store says that the lease has ended.
   const keep = async (current: HeldLease, signal: AbortSignal): Promise<HeldLease | undefined> => {
-    const subnet = formatPrefix(current.lease.subnet);
+    const subnet = formatSubnets(current.lease.subnets);
     for (let failures = 1; ; failures++) {
       const repairs = isOverwritten;
       isOverwritten = false;
@@ -227,7 +229,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
         const repaired = await store.repair(current, wanted, signal);
         if (repaired !== undefined && written !== wanted) {
           written = wanted;
-          log.info(`announced ${subnet} anew`, { public_ip: wanted.publicIP });
+          log.info(`announced ${subnet} anew`, { public_ip: wanted.publicIP[4] });
         } else if (repaired !== undefined && repaired.lease.revision !== current.lease.revision) {
           log.warn('somebody wrote over our lease: wrote it again', { subnet });
         }
@@ -248,7 +250,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
       return held;
     },
     get subnet() {
-      return held?.lease.subnet ?? (isTaken ? undefined : last?.lease.subnet);
+      return held?.lease.subnets[4] ?? (isTaken ? undefined : last?.lease.subnets[4]);
     },
     trouble() {
       if (held !== undefined) return isDoubtful ? 'asking whether our lease still stands' : undefined;
@@ -281,11 +283,11 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
             last = held;
             // What was heard meanwhile has not been looked at yet.
             isDoubtful = isOverwritten;
-            log.debug('kept', { subnet: formatPrefix(held.lease.subnet), ttl: held.ttlSeconds });
+            log.debug('kept', { subnet: formatSubnets(held.lease.subnets), ttl: held.ttlSeconds });
             continue;
           }
         }
-        onChange(await acquireAgain(last.lease.subnet, signal));
+        onChange(await acquireAgain(last.lease, signal));
       }
     },
   };

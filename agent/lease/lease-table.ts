@@ -1,7 +1,5 @@
 // Everyone's leases, as the store's events tell them. It does no I/O; what is malformed changes nothing that was
 // known before, so that a bad entry never takes a route away.
-import type { Prefix } from '../model/ip.ts';
-import { containsPrefix, formatPrefix, overlaps, samePrefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
 
@@ -34,12 +32,10 @@ export function createLeaseTable(): LeaseTable {
   let config: string | undefined;
   let isComplete = false;
 
-  const isNews = ({ key, reason }: MalformedEntry): boolean => malformed.get(key)?.reason !== reason;
+  const isNews = ({ where, reason }: MalformedEntry): boolean => malformed.get(where)?.reason !== reason;
   // What stood for a subnet is no longer malformed once it was written anew or is gone.
-  const forgetMalformed = (text: string): void => {
-    for (const [key, { subnet }] of malformed) {
-      if (subnet !== undefined && formatPrefix(subnet) === text) malformed.delete(key);
-    }
+  const forgetMalformed = (key: string): void => {
+    for (const entry of malformed.values()) if (entry.key === key) malformed.delete(entry.where);
   };
   const setConfig = (text: string | undefined): boolean => {
     const changed = config !== text;
@@ -52,30 +48,27 @@ export function createLeaseTable(): LeaseTable {
       switch (event.type) {
         case 'snapshot': {
           const before = leases;
-          leases = new Map(event.leases.map((lease) => [formatPrefix(lease.subnet), lease]));
-          for (const { subnet } of event.malformed) {
-            const known = subnet && before.get(formatPrefix(subnet));
-            if (known !== undefined) leases.set(formatPrefix(known.subnet), known);
+          leases = new Map(event.leases.map((lease) => [lease.key, lease]));
+          for (const { key } of event.malformed) {
+            const known = key === undefined ? undefined : before.get(key);
+            if (known !== undefined) leases.set(known.key, known);
           }
           const news = event.malformed.filter(isNews);
-          malformed = new Map(event.malformed.map((entry) => [entry.key, entry]));
+          malformed = new Map(event.malformed.map((entry) => [entry.where, entry]));
           isComplete = true;
           return { leases: true, config: setConfig(event.config), malformed: news };
         }
         case 'lease': {
-          const key = formatPrefix(event.lease.subnet);
-          leases.set(key, event.lease);
-          forgetMalformed(key);
+          leases.set(event.lease.key, event.lease);
+          forgetMalformed(event.lease.key);
           return { ...NOTHING, leases: true };
         }
-        case 'lease-removed': {
-          const key = formatPrefix(event.subnet);
-          forgetMalformed(key);
-          return { ...NOTHING, leases: leases.delete(key) };
-        }
+        case 'lease-removed':
+          forgetMalformed(event.key);
+          return { ...NOTHING, leases: leases.delete(event.key) };
         case 'malformed': {
           const news = [event.entry].filter(isNews);
-          malformed.set(event.entry.key, event.entry);
+          malformed.set(event.entry.where, event.entry);
           return { ...NOTHING, malformed: news };
         }
         case 'config':
@@ -104,17 +97,16 @@ export function createLeaseTable(): LeaseTable {
   };
 }
 
-/** What the event says of the lease of `subnet`, as an event of that lease alone; undefined: nothing. */
-export function newsOf(event: StoreEvent, subnet: Prefix): StoreEvent | undefined {
-  const isSame = (other: { readonly subnet: Prefix | undefined }): boolean =>
-    other.subnet !== undefined && samePrefix(other.subnet, subnet);
+/** What the event says of the lease with this key, as an event of that lease alone; undefined: nothing. */
+export function newsOf(event: StoreEvent, key: string): StoreEvent | undefined {
+  const isSame = (other: { readonly key: string | undefined }): boolean => other.key === key;
   switch (event.type) {
     case 'snapshot': {
       const lease = event.leases.find(isSame);
       const entry = event.malformed.find(isSame);
       if (lease !== undefined) return { type: 'lease', lease };
       if (entry !== undefined) return { type: 'malformed', entry };
-      return { type: 'lease-removed', subnet, revision: event.revision };
+      return { type: 'lease-removed', key, revision: event.revision };
     }
     case 'lease':
       return isSame(event.lease) ? event : undefined;
@@ -125,16 +117,4 @@ export function newsOf(event: StoreEvent, subnet: Prefix): StoreEvent | undefine
     default:
       return undefined;
   }
-}
-
-/**
- * The leases that may lead traffic away from this node. Leases are written by others and not to be trusted with
- * more than their part of the overlay: one outside the network, over our own subnet, or at our own address is
- * left out.
- */
-export function peersOf(leases: readonly Lease[], network: Prefix, own: Prefix, publicIP: string): Lease[] {
-  return leases.filter(
-    ({ subnet, attrs }) =>
-      containsPrefix(network, subnet) && !overlaps(subnet, own) && attrs.publicIP !== publicIP,
-  );
 }

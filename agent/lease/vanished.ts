@@ -1,7 +1,6 @@
 // Whether a listing is to be believed that no longer has leases that were known. A datastore that was started on empty
 // data, restored from an old copy or read in part looks like one that most nodes have left at once. Pure.
 
-import { formatPrefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { StoreEvent } from '../model/lease-store.ts';
 import { LIMITS } from './limits.ts';
@@ -10,9 +9,8 @@ type Snapshot = Extract<StoreEvent, { type: 'snapshot' }>;
 
 /** The known leases that a listing has no more. Those whose entries are malformed by now are there. */
 export function findVanished(known: readonly Lease[], { leases, malformed }: Snapshot): Lease[] {
-  const there = new Set(leases.map(({ subnet }) => formatPrefix(subnet)));
-  for (const { subnet } of malformed) if (subnet !== undefined) there.add(formatPrefix(subnet));
-  return known.filter(({ subnet }) => !there.has(formatPrefix(subnet)));
+  const there = new Set([...leases, ...malformed].map(({ key }) => key));
+  return known.filter(({ key }) => !there.has(key));
 }
 
 /**
@@ -25,9 +23,9 @@ export function isDoubtful(known: readonly Lease[], vanished: readonly Lease[], 
   if (snapshot.config === undefined) return true;
   if (vanished.length >= LIMITS.vanishedLeases && vanished.length * 2 > known.length) return true;
   if (known.some(({ revision }) => revision > snapshot.revision)) return true;
-  const before = new Map(known.map((lease) => [formatPrefix(lease.subnet), lease]));
-  return !snapshot.leases.some(({ subnet, revision, session }) => {
-    const same = before.get(formatPrefix(subnet));
+  const before = new Map(known.map((lease) => [lease.key, lease]));
+  return !snapshot.leases.some(({ key, revision, session }) => {
+    const same = before.get(key);
     return same?.revision === revision && same.session === session;
   });
 }

@@ -1,55 +1,55 @@
-// The contract of a backend: it turns what is known into the host state that carries the traffic. Pure.
+// The contract of a backend. A backend says two things: which objects this node's kernel needs by itself, and which
+// objects lead to one peer. Who is a peer, conflicts between peers and memoisation are decided once for all backends,
+// in `node/planner.ts`. All of it is pure but the data plane.
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { JsonValue } from '../base/schema.ts';
-import type { HostFacts } from './host-facts.ts';
-import type { HostState } from './host-state.ts';
-import type { Prefix } from './ip.ts';
-import type { Lease } from './lease.ts';
-
-/** Everything that a plan depends on. */
-export interface PlanInput {
-  readonly host: HostFacts;
-  /** The whole overlay. */
-  readonly network: Prefix;
-  /** Our own lease's subnet. */
-  readonly subnet: Prefix;
-  /** Leases of the other nodes, whatever their backend. */
-  readonly peers: readonly Lease[];
-}
-
-/** What a data plane is run with. */
-export interface DataPlaneDeps {
-  readonly clock: Clock;
-  readonly log: Logger;
-}
-
-/** What moves packets in user space, where the kernel does not. It mends itself; disposing ends it. */
-export interface DataPlane extends AsyncDisposable {
-  /** What is true from now on; takes effect without a pause in the traffic of peers that stay. */
-  update(input: PlanInput): void;
-  /** Why packets do not move, one line; undefined: they do. */
-  trouble(): string | undefined;
-  /** Counters by name, ever growing while the agent runs; reading them costs the data plane nothing. */
-  counters(): Readonly<Record<string, number>>;
-}
+import type { UnderlayEnd, UnderlayLink } from './host-facts.ts';
+import type { HostObject } from './host-state.ts';
+import type { NodeIdentity } from './lease.ts';
+import type { Peer, Plane } from './plane.ts';
 
 /** Made by `createX(options)`; its options are closed over. */
 export interface Backend {
   /** The name in the network configuration and in leases. */
   readonly type: string;
-  /** What peers must know of us; stored as `BackendData`. Undefined: nothing. */
-  announce(host: HostFacts): JsonValue | undefined;
-  /** MTU of the overlay on this host, in bytes: what containers may send. */
-  mtuBytes(host: HostFacts): number;
+  /** Facts that peers need about this node; stored as `BackendData`. Undefined: none. */
+  announce(node: NodeIdentity, end: UnderlayEnd): JsonValue | undefined;
+  /** MTU of the overlay over this link, in bytes: the largest packet that containers may send. */
+  mtuBytes(underlay: UnderlayLink): number;
+  /** The objects of this node, whoever its peers are. */
+  own(underlay: UnderlayLink, planes: readonly Plane[]): readonly HostObject[];
+  /** The objects that lead to one peer; none where its announcement is not of this backend's form. */
+  peer(plane: Plane, peer: Peer): readonly HostObject[];
   /**
-   * The host state for these leases. Leases of another backend type, or whose data are not of this backend's
-   * form, are left out.
+   * Starts to move packets in user space; only where the kernel does not move them. The host state stands already.
+   * Fails as `host` when the device or the port cannot be had.
    */
-  plan(input: PlanInput): HostState;
-  /**
-   * Starts to move packets, once the host state stands; only where user space does. Fails as `host` when the device or
-   * the port cannot be had.
-   */
-  openDataPlane?(input: PlanInput, deps: DataPlaneDeps): Promise<DataPlane>;
+  openDataPlane?(input: DataPlaneInput, deps: DataPlaneDeps): Promise<DataPlane>;
+}
+
+/** The peers of one plane. */
+export interface PlaneInput {
+  readonly plane: Plane;
+  readonly peers: readonly Peer[];
+}
+
+/** Everything that a data plane depends on. */
+export interface DataPlaneInput {
+  readonly planes: readonly PlaneInput[];
+}
+
+export interface DataPlaneDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Moves packets in user space. It restarts its own parts when they fail; disposing ends it. */
+export interface DataPlane extends AsyncDisposable {
+  /** Replaces the input, without a pause in the traffic of peers that stay. */
+  update(input: DataPlaneInput): void;
+  /** Why packets do not move, one line; undefined: they do. */
+  trouble(): string | undefined;
+  /** Counters by name, ever growing while the agent runs; reading them costs the data plane nothing. */
+  counters(): Readonly<Record<string, number>>;
 }

@@ -1,26 +1,29 @@
-// What the agent knows of its own machine before it plans anything.
-import type { Prefix } from './ip.ts';
+// The agent's knowledge of its own machine before it plans anything.
+import type { PerFamily, Prefix } from './ip.ts';
 import type { NodeIdentity } from './lease.ts';
 
 /** The link that carries overlay packets between hosts. */
-export interface UnderlayInterface {
+export interface UnderlayLink {
   readonly name: string;
-  /** Kernel index of the link. */
-  readonly index: number;
   readonly mtuBytes: number;
   /** False: a cable is out, or the other end is down. */
   readonly hasCarrier: boolean;
-  /** Our address on it; the source of overlay packets. */
+}
+
+/** This node's end of the underlay, in one family. */
+export interface UnderlayEnd {
+  /** Our address on the link; the source of overlay packets. */
   readonly address: string;
-  /** Prefixes whose hosts this link reaches without a gateway. */
+  /** The address that peers reach us at; `address`, unless the operator said otherwise. */
+  readonly publicIP: string;
+  /** Prefixes whose hosts the link reaches without a gateway. */
   readonly onLink: readonly Prefix[];
 }
 
 export interface HostFacts {
   readonly node: NodeIdentity;
-  readonly underlay: UnderlayInterface;
-  /** The address that peers reach us at; the underlay's, unless told otherwise. */
-  readonly publicIP: string;
+  readonly underlay: UnderlayLink;
+  readonly ends: PerFamily<UnderlayEnd>;
 }
 
 /** Where the facts come from. */

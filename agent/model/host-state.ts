@@ -81,6 +81,15 @@ export type HostObject = Link | LinkAddress | Route | Neighbour | FdbEntry;
 /** All objects that are ours, in no particular order, no two with the same key. */
 export type HostState = readonly HostObject[];
 
+/** The object of one key before and after a step; undefined: none. */
+export interface ObjectChange {
+  readonly before: HostObject | undefined;
+  readonly after: HostObject | undefined;
+}
+
+/** A step from one wanted host state to the next, by key. */
+export type HostStateChanges = ReadonlyMap<string, ObjectChange>;
+
 /** The protocol number that marks our routes in the kernel, so that we can tell them from everybody else's. */
 export const ROUTE_PROTOCOL: number = 84;
 

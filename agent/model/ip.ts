@@ -4,6 +4,12 @@ import ipaddr from 'ipaddr.js';
 
 export type Family = 4 | 6;
 
+/** A value for each family that has one. */
+export type PerFamily<T> = { readonly [F in Family]?: T };
+
+/** The families that this version carries. */
+export const FAMILIES: readonly Family[] = [4];
+
 /** A block of addresses such as 10.5.34.0/24, or an address with the length of its network (10.5.34.1/24). */
 export interface Prefix {
   readonly family: Family;

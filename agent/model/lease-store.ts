@@ -1,14 +1,15 @@
 // The contract between the agent and wherever leases live: a key-value store or the Kubernetes API.
 // Two nodes never get the same subnet from it: claiming is atomic in the store.
 import type { TwillError } from '../base/errors.ts';
-import type { Prefix } from './ip.ts';
+import type { PerFamily, Prefix } from './ip.ts';
 import type { Lease, LeaseAttrs, NodeIdentity } from './lease.ts';
 
 /** Something under the lease prefix that is not a lease. It is reported and skipped, and drops no route. */
 export interface MalformedEntry {
-  readonly key: string;
-  /** The subnet that the key names, where at least the key is well formed. */
-  readonly subnet: Prefix | undefined;
+  /** Its whole path in the store. */
+  readonly where: string;
+  /** The key of the lease that belongs there; undefined where the path names none. */
+  readonly key: string | undefined;
   /** One line for the operator. */
   readonly reason: string;
 }
@@ -25,11 +26,11 @@ export type StoreEvent =
       readonly revision: number;
     }
   | { readonly type: 'lease'; readonly lease: Lease }
-  | { readonly type: 'lease-removed'; readonly subnet: Prefix; readonly revision: number }
+  | { readonly type: 'lease-removed'; readonly key: string; readonly revision: number }
   | { readonly type: 'malformed'; readonly entry: MalformedEntry }
   | { readonly type: 'config'; readonly text: string | undefined }
   /** Another node asks whether the holder of this lease is alive; see `challenge`. */
-  | { readonly type: 'challenge'; readonly subnet: Prefix; readonly by: NodeIdentity }
+  | { readonly type: 'challenge'; readonly key: string; readonly by: NodeIdentity }
   /** The store cannot be reached; what is known stays true until it is back. Repeated at each failed attempt. */
   | { readonly type: 'disconnected'; readonly error: TwillError }
   | { readonly type: 'connected' };
@@ -51,8 +52,8 @@ export interface LeaseStore extends AsyncDisposable {
   writeConfig(text: string, signal?: AbortSignal): Promise<void>;
   /** What happens, from now on, until `signal` is aborted; reconnects by itself. One range read and one watch. */
   watch(signal: AbortSignal): AsyncIterable<StoreEvent>;
-  /** Takes a subnet that nobody holds. Undefined: somebody does. */
-  claim(subnet: Prefix, attrs: LeaseAttrs, signal?: AbortSignal): Promise<HeldLease | undefined>;
+  /** Takes subnets that nobody holds. Undefined: somebody does. */
+  claim(subnets: PerFamily<Prefix>, attrs: LeaseAttrs, signal?: AbortSignal): Promise<HeldLease | undefined>;
   /**
    * Takes over a lease that is ours already (of an earlier run): keeps it alive, and rewrites its value only
    * where it differs from `attrs`. A reservation stays one. Who asks about it at that moment is answered. Undefined: it expired meanwhile, or changed so that it
@@ -73,7 +74,7 @@ export interface LeaseStore extends AsyncDisposable {
    * sees a `challenge` event and calls `answerChallenge`.
    */
   challenge(lease: Lease, by: NodeIdentity, waitMs: number, signal?: AbortSignal): Promise<boolean>;
-  answerChallenge(subnet: Prefix, signal?: AbortSignal): Promise<void>;
+  answerChallenge(key: string, signal?: AbortSignal): Promise<void>;
   /** The way to the store is another one: connections from before are given up rather than waited for. */
   reconnect(): void;
 }

@@ -1,7 +1,7 @@
 // A lease: which node owns which subnet, and how its peers reach it. The text forms are flannel's, to the
 // byte; what we add (`Node`) is an extra field that flannel ignores, and fields we do not know are kept.
 import { type JsonValue, parseJson, v, withKnownNames } from '../base/schema.ts';
-import { formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from './ip.ts';
+import { formatPrefix, networkOf, type PerFamily, type Prefix, parseAddress, parsePrefix } from './ip.ts';
 
 /** Who a node is, whatever its addresses are. */
 export interface NodeIdentity {
@@ -14,24 +14,23 @@ export interface NodeIdentity {
 /** What a node tells its peers. */
 export interface LeaseAttrs {
   /** The address that peers send overlay traffic to. */
-  readonly publicIP: string;
-  readonly publicIPv6: string | undefined;
+  readonly publicIP: PerFamily<string>;
   /** `udp` where the datastore names none. */
   readonly backendType: string;
-  /** What the backend's peers must know, for IPv4; its form is the backend's. */
-  readonly backendData: JsonValue | undefined;
-  /** The same for IPv6. */
-  readonly backendV6Data: JsonValue | undefined;
+  /** Facts for the backend's peers, in the backend's own form. */
+  readonly backendData: PerFamily<JsonValue>;
   /** Undefined where the lease was written by flannel. */
   readonly node: NodeIdentity | undefined;
   /** Fields that we do not know, kept as read. */
   readonly extra: Readonly<Record<string, JsonValue>>;
 }
 
-/** A subnet and its owner, as read from the datastore. */
+/** Subnets and their owner, as read from the datastore. */
 export interface Lease {
-  readonly subnet: Prefix;
-  readonly ipv6Subnet: Prefix | undefined;
+  /** Identifies the lease: its subnets as flannel's keys name them, see `formatSubnetKey`. */
+  readonly key: string;
+  /** One subnet a family; a lease of the key-value stores always has an IPv4 subnet. */
+  readonly subnets: PerFamily<Prefix>;
   readonly attrs: LeaseAttrs;
   /** Grows with every write of this lease; the datastore's token for "only if unchanged". */
   readonly revision: number;
@@ -39,24 +38,32 @@ export interface Lease {
   readonly session: string | undefined;
 }
 
-/** Name of a subnet in keys: `10.5.34.0-24`, or `10.5.34.0-24&fd00:5:22::-64` for dual stack. */
-export function formatSubnetKey(subnet: Prefix, ipv6Subnet?: Prefix): string {
-  const part = (prefix: Prefix): string => formatPrefix(prefix).replace('/', '-');
-  return ipv6Subnet === undefined ? part(subnet) : `${part(subnet)}&${part(ipv6Subnet)}`;
+/** The subnets as a key: `10.5.34.0-24`, or `10.5.34.0-24&fd00:5:22::-64` for dual stack. */
+export function formatSubnetKey(subnets: PerFamily<Prefix>): string {
+  return [subnets[4], subnets[6]]
+    .flatMap((prefix) => (prefix === undefined ? [] : `${prefix.address}-${prefix.length}`))
+    .join('&');
+}
+
+/** The subnets as text for people: `10.5.34.0/24`, two of them with a comma between. */
+export function formatSubnets(subnets: PerFamily<Prefix>): string {
+  return [subnets[4], subnets[6]]
+    .flatMap((prefix) => (prefix === undefined ? [] : formatPrefix(prefix)))
+    .join(', ');
 }
 
 /** The subnets that a key names; undefined when it is not exactly of flannel's form or has host bits set. */
-export function parseSubnetKey(key: string): Pick<Lease, 'subnet' | 'ipv6Subnet'> | undefined {
+export function parseSubnetKey(key: string): PerFamily<Prefix> | undefined {
   const [first = '', second] = key.split('&');
   const part = (text: string): Prefix | undefined => {
     const prefix = parsePrefix(text.replace('-', '/'));
     return prefix !== undefined && networkOf(prefix).address === prefix.address ? prefix : undefined;
   };
-  const subnet = part(first);
-  const ipv6Subnet = second === undefined ? undefined : part(second);
-  if (subnet?.family !== 4 || (second !== undefined && ipv6Subnet?.family !== 6)) return undefined;
+  const [subnet, subnet6] = [part(first), second === undefined ? undefined : part(second)];
+  if (subnet?.family !== 4 || (second !== undefined && subnet6?.family !== 6)) return undefined;
+  const subnets = { 4: subnet, ...(subnet6 === undefined ? {} : { 6: subnet6 }) };
   // One subnet has one key: 10.5.34.0-024 would name a subnet that another key names too.
-  return formatSubnetKey(subnet, ipv6Subnet) === key ? { subnet, ipv6Subnet } : undefined;
+  return formatSubnetKey(subnets) === key ? subnets : undefined;
 }
 
 const address = (family: 4 | 6) =>
@@ -100,24 +107,26 @@ export function parseLeaseValue(text: string, where: string): LeaseAttrs {
   const value = parseJson(leaseValue, text, where, 'datastore');
   const { PublicIP, PublicIPv6, BackendType, BackendData, BackendV6Data, Node, ...extra } = value;
   return {
-    publicIP: PublicIP,
-    publicIPv6: PublicIPv6 ?? undefined,
+    publicIP: perFamily(PublicIP, PublicIPv6 ?? undefined),
     backendType: BackendType === '' ? 'udp' : BackendType,
-    backendData: BackendData ?? undefined,
-    backendV6Data: BackendV6Data ?? undefined,
+    backendData: perFamily(BackendData ?? undefined, BackendV6Data ?? undefined),
     node: Node === undefined ? undefined : { id: Node.ID, name: Node.Name },
     extra: extra as Readonly<Record<string, JsonValue>>,
   };
 }
 
+function perFamily<T>(ipv4: T | undefined, ipv6: T | undefined): PerFamily<T> {
+  return { ...(ipv4 === undefined ? {} : { 4: ipv4 }), ...(ipv6 === undefined ? {} : { 6: ipv6 }) };
+}
+
 /** The lease value as flannel writes it, fields in flannel's order, ours and unknown ones after them. */
 export function formatLeaseValue(attrs: LeaseAttrs): string {
   return JSON.stringify({
-    PublicIP: attrs.publicIP,
-    PublicIPv6: attrs.publicIPv6 ?? null,
+    PublicIP: attrs.publicIP[4],
+    PublicIPv6: attrs.publicIP[6] ?? null,
     BackendType: attrs.backendType,
-    BackendData: attrs.backendData,
-    BackendV6Data: attrs.backendV6Data,
+    BackendData: attrs.backendData[4],
+    BackendV6Data: attrs.backendData[6],
     Node: attrs.node === undefined ? undefined : { ID: attrs.node.id, Name: attrs.node.name },
     ...attrs.extra,
   });

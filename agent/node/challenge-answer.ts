@@ -4,7 +4,6 @@ import { asTwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { retry } from '../base/retry.ts';
-import type { Prefix } from '../model/ip.ts';
 import type { LeaseStore } from '../model/lease-store.ts';
 import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF } from '../model/limits.ts';
 
@@ -15,16 +14,16 @@ export interface ChallengeAnswerDeps {
   readonly log: Logger;
 }
 
-/** Answers all who ask about `subnet`, `name` among them. Tries for as long as they wait, and never fails. */
+/** Answers all who ask about the lease with this key, `name` among them. Tries for as long as they wait, and never fails. */
 export async function answerChallenge(
   deps: ChallengeAnswerDeps,
-  subnet: Prefix,
+  key: string,
   name: string,
   signal: AbortSignal,
 ): Promise<void> {
   const { store, clock, log } = deps;
   const endMs = clock.monotonicMs() + CHALLENGE_WAIT_MS;
-  const attempt = (): Promise<void> => store.answerChallenge(subnet, signal);
+  const attempt = (): Promise<void> => store.answerChallenge(key, signal);
   const onFailure = (error: unknown): void => {
     if (clock.monotonicMs() >= endMs) throw error;
   };

@@ -8,6 +8,7 @@ import { asTwillError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { runTasks } from '../base/tasks.ts';
 import type { HostFacts, HostSource } from '../model/host-facts.ts';
+import { FAMILIES } from '../model/ip.ts';
 import type { Troubles } from '../observe/troubles.ts';
 import { LIMITS } from './limits.ts';
 
@@ -101,12 +102,13 @@ export class HostFollower {
 }
 
 function isMoved(before: HostFacts, after: HostFacts): boolean {
-  const { name, address } = before.underlay;
-  return (
-    before.publicIP !== after.publicIP || name !== after.underlay.name || address !== after.underlay.address
-  );
+  if (before.underlay.name !== after.underlay.name) return true;
+  return FAMILIES.some((family) => {
+    const [was, is] = [before.ends[family], after.ends[family]];
+    return was?.address !== is?.address || was?.publicIP !== is?.publicIP;
+  });
 }
 
-function describe({ underlay, publicIP }: HostFacts): Record<string, string | number> {
-  return { address: underlay.address, public_ip: publicIP, mtu: underlay.mtuBytes };
+function describe({ underlay, ends }: HostFacts): Record<string, string | number | undefined> {
+  return { address: ends[4]?.address, public_ip: ends[4]?.publicIP, mtu: underlay.mtuBytes };
 }

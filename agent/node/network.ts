@@ -7,22 +7,25 @@ import { backoffMs, retry } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from '../lease/lease-keeper.ts';
-import { type LeaseTable, peersOf } from '../lease/lease-table.ts';
-import type { Backend, DataPlane, PlanInput } from '../model/backend.ts';
+import type { LeaseTable } from '../lease/lease-table.ts';
+import type { Backend, DataPlane, DataPlaneInput } from '../model/backend.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
-import type { HostFacts } from '../model/host-facts.ts';
 import { formatPrefix, type Prefix, samePrefix } from '../model/ip.ts';
+import { formatSubnetKey } from '../model/lease.ts';
 import type { HeldLease, StoreEvent } from '../model/lease-store.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
+import { planesOf } from '../model/plane.ts';
 import { dataPlaneMetrics, type Metric } from '../observe/metrics.ts';
 import type { Troubles } from '../observe/troubles.ts';
 import { answerChallenge } from './challenge-answer.ts';
 import { FirewallKeeper } from './firewall-keeper.ts';
 import type { HostChange, HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
+import { warnOfNamesake } from './namesake.ts';
 import { announcement, planHostState } from './plan.ts';
+import { peersIn } from './planner.ts';
 import { watchSuspension } from './suspension.ts';
 import type { NodeWorld } from './world.ts';
 
@@ -79,14 +82,18 @@ export class NodeNetwork implements AsyncDisposable {
     const previous = await handOff.previousSubnet();
     for (;;) {
       troubles.wait('agent', 'waiting for a lease');
-      const { subnet } = (await this.#acquire(previous, signal)).lease;
+      await this.#acquire(previous, signal);
+      const { subnet } = this.#keeper;
+      if (subnet === undefined) continue;
       await this.#establish(subnet, signal);
       if (this.#standsFor === undefined) {
         // It was lost before anything stood.
         await this.#withdraw();
         continue;
       }
-      const peers = table.leases.filter((lease) => !samePrefix(lease.subnet, subnet)).length;
+      const peers = table.leases.filter(
+        ({ subnets }) => subnets[4] === undefined || !samePrefix(subnets[4], subnet),
+      ).length;
       const summary = `subnet ${formatPrefix(subnet)}, ${backend.type}, ${peers} peers`;
       log.info(`ready: ${summary}`);
       return summary;
@@ -153,7 +160,7 @@ export class NodeNetwork implements AsyncDisposable {
     if (moved || back) this.#deps.store.reconnect();
     if (moved) {
       this.#keeper.announce(announcement(this.#deps.backend, facts));
-      this.#warnOfNamesake(facts);
+      warnOfNamesake(this.#deps.table.leases, facts, this.#deps.log);
     }
     this.#planBell.ring();
   }
@@ -165,27 +172,13 @@ export class NodeNetwork implements AsyncDisposable {
     const own = this.#keeper.subnet;
     this.#planBell.ring();
     if (own !== before) this.#firewall?.notice();
-    if (event.type === 'challenge' && own !== undefined && samePrefix(event.subnet, own)) {
+    if (event.type === 'challenge' && own !== undefined && event.key === formatSubnetKey({ 4: own })) {
       const { host, log } = this.#deps;
       const { name } = event.by;
-      const public_ip = host.facts.publicIP;
+      const public_ip = host.facts.ends[4]?.publicIP;
       log.warn(`node ${name} has our public address too; it is told that we are alive`, { public_ip });
-      void answerChallenge(this.#deps, own, name, signal);
+      void answerChallenge(this.#deps, event.key, name, signal);
     }
-  }
-
-  // Whoever had the address before us may be gone, and its lease ends then.
-  #warnOfNamesake({ publicIP, node }: HostFacts): void {
-    const { table, log } = this.#deps;
-    const other = table.leases.find(
-      ({ attrs }) => attrs.publicIP === publicIP && attrs.node !== undefined && attrs.node.id !== node.id,
-    );
-    if (other === undefined) return;
-    log.warn('another node has announced our new address too: each host needs its own', {
-      public_ip: publicIP,
-      name: other.attrs.node?.name,
-      subnet: formatPrefix(other.subnet),
-    });
   }
 
   // The lease may have run out meanwhile, and another node may have our subnet.
@@ -271,7 +264,12 @@ export class NodeNetwork implements AsyncDisposable {
   async #plan(subnet: Prefix): Promise<void> {
     const { backend, table, reconciler, log } = this.#deps;
     const { leases } = table;
-    const state = planHostState({ ...this.#deps, host: this.#deps.host.facts, subnet, leases });
+    const state = planHostState({
+      ...this.#deps,
+      host: this.#deps.host.facts,
+      subnets: { 4: subnet },
+      leases,
+    });
     // In a large network both halves take a while.
     await this.#pace();
     if (!this.#mayUse(subnet)) return;
@@ -284,17 +282,18 @@ export class NodeNetwork implements AsyncDisposable {
     this.#strangers = strangers;
   }
 
-  #planInput(subnet: Prefix): PlanInput {
-    const { config, table } = this.#deps;
-    const { network } = config;
-    const host = this.#deps.host.facts;
-    return { host, network, subnet, peers: peersOf(table.leases, network, subnet, host.publicIP) };
+  #planInput(subnet: Prefix): DataPlaneInput {
+    const { config, table, host, backend } = this.#deps;
+    const planes = planesOf(host.facts, { 4: config.network }, { 4: subnet });
+    return {
+      planes: planes.map((plane) => ({ plane, peers: peersIn(plane, table.leases, backend.type) })),
+    };
   }
 
   async #handOff(subnet: Prefix): Promise<void> {
     const { options, host, config, backend, handOff, log } = this.#deps;
     const { network } = config;
-    const env = { network, subnet, mtuBytes: backend.mtuBytes(host.facts), ipMasq: options.ipMasq };
+    const env = { network, subnet, mtuBytes: backend.mtuBytes(host.facts.underlay), ipMasq: options.ipMasq };
     if (await handOff.write(env)) log.info(`wrote ${handOff.name}`);
   }
 }

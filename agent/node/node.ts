@@ -56,7 +56,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
     const backend = await createBackend(config.backend, store.configPath);
     log.info(`network ${formatPrefix(config.network)}`, {
       backend: config.backendIsDefault ? `${backend.type} (none is configured)` : backend.type,
-      mtu: backend.mtuBytes(host.facts),
+      mtu: backend.mtuBytes(host.facts.underlay),
     });
     const firewall = await findFirewall(config, signal);
     const { table } = follower;

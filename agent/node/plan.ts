@@ -1,14 +1,14 @@
-// What this node's kernel should hold, from everything that is known: the backend's part and our own; and what its
-// peers are told. Pure.
+// The host state of this node from everything that is known, and the node's announcement to its peers. Pure.
 import type { OwnAttrs } from '../lease/find-own.ts';
-import { peersOf } from '../lease/lease-table.ts';
 import type { Backend } from '../model/backend.ts';
 import type { HostFacts } from '../model/host-facts.ts';
 import type { HostState } from '../model/host-state.ts';
-import { formatPrefix, type Prefix } from '../model/ip.ts';
+import { FAMILIES, type PerFamily, type Prefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
+import { planesOf } from '../model/plane.ts';
+import { createPlanner } from './planner.ts';
 
 /** Everything that the host state depends on. */
 export interface HostPlanInput {
@@ -16,31 +16,29 @@ export interface HostPlanInput {
   readonly host: HostFacts;
   readonly config: NetworkConfig;
   readonly backend: Backend;
-  /** Our own subnet. */
-  readonly subnet: Prefix;
+  /** Our own subnets. */
+  readonly subnets: PerFamily<Prefix>;
   /** Everyone's leases. */
   readonly leases: readonly Lease[];
 }
 
-/** The host state of this node. Pure. */
-export function planHostState({ options, host, config, backend, subnet, leases }: HostPlanInput): HostState {
-  const { network } = config;
-  const peers = peersOf(leases, network, subnet, host.publicIP);
-  const state = backend.plan({ host, network, subnet, peers });
-  if (!options.blackholeRoute) return state;
-  const dst = formatPrefix(subnet);
-  return [...state, { kind: 'route', type: 'blackhole', dst, via: undefined, dev: undefined, onlink: false }];
+/** The host state of this node, in one go. Pure. */
+export function planHostState({ options, host, config, backend, subnets, leases }: HostPlanInput): HostState {
+  const planner = createPlanner({ backend, blackholeRoute: options.blackholeRoute });
+  planner.reset(host.underlay, planesOf(host, { 4: config.network }, subnets), leases);
+  return planner.state();
 }
 
-/** What a node tells its peers. Pure. */
-export function announcement(backend: Backend, host: HostFacts): OwnAttrs {
-  return {
-    publicIP: host.publicIP,
-    publicIPv6: undefined,
-    backendType: backend.type,
-    backendData: backend.announce(host),
-    backendV6Data: undefined,
-    node: host.node,
-    extra: {},
-  };
+/** The node's announcement to its peers. Pure. */
+export function announcement(backend: Backend, { node, ends }: HostFacts): OwnAttrs {
+  const publicIP: { -readonly [F in keyof OwnAttrs['publicIP']]: string } = {};
+  const backendData: { -readonly [F in keyof OwnAttrs['backendData']]: OwnAttrs['backendData'][F] } = {};
+  for (const family of FAMILIES) {
+    const end = ends[family];
+    if (end === undefined) continue;
+    publicIP[family] = end.publicIP;
+    const data = backend.announce(node, end);
+    if (data !== undefined) backendData[family] = data;
+  }
+  return { publicIP, backendType: backend.type, backendData, node, extra: {} };
 }

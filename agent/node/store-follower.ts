@@ -10,7 +10,6 @@ import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { createLeaseTable, type LeaseTable } from '../lease/lease-table.ts';
 import { findVanished, isDoubtful } from '../lease/vanished.ts';
-import { formatPrefix, type Prefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { LeaseStore, StoreEvent } from '../model/lease-store.ts';
 import type { Troubles } from '../observe/troubles.ts';
@@ -81,10 +80,10 @@ export class StoreFollower {
   #take(event: StoreEvent): void {
     const { malformed, config } = this.table.apply(event.type === 'snapshot' ? this.#weigh(event) : event);
     if (this.table.leaseCount > LIMITS.smallNetworkLeases) this.#deps.onLarge();
-    for (const { key, reason } of malformed) this.#reportMalformed(key, reason);
+    for (const { where, reason } of malformed) this.#reportMalformed(where, reason);
     if (config) this.#noticeConfig();
-    if (event.type === 'lease') this.#settle(event.lease.subnet);
-    if (event.type === 'lease-removed') this.#settle(event.subnet);
+    if (event.type === 'lease') this.#settle(event.lease.key);
+    if (event.type === 'lease-removed') this.#settle(event.key);
     this.#noticeConnection(event);
     this.#listener?.(event);
     this.#bell.ring();
@@ -93,7 +92,7 @@ export class StoreFollower {
   /** The snapshot to believe: with what is missing in it, where that is too much. */
   #weigh(snapshot: Extract<StoreEvent, { type: 'snapshot' }>): StoreEvent {
     const { log, troubles } = this.#deps;
-    const isKept = ({ subnet }: Lease): boolean => this.#kept.has(formatPrefix(subnet));
+    const isKept = ({ key }: Lease): boolean => this.#kept.has(key);
     const known = this.table.leases;
     const missing = findVanished(known, snapshot);
     const sure = known.filter((lease) => !isKept(lease));
@@ -105,7 +104,7 @@ export class StoreFollower {
       troubles.clear('leases');
       return snapshot;
     }
-    this.#kept = new Map(missing.map((lease) => [formatPrefix(lease.subnet), lease]));
+    this.#kept = new Map(missing.map((lease) => [lease.key, lease]));
     const until =
       snapshot.config === undefined ? 'the network configuration is back' : 'a second listing agrees';
     troubles.complain(
@@ -117,9 +116,9 @@ export class StoreFollower {
   }
 
   /** A lease that was missing has come back, or is surely gone. */
-  #settle(subnet: Prefix): void {
+  #settle(key: string): void {
     const { log, troubles } = this.#deps;
-    if (!this.#kept.delete(formatPrefix(subnet)) || this.#kept.size > 0) return;
+    if (!this.#kept.delete(key) || this.#kept.size > 0) return;
     troubles.clear('leases');
     log.info('no lease is missing any more');
   }

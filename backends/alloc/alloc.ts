@@ -6,7 +6,8 @@ export function createAlloc(_options: AllocOptions): Backend {
   return {
     type: 'alloc',
     announce: () => undefined,
-    mtuBytes: ({ underlay }) => underlay.mtuBytes,
-    plan: () => [],
+    mtuBytes: (underlay) => underlay.mtuBytes,
+    own: () => [],
+    peer: () => [],
   };
 }

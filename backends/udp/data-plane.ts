@@ -4,8 +4,9 @@ import { openTun, openUdpSocket, type Tun, type UdpSocket } from 'dgram-native';
 import { asTwillError, errnoOf, type TwillError } from '../../agent/base/errors.ts';
 import { systemRandom } from '../../agent/base/random.ts';
 import { backoffMs } from '../../agent/base/retry.ts';
-import type { DataPlane, DataPlaneDeps, PlanInput } from '../../agent/model/backend.ts';
+import type { DataPlane, DataPlaneDeps, DataPlaneInput, PlaneInput } from '../../agent/model/backend.ts';
 import { addressBits, samePrefix } from '../../agent/model/ip.ts';
+import type { Plane } from '../../agent/model/plane.ts';
 import { type RunningForwarder, startForwarder } from './forwarder-control.ts';
 import { LIMITS } from './limits.ts';
 
@@ -14,8 +15,6 @@ export interface UdpDataPlaneSetup {
   readonly device: string;
   /** UDP port of every node. */
   readonly port: number;
-  /** Backend type of the peers that are ours to reach. */
-  readonly type: string;
 }
 
 /** A forwarder with what it uses. */
@@ -26,19 +25,18 @@ interface Opened extends Disposable {
 /** Starts to move packets. Fails as `host` when the device or the port cannot be had; later it is tried until it can. */
 export async function openUdpDataPlane(
   setup: UdpDataPlaneSetup,
-  first: PlanInput,
+  first: DataPlaneInput,
   { clock, log }: DataPlaneDeps,
 ): Promise<DataPlane> {
   const stop = new AbortController();
   const before: Record<string, number> = {};
-  let input = first;
-  let opened: Opened | undefined = open(setup, first);
+  let input = planeOf(first);
+  let opened: Opened | undefined = open(setup, input.plane);
   let trouble: string | undefined;
   let unreachable = 0;
 
   const handOverPeers = (): void => {
-    const peers = input.peers.filter(({ attrs }) => attrs.backendType === setup.type);
-    const forwarderPeers = peers.map(({ subnet, attrs }) => ({ subnet, publicAddress: attrs.publicIP }));
+    const forwarderPeers = input.peers.map(({ subnet, publicIP }) => ({ subnet, publicAddress: publicIP }));
     const left = opened?.forwarder.setPeers(forwarderPeers) ?? 0;
     if (left > unreachable) log.warn('peers that cannot be forwarded to', { peers: left });
     unreachable = left;
@@ -58,7 +56,7 @@ export async function openUdpDataPlane(
   const reopen = async (): Promise<void> => {
     for (let failures = 1; ; failures++) {
       try {
-        opened = open(setup, input);
+        opened = open(setup, input.plane);
         handOverPeers();
         if (trouble !== undefined) log.info('packets move again');
         trouble = undefined;
@@ -99,9 +97,10 @@ export async function openUdpDataPlane(
   watch();
   return {
     update(next) {
-      const isMoved =
-        !samePrefix(next.subnet, input.subnet) || next.host.underlay.address !== input.host.underlay.address;
-      input = next;
+      const before = input.plane;
+      input = planeOf(next);
+      const { subnet, end } = input.plane;
+      const isMoved = !samePrefix(subnet, before.subnet) || end.address !== before.end.address;
       if (isMoved) enqueue(restart);
       else handOverPeers();
     },
@@ -121,7 +120,14 @@ export async function openUdpDataPlane(
   };
 }
 
-function open(setup: UdpDataPlaneSetup, { host, network, subnet }: PlanInput): Opened {
+// The forwarder carries one plane, the IPv4 one.
+function planeOf({ planes }: DataPlaneInput): PlaneInput {
+  const [first] = planes;
+  if (first === undefined) throw new Error('a data plane without a plane');
+  return first;
+}
+
+function open(setup: UdpDataPlaneSetup, { end, network, subnet }: Plane): Opened {
   let tun: Tun | undefined;
   let socket: UdpSocket | undefined;
   try {
@@ -129,7 +135,7 @@ function open(setup: UdpDataPlaneSetup, { host, network, subnet }: PlanInput): O
     // It may have been deleted, and made again by this very call.
     tun.setPersistent(true);
     socket = openUdpSocket({
-      address: Number(addressBits(host.underlay.address)),
+      address: Number(addressBits(end.address)),
       port: setup.port,
       receiveBufferBytes: LIMITS.socketBufferBytes,
       sendBufferBytes: LIMITS.socketBufferBytes,

@@ -1,9 +1,8 @@
 // What the lease store must do over every datastore.
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
-import { formatPrefix } from '../../agent/model/ip.ts';
 import type { Kv } from '../../agent/model/kv.ts';
-import { formatLeaseValue } from '../../agent/model/lease.ts';
+import { formatLeaseValue, formatSubnets } from '../../agent/model/lease.ts';
 import type { LeaseStore } from '../../agent/model/lease-store.ts';
 import { waitFor } from '../lab/wait.ts';
 import type { KvBed } from './kv-suite.ts';
@@ -63,7 +62,7 @@ export function describeLeaseStore(
     });
 
     it("claims a subnet under flannel's key with flannel's value, and a session", async () => {
-      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       expect(held.ttlSeconds).toBe(86_400);
       const entry = await otherKv.get(`${prefix}/subnets/10.0.1.0-24`);
       expect(entry?.value).toBe(
@@ -77,16 +76,16 @@ export function describeLeaseStore(
     it('tells claims, changes and releases of all nodes, our own among them', async () => {
       const events = follow(store);
       expect((await next(events, 'snapshot')).leases).toEqual([]);
-      const own = present(await store.claim(subnetOf(1), attrsOf(1)));
-      const theirs = present(await other.claim(subnetOf(2), attrsOf(2)));
-      await other.adopt(theirs.lease, attrsOf(2, { publicIP: '192.168.9.9' }));
+      const own = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const theirs = present(await other.claim({ 4: subnetOf(2) }, attrsOf(2)));
+      await other.adopt(theirs.lease, attrsOf(2, { publicIP: { 4: '192.168.9.9' } }));
       await other.release(theirs);
       const removed = await next(events, 'lease-removed');
-      expect(removed.subnet).toEqual(subnetOf(2));
+      expect(removed.key).toBe('10.0.2.0-24');
       expect(removed.revision).toBeGreaterThan(theirs.lease.revision);
       const told = events.flatMap((event) => (event.type === 'lease' ? event.lease : []));
       expect(told[0]).toEqual(own.lease);
-      expect(told.map(({ subnet, attrs }) => `${formatPrefix(subnet)} ${attrs.publicIP}`)).toEqual([
+      expect(told.map(({ subnets, attrs }) => `${formatSubnets(subnets)} ${attrs.publicIP[4]}`)).toEqual([
         '10.0.1.0/24 192.168.0.1',
         '10.0.2.0/24 192.168.0.2',
         '10.0.2.0/24 192.168.9.9',
@@ -102,15 +101,15 @@ export function describeLeaseStore(
       await kv.create(`${prefix}/unknown`, 'y', undefined);
       const events = follow(store);
       const { leases, malformed } = await next(events, 'snapshot');
-      expect(leases.map(({ subnet }) => formatPrefix(subnet))).toEqual(['10.0.1.0/24']);
-      expect(malformed.map(({ key, subnet }) => [key, subnet && formatPrefix(subnet)])).toEqual([
-        [`${prefix}/subnets/10.0.2.0-24`, '10.0.2.0/24'],
+      expect(leases.map(({ subnets }) => formatSubnets(subnets))).toEqual(['10.0.1.0/24']);
+      expect(malformed.map(({ where, key }) => [where, key])).toEqual([
+        [`${prefix}/subnets/10.0.2.0-24`, '10.0.2.0-24'],
         [`${prefix}/subnets/10.0.3.7-24`, undefined],
         [`${prefix}/subnets/garbage`, undefined],
       ]);
       await kv.create(`${prefix}/subnets/10.0.4.0-24`, 'not json', undefined);
       const { entry } = await next(events, 'malformed');
-      expect(entry.subnet).toEqual(subnetOf(4));
+      expect(entry.key).toBe('10.0.4.0-24');
       expect(entry.reason).toContain(`${prefix}/subnets/10.0.4.0-24: not valid JSON`);
     });
 
@@ -124,22 +123,22 @@ export function describeLeaseStore(
               (i) => !taken.entries.some(({ key }) => key.endsWith(`/10.0.${i}.0-24`)),
             );
             const pick = free[Math.floor(Math.random() * free.length)] ?? 1;
-            const held = await claimant.claim(subnetOf(pick), attrsOf(node));
+            const held = await claimant.claim({ 4: subnetOf(pick) }, attrsOf(node));
             if (held !== undefined) return held;
           }
         }),
       );
-      expect(new Set(won.map(({ lease }) => lease.subnet.address)).size).toBe(30);
+      expect(new Set(won.map(({ lease }) => lease.key)).size).toBe(30);
       expect(new Set(won.map(({ lease }) => lease.session)).size).toBe(30);
     });
 
     it('claims again with the session of a claim that was lost, and closes it when abandoned', async () => {
-      await other.claim(subnetOf(1), attrsOf(1));
+      await other.claim({ 4: subnetOf(1) }, attrsOf(1));
       const { kv: watchedKv, counts } = counted(await bed.open());
       const claimant = leaseStoreOver(watchedKv, prefix);
-      expect(await claimant.claim(subnetOf(1), attrsOf(2))).toBeUndefined();
-      expect(await claimant.claim(subnetOf(1), attrsOf(2))).toBeUndefined();
-      expect(await claimant.claim(subnetOf(1), attrsOf(2))).toBeUndefined();
+      expect(await claimant.claim({ 4: subnetOf(1) }, attrsOf(2))).toBeUndefined();
+      expect(await claimant.claim({ 4: subnetOf(1) }, attrsOf(2))).toBeUndefined();
+      expect(await claimant.claim({ 4: subnetOf(1) }, attrsOf(2))).toBeUndefined();
       expect(counts['openSession']).toBe(1);
       await claimant[Symbol.asyncDispose]();
       expect(counts['closeSession']).toBe(1);
@@ -152,7 +151,7 @@ export function describeLeaseStore(
       onTestFinished(() => follower[Symbol.asyncDispose]());
       onTestFinished(() => writer[Symbol.asyncDispose]());
       const writing = leaseStoreOver(writer, prefix);
-      for (const n of [1, 2, 3]) present(await writing.claim(subnetOf(n), attrsOf(n)));
+      for (const n of [1, 2, 3]) present(await writing.claim({ 4: subnetOf(n) }, attrsOf(n)));
       const events = follow(leaseStoreOver(follower, prefix));
       expect((await next(events, 'snapshot')).leases).toHaveLength(3);
       const before = events.length;
@@ -161,14 +160,14 @@ export function describeLeaseStore(
         events.slice(before).some((event) => event.type === 'snapshot' && event.leases.length === 0),
       );
       const after = events.length;
-      present(await writing.claim(subnetOf(9), attrsOf(9)));
-      expect((await next(events, 'lease', after)).lease.subnet).toEqual(subnetOf(9));
+      present(await writing.claim({ 4: subnetOf(9) }, attrsOf(9)));
+      expect((await next(events, 'lease', after)).lease.subnets[4]).toEqual(subnetOf(9));
     });
 
     describeOwnLease(() => ({ kv, store, prefix }));
 
     it('renews without waking anybody or writing the key', async () => {
-      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const events = follow(other);
       await next(events, 'snapshot');
       for (let i = 0; i < 5; i++) expect(await store.renew(held)).toEqual(held);
@@ -178,7 +177,7 @@ export function describeLeaseStore(
     });
 
     it('does not renew a lease that was revoked', async () => {
-      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       await kv.closeSession(held.lease.session ?? '');
       expect(await store.renew(held)).toBeUndefined();
     });
@@ -205,28 +204,28 @@ export function describeLeaseStore(
     });
 
     it('hears from the holder of a lease that runs', async () => {
-      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const events = follow(store);
       await next(events, 'snapshot');
       const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
-      const { subnet, by } = await next(events, 'challenge');
+      const { key, by } = await next(events, 'challenge');
       expect(by).toEqual({ id: 'abcdef0123456789', name: 'asker' });
-      await store.answerChallenge(subnet);
+      await store.answerChallenge(key);
       expect(await asked).toBe(true);
       expect((await kv.list(`${prefix}/challenges/`)).entries).toEqual([]);
     });
 
     it('tells an agent that starts of a question that waits already', async () => {
-      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
       await waitFor('the question', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
-      const { subnet } = await next(follow(store), 'challenge');
-      await store.answerChallenge(subnet);
+      const { key } = await next(follow(store), 'challenge');
+      await store.answerChallenge(key);
       expect(await asked).toBe(true);
     });
 
     it('hears from a holder that was just starting when it was asked', async () => {
-      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
       await waitFor('the question', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
       present(await store.adopt(held.lease, attrsOf(1)));
@@ -234,14 +233,14 @@ export function describeLeaseStore(
     });
 
     it('takes over a lease of another node with a session that the other cannot end', async () => {
-      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const taken = present(await other.adopt(held.lease, attrsOf(2)));
       await store.release(held);
       expect(present(await other.renew(taken)).lease.attrs.node).toEqual(attrsOf(2).node);
     });
 
     it('does not take two questions at once for answers, and leaves nothing of them', async () => {
-      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const by = { id: 'abcdef0123456789', name: 'asker' };
       const started = systemClock.monotonicMs();
       const answers = await Promise.all([

@@ -13,11 +13,9 @@ import { waitFor } from '../lab/wait.ts';
 /** Attributes of the `n`-th node. */
 export function attrsOf(n: number, more: Partial<LeaseAttrs> = {}): LeaseAttrs {
   return {
-    publicIP: `192.168.${n >> 8}.${n & 255}`,
-    publicIPv6: undefined,
+    publicIP: { 4: `192.168.${n >> 8}.${n & 255}` },
     backendType: 'vxlan',
-    backendData: { VNI: 1, VtepMAC: '02:00:00:00:00:01' },
-    backendV6Data: undefined,
+    backendData: { 4: { VNI: 1, VtepMAC: '02:00:00:00:00:01' } },
     node: { id: n.toString(16).padStart(16, '0'), name: `node-${n}` },
     extra: {},
     ...more,

@@ -26,7 +26,7 @@ export function describeOwnLease(
       const same = present(await store.adopt(lease, attrsOf(1)));
       expect(same).toEqual({ lease, ttlSeconds: 100 });
       expect((await kv.get(`${prefix}/subnets/10.0.1.0-24`))?.value).toBe(value);
-      const changed = present(await store.adopt(lease, attrsOf(1, { publicIP: '192.168.7.7' })));
+      const changed = present(await store.adopt(lease, attrsOf(1, { publicIP: { 4: '192.168.7.7' } })));
       expect(changed.lease.revision).toBeGreaterThan(lease.revision);
       const entry = await kv.get(`${prefix}/subnets/10.0.1.0-24`);
       expect(entry?.session).toBe(session);
@@ -36,14 +36,14 @@ export function describeOwnLease(
 
     it('does not adopt a lease that is gone', async () => {
       const { store } = parts();
-      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       await store.release(held);
       expect(await store.adopt(held.lease, attrsOf(1))).toBeUndefined();
     });
 
     it("does not adopt another node's lease that has the revision of ours, as one may have in a store that lost its data", async () => {
       const { kv, store, prefix } = parts();
-      const ours = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const ours = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const key = `${prefix}/subnets/10.0.1.0-24`;
       await store.release(ours);
       const theirs = await kv.create(key, formatLeaseValue(attrsOf(2)), await kv.openSession(100));
@@ -54,8 +54,8 @@ export function describeOwnLease(
 
     it("adopts another node's lease only where it is unchanged", async () => {
       const { store } = parts();
-      const asked = present(await store.claim(subnetOf(1), attrsOf(2)));
-      const moved = present(await store.repair(asked, attrsOf(2, { publicIP: '192.168.7.7' })));
+      const asked = present(await store.claim({ 4: subnetOf(1) }, attrsOf(2)));
+      const moved = present(await store.repair(asked, attrsOf(2, { publicIP: { 4: '192.168.7.7' } })));
       expect(await store.adopt(asked.lease, attrsOf(1))).toBeUndefined();
       expect(present(await store.adopt(moved.lease, attrsOf(1))).lease.attrs.node?.name).toBe('node-1');
     });
@@ -78,7 +78,7 @@ export function describeOwnLease(
     it('writes our lease again over other attributes and garbage, with its session, and leaves what is right', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;
-      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       expect(await store.repair(held, attrsOf(1))).toEqual(held);
       for (const value of [
         formatLeaseValue(attrsOf(1, { node: undefined, backendType: 'udp' })),
@@ -103,7 +103,7 @@ export function describeOwnLease(
     it('writes nothing over the lease of another node, nor where there is none', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;
-      const held = present(await store.claim(subnetOf(1), attrsOf(1)));
+      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const entry = await kv.get(key);
       const theirs = entry && (await kv.update(entry, formatLeaseValue(attrsOf(2))));
       expect(await store.repair(held, attrsOf(1))).toBeUndefined();

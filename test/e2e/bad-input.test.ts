@@ -13,6 +13,7 @@ import type { LeaseStore } from '../../agent/model/lease-store.ts';
 import { parseNetworkConfig, subnetAt, subnetCount } from '../../agent/model/network-config.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { TWILL } from '../lab/paths.ts';
+import { leaseAttrs } from '../support/build.ts';
 import { CONFIG_ROWS, EXIT, FLAG_ROWS, HOST_ROWS } from './bad-input-rows.ts';
 import { makeAuthority } from './certificates.ts';
 import { allOf, NEEDS_ROOT, needsProgram, title } from './needs.ts';
@@ -189,15 +190,9 @@ describe.skipIf(NEEDS_LAB.missing)(
       const text = '{"Network":"10.9.0.0/28","SubnetLen":30,"Backend":{"Type":"host-gw"}}';
       const config = parseNetworkConfig(text, 'test');
       for (let index = 0; index < subnetCount(config); index++) {
-        await store.claim(subnetAt(config, index), {
-          publicIP: `192.168.77.${100 + index}`,
-          publicIPv6: undefined,
-          backendType: 'host-gw',
-          backendData: undefined,
-          backendV6Data: undefined,
-          node: { id: `${index}`.repeat(16), name: `other-${index}` },
-          extra: {},
-        });
+        const node = { id: `${index}`.repeat(16), name: `other-${index}` };
+        const attrs = leaseAttrs(`192.168.77.${100 + index}`, { node });
+        await store.claim({ 4: subnetAt(config, index) }, attrs);
       }
       const said = complaint(await runAgent(text, []));
       expect(said).toEqual(refusal(EXIT.exhausted, /3/));

@@ -4,7 +4,7 @@ import { diff } from '../../agent/kernel/diff.ts';
 import { formatHostState, type HostState } from '../../agent/model/host-state.ts';
 import type { Kernel } from '../../agent/model/kernel.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
-import { goldenStates, hostGwPeer, plan, vxlanPeer } from './golden-states.ts';
+import { goldenStates, hostGwPeer, peer, plan, vxlanPeer } from './golden-states.ts';
 
 const STEPS = 120;
 
@@ -119,8 +119,8 @@ export function kernelSuite(open: () => Kernel): void {
     const peers = Array.from({ length: 5_000 }, (_, i) => {
       const [high, low] = [Math.floor(i / 250), i % 250];
       const hex = (n: number): string => n.toString(16).padStart(2, '0');
-      const lease = vxlanPeer(2, `02:00:00:01:${hex(high)}:${hex(low)}`, `192.168.${100 + high}.${1 + low}`);
-      return { ...lease, subnet: { ...lease.subnet, address: `10.${50 + high}.${low}.0` } };
+      const data = { VNI: 1, VtepMAC: `02:00:00:01:${hex(high)}:${hex(low)}` };
+      return peer(`10.${high}.${low}.0/24`, `192.168.${100 + high}.${1 + low}`, 'vxlan', data);
     });
     const state = await plan('vxlan', {}, peers);
     await become(state);

@@ -4,7 +4,7 @@ import { planFirewall } from '../../agent/firewall/rules.ts';
 import { type Backend } from '../../agent/model/backend.ts';
 import { formatHostState } from '../../agent/model/host-state.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
-import type { Lease } from '../../agent/model/lease.ts';
+import { formatSubnetKey, formatSubnets, type Lease } from '../../agent/model/lease.ts';
 import { planHostState } from '../../agent/node/plan.ts';
 import type { Cluster } from './cluster.ts';
 import { type Host, NODE_OPTIONS } from './host.ts';
@@ -42,17 +42,16 @@ function complaintOf(
   // It may have written two: a request may be carried out long after its client, or its client's process, has
   // given up. The other one ends with its session.
   const { env } = host;
-  const lease = own.find(
-    ({ subnet }) => env !== undefined && formatPrefix(subnet) === formatPrefix(env.subnet),
-  );
+  const lease = own.find(({ key }) => env !== undefined && key === formatSubnetKey({ 4: env.subnet }));
   if (env === undefined || lease === undefined) {
-    const held = own.map(({ subnet }) => formatPrefix(subnet)).join(' ') || 'nothing';
+    const held = own.map(({ subnets }) => formatSubnets(subnets)).join(' ') || 'nothing';
     return `handed off ${env && formatPrefix(env.subnet)} and holds ${held}`;
   }
-  const { subnet } = lease;
-  if (lease.attrs.publicIP !== host.facts.publicIP) return `announces ${lease.attrs.publicIP}`;
-  if (env.mtuBytes !== backend.mtuBytes(host.facts)) return `handed off an MTU of ${env.mtuBytes}`;
-  const plan = planHostState({ options: NODE_OPTIONS, host: host.facts, config, backend, subnet, leases });
+  const { subnets } = lease;
+  const { subnet } = env;
+  if (lease.attrs.publicIP[4] !== host.address) return `announces ${lease.attrs.publicIP[4]}`;
+  if (env.mtuBytes !== backend.mtuBytes(host.facts.underlay)) return `handed off an MTU of ${env.mtuBytes}`;
+  const plan = planHostState({ options: NODE_OPTIONS, host: host.facts, config, backend, subnets, leases });
   const [wanted, actual] = [formatHostState(plan), host.kernel.print()];
   if (wanted !== actual) return `the kernel differs: ${difference(wanted, actual)}`;
   const rules = planFirewall({ ...NODE_OPTIONS, network: config.network, subnet });

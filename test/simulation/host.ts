@@ -5,11 +5,12 @@ import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import type { NodeFirewall } from '../../agent/model/firewall.ts';
 import type { SubnetEnv } from '../../agent/model/hand-off.ts';
 import type { HostFacts } from '../../agent/model/host-facts.ts';
-import { formatPrefix, type Prefix, parsePrefix } from '../../agent/model/ip.ts';
+import { formatPrefix } from '../../agent/model/ip.ts';
 import type { Change } from '../../agent/model/kernel.ts';
 import type { NodeOptions } from '../../agent/model/node-options.ts';
 import { createNode, type Node } from '../../agent/node/node.ts';
 import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
+import { hostFacts } from '../support/build.ts';
 import type { Cluster } from './cluster.ts';
 import { Life } from './life.ts';
 import { openSimKernel } from './sim-kernel.ts';
@@ -59,14 +60,13 @@ export class Host {
   constructor(cluster: Cluster, index: number, address: string) {
     this.#cluster = cluster;
     this.name = `h${index}`;
-    const onLink = parsePrefix(`${address.replace(/\.\d+$/, '.0')}/24`) as Prefix;
+    const onLink = `${address.replace(/\.\d+$/, '.0')}/24`;
     this.facts = {
+      ...hostFacts({ address, onLink: [onLink] }),
       node: { id: index.toString(16).padStart(16, '0'), name: this.name },
-      underlay: { name: 'eth0', index: 2, mtuBytes: 1_500, address, onLink: [onLink], hasCarrier: true },
-      publicIP: address,
     };
-    this.kernel = createMemoryKernel({ name: 'eth0', prefix: formatPrefix(onLink) });
-    for (const dst of ['0.0.0.0/0', formatPrefix(onLink), '172.17.0.0/16']) {
+    this.kernel = createMemoryKernel({ name: 'eth0', prefix: onLink });
+    for (const dst of ['0.0.0.0/0', onLink, '172.17.0.0/16']) {
       this.kernel.plant({ kind: 'route', type: 'unicast', dst, via: undefined, dev: 'eth0', onlink: false });
     }
     this.foreign = this.kernel.foreign();
@@ -180,10 +180,21 @@ export class Host {
     if (this.#running === running) this.crash();
   }
 
-  /** Something about the machine's interfaces is different from now on. */
-  change(facts: Partial<HostFacts['underlay']>): void {
-    const underlay = { ...this.facts.underlay, ...facts };
-    this.facts = { ...this.facts, underlay, publicIP: underlay.address };
+  /** The machine's address on the underlay. */
+  get address(): string {
+    return this.facts.ends[4]?.address ?? '';
+  }
+
+  /** The underlay link is different from now on. */
+  change(link: Partial<HostFacts['underlay']>): void {
+    this.facts = { ...this.facts, underlay: { ...this.facts.underlay, ...link } };
+    for (const tell of this.#onFacts) tell();
+  }
+
+  /** The machine has another address from now on. */
+  move(address: string): void {
+    const onLink = this.facts.ends[4]?.onLink ?? [];
+    this.facts = { ...this.facts, ends: { 4: { address, publicIP: address, onLink } } };
     for (const tell of this.#onFacts) tell();
   }
 

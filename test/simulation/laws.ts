@@ -5,7 +5,7 @@ import type { SubnetEnv } from '../../agent/model/hand-off.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
 import type { Change } from '../../agent/model/kernel.ts';
 import type { Kv, KvEntry } from '../../agent/model/kv.ts';
-import { parseLeaseValue } from '../../agent/model/lease.ts';
+import { formatSubnets, parseLeaseValue } from '../../agent/model/lease.ts';
 import type { Cluster } from './cluster.ts';
 import { type Host, NETWORK_PREFIX } from './host.ts';
 import { Questions } from './questions.ts';
@@ -71,7 +71,7 @@ export class Laws {
     const { witness } = host;
     if (witness === undefined) return;
     const text = formatPrefix(subnet);
-    if (witness.granted === undefined || formatPrefix(witness.granted.subnet) !== text)
+    if (witness.granted === undefined || formatSubnets(witness.granted.subnets) !== text)
       this.break('subnet.env is what the node holds', `${host.name} writes ${text}`);
     if ((witness.othersMs(text) ?? 0) > GRACE_MS)
       this.break("nobody uses another's subnet", `${host.name} hands off ${text}`);

@@ -12,8 +12,7 @@ export function unreachable(from: Host, to: Host, hosts: readonly Host[]): strin
   const here = from.kernel.objects();
   const route = here.find((object) => object.kind === 'route' && object.dst === dst);
   if (route?.kind !== 'route' || route.via === undefined) return `no route to ${dst}`;
-  const at = (address: string): Host | undefined =>
-    hosts.find(({ facts }) => facts.underlay.address === address);
+  const at = (address: string): Host | undefined => hosts.find((host) => host.address === address);
   if (route.dev === from.facts.underlay.name)
     return at(route.via) === to ? undefined : `${dst} leads to ${route.via}`;
 

@@ -1,8 +1,7 @@
 // What one run of a node has been told, kept apart from the node's own notes: which leases there are, and which one it
 // was granted. What the node does is held against it.
-import { formatPrefix, type Prefix } from '../../agent/model/ip.ts';
 import type { Kv } from '../../agent/model/kv.ts';
-import type { Lease, NodeIdentity } from '../../agent/model/lease.ts';
+import { formatSubnets, type Lease, type NodeIdentity, parseSubnetKey } from '../../agent/model/lease.ts';
 import type { HeldLease, LeaseStore, StoreEvent } from '../../agent/model/lease-store.ts';
 import type { Life } from './life.ts';
 
@@ -43,7 +42,7 @@ export class Witness {
 
   /** Whether the node holds this subnet and hears, and no answer of it is on its way, which may be long. */
   isAttentive(subnet: string): boolean {
-    const isHeld = this.granted !== undefined && formatPrefix(this.granted.subnet) === subnet;
+    const isHeld = this.granted !== undefined && textOf(this.granted) === subnet;
     return isHeld && this.lostAtMs === undefined && this.#watches && this.#answers === 0;
   }
 
@@ -81,7 +80,7 @@ export class Witness {
       this.granted = held.lease;
       this.lostAtMs = undefined;
       // What it was told meanwhile may be newer.
-      const key = formatPrefix(held.lease.subnet);
+      const key = textOf(held.lease);
       const known = this.#leases.get(key);
       if (known === undefined || known.revision <= held.lease.revision) this.#leases.set(key, held.lease);
       else if (!this.#isOwn(known)) this.lostAtMs = this.#nowMs();
@@ -117,40 +116,40 @@ export class Witness {
     switch (event.type) {
       case 'snapshot': {
         const before = this.#leases;
-        this.#leases = new Map(event.leases.map((lease) => [formatPrefix(lease.subnet), lease]));
-        for (const { subnet } of event.malformed) {
-          const known = subnet && before.get(formatPrefix(subnet));
-          if (known !== undefined) this.#leases.set(formatPrefix(known.subnet), known);
+        this.#leases = new Map(event.leases.map((lease) => [textOf(lease), lease]));
+        for (const entry of event.malformed) {
+          const known = before.get(textOf(entry));
+          if (known !== undefined) this.#leases.set(textOf(known), known);
         }
         // A listing alone proves nothing: what is missing in it may be kept until another one agrees, and whether it
         // goes in the end is seen when the cluster has converged.
         const isListed = (key: string): boolean =>
-          [...event.leases, ...event.malformed].some(({ subnet }) => subnet && formatPrefix(subnet) === key);
+          [...event.leases, ...event.malformed].some((entry) => textOf(entry) === key);
         for (const [key, lease] of before) if (!this.#leases.has(key)) this.#leases.set(key, lease);
         for (const key of this.#leases.keys()) {
           const [old, lease] = [before.get(key), this.#leases.get(key)];
           if (old === undefined || lease === undefined || this.#isOwn(old) !== this.#isOwn(lease))
             this.#changedMs.set(key, this.#nowMs());
         }
-        const ownKey = this.granted === undefined ? '' : formatPrefix(this.granted.subnet);
+        const ownKey = this.granted === undefined ? '' : textOf(this.granted);
         const own = isListed(ownKey) ? this.#leases.get(ownKey) : undefined;
         if (own === undefined ? event.revision > this.#grantedRevision : !this.#isOwn(own))
-          this.#lose(this.granted?.subnet, own?.revision ?? event.revision);
+          this.#lose(this.granted?.key, own?.revision ?? event.revision);
         break;
       }
       case 'lease': {
-        const key = formatPrefix(event.lease.subnet);
+        const key = textOf(event.lease);
         const old = this.#leases.get(key);
         if (old === undefined || this.#isOwn(old) !== this.#isOwn(event.lease))
           this.#changedMs.set(key, this.#nowMs());
         this.#leases.set(key, event.lease);
-        if (!this.#isOwn(event.lease)) this.#lose(event.lease.subnet, event.lease.revision);
+        if (!this.#isOwn(event.lease)) this.#lose(event.lease.key, event.lease.revision);
         break;
       }
       case 'lease-removed': {
-        const key = formatPrefix(event.subnet);
+        const key = textOf(event);
         if (this.#leases.delete(key)) this.#changedMs.set(key, this.#nowMs());
-        this.#lose(event.subnet, event.revision);
+        this.#lose(event.key, event.revision);
         break;
       }
       default:
@@ -161,8 +160,8 @@ export class Witness {
     return this.granted?.revision ?? Number.POSITIVE_INFINITY;
   }
 
-  #lose(subnet: Prefix | undefined, revision: number): void {
-    if (subnet === undefined || this.granted?.subnet.address !== subnet.address) return;
+  #lose(key: string | undefined, revision: number): void {
+    if (key === undefined || this.granted?.key !== key) return;
     if (revision > this.#grantedRevision) this.lostAtMs ??= this.#nowMs();
   }
 
@@ -177,4 +176,9 @@ export class Witness {
   #sinceMs(subnet: string): number {
     return this.#life.awakeMs(this.#changedMs.get(subnet) ?? 0);
   }
+}
+
+// The laws name subnets as routes do: 10.5.34.0/24.
+function textOf({ key }: { readonly key: string | undefined }): string {
+  return formatSubnets((key === undefined ? undefined : parseSubnetKey(key)) ?? {});
 }

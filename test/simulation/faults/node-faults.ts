@@ -46,11 +46,11 @@ export const NODE_FAULTS: readonly Fault[] = [
   onHost('its address changes', (host, cluster) => {
     const net = netOf(host);
     // It may be the one of a node that has left.
-    const gone = cluster.hosts.filter(({ isGone }) => isGone).map(({ facts }) => facts.publicIP);
+    const gone = cluster.hosts.filter(({ isGone }) => isGone).map((other) => other.address);
     const address =
       cluster.random() < 0.3 && gone.length > 0 ? cluster.pick(gone) : `${net}${freeNumber(cluster)}`;
-    if (address.startsWith(net) && cluster.present().every(({ facts }) => facts.publicIP !== address))
-      host.change({ address });
+    if (address.startsWith(net) && cluster.present().every((other) => other.address !== address))
+      host.move(address);
   }),
   onHost('its link is down for a while', async (host, cluster, healed) => {
     host.change({ hasCarrier: false });
@@ -62,14 +62,14 @@ export const NODE_FAULTS: readonly Fault[] = [
   }),
   onHost('a node joins with its address', async (host, cluster, healed) => {
     if (!hasRoom(cluster)) return;
-    const namesake = cluster.addHost(host.facts.publicIP);
+    const namesake = cluster.addHost(host.address);
     namesake.start();
     await aWhile(cluster, NAMESAKE_MS, healed);
     // Whichever of them has the address still, none has that one.
     let address = netOf(namesake) + freeNumber(cluster);
-    while (cluster.hosts.some(({ facts }) => facts.publicIP === address))
+    while (cluster.hosts.some((other) => other.address === address))
       address = netOf(namesake) + freeNumber(cluster);
-    namesake.change({ address });
+    namesake.move(address);
   }),
   onHost('leaves for good', (host, cluster) => {
     if (cluster.present().length > FEWEST_HOSTS) leave(host, cluster);
@@ -81,8 +81,8 @@ function hasRoom(cluster: Cluster): boolean {
 }
 
 /** The first parts of its address. */
-function netOf({ facts }: Host): string {
-  return facts.underlay.address.replace(/\d+$/, '');
+function netOf({ address }: Host): string {
+  return address.replace(/\d+$/, '');
 }
 
 /** The last part of an address: hosts begin with low ones, and strangers have those from 200 on. */

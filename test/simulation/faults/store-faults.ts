@@ -141,11 +141,9 @@ function freeKey({ config, random, memory }: Cluster): string {
 function strangersValue({ config, random }: Cluster): string {
   const n = 200 + Math.floor(random() * 50);
   return formatLeaseValue({
-    publicIP: `192.168.77.${n}`,
-    publicIPv6: undefined,
+    publicIP: { 4: `192.168.77.${n}` },
     backendType: random() < 0.8 ? config.backend.type : 'udp',
-    backendData: { VNI: 1, VtepMAC: `02:00:00:00:00:${n.toString(16)}` },
-    backendV6Data: undefined,
+    backendData: { 4: { VNI: 1, VtepMAC: `02:00:00:00:00:${n.toString(16)}` } },
     node: random() < 0.5 ? undefined : { id: n.toString(16).padStart(16, 'f'), name: 'stranger' },
     extra: {},
   });

@@ -1,17 +1,18 @@
 // What each backend makes of leases, in the words of `ip`.
 import { describe, expect, it } from 'vitest';
 import type { JsonValue } from '../../../agent/base/schema.ts';
-import type { HostFacts } from '../../../agent/model/host-facts.ts';
-import { formatHostState, formatObject, type HostObject } from '../../../agent/model/host-state.ts';
+import { formatHostState } from '../../../agent/model/host-state.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
+import { announcement } from '../../../agent/node/plan.ts';
 import { createBackend } from '../../../backends/index.ts';
-import { host, hostGwPeer, peer, plan, prefix, vxlanPeer } from '../../kernel/golden-states.ts';
+import { hostGwPeer, peer, plan, vxlanPeer } from '../../kernel/golden-states.ts';
+import { hostFacts } from '../../support/build.ts';
 
 const text = async (
   type: string,
   options: Record<string, JsonValue>,
   peers: readonly Lease[],
-  facts = host(),
+  facts = hostFacts(),
 ): Promise<readonly string[]> =>
   formatHostState(await plan(type, options, peers, facts))
     .trimEnd()
@@ -38,27 +39,6 @@ describe('host-gw', () => {
   });
 });
 
-describe.each([
-  ['host-gw', hostGwPeer, 0],
-  ['vxlan', vxlanPeer, 2],
-] as const)('%s', (type, peerOf, own) => {
-  it('gives the same objects again for leases that are the same, and others for another host', async () => {
-    const backend = await createBackend({ type, options: {} }, 'config');
-    const [first, second] = [peerOf(2), peerOf(3)];
-    const entries = (facts: HostFacts, ...peers: readonly Lease[]): readonly HostObject[] =>
-      backend
-        .plan({ host: facts, network: prefix('10.5.0.0/16'), subnet: prefix('10.5.1.0/24'), peers })
-        .slice(own);
-    const facts = host();
-    const before = entries(facts, first);
-    expect(before.length).toBeGreaterThan(0);
-    for (const [place, object] of entries(facts, first, second).slice(0, before.length).entries()) {
-      expect(object).toBe(before[place]);
-    }
-    for (const object of entries(host(), first)) expect(before).not.toContain(object);
-  });
-});
-
 describe('alloc', () => {
   it('makes nothing', async () => {
     expect(await text('alloc', {}, [peer('10.5.2.0/24', '192.168.77.2', 'alloc')])).toEqual(['']);
@@ -68,19 +48,10 @@ describe('alloc', () => {
 describe('vxlan', () => {
   it('with DirectRouting follows the name of the underlay', async () => {
     const first = vxlanPeer(2);
-    const direct = await createBackend({ type: 'vxlan', options: { DirectRouting: true } }, 'config');
-    const lines = (device: string): readonly string[] =>
-      direct
-        .plan({
-          host: host({ name: device }),
-          network: prefix('10.5.0.0/16'),
-          subnet: prefix('10.5.1.0/24'),
-          peers: [first],
-        })
-        .map(formatObject)
-        .slice(2);
-    expect(lines('eth0')).toEqual(['route 10.5.2.0/24 via 192.168.77.2 dev eth0']);
-    expect(lines('eth1')).toEqual(['route 10.5.2.0/24 via 192.168.77.2 dev eth1']);
+    const lines = async (name: string): Promise<readonly string[]> =>
+      (await text('vxlan', { DirectRouting: true }, [first], hostFacts({ name }))).slice(2);
+    expect(await lines('eth0')).toEqual(['route 10.5.2.0/24 via 192.168.77.2 dev eth0']);
+    expect(await lines('eth1')).toEqual(['route 10.5.2.0/24 via 192.168.77.2 dev eth1']);
   });
 
   it('makes one device with an address, and three entries a peer', async () => {
@@ -190,26 +161,30 @@ describe('the MTU of containers', () => {
     ['vxlan', { DirectRouting: true }, 1500, 1450],
   ])('of %s %j over %d is %d', async (type, options, underlay, expected) => {
     const backend = await createBackend({ type, options }, 'test');
-    const facts = host({ mtuBytes: underlay });
-    expect(backend.mtuBytes(facts)).toBe(expected);
+    const facts = hostFacts({ mtuBytes: underlay });
+    expect(backend.mtuBytes(facts.underlay)).toBe(expected);
     const [link] = await plan(type, options, [], facts);
     if (link?.kind === 'link') expect(link.mtuBytes).toBe(expected);
   });
 });
 
 describe('what is announced', () => {
-  const announce = async (vni: number, facts = host()): Promise<JsonValue | undefined> =>
-    (await createBackend({ type: 'vxlan', options: { VNI: vni } }, 'test')).announce(facts);
+  const announce = async (vni: number, facts = hostFacts()): Promise<JsonValue | undefined> => {
+    const backend = await createBackend({ type: 'vxlan', options: { VNI: vni } }, 'test');
+    return announcement(backend, facts).backendData[4];
+  };
 
   it('is nothing but for vxlan, whose data are of flannel’s form', async () => {
-    for (const type of ['alloc', 'host-gw'])
-      expect((await createBackend({ type, options: {} }, 'test')).announce(host())).toBeUndefined();
+    for (const type of ['alloc', 'host-gw', 'udp']) {
+      const backend = await createBackend({ type, options: {} }, 'test');
+      expect(announcement(backend, hostFacts()).backendData).toEqual({});
+    }
     expect(JSON.stringify(await announce(1))).toBe('{"VNI":1,"VtepMAC":"0e:a9:e0:21:b6:4d"}');
   });
 
   it('is the MAC of the device, and the same in every run', async () => {
     expect(await announce(1)).toEqual(await announce(1));
-    expect(await announce(1, host({ mtuBytes: 9000, index: 7, name: 'ens3' }))).toEqual(await announce(1));
+    expect(await announce(1, hostFacts({ mtuBytes: 9000, name: 'ens3' }))).toEqual(await announce(1));
     const [link] = await plan('vxlan', {}, []);
     expect(link).toMatchObject({ type: 'vxlan', mac: '0e:a9:e0:21:b6:4d' });
   });
@@ -218,9 +193,9 @@ describe('what is announced', () => {
     const announced = await Promise.all([
       announce(1),
       announce(2),
-      announce(1, { ...host(), publicIP: '192.168.77.2' }),
+      announce(1, hostFacts({ publicIP: '192.168.77.2' })),
       ...Array.from({ length: 500 }, (_, i) =>
-        announce(1, host({ nodeId: (1_000 + i).toString(16).padStart(16, '0') })),
+        announce(1, hostFacts({ nodeId: (1_000 + i).toString(16).padStart(16, '0') })),
       ),
     ]);
     const macs = announced.map((data) => /"VtepMAC":"(.*?)"/.exec(JSON.stringify(data))?.[1] ?? '');

@@ -3,28 +3,14 @@ import { askHolder } from '../../../agent/datastore/challenge.ts';
 import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
 import { createMemoryStore } from '../../../agent/datastore/memory-kv.ts';
 import type { Kv } from '../../../agent/model/kv.ts';
-import type { Lease } from '../../../agent/model/lease.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
-import { prefix } from '../../kernel/golden-states.ts';
+import { lease, leaseAttrs } from '../../support/build.ts';
 
 const WAIT_MS = 3_000;
 const ANSWER_MS = 1_000;
 
-const LEASE: Lease = {
-  subnet: prefix('10.5.1.0/24'),
-  ipv6Subnet: undefined,
-  attrs: {
-    publicIP: '192.168.77.1',
-    publicIPv6: undefined,
-    backendType: 'vxlan',
-    backendData: undefined,
-    backendV6Data: undefined,
-    node: { id: '0000000000000001', name: 'holder' },
-    extra: {},
-  },
-  revision: 1,
-  session: undefined,
-};
+const HOLDER = leaseAttrs('192.168.77.1', { node: { id: '0000000000000001', name: 'holder' } });
+const LEASE = lease('10.5.1.0/24', HOLDER, { session: undefined });
 
 /** Asks a holder that answers after a second or never, in a store whose history is compacted before it is watched. */
 async function ask(answers: boolean): Promise<{ readonly answered: boolean; readonly tookMs: number }> {
@@ -48,7 +34,7 @@ async function ask(answers: boolean): Promise<{ readonly answered: boolean; read
   });
   await clock.advance(ANSWER_MS);
   if (answers) {
-    for (const entry of (await kv.list(keys.challenges(LEASE.subnet))).entries) await kv.delete(entry);
+    for (const entry of (await kv.list(keys.challenges(LEASE.key))).entries) await kv.delete(entry);
   }
   await clock.advance(2 * WAIT_MS);
   return { answered: await asking, tookMs };

@@ -10,13 +10,9 @@ function read(key: string, value = VALUE) {
 
 describe('the keys of leases', () => {
   it("are flannel's", () => {
-    const subnet = { family: 4, address: '10.5.34.0', length: 24 } as const;
-    const ipv6Subnet = { family: 6, address: 'fd00:5:22::', length: 64 } as const;
     expect(keys.config).toBe('/coreos.com/network/config');
-    expect(keys.lease({ subnet, ipv6Subnet: undefined })).toBe('/coreos.com/network/subnets/10.5.34.0-24');
-    expect(keys.lease({ subnet, ipv6Subnet })).toBe(
-      '/coreos.com/network/subnets/10.5.34.0-24&fd00:5:22::-64',
-    );
+    expect(keys.lease('10.5.34.0-24')).toBe('/coreos.com/network/subnets/10.5.34.0-24');
+    expect(keys.challenges('10.5.34.0-24')).toBe('/coreos.com/network/challenges/10.5.34.0-24/');
   });
 
   for (const [key, subnet, ipv6] of [
@@ -26,9 +22,9 @@ describe('the keys of leases', () => {
     it(`reads ${key} as a lease`, () => {
       const found = read(key);
       if (found === undefined || !isLease(found)) throw new Error('no lease');
-      expect(found.subnet.address).toBe(subnet);
-      expect(found.ipv6Subnet?.address).toBe(ipv6);
-      expect(found).toMatchObject({ revision: 7, session: undefined });
+      expect(found.subnets[4]?.address).toBe(subnet);
+      expect(found.subnets[6]?.address).toBe(ipv6);
+      expect(found).toMatchObject({ key: key.slice('subnets/'.length), revision: 7, session: undefined });
     });
   }
 
@@ -47,7 +43,7 @@ describe('the keys of leases', () => {
     it(`takes ${JSON.stringify(key.slice(0, 40))} for no lease, in one short line`, () => {
       const found = read(key);
       if (found === undefined || isLease(found)) throw new Error('not malformed');
-      expect(found.subnet).toBeUndefined();
+      expect(found).toMatchObject({ where: `/coreos.com/network/${key}`, key: undefined });
       expect(found.reason).not.toMatch(/\p{Cc}/u);
       expect(found.reason.length).toBeLessThan(250);
     });

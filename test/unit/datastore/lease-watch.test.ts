@@ -3,8 +3,8 @@ import { expect, it } from 'vitest';
 import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
 import { watchLeases } from '../../../agent/datastore/lease-watch.ts';
 import { createMemoryStore } from '../../../agent/datastore/memory-kv.ts';
-import { formatPrefix } from '../../../agent/model/ip.ts';
 import type { Kv } from '../../../agent/model/kv.ts';
+import { formatSubnets } from '../../../agent/model/lease.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
 it('lists at once when it finds history lost, however long the datastore was away', async () => {
@@ -70,8 +70,8 @@ it('lists again when it stood still between a listing and its watch, since the s
   let known: string[] = [];
   const follow = async (): Promise<void> => {
     for await (const event of watchLeases(kv, createLeaseKeys('/net'), clock, () => 0.5, end.signal)) {
-      if (event.type === 'snapshot') known = event.leases.map(({ subnet }) => formatPrefix(subnet));
-      if (event.type === 'lease') known.push(formatPrefix(event.lease.subnet));
+      if (event.type === 'snapshot') known = event.leases.map(({ subnets }) => formatSubnets(subnets));
+      if (event.type === 'lease') known.push(formatSubnets(event.lease.subnets));
     }
   };
   const followed = follow();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { chooseInterface, type InterfaceWish } from '../../../agent/kernel/external-interface.ts';
 import type { HostInterface } from '../../../agent/kernel/netlink/interfaces.ts';
-import { prefix } from '../../kernel/golden-states.ts';
+import { prefix } from '../../support/build.ts';
 
 function link(name: string, index: number, changes: Partial<HostInterface> = {}): HostInterface {
   return {
@@ -72,16 +72,13 @@ describe('the underlay interface', () => {
       'eth0 10.0.2.15',
     ],
   ])('is found by %s', (_, changes, routeTo, expected) => {
-    const { name, address } = chooseInterface(wish(changes), HOST, routeTo);
-    expect(`${name} ${address}`).toBe(expected);
+    const { link, address } = chooseInterface(wish(changes), HOST, routeTo);
+    expect(`${link.name} ${address}`).toBe(expected);
   });
 
-  it('comes with its index, its MTU and what it reaches', () => {
+  it('comes with its MTU and the prefixes that it reaches', () => {
     expect(chooseInterface(wish({ iface: ['eth1'] }), HOST, undefined)).toEqual({
-      name: 'eth1',
-      index: 3,
-      mtuBytes: 9000,
-      hasCarrier: true,
+      link: { name: 'eth1', mtuBytes: 9000, hasCarrier: true },
       address: '192.168.77.1',
       onLink: [prefix('192.168.77.0/24')],
     });

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { chooseSubnet, describeTaken, fits, ownership } from '../../../agent/lease/allocator.ts';
 import { formatPrefix } from '../../../agent/model/ip.ts';
-import type { Lease, NodeIdentity } from '../../../agent/model/lease.ts';
+import { formatSubnets, type Lease, type NodeIdentity } from '../../../agent/model/lease.ts';
 import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
-import { hostGwPeer, prefix } from '../../kernel/golden-states.ts';
+import { hostGwPeer } from '../../kernel/golden-states.ts';
+import { prefix } from '../../support/build.ts';
 
 const configOf = (fields: object = {}) =>
   parseNetworkConfig(JSON.stringify({ Network: '10.5.0.0/16', ...fields }), 'config');
@@ -105,7 +106,7 @@ describe('ownership', () => {
     ['of another node', lease('192.168.77.2', { ...SELF, name: 'h2' }), undefined],
     ['of a flannel node', lease('192.168.77.2'), undefined],
   ] as const)('knows whose a lease %s is', (_, held, expected) => {
-    expect(ownership(held, '192.168.77.1', SELF)).toBe(expected);
+    expect(ownership(held, { 4: '192.168.77.1' }, SELF)).toBe(expected);
   });
 });
 
@@ -122,7 +123,7 @@ describe('describeTaken', () => {
     expect(describeTaken(config, [hostGwPeer(9), named, ...leases.slice(1)])).toBe(
       `all 12 subnets from 10.5.10.0 to 10.5.21.0/24 are taken: 10.5.10.0/24 by 192.168.77.10 (h10), ${leases
         .slice(1, 10)
-        .map(({ subnet, attrs }) => `${formatPrefix(subnet)} by ${attrs.publicIP}`)
+        .map(({ subnets, attrs }) => `${formatSubnets(subnets)} by ${attrs.publicIP[4]}`)
         .join(', ')}, and 2 more`,
     );
   });

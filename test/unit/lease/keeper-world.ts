@@ -7,13 +7,13 @@ import { createMemoryStore, type MemoryKv } from '../../../agent/datastore/memor
 import type { OwnAttrs } from '../../../agent/lease/find-own.ts';
 import { createLeaseKeeper, type LeaseKeeper } from '../../../agent/lease/lease-keeper.ts';
 import { createLeaseTable } from '../../../agent/lease/lease-table.ts';
-import { formatPrefix } from '../../../agent/model/ip.ts';
+import { formatSubnets } from '../../../agent/model/lease.ts';
 import type { HeldLease, LeaseStore } from '../../../agent/model/lease-store.ts';
 import { CHALLENGE_WAIT_MS, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
 import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
-import { prefix } from '../../kernel/golden-states.ts';
+import { leaseAttrs, prefix } from '../../support/build.ts';
 
 export const PREFIX = '/coreos.com/network';
 export const DAY_MS = LEASE_TTL_SECONDS * 1_000;
@@ -86,15 +86,7 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
       },
     };
     const table = createLeaseTable();
-    const attrs: OwnAttrs = {
-      publicIP: ip,
-      publicIPv6: undefined,
-      backendType: 'host-gw',
-      backendData: undefined,
-      backendV6Data: undefined,
-      node: { id, name },
-      extra: {},
-    };
+    const attrs: OwnAttrs = { ...leaseAttrs(ip), node: { id, name } };
     const keeper = createLeaseKeeper({
       store,
       clock,
@@ -113,7 +105,7 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
         keeper.notice(event);
         const held = keeper.held;
         if (event.type === 'challenge' && held !== undefined)
-          await store.answerChallenge(held.lease.subnet, end.signal);
+          await store.answerChallenge(held.lease.key, end.signal);
       }
     };
     let tasks: Promise<unknown>[] = [follow()];
@@ -148,9 +140,9 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
       stop,
       async start(previous) {
         const held = await acquire(previous);
-        tasks.push(keeper.run((changed) => changes.push(formatPrefix(changed.lease.subnet)), end.signal));
+        tasks.push(keeper.run((changed) => changes.push(formatSubnets(changed.lease.subnets)), end.signal));
         await clock.settle();
-        return formatPrefix(held.lease.subnet);
+        return formatSubnets(held.lease.subnets);
       },
     };
   };

@@ -1,9 +1,9 @@
 // How a node keeps its lease, and what it does when it is lost.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
-import { formatPrefix } from '../../../agent/model/ip.ts';
+import { formatSubnets } from '../../../agent/model/lease.ts';
 import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
-import { prefix } from '../../kernel/golden-states.ts';
+import { lease, leaseAttrs } from '../../support/build.ts';
 import { DAY_MS, FLANNELS, MARGIN_MINUTES, PREFIX, type World, world } from './keeper-world.ts';
 
 describe('keeping a lease', () => {
@@ -82,7 +82,7 @@ describe('a lease that is lost', () => {
       await all.clock.advance(0);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
       expect(self.changes).toEqual(['10.5.77.0/24']);
-      expect(formatPrefix(self.keeper.held?.lease.subnet ?? prefix('0.0.0.0/0'))).toBe('10.5.77.0/24');
+      expect(self.keeper.held?.lease.key).toBe('10.5.77.0-24');
     }));
 
   it('is taken again elsewhere where another has it by now', () =>
@@ -117,23 +117,7 @@ describe('a lease that is lost', () => {
               {
                 type: 'snapshot',
                 config: undefined,
-                leases: [
-                  {
-                    subnet: prefix('10.5.77.0/24'),
-                    ipv6Subnet: undefined,
-                    attrs: {
-                      publicIP: '192.168.77.1',
-                      publicIPv6: undefined,
-                      backendType: 'host-gw',
-                      backendData: undefined,
-                      backendV6Data: undefined,
-                      node: undefined,
-                      extra: {},
-                    },
-                    revision: 1,
-                    session: 'long gone',
-                  },
-                ],
+                leases: [lease('10.5.77.0/24', leaseAttrs('192.168.77.1'), { session: 'long gone' })],
                 malformed: [],
                 revision: 1,
               } as const,
@@ -156,7 +140,7 @@ describe('a lease that is lost', () => {
       expect(self.keeper.held).toBeUndefined();
       const stop = new AbortController();
       const running = self.keeper.run(
-        (held) => self.changes.push(formatPrefix(held.lease.subnet)),
+        (held) => self.changes.push(formatSubnets(held.lease.subnets)),
         stop.signal,
       );
       await all.clock.advance(0);
@@ -172,7 +156,7 @@ describe('a lease that is lost', () => {
       const held = self.keeper.held;
       const revision = held?.lease.revision ?? 0;
       const removed = (subnet: string, at: number): void =>
-        self.keeper.notice({ type: 'lease-removed', subnet: prefix(subnet), revision: at });
+        self.keeper.notice({ type: 'lease-removed', key: subnet.replace('/', '-'), revision: at });
       removed('10.5.77.0/24', revision - 1);
       removed('10.5.77.0/24', revision);
       removed('10.5.78.0/24', revision + 1);

@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatPrefix } from '../../../agent/model/ip.ts';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
-import { prefix } from '../../kernel/golden-states.ts';
 import { DAY_MS, FLANNELS, PREFIX, type TestNode, type World, world } from './keeper-world.ts';
 
 const KEY = `${PREFIX}/subnets/10.5.77.0-24`;
@@ -238,7 +237,7 @@ describe('a subnet whose lease is gone', () => {
     world(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
-      self.keeper.notice({ type: 'lease-removed', subnet: prefix(SUBNET), revision: 99 });
+      self.keeper.notice({ type: 'lease-removed', key: SUBNET.replace('/', '-'), revision: 99 });
       await all.clock.advance(0);
       expect(self.changes).toEqual([SUBNET]);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);

@@ -1,7 +1,7 @@
 // How a node comes to its lease.
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../../agent/lease/limits.ts';
-import { formatPrefix } from '../../../agent/model/ip.ts';
+import { formatSubnets } from '../../../agent/model/lease.ts';
 import { CHALLENGE_WAIT_MS, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
 import { DAY_MS, FLANNELS, PREFIX, world } from './keeper-world.ts';
 
@@ -74,7 +74,7 @@ describe('taking a lease', () => {
         nodes.map(({ keeper }) => keeper.acquire(undefined, new AbortController().signal)),
       );
       const held = await taking;
-      expect(new Set(held.map(({ lease }) => lease.subnet.address)).size).toBe(4);
+      expect(new Set(held.map(({ lease }) => lease.key)).size).toBe(4);
       expect(clock.monotonicMs()).toBe(before);
       expect(await leases()).toHaveLength(4);
       expect(nodes.flatMap(({ lines }) => lines).join('\n')).toContain('lost the race for a subnet');
@@ -154,7 +154,7 @@ describe('a lease at our address that another node wrote', () => {
       const self = await node();
       const before = clock.monotonicMs();
       const held = await self.keeper.acquire(undefined, new AbortController().signal);
-      expect(formatPrefix(held.lease.subnet)).toBe('10.5.77.0/24');
+      expect(formatSubnets(held.lease.subnets)).toBe('10.5.77.0/24');
       expect(clock.monotonicMs()).toBe(before);
     }));
 });

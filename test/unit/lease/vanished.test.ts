@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../../agent/lease/limits.ts';
 import { findVanished, isDoubtful } from '../../../agent/lease/vanished.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
-import { hostGwPeer, prefix } from '../../kernel/golden-states.ts';
+import { hostGwPeer } from '../../kernel/golden-states.ts';
 
 /** Leases of the nodes from `first` to `last`, each written at a revision of its own. */
 const nodes = (first: number, last: number): Lease[] =>
@@ -24,12 +24,9 @@ const doubts = (known: readonly Lease[], snapshot: ReturnType<typeof listing>): 
 
 describe('what has vanished', () => {
   it('is what was known and is not listed, malformed entries apart', () => {
-    const bad = { key: 'x', subnet: prefix('10.5.3.0/24'), reason: 'broken' };
-    const snapshot = listing(nodes(4, 9), { malformed: [bad, { ...bad, subnet: undefined }] });
-    expect(findVanished(nodes(1, 5), snapshot).map(({ subnet }) => subnet.address)).toEqual([
-      '10.5.1.0',
-      '10.5.2.0',
-    ]);
+    const bad = { where: 'x', key: '10.5.3.0-24', reason: 'broken' };
+    const snapshot = listing(nodes(4, 9), { malformed: [bad, { ...bad, key: undefined }] });
+    expect(findVanished(nodes(1, 5), snapshot).map(({ key }) => key)).toEqual(['10.5.1.0-24', '10.5.2.0-24']);
   });
 });
 

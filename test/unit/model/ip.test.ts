@@ -15,7 +15,7 @@ import {
   parsePrefix,
 } from '../../../agent/model/ip.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
-import { prefix } from '../../kernel/golden-states.ts';
+import { prefix } from '../../support/build.ts';
 
 describe('parseAddress', () => {
   it.each([

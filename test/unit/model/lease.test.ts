@@ -5,7 +5,7 @@ import {
   parseLeaseValue,
   parseSubnetKey,
 } from '../../../agent/model/lease.ts';
-import { prefix } from '../../kernel/golden-states.ts';
+import { prefix } from '../../support/build.ts';
 
 const KEY = '/coreos.com/network/subnets/10.5.34.0-24';
 
@@ -28,9 +28,9 @@ describe('subnet keys', () => {
     ['10.5.34.0-24&fd00:5:22::-64', '10.5.34.0/24', 'fd00:5:22::/64'],
     ['10.5.34.0-24&::-0', '10.5.34.0/24', '::/0'],
   ])('%s names %s and %s, both ways', (key, subnet, ipv6) => {
-    const ipv6Subnet = ipv6 === undefined ? undefined : prefix(ipv6);
-    expect(parseSubnetKey(key)).toEqual({ subnet: prefix(subnet), ipv6Subnet });
-    expect(formatSubnetKey(prefix(subnet), ipv6Subnet)).toBe(key);
+    const subnets = { 4: prefix(subnet), ...(ipv6 === undefined ? {} : { 6: prefix(ipv6) }) };
+    expect(parseSubnetKey(key)).toEqual(subnets);
+    expect(formatSubnetKey(subnets)).toBe(key);
   });
 
   it.each([
@@ -73,11 +73,9 @@ describe('lease values', () => {
 
   it('reads every field', () => {
     expect(parseLeaseValue(WIREGUARD, KEY)).toEqual({
-      publicIP: '192.168.77.1',
-      publicIPv6: 'fd00::1',
+      publicIP: { 4: '192.168.77.1', 6: 'fd00::1' },
       backendType: 'wireguard',
-      backendData: { PublicKey: 'a2V5', Port: 51820 },
-      backendV6Data: { PublicKey: 'a2V5', Port: 51821 },
+      backendData: { 4: { PublicKey: 'a2V5', Port: 51820 }, 6: { PublicKey: 'a2V5', Port: 51821 } },
       node: undefined,
       extra: {},
     });
@@ -101,7 +99,7 @@ describe('lease values', () => {
       '{"publicip":"192.168.77.1","BACKENDTYPE":"vxlan"}',
       KEY,
     );
-    expect({ publicIP, backendType }).toEqual({ publicIP: '192.168.77.1', backendType: 'vxlan' });
+    expect({ publicIP, backendType }).toEqual({ publicIP: { 4: '192.168.77.1' }, backendType: 'vxlan' });
   });
 
   it('keeps fields that it does not know, and their order, after its own', () => {

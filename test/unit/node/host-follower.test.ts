@@ -1,33 +1,20 @@
 import { expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { createLogger } from '../../../agent/base/log.ts';
-import type { HostFacts, UnderlayInterface } from '../../../agent/model/host-facts.ts';
 import { type HostChange, HostFollower } from '../../../agent/node/host-follower.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
 import { createTroubles } from '../../../agent/observe/troubles.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
-import { prefix } from '../../kernel/golden-states.ts';
+import { hostFacts } from '../../support/build.ts';
 
-const ETH0: UnderlayInterface = {
-  name: 'eth0',
-  index: 2,
-  mtuBytes: 1500,
-  hasCarrier: true,
-  address: '192.168.77.1',
-  onLink: [prefix('192.168.77.0/24')],
-};
-
-const factsOf = (changes: Partial<UnderlayInterface>): HostFacts => {
-  const underlay = { ...ETH0, ...changes };
-  return { node: { id: 'aa', name: 'h1' }, underlay, publicIP: underlay.address };
-};
+type FactChanges = Parameters<typeof hostFacts>[0];
 
 interface Bed {
   readonly clock: VirtualClock;
   readonly lines: string[];
   readonly changes: HostChange[];
   /** What the host is from now on, and whether anybody tells. */
-  readonly set: (now: Partial<UnderlayInterface> | TwillError, tell?: boolean) => Promise<void>;
+  readonly set: (now: FactChanges | TwillError, tell?: boolean) => Promise<void>;
   readonly reason: () => string;
   readonly reads: () => number;
 }
@@ -38,14 +25,14 @@ async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
   const log = createLogger('twill', 'info', (line) => lines.push(line.slice(25)));
   const troubles = createTroubles(log);
   const changes: HostChange[] = [];
-  let now: Partial<UnderlayInterface> | TwillError = {};
+  let now: FactChanges | TwillError = {};
   let tellAll = (): void => undefined;
   let reads = 0;
   const hostSource = {
     async read() {
       reads++;
       if (now instanceof TwillError) throw now;
-      return factsOf(now);
+      return hostFacts(now);
     },
     async watch(onChange: () => void, signal: AbortSignal) {
       tellAll = onChange;
@@ -85,7 +72,7 @@ it('says why the underlay cannot be used, keeps what was known, and tells when i
     await clock.advance(LIMITS.hostPauseMs);
     await set({});
     expect(reason()).toBe('ready');
-    expect(changes).toEqual([{ facts: factsOf({}), moved: false, back: true }]);
+    expect(changes).toEqual([{ facts: hostFacts({}), moved: false, back: true }]);
     expect(lines.at(-1)).toBe('info  twill: eth0 is back');
   }));
 
@@ -97,7 +84,7 @@ it('takes another address only when it has stood for a while', () =>
     expect(changes).toEqual([]);
     await set({ address: '192.168.77.12' });
     await clock.advance(LIMITS.hostSettleMs);
-    expect(changes).toEqual([{ facts: factsOf({ address: '192.168.77.12' }), moved: true, back: false }]);
+    expect(changes).toEqual([{ facts: hostFacts({ address: '192.168.77.12' }), moved: true, back: false }]);
   }));
 
 it('tells of another MTU at once, and nothing where nothing has changed', () =>
@@ -106,7 +93,7 @@ it('tells of another MTU at once, and nothing where nothing has changed', () =>
     expect(changes).toEqual([]);
     await clock.advance(LIMITS.hostPauseMs);
     await set({ mtuBytes: 1400 });
-    expect(changes).toEqual([{ facts: factsOf({ mtuBytes: 1400 }), moved: false, back: false }]);
+    expect(changes).toEqual([{ facts: hostFacts({ mtuBytes: 1400 }), moved: false, back: false }]);
   }));
 
 it('looks from time to time where nobody tells, and not more often where everybody does', () =>

@@ -11,7 +11,7 @@ import { createBackend } from '../../../backends/index.ts';
 import { createMemoryKernel, type MemoryKernel } from '../../fakes/memory-kernel.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
-import { prefix } from '../../kernel/golden-states.ts';
+import { hostFacts, prefix } from '../../support/build.ts';
 
 export const PREFIX = '/coreos.com/network';
 export const CONFIG = JSON.stringify({
@@ -92,16 +92,8 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         store: createKvLeaseStore(wrap?.(own) ?? own, { prefix: PREFIX, clock, random, log, configHint: '' }),
         hostSource: {
           read: async () => ({
+            ...hostFacts({ address }),
             node: { id: n.toString(16).padStart(16, '0'), name: `h${n}` },
-            underlay: {
-              name: 'eth0',
-              index: 2,
-              mtuBytes: 1500,
-              hasCarrier: true,
-              address,
-              onLink: [prefix('192.168.77.0/24')],
-            },
-            publicIP: address,
           }),
           watch: async () => undefined,
         },

@@ -1,0 +1,50 @@
+// Builders of the nouns that most tests need. Each takes what the test is about, and fills in the rest.
+import type { JsonValue } from '../../agent/base/schema.ts';
+import type { HostFacts, UnderlayEnd, UnderlayLink } from '../../agent/model/host-facts.ts';
+import { type Prefix, parsePrefix } from '../../agent/model/ip.ts';
+import { formatSubnetKey, type Lease, type LeaseAttrs } from '../../agent/model/lease.ts';
+
+/** A prefix from its text; throws where it is none. */
+export function prefix(text: string): Prefix {
+  const parsed = parsePrefix(text);
+  if (parsed === undefined) throw new Error(`not a prefix: ${text}`);
+  return parsed;
+}
+
+interface FactChanges extends Partial<UnderlayLink & Omit<UnderlayEnd, 'onLink'>> {
+  readonly onLink?: readonly string[];
+  readonly nodeId?: string;
+}
+
+/** This node: 192.168.77.1 on eth0, in 192.168.77.0/24. */
+export function hostFacts(changes: FactChanges = {}): HostFacts {
+  const { nodeId = '00000000000000aa', onLink = ['192.168.77.0/24'], address = '192.168.77.1' } = changes;
+  const { publicIP = address, name = 'eth0', mtuBytes = 1500, hasCarrier = true } = changes;
+  return {
+    node: { id: nodeId, name: 'h1' },
+    underlay: { name, mtuBytes, hasCarrier },
+    ends: { 4: { address, publicIP, onLink: onLink.map(prefix) } },
+  };
+}
+
+/** Attributes of a node at this address; as flannel writes them, unless more is given. */
+export function leaseAttrs(
+  publicIP: string,
+  more: Partial<Omit<LeaseAttrs, 'publicIP' | 'backendData'>> & { readonly data?: JsonValue } = {},
+): LeaseAttrs {
+  const { data, ...rest } = more;
+  return {
+    publicIP: { 4: publicIP },
+    backendType: 'host-gw',
+    backendData: data === undefined ? {} : { 4: data },
+    node: undefined,
+    extra: {},
+    ...rest,
+  };
+}
+
+/** The lease of one subnet, such as `10.5.2.0/24`. */
+export function lease(subnet: string, attrs: LeaseAttrs, more: Partial<Lease> = {}): Lease {
+  const subnets = { 4: prefix(subnet) };
+  return { key: formatSubnetKey(subnets), subnets, attrs, revision: 1, session: '1', ...more };
+}

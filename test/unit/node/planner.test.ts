@@ -1,0 +1,175 @@
+// The planner keeps a host state in step with leases: incrementally, and as a plan in one go would have it.
+import { describe, expect, it } from 'vitest';
+import { formatHostState, type HostState, keyOf } from '../../../agent/model/host-state.ts';
+import type { Lease } from '../../../agent/model/lease.ts';
+import { type Plane, planesOf } from '../../../agent/model/plane.ts';
+import { createPlanner, type Planner, peersIn } from '../../../agent/node/planner.ts';
+import { createBackend } from '../../../backends/index.ts';
+import { seededRandom } from '../../fakes/seeded-random.ts';
+import { hostGwPeer, peer, vxlanPeer } from '../../kernel/golden-states.ts';
+import { hostFacts, prefix } from '../../support/build.ts';
+
+const NETWORK = { 4: prefix('10.5.0.0/16') };
+const SUBNET = { 4: prefix('10.5.1.0/24') };
+const planes = (facts = hostFacts()): readonly Plane[] => planesOf(facts, NETWORK, SUBNET);
+
+async function plannerWith(type: string, ...leases: readonly Lease[]): Promise<Planner> {
+  const planner = createPlanner({
+    backend: await createBackend({ type, options: {} }, 'test'),
+    blackholeRoute: true,
+  });
+  planner.reset(hostFacts().underlay, planes(), leases);
+  return planner;
+}
+
+/** The changes as lines: `-` what goes, `+` what comes. */
+function drained(planner: Planner): string[] {
+  return [...planner.drain().values()].flatMap(({ before, after }) => [
+    ...(before === undefined ? [] : [`- ${formatHostState([before]).trim()}`]),
+    ...(after === undefined ? [] : [`+ ${formatHostState([after]).trim()}`]),
+  ]);
+}
+
+describe('the planner', () => {
+  it('tells of the entries of the one lease that came, changed or went', async () => {
+    const planner = await plannerWith('vxlan', vxlanPeer(2), vxlanPeer(3));
+    planner.drain();
+    planner.update('10.5.4.0-24', vxlanPeer(4));
+    expect(drained(planner)).toEqual([
+      '+ neigh 10.5.4.0 lladdr 02:00:00:00:00:04 dev flannel.1',
+      '+ fdb 02:00:00:00:00:04 dst 192.168.77.4 dev flannel.1',
+      '+ route 10.5.4.0/24 via 10.5.4.0 dev flannel.1 onlink',
+    ]);
+    planner.update('10.5.4.0-24', vxlanPeer(4, '02:00:00:00:00:04', '192.168.77.44'));
+    expect(drained(planner)).toEqual([
+      '- fdb 02:00:00:00:00:04 dst 192.168.77.4 dev flannel.1',
+      '+ fdb 02:00:00:00:00:04 dst 192.168.77.44 dev flannel.1',
+    ]);
+    planner.update('10.5.4.0-24', undefined);
+    expect(drained(planner)).toHaveLength(3);
+    expect(drained(planner)).toEqual([]);
+  });
+
+  it('tells of nothing where a lease is written again with the same meaning', async () => {
+    const planner = await plannerWith('vxlan', vxlanPeer(2));
+    planner.drain();
+    planner.update('10.5.2.0-24', { ...vxlanPeer(2), revision: 9 });
+    planner.reset(hostFacts().underlay, planes(), [vxlanPeer(2)]);
+    expect(drained(planner)).toEqual([]);
+  });
+
+  it('sums up several changes of one key as the first state and the last one', async () => {
+    const planner = await plannerWith('host-gw', hostGwPeer(2));
+    planner.drain();
+    planner.update('10.5.2.0-24', hostGwPeer(2, '192.168.77.22'));
+    planner.update('10.5.2.0-24', hostGwPeer(2, '192.168.77.23'));
+    expect(drained(planner)).toEqual([
+      '- route 10.5.2.0/24 via 192.168.77.2 dev eth0',
+      '+ route 10.5.2.0/24 via 192.168.77.23 dev eth0',
+    ]);
+  });
+
+  it('wants nothing without a plane', async () => {
+    const planner = await plannerWith('vxlan', vxlanPeer(2));
+    planner.reset(hostFacts().underlay, [], [vxlanPeer(2)]);
+    expect(planner.state()).toEqual([]);
+  });
+
+  it('counts nodes with another backend', async () => {
+    const planner = await plannerWith('vxlan', vxlanPeer(2), hostGwPeer(3));
+    expect(planner.strangers).toBe(1);
+    planner.update('10.5.3.0-24', vxlanPeer(3));
+    expect(planner.strangers).toBe(0);
+  });
+
+  it('gives a key that two leases name to the newer one, and to the other one when that goes', async () => {
+    const mac = '02:00:00:00:00:aa';
+    const [older, newer] = [
+      { ...vxlanPeer(2, mac), revision: 5 },
+      { ...vxlanPeer(3, mac), revision: 6 },
+    ];
+    const fdb = (planner: Planner): string[] =>
+      formatHostState(planner.state().filter(({ kind }) => kind === 'fdb'))
+        .split('\n')
+        .filter(Boolean);
+    for (const leases of [
+      [older, newer],
+      [newer, older],
+    ]) {
+      const planner = await plannerWith('vxlan', ...leases);
+      expect(fdb(planner)).toEqual([`fdb ${mac} dst 192.168.77.3 dev flannel.1`]);
+      planner.update(newer.key, undefined);
+      expect(fdb(planner)).toEqual([`fdb ${mac} dst 192.168.77.2 dev flannel.1`]);
+      planner.update(older.key, undefined);
+      expect(fdb(planner)).toEqual([]);
+    }
+  });
+
+  it('holds after any changes the state that a plan in one go gives, and its changes lead there', async () => {
+    const random = seededRandom(7);
+    const pick = (n: number): number => Math.floor(random() * n);
+    const planner = await plannerWith('vxlan');
+    const leases = new Map<string, Lease>();
+    const told = new Map(planner.state().map((object) => [keyOf(object), object]));
+    planner.drain();
+    for (let step = 0; step < 2_000; step++) {
+      // Few subnets, MACs and addresses, so that leases meet in them.
+      const subnet = 2 + pick(6);
+      const key = `10.5.${subnet}.0-24`;
+      const lease = {
+        ...vxlanPeer(subnet, `02:00:00:00:00:0${pick(4)}`, `192.168.77.${1 + pick(4)}`),
+        revision: step + 1,
+      };
+      if (random() < 0.3) leases.delete(key);
+      else leases.set(key, random() < 0.1 ? { ...lease, attrs: hostGwPeer(subnet).attrs } : lease);
+      planner.update(key, leases.get(key));
+      if (random() < 0.05) planner.reset(hostFacts().underlay, planes(), leases.values());
+      if (random() < 0.7) continue;
+      for (const [changed, { before, after }] of planner.drain()) {
+        expect(told.get(changed)).toBe(before);
+        if (after === undefined) told.delete(changed);
+        else told.set(changed, after);
+      }
+      const atOnce = (await plannerWith('vxlan', ...leases.values())).state();
+      const text = (state: HostState): string => formatHostState(state);
+      expect(text([...told.values()]), `step ${step}`).toBe(text(atOnce));
+      expect(text(planner.state()), `step ${step}`).toBe(text(atOnce));
+    }
+  });
+});
+
+describe('the peers of a plane', () => {
+  const [plane] = planes();
+  const peers = (type: string, ...leases: readonly Lease[]): string[] => {
+    if (plane === undefined) throw new Error('no plane');
+    return peersIn(plane, leases, type).map(({ subnet }) => `${subnet.address}/${subnet.length}`);
+  };
+
+  it('are the others in the network that use the same backend, whatever the length of their subnet is', () => {
+    expect(
+      peers(
+        'udp',
+        hostGwPeer(2),
+        peer('10.5.3.0/24', '192.168.77.3', 'vxlan'),
+        peer('10.5.128.0/17', '192.168.77.4', 'udp'),
+        peer('10.5.4.9/32', '192.168.77.5', 'udp'),
+      ),
+    ).toEqual(['10.5.128.0/17', '10.5.4.9/32']);
+  });
+
+  it.each([
+    ['our own lease', '10.5.1.0/24', '192.168.77.1'],
+    ['a lease at our own address', '10.5.2.0/24', '192.168.77.1'],
+    ['a lease of another on our subnet', '10.5.1.0/24', '192.168.77.9'],
+    ['a lease on a part of our subnet', '10.5.1.128/25', '192.168.77.9'],
+    ['a lease on one address of our subnet', '10.5.1.1/32', '192.168.77.9'],
+    ['a lease around our subnet', '10.5.0.0/17', '192.168.77.9'],
+    ['a lease on the whole network', '10.5.0.0/16', '192.168.77.9'],
+    ['a lease around the network', '10.0.0.0/8', '192.168.77.9'],
+    ['a lease on everything', '0.0.0.0/0', '192.168.77.9'],
+    ['a lease beside the network', '10.6.2.0/24', '192.168.77.9'],
+    ['a lease on the underlay', '192.168.77.0/24', '192.168.77.9'],
+  ])('do not have %s among them', (_, subnet, publicIP) => {
+    expect(peers('host-gw', peer(subnet, publicIP, 'host-gw'))).toEqual([]);
+  });
+});
