@@ -52,7 +52,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     (await startHealthServer({
       ...options.healthz,
       hangs: node.hangs,
-      isReady: node.readiness,
+      conditions: node.conditions,
       metrics: node.metrics,
     }));
   await node.run(context.signal);

@@ -1,5 +1,11 @@
-// Makes the kernel equal to the wanted host state, and keeps it so. Events only tell that there may be work; one
-// loop does it, at its own pace. What the kernel refuses is tried again with growing pauses and stops nothing else.
+// Makes the kernel equal to the wanted host state, and keeps it so.
+//
+//     want(changes) ──▶ pending ──┐ (the kernel is known: the pending keys alone are written)
+//     netlink event that          ├─▶ pass ──▶ kernel.apply
+//     contradicts ────▶ unknown ──┘ (all is read and compared)
+//
+// Events and calls only ring a bell; one loop does the work. A refused change is retried with growing pauses and stops
+// nothing else.
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
@@ -8,11 +14,12 @@ import { createPace } from '../base/pace.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
+import type { Condition } from '../model/condition.ts';
 import {
   formatObject,
   type HostObject,
   type HostState,
-  keyOf,
+  type HostStateChanges,
   linkOf,
   recognize,
 } from '../model/host-state.ts';
@@ -27,133 +34,181 @@ export interface ReconcilerDeps {
   readonly log: Logger;
 }
 
-export interface ReconcilerStatus {
-  /** Why the kernel is not as wanted, one line; undefined: it is. */
-  readonly trouble: string | undefined;
+export class Reconciler {
+  readonly #deps: ReconcilerDeps;
+  readonly #bell;
+  readonly #wanted = new Map<string, HostObject>();
+  /** How many wanted objects need each link: an event of such a link may mean that the kernel dropped objects. */
+  readonly #linkUses = new Map<string, number>();
+  /** Keys that were not applied since they changed, each with the object that the kernel holds. */
+  #pending = new Map<string, HostObject | undefined>();
+  /** Whether the kernel holds the wanted objects, the pending keys apart. */
+  #isKnown = false;
+  /** Calls of `want`, and the last one of them that a pass has applied. */
+  #calls = 0;
+  #applied = 0;
+  #failuresInRow = 0;
+  #reason: string | undefined = 'the host state has not been applied yet';
+  #drift = 0;
+  readonly #reported = new Set<string>();
+
+  constructor(deps: ReconcilerDeps) {
+    this.#deps = deps;
+    this.#bell = createBell(deps.clock);
+  }
+
+  /** Changes the wanted host state. Gives the number that `applied` reaches when the kernel holds it. */
+  want(changes: HostStateChanges): number {
+    if (changes.size === 0 && this.#calls > 0) return this.#calls;
+    for (const [key, { after }] of changes) this.#set(key, after);
+    this.#calls++;
+    this.#bell.ring();
+    return this.#calls;
+  }
+
+  /** The number of the last call of `want` that was applied, as far as the kernel took it. */
+  get applied(): number {
+    return this.#applied;
+  }
+
   /** Objects that were repaired after somebody else had changed them, since the start. */
-  readonly drift: number;
-}
+  get drift(): number {
+    return this.#drift;
+  }
 
-export interface Reconciler {
-  /** What the kernel should hold from now on. */
-  want(state: HostState): void;
-  /** Resolves when the state that was wanted last has been applied once, whatever was refused. */
-  settled(signal: AbortSignal): Promise<void>;
-  status(): ReconcilerStatus;
-  /** Works until `signal` is aborted. */
-  run(signal: AbortSignal): Promise<void>;
-}
+  conditions(): readonly Condition[] {
+    if (this.#reason === undefined) return [];
+    const state = this.#failuresInRow === 0 ? 'waiting' : 'failing';
+    return [{ part: 'kernel', state, reason: this.#reason }];
+  }
 
-export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps): Reconciler {
-  const bell = createBell(clock);
-  let wanted: HostState | undefined;
-  // The same objects, to look up: a state of thousands is compared with the next one again and again.
-  const inUse = new Set<HostObject>();
-  const wantedOf = new Map<string, HostObject>();
-  /** Links that what is wanted needs. */
-  let usedLinks: ReadonlySet<string | undefined> = new Set();
-  // The state that a whole pass has made; undefined while none has.
-  let applied: HostState | undefined;
-  // What the kernel holds as far as we know; undefined: it must be read.
-  let known: HostState | undefined;
-  let trouble: string | undefined = 'the host state has not been applied yet';
-  let drift = 0;
-  let failuresInRow = 0;
-  let waiters: (() => void)[] = [];
-  const reported = new Set<string>();
+  /** Works until `signal` is aborted. Calls `onChange` after each pass. */
+  run(onChange: () => void, signal: AbortSignal): Promise<void> {
+    return runTasks(signal, [(until) => this.#watch(until), (until) => this.#work(onChange, until)]);
+  }
 
-  const pass = async (signal: AbortSignal): Promise<void> => {
-    const target = wanted;
-    if (target === undefined) return;
-    const before = known;
-    const wasClean = applied === target && failuresInRow === 0;
-    // An event from here on tells of a change that this pass may not see.
-    known = target;
-    try {
-      const changes = diff(target, before ?? (await readKernel(signal)));
-      const failures = await kernel.apply(changes, signal);
-      if (wasClean) countDrift(changes, failures);
-      report(failures);
-    } catch (error) {
-      known = undefined;
-      signal.throwIfAborted();
-      const failure = asTwillError(error, 'host', 'cannot bring the kernel in line');
-      trouble = failure.message;
-      failuresInRow++;
-      log.error(failure.message);
-      return;
+  #set(key: string, after: HostObject | undefined): void {
+    const before = this.#wanted.get(key);
+    if (!this.#pending.has(key)) this.#pending.set(key, before);
+    if (after === undefined) this.#wanted.delete(key);
+    else this.#wanted.set(key, after);
+    this.#countLink(before, -1);
+    this.#countLink(after, 1);
+  }
+
+  #countLink(object: HostObject | undefined, step: number): void {
+    const link = object && linkNeededBy(object);
+    if (link === undefined) return;
+    const uses = (this.#linkUses.get(link) ?? 0) + step;
+    if (uses === 0) this.#linkUses.delete(link);
+    else this.#linkUses.set(link, uses);
+  }
+
+  async #work(onChange: () => void, signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#deps;
+    const pace = createPace(clock);
+    for (;;) {
+      const pauseMs =
+        this.#failuresInRow === 0
+          ? LIMITS.reconcileFullPassMs
+          : backoffMs(LIMITS.reconcileBackoff, this.#failuresInRow, random);
+      if ((await this.#bell.wait(signal, pauseMs)) === 'timeout') this.#isKnown = false;
+      if (this.#calls === 0) continue;
+      const isRepair = !this.#isKnown && this.#pending.size === 0 && this.#applied === this.#calls;
+      // A burst of events becomes one pass.
+      if (isRepair) await clock.sleep(LIMITS.reconcileDelayMs, signal);
+      // The caller of `want` has just planned, which may have taken a while too.
+      await pace();
+      await this.#pass(signal);
+      onChange();
     }
-    applied = target;
-    if (wanted !== target) return;
-    for (const resolve of waiters) resolve();
-    waiters = [];
-  };
+  }
 
-  const readKernel = async (signal: AbortSignal): Promise<HostState> => {
+  async #pass(signal: AbortSignal): Promise<void> {
+    const { kernel, log } = this.#deps;
+    const wasKnown = this.#isKnown;
+    // An event from here on tells of a change that this pass may not see.
+    this.#isKnown = true;
+    try {
+      const actual = wasKnown ? undefined : await this.#read(signal);
+      const isRepair = this.#pending.size === 0 && this.#failuresInRow === 0 && this.#applied === this.#calls;
+      const call = this.#calls;
+      const changes = this.#steps(actual);
+      this.#pending = new Map();
+      const failures = await kernel.apply(changes, signal);
+      if (isRepair) this.#countDrift(changes, failures);
+      this.#report(failures);
+      this.#applied = call;
+    } catch (error) {
+      this.#isKnown = false;
+      signal.throwIfAborted();
+      this.#reason = asTwillError(error, 'host', 'cannot bring the kernel in line').message;
+      this.#failuresInRow++;
+      log.error(this.#reason);
+    }
+  }
+
+  /** The changes that lead to the wanted state: from all that was read, or else from the pending keys alone. */
+  #steps(read: HostState | undefined): Change[] {
+    if (read !== undefined) return diff([...this.#wanted.values()], read);
+    const before = [...this.#pending.values()].filter((object) => object !== undefined);
+    const after = [...this.#pending.keys()].flatMap((key) => this.#wanted.get(key) ?? []);
+    if (![...before, ...after].some(({ kind }) => kind === 'link')) return diff(after, before);
+    // Objects disappear with their link, whether they are pending or not.
+    const rest = [...this.#wanted].filter(([key]) => !this.#pending.has(key)).map(([, object]) => object);
+    return diff([...this.#wanted.values()], [...before, ...rest]);
+  }
+
+  async #read(signal: AbortSignal): Promise<HostState> {
+    const { kernel, clock } = this.#deps;
     const pace = createPace(clock);
     const state: HostObject[] = [];
     for (const object of await kernel.read(signal)) {
-      state.push(recognize(wantedOf, object));
+      state.push(recognize(this.#wanted, object));
       await pace();
     }
     return state;
-  };
+  }
 
-  const forgetAllBut = (kept: ReadonlySet<HostObject>): void => {
-    for (const object of inUse) {
-      if (kept.has(object)) continue;
-      inUse.delete(object);
-      wantedOf.delete(keyOf(object));
-    }
-  };
-
-  const countDrift = (changes: readonly Change[], failures: readonly ChangeFailure[]): void => {
+  #countDrift(changes: readonly Change[], failures: readonly ChangeFailure[]): void {
     const repaired = changes.length - failures.length;
     if (repaired === 0) return;
-    drift += repaired;
-    log.warn('repaired what somebody else had changed', {
+    this.#drift += repaired;
+    this.#deps.log.warn('repaired what somebody else had changed', {
       objects: repaired,
       first: changes[0] === undefined ? undefined : formatChange(changes[0]),
     });
-  };
+  }
 
-  const report = (failures: readonly ChangeFailure[]): void => {
+  #report(failures: readonly ChangeFailure[]): void {
+    const { log } = this.#deps;
     if (failures.length === 0) {
-      if (failuresInRow > 0) log.info('the kernel is as it should be again');
-      failuresInRow = 0;
-      trouble = undefined;
-      reported.clear();
+      if (this.#failuresInRow > 0) log.info('the kernel is as it should be again');
+      this.#failuresInRow = 0;
+      this.#reason = undefined;
+      this.#reported.clear();
       return;
     }
-    known = undefined;
-    failuresInRow++;
+    this.#isKnown = false;
+    this.#failuresInRow++;
     const first = failures[0]?.error.message ?? '';
-    trouble = failures.length === 1 ? first : `${first}, and ${failures.length - 1} more`;
-    const fresh = failures.filter(({ error }) => !reported.has(error.message));
+    this.#reason = failures.length === 1 ? first : `${first}, and ${failures.length - 1} more`;
+    const fresh = failures.filter(({ error }) => !this.#reported.has(error.message));
     for (const { error } of fresh.slice(0, LIMITS.reportedFailures)) {
-      reported.add(error.message);
+      this.#reported.add(error.message);
       log.error(error.message);
     }
     if (fresh.length > LIMITS.reportedFailures)
       log.error('the kernel refused more', { changes: failures.length });
-  };
+  }
 
-  const notice = (event: KernelEvent): void => {
-    if (event.type === 'object') {
-      const object = wantedOf.get(event.key);
-      if (event.line === (object && formatObject(object))) return;
-    }
-    if (event.type === 'link' && !usedLinks.has(event.name)) return;
-    known = undefined;
-    bell.ring();
-  };
-
-  const watch = async (signal: AbortSignal): Promise<void> => {
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { kernel, clock, random, log } = this.#deps;
     for (let failures = 1; !signal.aborted; failures++) {
       try {
         for await (const event of kernel.watch(signal)) {
           failures = 0;
-          notice(event);
+          this.#notice(event);
         }
       } catch (error) {
         log.error(asTwillError(error, 'host', 'cannot watch the kernel').message);
@@ -161,50 +216,20 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
       if (!signal.aborted)
         await clock.sleep(backoffMs(LIMITS.reconcileBackoff, failures + 1, random), signal);
     }
-  };
+  }
 
-  const work = async (signal: AbortSignal): Promise<void> => {
-    const pace = createPace(clock);
-    for (;;) {
-      const pauseMs =
-        failuresInRow === 0
-          ? LIMITS.reconcileFullPassMs
-          : backoffMs(LIMITS.reconcileBackoff, failuresInRow, random);
-      if ((await bell.wait(signal, pauseMs)) === 'timeout') known = undefined;
-      if (wanted === undefined) continue;
-      // A burst of events becomes one pass.
-      if (known === undefined && applied === wanted) await clock.sleep(LIMITS.reconcileDelayMs, signal);
-      // Whoever rang has just planned, which takes a while too.
-      await pace();
-      await pass(signal);
+  #notice(event: KernelEvent): void {
+    if (event.type === 'object') {
+      const isAs = (object: HostObject | undefined): boolean =>
+        event.line === (object && formatObject(object));
+      if (isAs(this.#wanted.get(event.key))) return;
+      // The echo of an earlier pass may come when the key is wanted otherwise already.
+      if (this.#pending.has(event.key) && isAs(this.#pending.get(event.key))) return;
     }
-  };
-
-  return {
-    want(state) {
-      const fresh = state.filter((object) => !inUse.has(object));
-      const isNews = (object: HostObject): boolean => recognize(wantedOf, object) === object;
-      if (wanted !== undefined && state.length === inUse.size && !fresh.some(isNews)) return;
-      if (state.length - fresh.length < inUse.size) forgetAllBut(new Set(state));
-      for (const object of fresh) {
-        inUse.add(object);
-        wantedOf.set(keyOf(object), object);
-      }
-      wanted = state;
-      usedLinks = new Set(state.map(linkNeededBy));
-      bell.ring();
-    },
-    async settled(signal) {
-      signal.throwIfAborted();
-      if (applied !== undefined && applied === wanted) return;
-      await new Promise<void>((resolve, reject) => {
-        waiters.push(resolve);
-        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-      });
-    },
-    status: () => ({ trouble, drift }),
-    run: (signal) => runTasks(signal, [watch, work]),
-  };
+    if (event.type === 'link' && !this.#linkUses.has(event.name)) return;
+    this.#isKnown = false;
+    this.#bell.ring();
+  }
 }
 
 function linkNeededBy(object: HostObject): string | undefined {

@@ -11,7 +11,7 @@ import type { Clock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs, retry } from '../base/retry.ts';
-import { formatPrefix, type Prefix } from '../model/ip.ts';
+import { formatPrefix, type PerFamily, type Prefix } from '../model/ip.ts';
 import { formatSubnetKey, formatSubnets, type Lease } from '../model/lease.ts';
 import type { HeldLease, StoreEvent } from '../model/lease-store.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
@@ -32,8 +32,9 @@ export interface LeaseKeeperDeps extends FindOwnDeps {
 
 export interface LeaseKeeper {
   readonly held: HeldLease | undefined;
-  /** The subnet that this node may use: the one it holds, or held last and no other node is known to have. */
-  readonly subnet: Prefix | undefined;
+  /** The subnets that this node may use: those it holds, or held last and no other node is known to have. The same object
+   * for as long as they are the same. */
+  readonly subnets: PerFamily<Prefix> | undefined;
   /** Why no lease is surely held, one line; undefined: one is. */
   trouble(): string | undefined;
   /**
@@ -68,6 +69,7 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
   /** What we wrote last. */
   let written = attrs;
   let isDoubtful = false;
+  let usable: Lease | undefined;
 
   const acquire = async (previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease> => {
     written = attrs;
@@ -249,8 +251,10 @@ export function createLeaseKeeper(deps: LeaseKeeperDeps): LeaseKeeper {
     get held() {
       return held;
     },
-    get subnet() {
-      return held?.lease.subnets[4] ?? (isTaken ? undefined : last?.lease.subnets[4]);
+    get subnets() {
+      const lease = held?.lease ?? (isTaken ? undefined : last?.lease);
+      if (lease?.key !== usable?.key) usable = lease;
+      return usable?.subnets;
     },
     trouble() {
       if (held !== undefined) return isDoubtful ? 'asking whether our lease still stands' : undefined;

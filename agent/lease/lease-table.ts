@@ -5,26 +5,30 @@ import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
 
 /** What an event changed. */
 export interface TableChange {
-  readonly leases: boolean;
+  /** Keys of the leases that came, changed or went; `all`: any of them may have. */
+  readonly leases: readonly string[] | 'all';
   readonly config: boolean;
   /** Malformed entries that were not known before. */
   readonly malformed: readonly MalformedEntry[];
 }
 
-export interface LeaseTable {
+/** Iterating it gives the leases. */
+export interface LeaseTable extends Iterable<Lease> {
   /** Takes in an event. */
   apply(event: StoreEvent): TableChange;
   /** Text of the network configuration; undefined: there is none. */
   readonly config: string | undefined;
   /** Whether a snapshot has been taken in. */
   readonly isComplete: boolean;
+  /** A copy. */
   readonly leases: readonly Lease[];
+  get(key: string): Lease | undefined;
   readonly leaseCount: number;
   /** How many malformed entries the store holds. */
   readonly malformedCount: number;
 }
 
-const NOTHING: TableChange = { leases: false, config: false, malformed: [] };
+const NOTHING: TableChange = { leases: [], config: false, malformed: [] };
 
 export function createLeaseTable(): LeaseTable {
   let leases = new Map<string, Lease>();
@@ -56,16 +60,16 @@ export function createLeaseTable(): LeaseTable {
           const news = event.malformed.filter(isNews);
           malformed = new Map(event.malformed.map((entry) => [entry.where, entry]));
           isComplete = true;
-          return { leases: true, config: setConfig(event.config), malformed: news };
+          return { leases: 'all', config: setConfig(event.config), malformed: news };
         }
         case 'lease': {
           leases.set(event.lease.key, event.lease);
           forgetMalformed(event.lease.key);
-          return { ...NOTHING, leases: true };
+          return { ...NOTHING, leases: [event.lease.key] };
         }
         case 'lease-removed':
           forgetMalformed(event.key);
-          return { ...NOTHING, leases: leases.delete(event.key) };
+          return leases.delete(event.key) ? { ...NOTHING, leases: [event.key] } : NOTHING;
         case 'malformed': {
           const news = [event.entry].filter(isNews);
           malformed.set(event.entry.where, event.entry);
@@ -88,6 +92,8 @@ export function createLeaseTable(): LeaseTable {
     get leases() {
       return [...leases.values()];
     },
+    get: (key) => leases.get(key),
+    [Symbol.iterator]: () => leases.values(),
     get leaseCount() {
       return leases.size;
     },

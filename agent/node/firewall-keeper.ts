@@ -1,100 +1,125 @@
-// Keeps this node's firewall rules as its subnet needs them, and looks for chains of others that overrule them.
+// Keeps this node's firewall rules as they are wanted, and looks for chains of others that overrule them.
+import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { createRepairPace } from '../firewall/repair-pace.ts';
-import { type FirewallInput, planFirewall } from '../firewall/rules.ts';
-import type { NodeFirewall } from '../model/firewall.ts';
+import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
+import type { FirewallRules, NodeFirewall } from '../model/firewall.ts';
 import type { Prefix } from '../model/ip.ts';
-import type { Troubles } from '../observe/troubles.ts';
 import { LIMITS } from './limits.ts';
 
 export interface FirewallKeeperDeps {
   readonly firewall: NodeFirewall;
-  /** What the rules depend on beside the subnet. */
-  readonly wishes: Omit<FirewallInput, 'subnet'>;
-  /** The subnet that we may use now; undefined: none, and no rules. */
-  readonly subnet: () => Prefix | undefined;
-  /** A look without any event. */
+  /** Forwarded packets within this network must pass the chains of others; undefined: that is nobody's wish. */
+  readonly forwards: Prefix | undefined;
+  /** Interval of looks without any event. */
   readonly resyncMs: number;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly troubles: Troubles;
 }
 
 export class FirewallKeeper {
   readonly #deps: FirewallKeeperDeps;
+  /** Rung by everything that calls for a look. */
   readonly #bell;
+  /** Rung by `want` alone, which cuts pauses short. */
+  readonly #wantBell;
   readonly #pace;
-  #work: Promise<void> = Promise.resolve();
+  readonly #rulesSlot;
+  readonly #obstacleSlot;
+  /** Undefined: no rules of ours. */
+  #wanted: FirewallRules | undefined;
+  #isWanted = false;
+  #stands = false;
 
   constructor(deps: FirewallKeeperDeps) {
     this.#deps = deps;
     this.#bell = createBell(deps.clock);
+    this.#wantBell = createBell(deps.clock);
     this.#pace = createRepairPace(deps);
+    this.#rulesSlot = createConditionSlot('firewall', deps.log);
+    this.#obstacleSlot = createConditionSlot('obstacle', deps.log);
   }
 
-  /** Takes notice of a change of rules, ours or anybody's, or of the subnet. */
+  /** Sets the wanted rules; undefined: none of ours, and none of earlier runs. */
+  want(rules: FirewallRules | undefined): void {
+    if (this.#isWanted && isDeepStrictEqual(rules, this.#wanted)) return;
+    this.#wanted = rules;
+    this.#isWanted = true;
+    this.#stands = false;
+    this.#bell.ring();
+    this.#wantBell.ring();
+  }
+
+  /** Whether the rules that are wanted now have been set once, as far as the firewall took them. */
+  get stands(): boolean {
+    return this.#stands;
+  }
+
+  conditions(): readonly Condition[] {
+    return conditionsIn(this.#rulesSlot, this.#obstacleSlot);
+  }
+
+  /** Takes notice of a change of rules, ours or anybody's. */
   notice(): void {
     this.#bell.ring();
   }
 
-  /** Looks at the rules after each notice, and from time to time, until `signal` is aborted. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { clock, resyncMs } = this.#deps;
+  /**
+   * Looks at the rules after each call and notice, and from time to time, until `signal` is aborted. Calls `onChange`
+   * when wanted rules have been set.
+   */
+  async run(onChange: () => void, signal: AbortSignal): Promise<void> {
     for (;;) {
-      const why = await this.#bell.wait(signal, resyncMs);
-      // Who changes rules seldom changes one, and our own changes are told of too.
-      if (why === 'rung') await clock.sleep(LIMITS.firewallDelayMs, signal);
+      const why = await this.#bell.wait(signal, this.#deps.resyncMs);
+      // A program that changes one rule often changes more, and our own changes ring too.
+      if (why === 'rung' && this.#stands) await this.#pause(LIMITS.firewallDelayMs, signal);
+      if (!this.#isWanted) continue;
+      const wanted = this.#wanted;
+      const isNew = !this.#stands;
+      await this.#set(wanted, isNew, signal);
       // Chains of others in nftables do not change unheard.
-      await this.ensure(signal, why === 'rung');
-      await clock.sleep(this.#pace.pauseMs, signal);
+      if (why === 'rung') await this.#lookForObstacles(wanted, signal);
+      if (isNew && wanted === this.#wanted) {
+        this.#stands = true;
+        onChange();
+      }
+      await this.#pause(this.#pace.pauseMs, signal);
     }
   }
 
-  /**
-   * Makes the rules as they should be, and with `looksAround` (the default) looks for chains that overrule them. What is
-   * refused or found is a trouble, not an error.
-   *
-   * One after the other: two that write the same chains at once would undo each other.
-   */
-  ensure(signal: AbortSignal, looksAround = true): Promise<void> {
-    const work = this.#work.then(async () => {
-      await this.#set(signal);
-      if (looksAround) await this.#lookForObstacles(signal);
-    });
-    this.#work = work.catch(() => undefined);
-    return work;
+  // Ends early when other rules are wanted.
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    if (this.#stands) await this.#wantBell.wait(signal, ms);
   }
 
-  async #set(signal: AbortSignal): Promise<void> {
-    const { firewall, wishes, log, troubles } = this.#deps;
-    const subnet = this.#deps.subnet();
+  async #set(wanted: FirewallRules | undefined, isNew: boolean, signal: AbortSignal): Promise<void> {
+    const { firewall, log } = this.#deps;
     try {
-      if (subnet === undefined) {
+      if (wanted === undefined) {
         if (await firewall.remove(signal)) log.warn(`removed the ${firewall.mode} rules`);
-      } else if ((await firewall.ensure(planFirewall({ ...wishes, subnet }), signal)) === 'repaired') {
-        if (troubles.has('agent')) log.info(`set the ${firewall.mode} rules`);
+      } else if ((await firewall.ensure(wanted, signal)) === 'repaired') {
+        if (isNew) log.info(`set the ${firewall.mode} rules`);
         else {
           log.warn(`repaired the ${firewall.mode} rules`);
           this.#pace.noticeRepair();
         }
       }
-      troubles.clear('firewall');
+      this.#rulesSlot.clear();
     } catch (error) {
       signal.throwIfAborted();
-      const { message } = asTwillError(error, 'host', `cannot set the ${firewall.mode} rules`);
-      troubles.complain('firewall', message);
+      this.#rulesSlot.fail(asTwillError(error, 'host', `cannot set the ${firewall.mode} rules`).message);
     }
   }
 
-  // What no rule of ours can overrule: the node is not ready while it stands.
-  async #lookForObstacles(signal: AbortSignal): Promise<void> {
-    const { firewall, wishes, log, troubles } = this.#deps;
-    if (!wishes.forwardRules) return;
-    const obstacles = await firewall.obstacles(wishes.network, signal);
-    if (obstacles.length > 0) troubles.complain('obstacle', obstacles.join('; '));
-    else if (troubles.clear('obstacle')) log.info('no chain of others drops what we accept any more');
+  // No rule of ours can overrule such a chain: the node is not ready while it stands.
+  async #lookForObstacles(wanted: FirewallRules | undefined, signal: AbortSignal): Promise<void> {
+    const { firewall, forwards, log } = this.#deps;
+    if (forwards === undefined || wanted === undefined) return;
+    const obstacles = await firewall.obstacles(forwards, signal);
+    if (obstacles.length > 0) this.#obstacleSlot.fail(obstacles.join('; '));
+    else if (this.#obstacleSlot.clear()) log.info('no chain of others drops what we accept any more');
   }
 }

@@ -7,16 +7,15 @@ import type { Clock } from '../base/clock.ts';
 import { asTwillError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { runTasks } from '../base/tasks.ts';
+import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
 import type { HostFacts, HostSource } from '../model/host-facts.ts';
 import { FAMILIES } from '../model/ip.ts';
-import type { Troubles } from '../observe/troubles.ts';
 import { LIMITS } from './limits.ts';
 
 export interface HostFollowerDeps {
   readonly hostSource: HostSource;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly troubles: Troubles;
 }
 
 /** `moved`: peers reach us in another way, or we them; `back`: the underlay is usable again, and may be another one. */
@@ -25,6 +24,7 @@ export type HostChange = { readonly facts: HostFacts; readonly moved: boolean; r
 export class HostFollower {
   readonly #deps: HostFollowerDeps;
   readonly #bell;
+  readonly #slot;
   #facts: HostFacts;
   #listener: ((change: HostChange) => void) | undefined;
 
@@ -32,6 +32,7 @@ export class HostFollower {
     this.#deps = deps;
     this.#facts = first;
     this.#bell = createBell(deps.clock);
+    this.#slot = createConditionSlot('underlay', deps.log);
     // It may have changed since it was read.
     this.#bell.ring();
     deps.log.info(`using ${first.underlay.name}`, { ...describe(first), node: first.node.name });
@@ -39,6 +40,10 @@ export class HostFollower {
 
   get facts(): HostFacts {
     return this.#facts;
+  }
+
+  conditions(): readonly Condition[] {
+    return conditionsIn(this.#slot);
   }
 
   /** From now on `listener` is told of each change. */
@@ -71,7 +76,7 @@ export class HostFollower {
 
   /** Gives whether the underlay can be used. */
   async #look(signal: AbortSignal): Promise<boolean> {
-    const { hostSource, clock, log, troubles } = this.#deps;
+    const { hostSource, clock, log } = this.#deps;
     let facts: HostFacts;
     try {
       facts = await hostSource.read();
@@ -81,14 +86,14 @@ export class HostFollower {
       }
     } catch (error) {
       signal.throwIfAborted();
-      troubles.complain('underlay', asTwillError(error, 'host', 'cannot read the interfaces').message);
+      this.#slot.fail(asTwillError(error, 'host', 'cannot read the interfaces').message);
       return false;
     }
     if (!facts.underlay.hasCarrier) {
-      troubles.complain('underlay', `interface ${facts.underlay.name} has no carrier`);
+      this.#slot.fail(`interface ${facts.underlay.name} has no carrier`);
       return false;
     }
-    const back = troubles.clear('underlay');
+    const back = this.#slot.clear();
     const before = this.#facts;
     if (!back && isDeepStrictEqual(before, facts)) return true;
     this.#facts = facts;

@@ -19,13 +19,13 @@ export const LIMITS = {
    */
   vanishedPauseMs: 8_000,
   /**
-   * From an event of the datastore to the new plan, so that a burst becomes one plan. The more leases there are, the
-   * more a plan costs, and the more events share one: the delay is 160 ms with 5,000 leases.
+   * After a pass: events that come within this pause share the next pass. A data plane in user space is handed all of
+   * its peers at a time, so that the pause grows with them: it is 160 ms with 5,000.
    */
-  planDelayMs: 10,
-  planDelayMsPerLease: 0.03,
-  /** Pauses between attempts to follow the lease, when one of them failed. */
-  planBackoff: { firstMs: 100, maxMs: 10_000 },
+  passPauseMs: 10,
+  passPauseMsPerPeer: 0.03,
+  /** Pauses between passes, or attempts to hand off, that failed. */
+  retryBackoff: { firstMs: 100, maxMs: 10_000 },
   /** Up to here a network is small, and its start is run in little memory rather than fast. */
   smallNetworkLeases: 500,
   /** From a change of the firewall's rules to the look at ours. */

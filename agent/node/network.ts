@@ -1,37 +1,44 @@
-// This node's part of the network, once its configuration is known: the lease, what the kernel should hold, the
-// firewall rules, and the file that containers are started by. Each is kept right by a loop of its own.
+// This node's part of the network, once its configuration is known. It wants three documents, each of which a loop of
+// its own makes true: the kernel's objects, the firewall's rules, and the hand-off to those who start containers.
+//
+//     lease holder ──▶ subnets ─┐
+//     leases, host facts ───────┴─▶ pass: kernel.want, firewall.want ── both stand ──▶ data plane, handOff.want
+//
+// A pass is level-triggered: it looks at everything as it is now, never waits for a document, and is repeated whenever
+// something rings. The first event on an idle node is followed at once; those within the pause after it share a pass.
 import { createBell } from '../base/bell.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
-import { createPace } from '../base/pace.ts';
 import { backoffMs, retry } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
+import { planFirewall } from '../firewall/rules.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from '../lease/lease-keeper.ts';
-import type { LeaseTable } from '../lease/lease-table.ts';
-import type { Backend, DataPlane, DataPlaneInput } from '../model/backend.ts';
+import type { LeaseTable, TableChange } from '../lease/lease-table.ts';
+import type { Backend } from '../model/backend.ts';
+import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
-import { formatPrefix, type Prefix, samePrefix } from '../model/ip.ts';
-import { formatSubnetKey } from '../model/lease.ts';
-import type { HeldLease, StoreEvent } from '../model/lease-store.ts';
+import type { HostFacts } from '../model/host-facts.ts';
+import type { PerFamily, Prefix } from '../model/ip.ts';
+import { formatSubnetKey, formatSubnets } from '../model/lease.ts';
+import type { StoreEvent } from '../model/lease-store.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
-import { planesOf } from '../model/plane.ts';
-import { dataPlaneMetrics, type Metric } from '../observe/metrics.ts';
-import type { Troubles } from '../observe/troubles.ts';
+import type { Metric } from '../observe/metrics.ts';
 import { answerChallenge } from './challenge-answer.ts';
+import { DataPlaneKeeper } from './data-plane-keeper.ts';
 import { FirewallKeeper } from './firewall-keeper.ts';
+import { HandOffKeeper } from './hand-off-keeper.ts';
 import type { HostChange, HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
 import { warnOfNamesake } from './namesake.ts';
-import { announcement, planHostState } from './plan.ts';
-import { peersIn } from './planner.ts';
+import { announcement } from './plan.ts';
+import { createPlanner, type Planner } from './planner.ts';
 import { watchSuspension } from './suspension.ts';
 import type { NodeWorld } from './world.ts';
 
 export interface NodeNetworkDeps extends NodeWorld {
   readonly options: NodeOptions;
-  readonly troubles: Troubles;
   readonly host: HostFollower;
   readonly table: LeaseTable;
   readonly reconciler: Reconciler;
@@ -43,110 +50,93 @@ export interface NodeNetworkDeps extends NodeWorld {
 
 export class NodeNetwork implements AsyncDisposable {
   readonly #deps: NodeNetworkDeps;
-  readonly #keeper: LeaseKeeper;
-  readonly #planBell;
-  readonly #pace;
+  readonly #bell;
+  readonly #slot;
+  readonly #holder: LeaseKeeper;
+  readonly #planner: Planner;
   readonly #firewall: FirewallKeeper | undefined;
-  #dataPlane: DataPlane | undefined;
-  /** What links, rules and the file were made for; undefined: nothing stands. */
-  #standsFor: string | undefined;
+  readonly #dataPlane: DataPlaneKeeper;
+  readonly #handOff: HandOffKeeper;
+  /** The subnets that everything is made for, and the call of `reconciler.want` that wanted it first. */
+  #established: { readonly subnets: PerFamily<Prefix>; readonly call: number } | undefined;
+  /** Nodes that use another backend. */
   #strangers = 0;
+  /** Whether containers have been able to talk since the start. */
+  #wasReady = false;
 
   constructor(deps: NodeNetworkDeps) {
     this.#deps = deps;
-    this.#planBell = createBell(deps.clock);
-    this.#pace = createPace(deps.clock);
-    const { host, table, options, log } = deps;
+    const { clock, random, log, host, table, options, backend, config, firewall, handOff } = deps;
+    this.#bell = createBell(clock);
+    this.#slot = createConditionSlot('network', log);
+    this.#slot.wait('waiting for a lease');
+    const { blackholeRoute } = options;
+    this.#planner = createPlanner({ backend, networks: { 4: config.network }, blackholeRoute });
+    this.#dataPlane = new DataPlaneKeeper({ backend, clock, log });
+    this.#handOff = new HandOffKeeper({ handOff, clock, random, log });
     this.#firewall =
-      deps.firewall &&
+      firewall &&
       new FirewallKeeper({
-        ...deps,
-        firewall: deps.firewall,
-        wishes: { ...options, network: deps.config.network },
-        subnet: () => this.#keeper.subnet,
+        firewall,
+        forwards: options.forwardRules ? config.network : undefined,
         resyncMs: options.firewallResyncSeconds * 1000,
+        clock,
+        log,
       });
-    this.#keeper = createLeaseKeeper({
-      ...deps,
+    this.#holder = createLeaseKeeper({
+      store: deps.store,
+      clock,
+      random,
       log: log.for('lease'),
-      attrs: announcement(deps.backend, host.facts),
+      config,
+      attrs: announcement(backend, host.facts),
       leases: () => table.leases,
       hasConfig: () => table.config !== undefined,
       renewMarginMinutes: options.renewMarginMinutes,
     });
   }
 
-  /** Everything up to the moment when containers can talk. Gives one line about what stands. */
-  async start(signal: AbortSignal): Promise<string> {
-    const { handOff, backend, table, log, troubles } = this.#deps;
-    const previous = await handOff.previousSubnet();
-    for (;;) {
-      troubles.wait('agent', 'waiting for a lease');
-      await this.#acquire(previous, signal);
-      const { subnet } = this.#keeper;
-      if (subnet === undefined) continue;
-      await this.#establish(subnet, signal);
-      if (this.#standsFor === undefined) {
-        // It was lost before anything stood.
-        await this.#withdraw();
-        continue;
-      }
-      const peers = table.leases.filter(
-        ({ subnets }) => subnets[4] === undefined || !samePrefix(subnets[4], subnet),
-      ).length;
-      const summary = `subnet ${formatPrefix(subnet)}, ${backend.type}, ${peers} peers`;
-      log.info(`ready: ${summary}`);
-      return summary;
-    }
-  }
-
-  /** Keeps everything as it was started, until `signal` is aborted. */
+  /**
+   * Takes a lease, makes everything for it, and keeps it so until `signal` is aborted. Fails where the operator has to
+   * act before containers can talk for the first time.
+   */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, random, table, troubles } = this.#deps;
-    let failures = 0;
-    const onNewLease = (): void => {
-      this.#planBell.ring();
-      this.#firewall?.notice();
-    };
+    const { clock, handOff } = this.#deps;
+    await this.#acquire(await handOff.previousSubnet(), signal);
+    const ring = (): void => this.#bell.ring();
+    ring();
     await runTasks(signal, [
-      (until) => this.#keeper.run(onNewLease, until),
+      (until) => this.#holder.run(ring, until),
+      (until) => this.#follow(until),
+      async (until) => this.#firewall?.run(ring, until),
+      (until) => this.#handOff.run(ring, until),
       (until) => watchSuspension(clock, (asleepMs) => this.#noticeSuspension(asleepMs), until),
-      async (until) => {
-        for (;;) {
-          await this.#planBell.wait(until);
-          await clock.sleep(LIMITS.planDelayMs + table.leaseCount * LIMITS.planDelayMsPerLease, until);
-          try {
-            await this.#follow(until);
-            failures = 0;
-            troubles.clear('subnet');
-          } catch (error) {
-            until.throwIfAborted();
-            failures++;
-            troubles.complain('subnet', asTwillError(error, 'host', 'cannot follow the lease').message);
-            await clock.sleep(backoffMs(LIMITS.planBackoff, failures, random), until);
-            this.#planBell.ring();
-          }
-        }
-      },
-      async (until) => this.#firewall?.run(until),
     ]);
   }
 
-  /** Why this node's network is not as it should be, one line; undefined: it is. */
-  trouble(): string | undefined {
-    const { subnet } = this.#keeper;
-    if (subnet !== undefined && formatPrefix(subnet) !== this.#standsFor) return 'moving to another subnet';
-    return this.#keeper.trouble() ?? this.#dataPlane?.trouble();
+  conditions(): readonly Condition[] {
+    const lease = this.#wasReady ? this.#holder.trouble() : undefined;
+    return [
+      ...(lease === undefined ? [] : [{ part: 'lease', state: 'failing', reason: lease } as const]),
+      ...conditionsIn(this.#slot),
+      ...this.#handOff.conditions(),
+      ...(this.#firewall?.conditions() ?? []),
+      ...this.#dataPlane.conditions(),
+    ];
   }
 
-  /** Numbers of the data plane, where user space moves packets. */
   metrics(): readonly Metric[] {
-    const counters = this.#dataPlane?.counters();
-    return counters === undefined ? [] : dataPlaneMetrics(this.#deps.backend.type, counters);
+    return this.#dataPlane.metrics();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#dataPlane?.[Symbol.asyncDispose]();
+    await this.#dataPlane[Symbol.asyncDispose]();
+  }
+
+  /** Takes notice of a pass of the reconciler. */
+  noticeKernel(): void {
+    // Once everything stands, nothing here depends on it.
+    if (this.#slot.current !== undefined) this.#bell.ring();
   }
 
   /** Takes notice of a change of the firewall's rules, ours or anybody's. */
@@ -154,26 +144,30 @@ export class NodeNetwork implements AsyncDisposable {
     this.#firewall?.notice();
   }
 
-  /** Takes notice of what this host is now. */
+  /** Takes notice of a change of this host. */
   noticeHost({ facts, moved, back }: HostChange): void {
+    const { backend, store, table, log } = this.#deps;
     // Connections from an address that is gone would hang for long, and those over a link that was down too.
-    if (moved || back) this.#deps.store.reconnect();
+    if (moved || back) store.reconnect();
     if (moved) {
-      this.#keeper.announce(announcement(this.#deps.backend, facts));
-      warnOfNamesake(this.#deps.table.leases, facts, this.#deps.log);
+      this.#holder.announce(announcement(backend, facts));
+      warnOfNamesake(table.leases, facts, log);
     }
-    this.#planBell.ring();
+    this.#bell.ring();
   }
 
-  /** Takes notice of what happened in the store; the lease table has it already. */
-  notice(event: StoreEvent, signal: AbortSignal): void {
-    const before = this.#keeper.subnet;
-    this.#keeper.notice(event);
-    const own = this.#keeper.subnet;
-    this.#planBell.ring();
-    if (own !== before) this.#firewall?.notice();
-    if (event.type === 'challenge' && own !== undefined && event.key === formatSubnetKey({ 4: own })) {
-      const { host, log } = this.#deps;
+  /** Takes notice of an event of the store; the lease table has it already, and `change` says what it changed there. */
+  notice(event: StoreEvent, change: TableChange, signal: AbortSignal): void {
+    const { table, log, host } = this.#deps;
+    const before = this.#holder.subnets;
+    this.#holder.notice(event);
+    const own = this.#holder.subnets;
+    const isChanged = change.leases === 'all' || change.leases.length > 0;
+    if (change.leases === 'all') this.#planner.invalidate();
+    else for (const key of change.leases) this.#planner.update(key, table.get(key));
+    if (isChanged) this.#dataPlane.noticePeers();
+    if (isChanged || own !== before) this.#bell.ring();
+    if (event.type === 'challenge' && own !== undefined && event.key === formatSubnetKey(own)) {
       const { name } = event.by;
       const public_ip = host.facts.ends[4]?.publicIP;
       log.warn(`node ${name} has our public address too; it is told that we are alive`, { public_ip });
@@ -186,114 +180,100 @@ export class NodeNetwork implements AsyncDisposable {
     const { store, log } = this.#deps;
     log.warn('this machine was suspended: asking for our lease', { seconds: Math.round(asleepMs / 1000) });
     store.reconnect();
-    this.#keeper.doubt();
+    this.#holder.doubt();
     this.#firewall?.notice();
   }
 
-  #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<HeldLease> {
-    const attempt = (): Promise<HeldLease> => this.#keeper.acquire(previous, signal);
+  #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<unknown> {
+    const attempt = (): Promise<unknown> => this.#holder.acquire(previous, signal);
     const onFailure = (error: unknown): void => {
       if (!(error instanceof TwillError) || error.code !== 'datastore') throw error;
       this.#deps.log.warn(error.message);
     };
-    return retry({ ...this.#deps, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
+    const { clock, random } = this.#deps;
+    return retry({ clock, random, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
   }
 
-  /** Lets everything follow the leases, and the subnet that we may use. */
   async #follow(signal: AbortSignal): Promise<void> {
-    const { subnet } = this.#keeper;
-    if (subnet === undefined) return this.#withdraw();
-    if (formatPrefix(subnet) !== this.#standsFor) return this.#establish(subnet, signal);
-    await this.#plan(subnet);
-    await this.#handOff(subnet);
-  }
-
-  async #establish(subnet: Prefix, signal: AbortSignal): Promise<void> {
-    const { backend, clock, log, troubles } = this.#deps;
-    if (!this.#mayUse(subnet)) return;
-    troubles.wait('agent', `making routes and rules for ${formatPrefix(subnet)}`);
-    await Promise.all([this.#settle(subnet, signal), this.#firewall?.ensure(signal)]);
-    // What is no longer ours is not handed off.
-    if (!this.#mayUse(subnet)) return;
-    const deps = { clock, log: log.for(backend.type) };
-    this.#dataPlane ??= await backend.openDataPlane?.(this.#planInput(subnet), deps);
-    await this.#handOff(subnet);
-    this.#standsFor = formatPrefix(subnet);
-    troubles.clear('agent');
-  }
-
-  #mayUse(subnet: Prefix): boolean {
-    return this.#keeper.subnet !== undefined && samePrefix(this.#keeper.subnet, subnet);
-  }
-
-  // The kernel may take its time, and leases change meanwhile.
-  async #settle(subnet: Prefix, signal: AbortSignal): Promise<void> {
-    const { reconciler } = this.#deps;
-    const end = new AbortController();
-    let isSettled = false;
-    const done = (): void => {
-      isSettled = true;
-      this.#planBell.ring();
-    };
-    await this.#plan(subnet);
-    void reconciler.settled(end.signal).then(done, () => undefined);
-    try {
-      while (!isSettled) {
-        await this.#planBell.wait(signal);
-        if (!this.#mayUse(subnet)) break;
-        await this.#plan(subnet);
+    const { clock, random, table } = this.#deps;
+    for (let failures = 0; ; ) {
+      await this.#bell.wait(signal);
+      try {
+        await this.#pass();
+        failures = 0;
+        const peers = this.#dataPlane.isOpen ? table.leaseCount : 0;
+        await clock.sleep(LIMITS.passPauseMs + peers * LIMITS.passPauseMsPerPeer, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!this.#wasReady) throw error;
+        failures++;
+        this.#slot.fail(asTwillError(error, 'host', 'cannot follow the lease').message);
+        await clock.sleep(backoffMs(LIMITS.retryBackoff, failures, random), signal);
+        this.#bell.ring();
       }
-    } finally {
-      end.abort();
-      // Whatever rang is looked at again.
-      this.#planBell.ring();
     }
   }
 
-  // Without a subnet nothing of ours stays: with the addresses of another node's containers, ours would take
-  // its packets. The data plane goes first, since it makes its device again when that is taken away.
-  async #withdraw(): Promise<void> {
-    const { reconciler } = this.#deps;
-    this.#standsFor = undefined;
-    const closing = this.#dataPlane;
-    this.#dataPlane = undefined;
-    await closing?.[Symbol.asyncDispose]();
-    reconciler.want([]);
+  async #pass(): Promise<void> {
+    const { reconciler, table, host } = this.#deps;
+    const { subnets } = this.#holder;
+    if (subnets === undefined) return this.#withdraw();
+    const call = this.#wantKernel(subnets);
+    if (this.#established?.subnets !== subnets) this.#established = { subnets, call };
+    this.#wantRules();
+    if (reconciler.applied < this.#established.call || this.#firewall?.stands === false) {
+      this.#slot.wait(`making routes and rules for ${formatSubnets(subnets)}`);
+      return;
+    }
+    await this.#dataPlane.want(this.#planner.planes, table);
+    this.#wantHandOff(host.facts, subnets);
+    if (!this.#handOff.stands) return;
+    this.#slot.clear();
+    if (!this.#wasReady) await this.#sayReady(subnets);
   }
 
-  async #plan(subnet: Prefix): Promise<void> {
-    const { backend, table, reconciler, log } = this.#deps;
-    const { leases } = table;
-    const state = planHostState({
-      ...this.#deps,
-      host: this.#deps.host.facts,
-      subnets: { 4: subnet },
-      leases,
-    });
-    // In a large network both halves take a while.
-    await this.#pace();
-    if (!this.#mayUse(subnet)) return;
-    reconciler.want(state);
-    this.#dataPlane?.update(this.#planInput(subnet));
-    const strangers = leases.filter(({ attrs }) => attrs.backendType !== backend.type).length;
+  #wantKernel(subnets: PerFamily<Prefix> | undefined): number {
+    const { host, backend, reconciler, table, log } = this.#deps;
+    const call = reconciler.want(this.#planner.plan(host.facts, subnets, table));
+    const { strangers } = this.#planner;
     if (strangers > this.#strangers) {
       log.warn(`nodes that use another backend than ${backend.type} are not reached`, { nodes: strangers });
     }
     this.#strangers = strangers;
+    return call;
   }
 
-  #planInput(subnet: Prefix): DataPlaneInput {
-    const { config, table, host, backend } = this.#deps;
-    const planes = planesOf(host.facts, { 4: config.network }, { 4: subnet });
-    return {
-      planes: planes.map((plane) => ({ plane, peers: peersIn(plane, table.leases, backend.type) })),
-    };
+  #wantRules(): void {
+    const { ipMasq, forwardRules, randomFully } = this.#deps.options;
+    for (const { network, subnet } of this.#planner.planes) {
+      this.#firewall?.want(planFirewall({ network, subnet, ipMasq, forwardRules, randomFully }));
+    }
   }
 
-  async #handOff(subnet: Prefix): Promise<void> {
-    const { options, host, config, backend, handOff, log } = this.#deps;
-    const { network } = config;
-    const env = { network, subnet, mtuBytes: backend.mtuBytes(host.facts.underlay), ipMasq: options.ipMasq };
-    if (await handOff.write(env)) log.info(`wrote ${handOff.name}`);
+  #wantHandOff({ underlay }: HostFacts, { 4: subnet }: PerFamily<Prefix>): void {
+    const { config, backend, options } = this.#deps;
+    if (subnet === undefined) return;
+    const mtuBytes = backend.mtuBytes(underlay);
+    this.#handOff.want({ network: config.network, subnet, mtuBytes, ipMasq: options.ipMasq });
+  }
+
+  async #sayReady(subnets: PerFamily<Prefix>): Promise<void> {
+    const { backend, table, log, onReady } = this.#deps;
+    const own = formatSubnetKey(subnets);
+    const peers = table.leaseCount - (table.get(own) === undefined ? 0 : 1);
+    const summary = `subnet ${formatSubnets(subnets)}, ${backend.type}, ${peers} peers`;
+    this.#wasReady = true;
+    log.info(`ready: ${summary}`);
+    await onReady(summary);
+  }
+
+  // Without a subnet nothing of ours stays: with the addresses of another node's containers, ours would take its
+  // packets. The data plane goes first, since it makes its device again when that is taken away.
+  async #withdraw(): Promise<void> {
+    this.#established = undefined;
+    this.#handOff.want(undefined);
+    await this.#dataPlane[Symbol.asyncDispose]();
+    this.#wantKernel(undefined);
+    this.#firewall?.want(undefined);
   }
 }

@@ -8,15 +8,14 @@
 import { createBackend } from '../../backends/index.ts';
 import { messageOf } from '../base/errors.ts';
 import { runTasks } from '../base/tasks.ts';
-import { createReconciler } from '../kernel/reconciler.ts';
+import { Reconciler } from '../kernel/reconciler.ts';
+import { type Condition, failingFirst } from '../model/condition.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import { formatPrefix } from '../model/ip.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
-import type { Readiness } from '../observe/health.ts';
 import { gauge, type Metric } from '../observe/metrics.ts';
 import { createPulse } from '../observe/pulse.ts';
-import { createTroubles } from '../observe/troubles.ts';
 import { HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
 import { NodeNetwork } from './network.ts';
@@ -32,7 +31,8 @@ export interface Node {
    * live node with our address. A datastore that does not answer is waited for.
    */
   run(signal: AbortSignal): Promise<void>;
-  readonly readiness: () => Readiness;
+  /** Why this node is not ready, by part, faults first; empty: it is. */
+  readonly conditions: () => readonly Condition[];
   /** What hangs so that only a restart can help, one line; undefined: nothing. A loop that ends ends `run`. */
   readonly hangs: () => string | undefined;
   readonly metrics: () => readonly Metric[];
@@ -42,14 +42,19 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
   const pulse = createPulse(bareWorld.clock);
   const world = withPulse(bareWorld, pulse);
   const { store, kernel, clock, random, log } = world;
-  const troubles = createTroubles(log);
-  troubles.wait('agent', 'starting');
-  const reconciler = createReconciler({ kernel, clock, random, log: log.for('kernel') });
-  const follower = new StoreFollower({ store, clock, random, log, troubles, onLarge: world.onLarge });
+  const reconciler = new Reconciler({ kernel, clock, random, log: log.for('kernel') });
+  const follower = new StoreFollower({ store, clock, random, log, onLarge: world.onLarge });
+  let hostFollower: HostFollower | undefined;
   let network: NodeNetwork | undefined;
 
-  const readiness = (): Readiness =>
-    troubles.readiness(pulse.overdue(LIMITS.slowCallMs) ?? network?.trouble() ?? reconciler.status().trouble);
+  const conditions = (): readonly Condition[] =>
+    failingFirst([
+      ...follower.conditions(),
+      ...(hostFollower?.conditions() ?? []),
+      ...pulse.conditions(LIMITS.slowCallMs),
+      ...(network?.conditions() ?? []),
+      ...reconciler.conditions(),
+    ]);
 
   const serve = async (host: HostFollower, signal: AbortSignal): Promise<void> => {
     const config = parseNetworkConfig(await follower.configText(signal), store.configPath);
@@ -60,12 +65,11 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
     });
     const firewall = await findFirewall(config, signal);
     const { table } = follower;
-    const deps = { ...world, options, troubles, host, table, reconciler, config, backend, firewall };
+    const deps = { ...world, options, host, table, reconciler, config, backend, firewall };
     await using started = new NodeNetwork(deps);
     network = started;
-    follower.listen((event) => started.notice(event, signal));
+    follower.listen((event, change) => started.notice(event, change, signal));
     host.listen((change) => started.noticeHost(change));
-    await world.onReady(await started.start(signal));
     await started.run(signal);
   };
 
@@ -92,10 +96,12 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
 
   return {
     async run(signal) {
-      const host = new HostFollower({ ...world, troubles }, await world.hostSource.read());
+      const { hostSource } = world;
+      const host = new HostFollower({ hostSource, clock, log }, await hostSource.read());
+      hostFollower = host;
       await runTasks(signal, [
         (until) => host.run(until),
-        (until) => reconciler.run(until),
+        (until) => reconciler.run(() => network?.noticeKernel(), until),
         async (until) => {
           await follower.run(until);
           if (!until.aborted) throw new Error('the watch of the datastore ended by itself');
@@ -105,10 +111,10 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
       ]);
       log.info('stopped; routes, rules and lease stay');
     },
-    readiness,
-    hangs: () => pulse.overdue(LIMITS.hangingCallMs),
+    conditions,
+    hangs: () => pulse.conditions(LIMITS.hangingCallMs)[0]?.reason,
     metrics: () => [
-      gauge('ready', 'Whether /readyz answers 200.', Number(readiness().ready)),
+      gauge('ready', 'Whether /readyz answers 200.', Number(conditions().length === 0)),
       gauge('leases', 'Leases in the datastore, our own among them.', follower.table.leaseCount),
       gauge(
         'malformed_entries',
@@ -119,7 +125,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
         name: 'repaired_objects',
         help: 'Links, addresses, routes, neighbours and fdb entries put back after somebody else had changed them.',
         type: 'counter',
-        samples: [{ value: reconciler.status().drift }],
+        samples: [{ value: reconciler.drift }],
       },
       ...(network?.metrics() ?? []),
     ],

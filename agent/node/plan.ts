@@ -7,7 +7,6 @@ import { FAMILIES, type PerFamily, type Prefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
-import { planesOf } from '../model/plane.ts';
 import { createPlanner } from './planner.ts';
 
 /** Everything that the host state depends on. */
@@ -24,8 +23,9 @@ export interface HostPlanInput {
 
 /** The host state of this node, in one go. Pure. */
 export function planHostState({ options, host, config, backend, subnets, leases }: HostPlanInput): HostState {
-  const planner = createPlanner({ backend, blackholeRoute: options.blackholeRoute });
-  planner.reset(host.underlay, planesOf(host, { 4: config.network }, subnets), leases);
+  const { blackholeRoute } = options;
+  const planner = createPlanner({ backend, networks: { 4: config.network }, blackholeRoute });
+  planner.plan(host, subnets, leases);
   return planner.state();
 }
 

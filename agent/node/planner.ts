@@ -1,12 +1,12 @@
 // Keeps this node's wanted host state in step with the leases. Each lease costs its own entries: the planner asks the
 // backend for the objects of that lease, keeps them, and tells only of the keys that changed.
 //
-//     planes ──▶ backend.own ────────────┐
-//     lease ──▶ peer? ──▶ backend.peer ──┴─▶ one object a key ──▶ changes since the last `drain`
+//     host, subnets ──▶ planes ──▶ backend.own ──┐
+//     lease ──▶ peer of a plane? ▶ backend.peer ─┴─▶ one object a key ──▶ changes since the last `plan`
 //
 // Decided here for all backends: who is a peer, and who wins a key that two leases name.
 import type { Backend } from '../model/backend.ts';
-import type { UnderlayLink } from '../model/host-facts.ts';
+import type { HostFacts } from '../model/host-facts.ts';
 import {
   formatObject,
   type HostObject,
@@ -15,31 +15,40 @@ import {
   keyOf,
   type ObjectChange,
 } from '../model/host-state.ts';
-import { containsPrefix, formatPrefix, overlaps } from '../model/ip.ts';
+import { containsPrefix, formatPrefix, overlaps, type PerFamily, type Prefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
-import type { Peer, Plane } from '../model/plane.ts';
+import { type Peer, type Plane, planesOf } from '../model/plane.ts';
 
 export interface PlannerOptions {
   readonly backend: Backend;
+  /** The whole overlay. */
+  readonly networks: PerFamily<Prefix>;
   /** Drop packets to addresses of our own subnet that no container has. */
   readonly blackholeRoute: boolean;
 }
 
 export interface Planner {
-  /** Plans everything anew: for other planes, or for a listing of all leases. No planes: nothing is wanted. */
-  reset(underlay: UnderlayLink, planes: readonly Plane[], leases: Iterable<Lease>): void;
-  /** Plans one lease anew: it was written (`lease`), or is gone (undefined). */
+  /** Takes in one lease: it was written (`lease`), or is gone (undefined). */
   update(key: string, lease: Lease | undefined): void;
-  /** The changes since the last call, by key. */
-  drain(): HostStateChanges;
-  /** Everything that is wanted now. */
+  /** Takes in that any lease may have come, changed or gone. */
+  invalidate(): void;
+  /**
+   * The changes since the last call, by key. Costs the updated leases alone, unless the host or the subnets are others,
+   * or the leases were invalidated; then all of `leases` are planned anew. Subnets undefined: nothing is wanted.
+   */
+  plan(host: HostFacts, subnets: PerFamily<Prefix> | undefined, leases: Iterable<Lease>): HostStateChanges;
+  /** The planes of the last call; the same array for as long as they are the same. */
+  readonly planes: readonly Plane[];
+  /** Everything that is wanted since the last call. */
   state(): HostState;
   /** Leases of nodes that use another backend. */
   readonly strangers: number;
 }
 
-export function createPlanner({ backend, blackholeRoute }: PlannerOptions): Planner {
+export function createPlanner({ backend, networks, blackholeRoute }: PlannerOptions): Planner {
   let planes: readonly Plane[] = [];
+  /** The input of the last plan; undefined: it was invalidated. */
+  let plannedFor: readonly [HostFacts, PerFamily<Prefix> | undefined] | undefined;
   const wanted = new Map<string, HostObject>();
   /** The objects of each peer's lease, also those that another lease has won. */
   const entries = new Map<string, readonly HostObject[]>();
@@ -110,24 +119,35 @@ export function createPlanner({ backend, blackholeRoute }: PlannerOptions): Plan
     }
   };
 
+  const planAll = (host: HostFacts, leases: Iterable<Lease>): void => {
+    for (const map of [entries, owners, rivals, strangers]) map.clear();
+    const left = new Set(wanted.keys());
+    const own = planes.length === 0 ? [] : backend.own(host.underlay, planes);
+    for (const object of [...own, ...(blackholeRoute ? planes.map(blackholeOf) : [])]) {
+      set(keyOf(object), object);
+      left.delete(keyOf(object));
+    }
+    for (const lease of leases) update(lease.key, lease);
+    for (const key of left) if (!owners.has(key)) set(key, undefined);
+  };
+
   return {
-    reset(underlay, nextPlanes, leases) {
-      planes = nextPlanes;
-      for (const map of [entries, owners, rivals, strangers]) map.clear();
-      const left = new Set(wanted.keys());
-      const own = planes.length === 0 ? [] : backend.own(underlay, planes);
-      for (const object of [...own, ...(blackholeRoute ? planes.map(blackholeOf) : [])]) {
-        set(keyOf(object), object);
-        left.delete(keyOf(object));
-      }
-      for (const lease of leases) update(lease.key, lease);
-      for (const key of left) if (!owners.has(key)) set(key, undefined);
-    },
     update,
-    drain() {
+    invalidate() {
+      plannedFor = undefined;
+    },
+    plan(host, subnets, leases) {
+      if (plannedFor?.[0] !== host || plannedFor[1] !== subnets) {
+        plannedFor = [host, subnets];
+        planes = subnets === undefined ? [] : planesOf(host, networks, subnets);
+        planAll(host, leases);
+      }
       const drained = changes;
       changes = new Map();
       return drained;
+    },
+    get planes() {
+      return planes;
     },
     state: () => [...wanted.values()],
     get strangers() {

@@ -8,11 +8,11 @@ import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
-import { createLeaseTable, type LeaseTable } from '../lease/lease-table.ts';
+import { createLeaseTable, type LeaseTable, type TableChange } from '../lease/lease-table.ts';
 import { findVanished, isDoubtful } from '../lease/vanished.ts';
+import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
 import type { Lease } from '../model/lease.ts';
 import type { LeaseStore, StoreEvent } from '../model/lease-store.ts';
-import type { Troubles } from '../observe/troubles.ts';
 import { LIMITS } from './limits.ts';
 
 export interface StoreFollowerDeps {
@@ -20,7 +20,6 @@ export interface StoreFollowerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly troubles: Troubles;
   /** Called when the network has more leases than a small one. */
   readonly onLarge: () => void;
 }
@@ -29,18 +28,29 @@ export class StoreFollower {
   readonly table: LeaseTable = createLeaseTable();
   readonly #deps: StoreFollowerDeps;
   readonly #bell;
+  readonly #start;
+  readonly #connection;
+  readonly #vanished;
   /** Rung when the wait for a second listing begins, and when it begins anew. */
   readonly #doubtBell;
   /** Leases that are in no listing any more and are kept for the time being. */
   #kept = new Map<string, Lease>();
   #configInUse: string | undefined;
-  #listener: ((event: StoreEvent) => void) | undefined;
+  #listener: ((event: StoreEvent, change: TableChange) => void) | undefined;
   #reportedMalformed = 0;
 
   constructor(deps: StoreFollowerDeps) {
     this.#deps = deps;
     this.#bell = createBell(deps.clock);
     this.#doubtBell = createBell(deps.clock);
+    this.#start = createConditionSlot('start', deps.log);
+    this.#connection = createConditionSlot('datastore', deps.log);
+    this.#vanished = createConditionSlot('leases', deps.log);
+    this.#start.wait('starting');
+  }
+
+  conditions(): readonly Condition[] {
+    return conditionsIn(this.#start, this.#connection, this.#vanished);
   }
 
   /** Follows the store until `signal` is aborted. */
@@ -57,41 +67,43 @@ export class StoreFollower {
     }
   }
 
-  /** From now on `listener` is given each event after the table has taken it in. */
-  listen(listener: (event: StoreEvent) => void): void {
+  /** From now on `listener` is given each event after the table has taken it in, with its effect there. */
+  listen(listener: (event: StoreEvent, change: TableChange) => void): void {
     this.#listener = listener;
   }
 
   /** The text of the network configuration, as soon as there is one. */
   async configText(signal: AbortSignal): Promise<string> {
-    const { store, log, troubles } = this.#deps;
-    troubles.wait('agent', 'waiting for the datastore');
+    const { store, log } = this.#deps;
+    this.#start.wait('waiting for the datastore');
     while (!this.table.isComplete) await this.#bell.wait(signal);
     if (this.table.config === undefined) {
       const what = `waiting for the network configuration at ${store.configPath}`;
-      troubles.wait('agent', what);
+      this.#start.wait(what);
       log.info(what, { write_it_with: store.configHint });
     }
     while (this.table.config === undefined) await this.#bell.wait(signal);
     this.#configInUse = this.table.config;
+    this.#start.clear();
     return this.table.config;
   }
 
   #take(event: StoreEvent): void {
-    const { malformed, config } = this.table.apply(event.type === 'snapshot' ? this.#weigh(event) : event);
+    const change = this.table.apply(event.type === 'snapshot' ? this.#weigh(event) : event);
+    const { malformed, config } = change;
     if (this.table.leaseCount > LIMITS.smallNetworkLeases) this.#deps.onLarge();
     for (const { where, reason } of malformed) this.#reportMalformed(where, reason);
     if (config) this.#noticeConfig();
     if (event.type === 'lease') this.#settle(event.lease.key);
     if (event.type === 'lease-removed') this.#settle(event.key);
     this.#noticeConnection(event);
-    this.#listener?.(event);
+    this.#listener?.(event, change);
     this.#bell.ring();
   }
 
   /** The snapshot to believe: with what is missing in it, where that is too much. */
   #weigh(snapshot: Extract<StoreEvent, { type: 'snapshot' }>): StoreEvent {
-    const { log, troubles } = this.#deps;
+    const { log } = this.#deps;
     const isKept = ({ key }: Lease): boolean => this.#kept.has(key);
     const known = this.table.leases;
     const missing = findVanished(known, snapshot);
@@ -101,14 +113,13 @@ export class StoreFollower {
     if (!stillWaits && !isDoubtful(sure, news, snapshot)) {
       if (this.#kept.size > 0) log.warn('a second listing of the datastore agrees', { gone: missing.length });
       this.#kept.clear();
-      troubles.clear('leases');
+      this.#vanished.clear();
       return snapshot;
     }
     this.#kept = new Map(missing.map((lease) => [lease.key, lease]));
     const until =
       snapshot.config === undefined ? 'the network configuration is back' : 'a second listing agrees';
-    troubles.complain(
-      'leases',
+    this.#vanished.fail(
       `${missing.length} of ${known.length} leases are gone from the datastore at once: what stands stays until ${until}`,
     );
     this.#doubtBell.ring();
@@ -117,9 +128,9 @@ export class StoreFollower {
 
   /** A lease that was missing has come back, or is surely gone. */
   #settle(key: string): void {
-    const { log, troubles } = this.#deps;
+    const { log } = this.#deps;
     if (!this.#kept.delete(key) || this.#kept.size > 0) return;
-    troubles.clear('leases');
+    this.#vanished.clear();
     log.info('no lease is missing any more');
   }
 
@@ -144,10 +155,10 @@ export class StoreFollower {
   }
 
   #noticeConnection(event: StoreEvent): void {
-    const { log, troubles } = this.#deps;
-    if (event.type === 'disconnected') troubles.complain('datastore', event.error.message);
+    const { log } = this.#deps;
+    if (event.type === 'disconnected') this.#connection.fail(event.error.message);
     if (event.type !== 'connected' && event.type !== 'snapshot') return;
-    if (troubles.clear('datastore')) log.info('the datastore is back');
+    if (this.#connection.clear()) log.info('the datastore is back');
   }
 
   #reportMalformed(key: string, reason: string): void {

@@ -1,11 +1,12 @@
 // Which calls into the world have not come back yet, so that one that hangs is seen, whoever waits for it.
 import type { Clock } from '../base/clock.ts';
+import type { Condition } from '../model/condition.ts';
 
 export interface Pulse {
   /** Does `work`, known as `what` until it is done: `reading the kernel`. */
   during<T>(what: string, work: () => Promise<T>): Promise<T>;
-  /** What has not come back for longer than this, the oldest first, one line; undefined: nothing. */
-  overdue(limitMs: number): string | undefined;
+  /** The oldest call that has taken longer than this, as a condition; empty: there is none. */
+  conditions(limitMs: number): readonly Condition[];
 }
 
 export function createPulse(clock: Clock): Pulse {
@@ -21,11 +22,12 @@ export function createPulse(clock: Clock): Pulse {
         calls.delete(call);
       }
     },
-    overdue(limitMs) {
+    conditions(limitMs) {
       const [oldest] = calls;
-      if (oldest === undefined) return undefined;
-      const tookMs = clock.monotonicMs() - oldest.sinceMs;
-      return tookMs > limitMs ? `${oldest.what}: not done after ${Math.floor(tookMs / 1000)} s` : undefined;
+      const tookMs = oldest === undefined ? 0 : clock.monotonicMs() - oldest.sinceMs;
+      if (oldest === undefined || tookMs <= limitMs) return [];
+      const reason = `${oldest.what}: not done after ${Math.floor(tookMs / 1000)} s`;
+      return [{ part: 'calls', state: 'failing', reason }];
     },
   };
 }

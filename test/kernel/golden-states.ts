@@ -4,7 +4,6 @@
 import type { JsonValue } from '../../agent/base/schema.ts';
 import type { HostState } from '../../agent/model/host-state.ts';
 import type { Lease } from '../../agent/model/lease.ts';
-import { planesOf } from '../../agent/model/plane.ts';
 import { createPlanner } from '../../agent/node/planner.ts';
 import { createBackend } from '../../backends/index.ts';
 import { hostFacts, lease, leaseAttrs, prefix } from '../support/build.ts';
@@ -28,10 +27,10 @@ export async function plan(
 ): Promise<HostState> {
   const planner = createPlanner({
     backend: await createBackend({ type, options }, 'test'),
+    networks: { 4: prefix('10.5.0.0/16') },
     blackholeRoute: false,
   });
-  const [network, subnet] = [prefix('10.5.0.0/16'), prefix('10.5.1.0/24')];
-  planner.reset(facts.underlay, planesOf(facts, { 4: network }, { 4: subnet }), peers);
+  planner.plan(facts, { 4: prefix('10.5.1.0/24') }, peers);
   return planner.state();
 }
 

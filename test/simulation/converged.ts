@@ -35,9 +35,9 @@ function complaintOf(
   host: Host,
 ): string | undefined {
   const { config } = cluster;
-  const readiness = host.node?.readiness();
-  if (readiness === undefined) return 'does not run';
-  if (!readiness.ready) return `is not ready: ${readiness.reason}`;
+  if (host.node === undefined) return 'does not run';
+  const [condition] = host.node.conditions();
+  if (condition !== undefined) return `is not ready: ${condition.reason}`;
   const own = leases.filter(({ attrs }) => attrs.node?.id === host.facts.node.id);
   // It may have written two: a request may be carried out long after its client, or its client's process, has
   // given up. The other one ends with its session.

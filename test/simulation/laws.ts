@@ -123,7 +123,7 @@ export class Laws {
       if (host.kernel.foreign() !== host.foreign)
         this.break('what is not ours stays', `${host.name} has ${host.kernel.foreign()}`);
       const lostMs = host.witness?.lostMs();
-      if (lostMs !== undefined && lostMs > READY_GRACE_MS && host.node?.readiness().ready === true)
+      if (lostMs !== undefined && lostMs > READY_GRACE_MS && host.node?.conditions().length === 0)
         this.break('ready means a lease', `${host.name} lost its lease ${lostMs} ms ago and is ready`);
     }
   }

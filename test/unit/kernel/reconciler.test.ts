@@ -22,16 +22,15 @@ const hostGw = (...peers: readonly number[]): Promise<HostState> =>
 
 describe('what is wanted', () => {
   it('is applied at once, and there is trouble until then', () =>
-    bench(async ({ kernel, reconciler, clock }) => {
+    bench(async ({ kernel, reconciler, clock, want }) => {
       const state = await vxlan(2, 3);
-      expect(reconciler.status()).toEqual({
-        trouble: 'the host state has not been applied yet',
-        drift: 0,
-      });
-      reconciler.want(state);
+      expect(reconciler.conditions()).toEqual([
+        { part: 'kernel', state: 'waiting', reason: 'the host state has not been applied yet' },
+      ]);
+      want(state);
       await clock.settle();
       expect(kernel.print()).toBe(formatHostState(state));
-      expect(reconciler.status()).toEqual({ trouble: undefined, drift: 0 });
+      expect([reconciler.conditions(), reconciler.drift]).toEqual([[], 0]);
     }));
 
   it('is read once, and our own changes cause no other reading', () =>
@@ -43,11 +42,11 @@ describe('what is wanted', () => {
         expect(kernel.print()).toBe(formatHostState(state));
       }
       expect(kernel.reads).toBe(1);
-      expect(reconciler.status().drift).toBe(0);
+      expect(reconciler.drift).toBe(0);
     }));
 
   it('is not applied again when it is the same', () =>
-    bench(async ({ kernel, clock, settle, reconciler }) => {
+    bench(async ({ kernel, clock, settle, want }) => {
       await settle(await vxlan(2, 3));
       let applied = 0;
       const apply = kernel.apply.bind(kernel);
@@ -55,7 +54,7 @@ describe('what is wanted', () => {
         applied += changes.length;
         return apply(changes, signal);
       };
-      reconciler.want([...(await vxlan(2, 3))].reverse());
+      want([...(await vxlan(2, 3))].reverse());
       await clock.advance(1_000);
       expect(applied).toBe(0);
       expect(kernel.reads).toBe(1);
@@ -67,11 +66,11 @@ describe('what is wanted', () => {
       const state = await vxlan(2, 3);
       await settle(state);
       expect(kernel.print()).toBe(formatHostState(state));
-      expect(reconciler.status().drift).toBe(0);
+      expect(reconciler.drift).toBe(0);
       expect(lines).toEqual([]);
     }));
 
-  it('has settled only when the latest of it has been applied', () => {
+  it('is applied when a pass has made the latest of it', () => {
     // The first reading takes its time, and meanwhile something else is wanted.
     let finish = (): void => undefined;
     const reading = new Promise<void>((resolve) => {
@@ -86,25 +85,18 @@ describe('what is wanted', () => {
       },
       [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
     });
-    return bench(async ({ kernel, clock, reconciler }) => {
-      reconciler.want(await vxlan(2));
+    return bench(async ({ kernel, clock, reconciler, want }) => {
+      want(await vxlan(2));
       await clock.settle();
       const latest = await vxlan(3);
-      reconciler.want(latest);
-      const settled = reconciler.settled(new AbortController().signal).then(() => kernel.print());
+      const call = want(latest);
+      expect(reconciler.applied).toBe(0);
       finish();
       await clock.advance(1_000);
-      expect(await settled).toBe(formatHostState(latest));
+      expect(reconciler.applied).toBe(call);
+      expect(kernel.print()).toBe(formatHostState(latest));
     }, slow);
   });
-
-  it('does not keep waiting who gives up', () =>
-    bench(async ({ reconciler }) => {
-      const stop = new AbortController();
-      const settled = reconciler.settled(stop.signal);
-      stop.abort(new Error('stop'));
-      await expect(settled).rejects.toThrow('stop');
-    }));
 });
 
 describe('what vanishes', () => {
@@ -124,7 +116,7 @@ describe('what vanishes', () => {
       await clock.advance(LIMITS.reconcileDelayMs);
       expect(kernel.print()).toBe(formatHostState(state));
       const count = key.startsWith('link') ? state.length : 1;
-      expect(reconciler.status()).toEqual({ trouble: undefined, drift: count });
+      expect([reconciler.conditions(), reconciler.drift]).toEqual([[], count]);
       expect(lines).toEqual([
         expect.stringMatching(
           `^warn  kernel: repaired what somebody else had changed objects=${count} first=`,
@@ -142,7 +134,7 @@ describe('what vanishes', () => {
       await clock.advance(LIMITS.reconcileDelayMs);
       expect(kernel.print()).toBe(formatHostState(state));
       expect(kernel.reads).toBe(before + 1);
-      expect(reconciler.status().drift).toBe(40);
+      expect(reconciler.drift).toBe(40);
     }));
 });
 
@@ -155,7 +147,7 @@ describe('what others change', () => {
       kernel.intrude(hostObject('route 10.5.9.0/24 via 192.168.77.9 dev eth0'));
       await clock.advance(LIMITS.reconcileDelayMs);
       expect(kernel.print()).toBe(formatHostState(state));
-      expect(reconciler.status().drift).toBe(2);
+      expect(reconciler.drift).toBe(2);
     }));
 
   it('is found by a full pass where nothing was told of it', () =>
@@ -164,10 +156,10 @@ describe('what others change', () => {
       await settle(state);
       kernel.vanish('route 10.5.2.0/24');
       await clock.advance(LIMITS.reconcileFullPassMs - 1_000);
-      expect(reconciler.status().drift).toBe(0);
+      expect(reconciler.drift).toBe(0);
       await clock.advance(1_000 + LIMITS.reconcileDelayMs);
       expect(kernel.print()).toBe(formatHostState(state));
-      expect(reconciler.status().drift).toBe(1);
+      expect(reconciler.drift).toBe(1);
     }, silent));
 
   it('is found after events were lost, and when the watch has broken and stands again', () => {
@@ -201,15 +193,15 @@ describe('what others change', () => {
 
 describe('what the kernel refuses', () => {
   it('stops nothing else, is said once, and is tried again with growing pauses', () =>
-    bench(async ({ kernel, clock, reconciler, lines }) => {
+    bench(async ({ kernel, clock, reconciler, lines, want }) => {
       const state = await hostGw(2, 3, 4);
       kernel.refuse = /^route 10\.5\.3\./;
-      reconciler.want(state);
+      want(state);
       await clock.settle();
       expect(kernel.print()).toBe(formatHostState(await hostGw(2, 4)));
       const complaint =
         'cannot add route 10.5.3.0/24 via 192.168.77.3 dev eth0: operation not permitted (EPERM)';
-      expect(reconciler.status().trouble).toBe(complaint);
+      expect(reconciler.conditions()[0]?.reason).toBe(complaint);
       const readsUpTo: number[] = [];
       for (const ms of [1_000, 9_000, 90_000]) {
         await clock.advance(ms);
@@ -224,32 +216,34 @@ describe('what the kernel refuses', () => {
       kernel.refuse = undefined;
       await clock.advance(LIMITS.reconcileBackoff.maxMs + LIMITS.reconcileDelayMs);
       expect(kernel.print()).toBe(formatHostState(state));
-      expect(reconciler.status()).toEqual({ trouble: undefined, drift: 0 });
+      expect([reconciler.conditions(), reconciler.drift]).toEqual([[], 0]);
       expect(lines.at(-1)).toBe('info  kernel: the kernel is as it should be again');
     }));
 
   it('is counted where it is much, and not all of it is written down', () =>
-    bench(async ({ kernel, clock, reconciler, lines }) => {
+    bench(async ({ kernel, clock, reconciler, lines, want }) => {
       kernel.refuse = /^route/;
-      reconciler.want(await hostGw(...Array.from({ length: 30 }, (_, i) => i + 2)));
+      want(await hostGw(...Array.from({ length: 30 }, (_, i) => i + 2)));
       await clock.settle();
-      expect(reconciler.status().trouble).toMatch(/^cannot add route 10\.5\.2\.0\/24 .*, and 29 more$/);
+      expect(reconciler.conditions()[0]?.reason).toMatch(
+        /^cannot add route 10\.5\.2\.0\/24 .*, and 29 more$/,
+      );
       expect(lines).toHaveLength(LIMITS.reportedFailures + 1);
       expect(lines.at(-1)).toBe('error kernel: the kernel refused more changes=30');
     }));
 
   it('does not delay a change of what is wanted', () =>
-    bench(async ({ kernel, clock, reconciler }) => {
+    bench(async ({ kernel, clock, reconciler, want }) => {
       kernel.refuse = /^route 10\.5\.3\./;
-      reconciler.want(await hostGw(2, 3));
+      want(await hostGw(2, 3));
       await clock.advance(60_000);
-      reconciler.want(await hostGw(2, 3, 4));
+      want(await hostGw(2, 3, 4));
       await clock.advance(0);
       expect(kernel.print()).toBe(formatHostState(await hostGw(2, 4)));
-      reconciler.want(await hostGw(4));
+      want(await hostGw(4));
       await clock.advance(LIMITS.reconcileDelayMs);
       expect(kernel.print()).toBe(formatHostState(await hostGw(4)));
-      expect(reconciler.status().trouble).toBeUndefined();
+      expect(reconciler.conditions()).toEqual([]);
     }));
 });
 
@@ -263,16 +257,16 @@ describe('a kernel that cannot be read', () => {
         return kernel.read();
       },
     });
-    return bench(async ({ kernel, clock, reconciler }) => {
+    return bench(async ({ kernel, clock, reconciler, want }) => {
       const state = await hostGw(2);
-      reconciler.want(state);
+      want(state);
       await clock.advance(5_000);
-      expect(reconciler.status().trouble).toBe('cannot bring the kernel in line: no buffer space');
+      expect(reconciler.conditions()[0]?.reason).toBe('cannot bring the kernel in line: no buffer space');
       expect(kernel.print()).toBe('');
       isBroken = false;
       await clock.advance(LIMITS.reconcileBackoff.maxMs + LIMITS.reconcileDelayMs);
       expect(kernel.print()).toBe(formatHostState(state));
-      expect(reconciler.status().trouble).toBeUndefined();
+      expect(reconciler.conditions()).toEqual([]);
     }, broken);
   });
 });

@@ -48,19 +48,21 @@ describe('the lease table', () => {
   it('takes in a snapshot, and another one in its place', () => {
     const table = tableWith(snapshot([hostGwPeer(2), hostGwPeer(3)]));
     expect([table.isComplete, table.config, subnets(table)]).toEqual([true, '{}', '10.5.2.0 10.5.3.0']);
-    expect(table.apply(snapshot([hostGwPeer(4)]))).toEqual({ leases: true, config: false, malformed: [] });
+    expect(table.apply(snapshot([hostGwPeer(4)]))).toEqual({ leases: 'all', config: false, malformed: [] });
     expect(subnets(table)).toBe('10.5.4.0');
   });
 
   it('follows leases that come, change and go', () => {
     const table = tableWith(snapshot([hostGwPeer(2)]));
-    expect(table.apply({ type: 'lease', lease: hostGwPeer(3) }).leases).toBe(true);
-    expect(table.apply({ type: 'lease', lease: hostGwPeer(2, '192.168.77.22') }).leases).toBe(true);
+    expect(table.apply({ type: 'lease', lease: hostGwPeer(3) }).leases).toEqual(['10.5.3.0-24']);
+    expect(table.apply({ type: 'lease', lease: hostGwPeer(2, '192.168.77.22') }).leases).toEqual([
+      '10.5.2.0-24',
+    ]);
     expect(table.leases.find(({ key }) => key === '10.5.2.0-24')?.attrs.publicIP).toEqual({
       4: '192.168.77.22',
     });
-    expect(table.apply(removed(2)).leases).toBe(true);
-    expect(table.apply(removed(2)).leases).toBe(false);
+    expect(table.apply(removed(2)).leases).toEqual(['10.5.2.0-24']);
+    expect(table.apply(removed(2)).leases).toEqual([]);
     expect(subnets(table)).toBe('10.5.3.0');
   });
 
@@ -79,7 +81,7 @@ describe('the lease table', () => {
       { type: 'disconnected', error: new TwillError('datastore', 'x') },
       { type: 'challenge', key: '10.5.2.0-24', by: { id: '', name: '' } },
     ] satisfies StoreEvent[]) {
-      expect(table.apply(event)).toEqual({ leases: false, config: false, malformed: [] });
+      expect(table.apply(event)).toEqual({ leases: [], config: false, malformed: [] });
     }
     expect(subnets(table)).toBe('10.5.2.0');
   });
@@ -91,7 +93,7 @@ describe('a malformed entry', () => {
     expect(subnets(table)).toBe('10.5.2.0 10.5.3.0');
     table.apply(snapshot([hostGwPeer(3)], [bad(2), NO_LEASE]));
     expect(subnets(table)).toBe('10.5.3.0 10.5.2.0');
-    expect(table.apply(removed(2)).leases).toBe(true);
+    expect(table.apply(removed(2)).leases).toEqual(['10.5.2.0-24']);
     expect(subnets(table)).toBe('10.5.3.0');
   });
 

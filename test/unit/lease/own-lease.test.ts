@@ -8,7 +8,8 @@ const KEY = `${PREFIX}/subnets/10.5.77.0-24`;
 const SUBNET = '10.5.77.0/24';
 const OTHER = { ...FLANNELS, PublicIP: '192.168.77.9', Node: { ID: '0000000000000099', Name: 'h9' } };
 
-const inUse = ({ keeper }: TestNode): string | undefined => keeper.subnet && formatPrefix(keeper.subnet);
+const inUse = ({ keeper }: TestNode): string | undefined =>
+  keeper.subnets?.[4] && formatPrefix(keeper.subnets?.[4]);
 
 async function entryOf({ kv }: World) {
   const entry = await kv.get(KEY);

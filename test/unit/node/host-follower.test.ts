@@ -3,7 +3,6 @@ import { TwillError } from '../../../agent/base/errors.ts';
 import { createLogger } from '../../../agent/base/log.ts';
 import { type HostChange, HostFollower } from '../../../agent/node/host-follower.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
-import { createTroubles } from '../../../agent/observe/troubles.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
 import { hostFacts } from '../../support/build.ts';
 
@@ -23,7 +22,6 @@ async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
   const clock = createVirtualClock();
   const lines: string[] = [];
   const log = createLogger('twill', 'info', (line) => lines.push(line.slice(25)));
-  const troubles = createTroubles(log);
   const changes: HostChange[] = [];
   let now: FactChanges | TwillError = {};
   let tellAll = (): void => undefined;
@@ -39,7 +37,7 @@ async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
       await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     },
   };
-  const follower = new HostFollower({ hostSource, clock, log, troubles }, await hostSource.read());
+  const follower = new HostFollower({ hostSource, clock, log }, await hostSource.read());
   follower.listen((change) => changes.push(change));
   const stop = new AbortController();
   const running = follower.run(stop.signal);
@@ -54,7 +52,7 @@ async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
       tellAll();
       await clock.advance(LIMITS.hostDelayMs);
     },
-    reason: () => troubles.readiness(undefined).reason,
+    reason: () => follower.conditions()[0]?.reason ?? 'ready',
     reads: () => reads,
   });
   stop.abort();

@@ -24,6 +24,8 @@ export interface TestHost {
   readonly kv: MemoryKv;
   readonly kernel: MemoryKernel;
   readonly node: Node;
+  /** Why it is not ready, or `ready`. */
+  readonly reason: () => string;
   readonly lines: string[];
   /** Its underlay has that address from now on, and nobody tells. */
   readonly readdress: (to: string) => void;
@@ -132,6 +134,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
       kv: own,
       kernel,
       node,
+      reason: () => node.conditions()[0]?.reason ?? 'ready',
       lines,
       readdress: (to) => {
         address = to;

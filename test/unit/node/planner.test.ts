@@ -2,29 +2,30 @@
 import { describe, expect, it } from 'vitest';
 import { formatHostState, type HostState, keyOf } from '../../../agent/model/host-state.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
-import { type Plane, planesOf } from '../../../agent/model/plane.ts';
+import { planesOf } from '../../../agent/model/plane.ts';
 import { createPlanner, type Planner, peersIn } from '../../../agent/node/planner.ts';
 import { createBackend } from '../../../backends/index.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { hostGwPeer, peer, vxlanPeer } from '../../kernel/golden-states.ts';
 import { hostFacts, prefix } from '../../support/build.ts';
 
-const NETWORK = { 4: prefix('10.5.0.0/16') };
-const SUBNET = { 4: prefix('10.5.1.0/24') };
-const planes = (facts = hostFacts()): readonly Plane[] => planesOf(facts, NETWORK, SUBNET);
+const NETWORKS = { 4: prefix('10.5.0.0/16') };
+const SUBNETS = { 4: prefix('10.5.1.0/24') };
+const FACTS = hostFacts();
 
 async function plannerWith(type: string, ...leases: readonly Lease[]): Promise<Planner> {
   const planner = createPlanner({
     backend: await createBackend({ type, options: {} }, 'test'),
+    networks: NETWORKS,
     blackholeRoute: true,
   });
-  planner.reset(hostFacts().underlay, planes(), leases);
+  planner.plan(FACTS, SUBNETS, leases);
   return planner;
 }
 
-/** The changes as lines: `-` what goes, `+` what comes. */
-function drained(planner: Planner): string[] {
-  return [...planner.drain().values()].flatMap(({ before, after }) => [
+/** The changes since the last plan as lines: `-` an object that goes, `+` one that comes. Lists no lease. */
+function planned(planner: Planner): string[] {
+  return [...planner.plan(FACTS, SUBNETS, []).values()].flatMap(({ before, after }) => [
     ...(before === undefined ? [] : [`- ${formatHostState([before]).trim()}`]),
     ...(after === undefined ? [] : [`+ ${formatHostState([after]).trim()}`]),
   ]);
@@ -33,46 +34,54 @@ function drained(planner: Planner): string[] {
 describe('the planner', () => {
   it('tells of the entries of the one lease that came, changed or went', async () => {
     const planner = await plannerWith('vxlan', vxlanPeer(2), vxlanPeer(3));
-    planner.drain();
     planner.update('10.5.4.0-24', vxlanPeer(4));
-    expect(drained(planner)).toEqual([
+    expect(planned(planner)).toEqual([
       '+ neigh 10.5.4.0 lladdr 02:00:00:00:00:04 dev flannel.1',
       '+ fdb 02:00:00:00:00:04 dst 192.168.77.4 dev flannel.1',
       '+ route 10.5.4.0/24 via 10.5.4.0 dev flannel.1 onlink',
     ]);
     planner.update('10.5.4.0-24', vxlanPeer(4, '02:00:00:00:00:04', '192.168.77.44'));
-    expect(drained(planner)).toEqual([
+    expect(planned(planner)).toEqual([
       '- fdb 02:00:00:00:00:04 dst 192.168.77.4 dev flannel.1',
       '+ fdb 02:00:00:00:00:04 dst 192.168.77.44 dev flannel.1',
     ]);
     planner.update('10.5.4.0-24', undefined);
-    expect(drained(planner)).toHaveLength(3);
-    expect(drained(planner)).toEqual([]);
+    expect(planned(planner)).toHaveLength(3);
+    expect(planned(planner)).toEqual([]);
   });
 
   it('tells of nothing where a lease is written again with the same meaning', async () => {
     const planner = await plannerWith('vxlan', vxlanPeer(2));
-    planner.drain();
     planner.update('10.5.2.0-24', { ...vxlanPeer(2), revision: 9 });
-    planner.reset(hostFacts().underlay, planes(), [vxlanPeer(2)]);
-    expect(drained(planner)).toEqual([]);
+    expect(planned(planner)).toEqual([]);
+    planner.invalidate();
+    expect([...planner.plan(FACTS, SUBNETS, [vxlanPeer(2)])]).toEqual([]);
+    expect([...planner.plan(hostFacts(), SUBNETS, [vxlanPeer(2)])]).toEqual([]);
   });
 
   it('sums up several changes of one key as the first state and the last one', async () => {
     const planner = await plannerWith('host-gw', hostGwPeer(2));
-    planner.drain();
     planner.update('10.5.2.0-24', hostGwPeer(2, '192.168.77.22'));
     planner.update('10.5.2.0-24', hostGwPeer(2, '192.168.77.23'));
-    expect(drained(planner)).toEqual([
+    expect(planned(planner)).toEqual([
       '- route 10.5.2.0/24 via 192.168.77.2 dev eth0',
       '+ route 10.5.2.0/24 via 192.168.77.23 dev eth0',
     ]);
   });
 
-  it('wants nothing without a plane', async () => {
+  it('wants nothing without a subnet', async () => {
     const planner = await plannerWith('vxlan', vxlanPeer(2));
-    planner.reset(hostFacts().underlay, [], [vxlanPeer(2)]);
+    planner.plan(FACTS, undefined, [vxlanPeer(2)]);
     expect(planner.state()).toEqual([]);
+    expect(planner.planes).toEqual([]);
+  });
+
+  it('gives the same planes while host and subnets are the same', async () => {
+    const planner = await plannerWith('vxlan', vxlanPeer(2));
+    const { planes } = planner;
+    planner.update('10.5.3.0-24', vxlanPeer(3));
+    planner.plan(FACTS, SUBNETS, []);
+    expect(planner.planes).toBe(planes);
   });
 
   it('counts nodes with another backend', async () => {
@@ -111,7 +120,6 @@ describe('the planner', () => {
     const planner = await plannerWith('vxlan');
     const leases = new Map<string, Lease>();
     const told = new Map(planner.state().map((object) => [keyOf(object), object]));
-    planner.drain();
     for (let step = 0; step < 2_000; step++) {
       // Few subnets, MACs and addresses, so that leases meet in them.
       const subnet = 2 + pick(6);
@@ -123,9 +131,9 @@ describe('the planner', () => {
       if (random() < 0.3) leases.delete(key);
       else leases.set(key, random() < 0.1 ? { ...lease, attrs: hostGwPeer(subnet).attrs } : lease);
       planner.update(key, leases.get(key));
-      if (random() < 0.05) planner.reset(hostFacts().underlay, planes(), leases.values());
+      if (random() < 0.05) planner.invalidate();
       if (random() < 0.7) continue;
-      for (const [changed, { before, after }] of planner.drain()) {
+      for (const [changed, { before, after }] of planner.plan(FACTS, SUBNETS, leases.values())) {
         expect(told.get(changed)).toBe(before);
         if (after === undefined) told.delete(changed);
         else told.set(changed, after);
@@ -139,7 +147,7 @@ describe('the planner', () => {
 });
 
 describe('the peers of a plane', () => {
-  const [plane] = planes();
+  const [plane] = planesOf(FACTS, NETWORKS, SUBNETS);
   const peers = (type: string, ...leases: readonly Lease[]): string[] => {
     if (plane === undefined) throw new Error('no plane');
     return peersIn(plane, leases, type).map(({ subnet }) => `${subnet.address}/${subnet.length}`);

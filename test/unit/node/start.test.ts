@@ -8,15 +8,15 @@ const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw'
 
 describe('a node that cannot write what it hands off', () => {
   it('says so, and writes it when it can, with no event to remind it', () =>
-    nodeBed(async ({ clock, kv, start }) => {
-      const node = await start(1);
+    nodeBed(async ({ clock, start }) => {
+      const node = await start(1, undefined, false);
       node.refuseHandOff(true);
-      await kv.create(`${PREFIX}/subnets/10.5.3.0-24`, OTHERS, undefined);
+      node.answerKernel();
       await clock.advance(60_000);
-      expect(node.node.readiness().reason).toBe('cannot write subnet.env: no space');
+      expect(node.reason()).toBe('cannot write subnet.env: no space');
       node.refuseHandOff(false);
-      await clock.advance(LIMITS.planBackoff.maxMs);
-      expect(node.node.readiness().ready).toBe(true);
+      await clock.advance(LIMITS.retryBackoff.maxMs);
+      expect(node.reason()).toBe('ready');
     }));
 });
 
@@ -29,7 +29,7 @@ describe('a node whose kernel refuses to be read', () => {
       await kv.update({ ...entry, session: undefined }, OTHERS);
       await clock.advance(1_000);
       node.answerKernel();
-      await clock.advance(LIMITS.planBackoff.maxMs + 1_000);
+      await clock.advance(LIMITS.retryBackoff.maxMs + 1_000);
       expect(node.handedOff()).not.toBe('10.5.1.0/24');
       expect(node.lines.filter((line) => line.includes('wrote subnet.env'))).toHaveLength(1);
     }));
@@ -53,11 +53,11 @@ describe('a node whose claim is answered late', () => {
       const entry = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
       if (entry === undefined) throw new Error('no lease');
       await kv.update({ ...entry, session: undefined }, OTHERS);
-      await clock.advance(LIMITS.planBackoff.maxMs + 2_000);
+      await clock.advance(LIMITS.retryBackoff.maxMs + 2_000);
       const made = node.lines.filter((line) => /ready: subnet|wrote subnet.env/.test(line));
       expect(made).toEqual([expect.stringContaining('wrote'), expect.stringContaining('ready: subnet')]);
       expect(made.join()).not.toContain('10.5.1.0/24');
       expect(node.handedOff()).not.toBe('10.5.1.0/24');
-      expect(node.node.readiness().ready).toBe(true);
+      expect(node.reason()).toBe('ready');
     }));
 });

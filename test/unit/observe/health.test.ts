@@ -2,14 +2,15 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import type { Condition } from '../../../agent/model/condition.ts';
 import { startHealthServer } from '../../../agent/observe/health.ts';
 import type { HttpServer } from '../../../agent/observe/http-server.ts';
 
 let hanging: string | undefined;
-let readiness = { ready: true, reason: 'ready' };
+let conditions: readonly Condition[] = [];
 
 const start = (ip = '127.0.0.1'): Promise<HttpServer> =>
-  startHealthServer({ ip, port: 0, hangs: () => hanging, isReady: () => readiness, metrics: () => [] });
+  startHealthServer({ ip, port: 0, hangs: () => hanging, conditions: () => conditions, metrics: () => [] });
 
 interface Answer {
   readonly status: number | undefined;
@@ -41,10 +42,10 @@ describe('the health server', () => {
 
   it('says why it is not ready, in one line, and follows the state', async () => {
     await using server = await start();
-    readiness = { ready: false, reason: 'firewall:\nnft failed' };
+    conditions = [{ part: 'firewall', state: 'failing', reason: 'firewall:\nnft failed' }];
     expect(await ask(server.port, '/readyz')).toEqual({ status: 503, body: 'firewall: nft failed\n' });
     expect(await ask(server.port, '/healthz')).toEqual({ status: 200, body: 'ok\n' });
-    readiness = { ready: true, reason: 'ready' };
+    conditions = [];
     expect((await ask(server.port, '/readyz')).status).toBe(200);
     hanging = 'reading the kernel: not done after 61 s';
     expect(await ask(server.port, '/healthz')).toEqual({ status: 503, body: `${hanging}\n` });
@@ -80,7 +81,7 @@ describe('the health server', () => {
   it('names the address when it cannot have it', async () => {
     await using server = await start();
     const { port } = server;
-    const options = { port, hangs: () => undefined, metrics: () => [], isReady: () => readiness };
+    const options = { port, hangs: () => undefined, metrics: () => [], conditions: () => [] };
     await expect(startHealthServer({ ...options, ip: '127.0.0.1' })).rejects.toMatchObject({
       code: 'host',
       errno: 'EADDRINUSE',

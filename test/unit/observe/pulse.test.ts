@@ -11,13 +11,13 @@ it('names the oldest call that has not come back, and forgets what has, or has f
   let refuse: (error: Error) => void = () => undefined;
   const writing = pulse.during('writing', () => new Promise<string>((_, reject) => (refuse = reject)));
   await clock.advance(2_000);
-  expect(pulse.overdue(5_000)).toBeUndefined();
-  expect(pulse.overdue(4_999)).toBe('reading: not done after 5 s');
+  expect(pulse.conditions(5_000)).toEqual([]);
+  expect(pulse.conditions(4_999)).toMatchObject([{ reason: 'reading: not done after 5 s' }]);
   answer('done');
   expect(await reading).toBe('done');
-  expect(pulse.overdue(2_000)).toBeUndefined();
-  expect(pulse.overdue(1_000)).toBe('writing: not done after 2 s');
+  expect(pulse.conditions(2_000)).toEqual([]);
+  expect(pulse.conditions(1_000)).toMatchObject([{ reason: 'writing: not done after 2 s' }]);
   refuse(new Error('refused'));
   await expect(writing).rejects.toThrow('refused');
-  expect(pulse.overdue(0)).toBeUndefined();
+  expect(pulse.conditions(0)).toEqual([]);
 });

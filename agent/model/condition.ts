@@ -1,0 +1,54 @@
+// A condition says why a part of the node is not as it should be. Each part keeps its own; a node is ready when no part
+// has one.
+import type { Logger } from '../base/log.ts';
+
+export interface Condition {
+  /** The part that reports it, such as `lease` or `kernel`. */
+  readonly part: string;
+  /** `waiting`: for something that is no fault. `failing`: something is wrong. */
+  readonly state: 'waiting' | 'failing';
+  /** One line for the operator. */
+  readonly reason: string;
+}
+
+/** The one condition of a part, which comes, changes and goes. */
+export interface ConditionSlot {
+  readonly current: Condition | undefined;
+  /** Sets a condition of state `waiting`, and logs nothing. */
+  wait(reason: string): void;
+  /** Sets a condition of state `failing`, and logs the reason unless it is the current one. */
+  fail(reason: string): void;
+  /** Removes the condition. True: there was one. */
+  clear(): boolean;
+}
+
+export function createConditionSlot(part: string, log: Logger): ConditionSlot {
+  let current: Condition | undefined;
+  return {
+    get current() {
+      return current;
+    },
+    wait(reason) {
+      current = { part, state: 'waiting', reason };
+    },
+    fail(reason) {
+      if (current?.reason !== reason) log.error(reason);
+      current = { part, state: 'failing', reason };
+    },
+    clear() {
+      const had = current !== undefined;
+      current = undefined;
+      return had;
+    },
+  };
+}
+
+/** The conditions of these slots, in their order. */
+export function conditionsIn(...slots: readonly ConditionSlot[]): readonly Condition[] {
+  return slots.flatMap(({ current }) => current ?? []);
+}
+
+/** The same conditions, faults before what is only waited for: the first one is the reason that people are shown. */
+export function failingFirst(conditions: readonly Condition[]): readonly Condition[] {
+  return conditions.toSorted((a, b) => Number(a.state === 'waiting') - Number(b.state === 'waiting'));
+}

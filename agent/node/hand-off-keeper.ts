@@ -1,0 +1,72 @@
+// Hands this node's subnet to those who start containers, again where it fails.
+import { isDeepStrictEqual } from 'node:util';
+import { createBell } from '../base/bell.ts';
+import type { Clock } from '../base/clock.ts';
+import { asTwillError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import { backoffMs } from '../base/retry.ts';
+import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
+import type { HandOff, SubnetEnv } from '../model/hand-off.ts';
+import { LIMITS } from './limits.ts';
+
+export interface HandOffKeeperDeps {
+  readonly handOff: HandOff;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export class HandOffKeeper {
+  readonly #deps: HandOffKeeperDeps;
+  readonly #bell;
+  readonly #slot;
+  #wanted: SubnetEnv | undefined;
+  #stands = false;
+
+  constructor(deps: HandOffKeeperDeps) {
+    this.#deps = deps;
+    this.#bell = createBell(deps.clock);
+    this.#slot = createConditionSlot('hand-off', deps.log);
+  }
+
+  /** Sets what is handed over; undefined: nothing new, and what was handed over before stays. */
+  want(env: SubnetEnv | undefined): void {
+    if (isDeepStrictEqual(env, this.#wanted)) return;
+    this.#wanted = env;
+    this.#stands = false;
+    this.#bell.ring();
+  }
+
+  /** Whether the wanted values have been handed over. */
+  get stands(): boolean {
+    return this.#stands;
+  }
+
+  conditions(): readonly Condition[] {
+    return conditionsIn(this.#slot);
+  }
+
+  /** Works until `signal` is aborted. Calls `onChange` when the wanted values have been handed over. */
+  async run(onChange: () => void, signal: AbortSignal): Promise<void> {
+    const { handOff, clock, random, log } = this.#deps;
+    for (let failures = 0; ; ) {
+      await this.#bell.wait(signal);
+      const wanted = this.#wanted;
+      if (wanted === undefined) continue;
+      try {
+        if (await handOff.write(wanted)) log.info(`wrote ${handOff.name}`);
+        failures = 0;
+        this.#slot.clear();
+        this.#stands = wanted === this.#wanted;
+        onChange();
+      } catch (error) {
+        signal.throwIfAborted();
+        failures++;
+        this.#slot.fail(asTwillError(error, 'host', `cannot write ${handOff.name}`).message);
+        await clock.sleep(backoffMs(LIMITS.retryBackoff, failures, random), signal);
+        this.#bell.ring();
+      }
+    }
+  }
+}
