@@ -13,7 +13,7 @@ import {
   type HostObject,
   type HostState,
   keyOf,
-  linkOf,
+  linkNeededBy,
   recognize,
 } from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel, KernelEvent } from '../model/kernel.ts';
@@ -205,8 +205,4 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
     status: () => ({ trouble, drift }),
     run: (signal) => runTasks(signal, [watch, work]),
   };
-}
-
-function linkNeededBy(object: HostObject): string | undefined {
-  return object.kind === 'link' && object.type === 'vxlan' ? object.underlay : linkOf(object);
 }
