@@ -36,6 +36,11 @@ export type HostObject = Link | Entry;
 /** All objects that are ours, in no particular order, no two with the same key. */
 export type HostState = readonly HostObject[];
 
+// The same tables with the type of their values widened. The functions below run for every object of a large state:
+// they look a kind up and call it, and allocate nothing else.
+const LINK_KINDS: Readonly<Record<Link['type'], LinkKind<Link>>> = LINKS;
+const ENTRY_KINDS: Readonly<Record<Entry['kind'], EntryKind<Entry>>> = ENTRIES;
+
 /** The object of one key before and after a step; undefined: none. */
 export interface ObjectChange {
   readonly before: HostObject | undefined;
@@ -45,23 +50,15 @@ export interface ObjectChange {
 /** A step from one wanted host state to the next, by key. */
 export type HostStateChanges = ReadonlyMap<string, ObjectChange>;
 
-function linkKind(link: Link): LinkKind<Link> {
-  return LINKS[link.type];
-}
-
-function entryKind(entry: Entry): EntryKind<Entry> {
-  return ENTRIES[entry.kind];
-}
-
 /** The object's identity in the kernel, which holds at most one object of each key. */
 export function keyOf(object: HostObject): string {
-  return object.kind === 'link' ? `link ${object.name}` : entryKind(object).key(object);
+  return object.kind === 'link' ? `link ${object.name}` : ENTRY_KINDS[object.kind].key(object);
 }
 
 /** The object as one line. */
 export function formatObject(object: HostObject): string {
-  if (object.kind !== 'link') return entryKind(object).format(object);
-  return `link ${object.type} ${object.name} ${linkKind(object).format(object)}${object.up ? '' : ' down'}`;
+  if (object.kind !== 'link') return ENTRY_KINDS[object.kind].format(object);
+  return `link ${object.type} ${object.name} ${LINK_KINDS[object.type].format(object)}${object.up ? '' : ' down'}`;
 }
 
 const CREATION_ORDER: readonly string[] = ['link', ...Object.keys(ENTRIES)];
@@ -78,7 +75,7 @@ export function linkOf(object: HostObject): string | undefined {
 
 /** Name of the link that an object cannot be made without: the one that it sits on, or its underlay. */
 export function linkNeededBy(object: HostObject): string | undefined {
-  return object.kind === 'link' ? linkKind(object).underlay(object) : object.dev;
+  return object.kind === 'link' ? LINK_KINDS[object.type].underlay(object) : object.dev;
 }
 
 /** The link's own MAC; undefined for a type that has none. */
@@ -89,20 +86,19 @@ export function macOf(link: Link): string | undefined {
 /** Whether the link can become `wanted` while it lives; otherwise it must be made anew. */
 export function canAlter(link: Link, wanted: Link): boolean {
   return (
-    link.type === wanted.type && formatObject(linkKind(link).alter(link, wanted)) === formatObject(wanted)
+    link.type === wanted.type &&
+    formatObject(LINK_KINDS[link.type].alter(link, wanted)) === formatObject(wanted)
   );
 }
 
-const LINK_KINDS: readonly LinkKind<Link>[] = Object.values(LINKS);
-
 /** Whether a link of ours can have this name. */
 export function isOwnName(name: string): boolean {
-  return LINK_KINDS.some((kind) => kind.isOwnName(name));
+  return Object.values(LINK_KINDS).some((kind) => kind.isOwnName(name));
 }
 
 /** Whether a link with this name and this type, as Linux calls it, is ours. */
 export function isOwnType(type: string, name: string): type is Link['type'] {
-  return Object.hasOwn(LINKS, type) && LINKS[type as Link['type']].isOwnName(name);
+  return Object.hasOwn(LINK_KINDS, type) && LINK_KINDS[type as Link['type']].isOwnName(name);
 }
 
 /** Whether a link name in a rule means links of ours. As in nftables, a last `*` stands for any ending. */

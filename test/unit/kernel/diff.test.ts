@@ -15,6 +15,7 @@ import { goldenStates } from '../../kernel/golden-states.ts';
 
 const LINK =
   'link vxlan flannel.1 vni 1 port 8472 mtu 1450 mac 02:00:00:00:00:01 local 10.0.0.1 dev eth0 nolearning';
+const TUN = 'link tun flannel0 mtu 1472';
 const ADDR = 'addr 10.5.1.0/32 dev flannel.1';
 const NEIGH = 'neigh 10.5.2.0 lladdr 02:00:00:00:00:02 dev flannel.1';
 const FDB = 'fdb 02:00:00:00:00:02 dst 10.0.0.2 dev flannel.1';
@@ -100,6 +101,18 @@ const CASES: readonly Case[] = [
     actual: ALL,
     desired: [LINK.replace('00:00:01', '00:00:0f'), ...ALL.slice(1)],
     changes: [`~ ${LINK.replace('00:00:01', '00:00:0f')}`, `+ ${NEIGH}`],
+  },
+  {
+    title: 'a TUN device of another MTU: the link is altered, all on it stays',
+    actual: [TUN, 'addr 10.5.1.0/32 dev flannel0'],
+    desired: [TUN.replace('1472', '1372'), 'addr 10.5.1.0/32 dev flannel0'],
+    changes: [`~ ${TUN.replace('1472', '1372')}`],
+  },
+  {
+    title: 'a link of another type with the same name: the link is made anew and all on it again',
+    actual: [TUN, 'addr 10.5.1.0/32 dev flannel0'],
+    desired: [LINK.replace('flannel.1', 'flannel0'), 'addr 10.5.1.0/32 dev flannel0'],
+    changes: [`~ ${LINK.replace('flannel.1', 'flannel0')}`, '+ addr 10.5.1.0/32 dev flannel0'],
   },
   {
     title: 'another port: the link is made anew and all on it again, with nothing deleted first',
@@ -227,7 +240,7 @@ function mutate(state: HostState, random: () => number): HostState {
     const n = Math.floor(random() * 9) + 1;
     switch (object.kind) {
       case 'link': {
-        if (object.type === 'tun') return [{ ...object, mtuBytes: 1_400 + n, up: n !== 1 }];
+        if (object.type !== 'vxlan') return [{ ...object, mtuBytes: 1_400 + n, up: n !== 1 }];
         const changed = { ...object, mtuBytes: 1_400 + n, learning: n % 3 === 0 };
         return [n % 2 === 0 ? changed : { ...changed, mac: `02:00:00:00:02:0${n}`, up: n !== 1 }];
       }
