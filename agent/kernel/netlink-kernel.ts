@@ -45,10 +45,15 @@ export function openNetlinkKernel(): Kernel {
     reading = result.catch(() => undefined);
     return result;
   };
-  const table = (): Promise<LinkTable> => exclusively(() => reader('links', () => readLinks(dumps)));
+  const readTable = async (): Promise<LinkTable> => {
+    const links = await reader('links', () => readLinks(dumps));
+    for (const monitor of monitors) monitor.learn(links.names);
+    return links;
+  };
+  const table = (): Promise<LinkTable> => exclusively(readTable);
 
   return {
-    read: () => exclusively(() => readState(dumps)),
+    read: () => exclusively(async () => readState(dumps, await readTable())),
 
     async apply(changes, signal) {
       const failures: ChangeFailure[] = [];
@@ -69,9 +74,11 @@ export function openNetlinkKernel(): Kernel {
     },
 
     async *watch(signal) {
-      using monitor = openMonitor((await table()).names);
+      using monitor = openMonitor();
       monitors.add(monitor);
       try {
+        // The monitor listens already, so that it misses no link that is made while the table is read.
+        await table();
         yield* monitor.events(signal);
       } finally {
         monitors.delete(monitor);
@@ -112,8 +119,7 @@ async function reader<T>(what: string, read: () => Promise<T>): Promise<T> {
   }
 }
 
-async function readState(socket: RtNetlinkSocket): Promise<HostState> {
-  const { own, names } = await reader('links', () => readLinks(socket));
+async function readState(socket: RtNetlinkSocket, { own, names }: LinkTable): Promise<HostState> {
   const state: HostObject[] = [...own];
   for (const codec of Object.values<EntryCodec<Entry>>(ENTRY_CODECS)) {
     const nameOf = names[codec.links];

@@ -18,14 +18,16 @@ const GROUPS = [LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH];
 export interface Monitor extends Disposable {
   /** Events until `signal` is aborted. The first one is `unknown`. */
   events(signal: AbortSignal): AsyncIterable<KernelEvent>;
+  /** Takes the names of a link table. Messages keep them up to date, but some are missed: before, in a pause, by loss. */
+  learn(names: LinkNames): void;
   /** Stops listening until `resume`, which gives an event `unknown`. */
   pause(): void;
   resume(): void;
 }
 
-/** Starts to listen. `initial` names the links of this moment; the monitor keeps its own copy up to date. */
-export function openMonitor(initial: LinkNames): Monitor {
-  const names: NamesNow = { own: new Map(initial.own), all: new Map(initial.all) };
+/** Starts to listen. */
+export function openMonitor(): Monitor {
+  const names: NamesNow = { own: new Map(), all: new Map() };
   const channel = createChannel<KernelEvent>('kernel events', LIMITS.kernelEvents);
   const socket = openEventSocket(Protocol.ROUTE, 'watch the kernel');
   const unknown = (): void => channel.push({ type: 'unknown' });
@@ -61,6 +63,11 @@ export function openMonitor(initial: LinkNames): Monitor {
       } finally {
         signal.removeEventListener('abort', stop);
       }
+    },
+    learn(read) {
+      // Names that are missing there stay: a message after the reading may have given them.
+      for (const [index, name] of read.own) names.own.set(index, name);
+      for (const [index, name] of read.all) names.all.set(index, name);
     },
     pause() {
       for (const group of GROUPS) socket.dropMembership(group);
