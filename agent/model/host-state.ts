@@ -36,11 +36,6 @@ export type HostObject = Link | Entry;
 /** All objects that are ours, in no particular order, no two with the same key. */
 export type HostState = readonly HostObject[];
 
-// The same tables with the type of their values widened. The functions below run for every object of a large state:
-// they look a kind up and call it, and allocate nothing else.
-const LINK_KINDS: Readonly<Record<Link['type'], LinkKind<Link>>> = LINKS;
-const ENTRY_KINDS: Readonly<Record<Entry['kind'], EntryKind<Entry>>> = ENTRIES;
-
 /** The object of one key before and after a step; undefined: none. */
 export interface ObjectChange {
   readonly before: HostObject | undefined;
@@ -49,6 +44,11 @@ export interface ObjectChange {
 
 /** A step from one wanted host state to the next, by key. */
 export type HostStateChanges = ReadonlyMap<string, ObjectChange>;
+
+// The same tables with the type of their values widened. The functions below run for every object of a large state:
+// they look a kind up and call it, and allocate nothing else.
+const LINK_KINDS: Readonly<Record<Link['type'], LinkKind<Link>>> = LINKS;
+const ENTRY_KINDS: Readonly<Record<Entry['kind'], EntryKind<Entry>>> = ENTRIES;
 
 /** The object's identity in the kernel, which holds at most one object of each key. */
 export function keyOf(object: HostObject): string {

@@ -107,7 +107,7 @@ describe('an object', () => {
     expect(linkNeededBy(object)).toBe(needed);
   });
 
-  it('is made after what it needs', () => {
+  it('is made after the objects that it needs', () => {
     const kinds = [ONLINK, FDB, NEIGH, ADDR, LINK].sort(creationOrder).map(({ kind }) => kind);
     expect(kinds).toEqual(['link', 'addr', 'neigh', 'fdb', 'route']);
   });
