@@ -15,7 +15,7 @@ export async function newLink(
   attrs: rt.LinkMessage['attrs'] = {},
 ): Promise<void> {
   const info = new AttrStream();
-  info.push(IFLA_INFO_KIND, Buffer.from(type));
+  info.push(IFLA_INFO_KIND, Buffer.from(`${type}\0`));
   info.push(IFLA_INFO_DATA, data);
   await socket.newLink(
     { flags: { up: true }, change: { up: true } },
