@@ -120,7 +120,9 @@ export function kernelSuite(open: () => Kernel): void {
       const [high, low] = [Math.floor(i / 250), i % 250];
       const hex = (n: number): string => n.toString(16).padStart(2, '0');
       const data = { VNI: 1, VtepMAC: `02:00:00:01:${hex(high)}:${hex(low)}` };
-      return peer(`10.${high}.${low}.0/24`, `192.168.${100 + high}.${1 + low}`, 'vxlan', data);
+      // Subnets of 8 addresses, so that so many of them fit behind our own.
+      const subnet = `10.5.${2 + (i >> 5)}.${(i & 31) * 8}/29`;
+      return peer(subnet, `192.168.${100 + high}.${1 + low}`, 'vxlan', data);
     });
     const state = await plan('vxlan', {}, peers);
     await become(state);

@@ -48,6 +48,26 @@ describe.skipIf(!isPrivate)(title, () => {
     expect(ip('route', 'show', 'proto', '84')).toBe('');
   });
 
+  test('reports no neighbour of a foreign link, and an address of it as a change of that link', async () => {
+    await using kernel = openNetlinkKernel();
+    const stop = new AbortController();
+    const seen: KernelEvent[] = [];
+    const watching = (async () => {
+      for await (const event of kernel.watch(stop.signal)) seen.push(event);
+    })();
+    await expect.poll(() => seen).toEqual([{ type: 'unknown' }]);
+    ip('neigh', 'add', '192.168.77.5', 'lladdr', '02:00:00:00:00:05', 'nud', 'permanent', 'dev', 'eth0');
+    ip('neigh', 'del', '192.168.77.5', 'dev', 'eth0');
+    ip('address', 'add', '192.168.78.1/24', 'dev', 'eth0', 'noprefixroute');
+    ip('address', 'del', '192.168.78.1/24', 'dev', 'eth0');
+    const news = (): KernelEvent[] => seen.filter(({ type }) => type !== 'unknown');
+    await expect.poll(() => news().length).toBeGreaterThan(1);
+    expect(news().filter((event) => event.type === 'link' && event.name !== 'eth0')).toEqual([]);
+    expect(news().filter((event) => event.type === 'object' && event.key.startsWith('neigh'))).toEqual([]);
+    stop.abort();
+    await watching;
+  });
+
   test('reports changes on a link that was made among more changes than it listens to', async () => {
     await using kernel = openNetlinkKernel();
     const stop = new AbortController();
