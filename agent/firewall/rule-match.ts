@@ -1,5 +1,6 @@
 // Whether a test in a rule of nftables holds for a new connection whose both ends are in the network. Pure.
 import { type JsonValue, v } from '../base/schema.ts';
+import { matchesOwnName } from '../model/host-state.ts';
 import { addressBits, containsPrefix, hostPrefix, overlaps, type Prefix, parseAddress } from '../model/ip.ts';
 
 export type Truth = 'yes' | 'no' | 'perhaps';
@@ -85,7 +86,7 @@ function anyOf(matches: readonly Match[]): Match {
 // Nothing that is forwarded comes from or goes to the loopback.
 function linkMatch(name: JsonValue): Match {
   if (name === 'lo') return NO;
-  return { truth: 'perhaps', isAboutUs: typeof name === 'string' && /^flannel[.0-9*]/.test(name) };
+  return { truth: 'perhaps', isAboutUs: typeof name === 'string' && matchesOwnName(name) };
 }
 
 const prefixValue = v.object({ prefix: v.object({ addr: v.string(), len: v.number() }) });

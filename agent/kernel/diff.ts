@@ -1,5 +1,6 @@
-// The steps from one host state to another. Pure: the reconciler decides when, the kernel how.
+// Computes the changes from one host state to another. Pure: the reconciler decides when to apply them, the kernel how.
 import {
+  canAlter,
   creationOrder,
   formatObject,
   type HostObject,
@@ -7,20 +8,20 @@ import {
   keyOf,
   type Link,
   linkOf,
-  type VxlanLink,
+  macOf,
 } from '../model/host-state.ts';
 import type { Change } from '../model/kernel.ts';
 
 /**
- * Changes that make `actual` equal to `desired`, in an order in which the kernel takes them: what must go first
- * (routes before the links they use), then links and their addresses, then what needs those.
+ * Gives the changes that make `actual` equal to `desired`, in an order that the kernel accepts: deletions (routes before
+ * the links that they use), then links and their addresses, then the entries that need those.
  *
  * `actual` may hold several objects of one key, as the kernel may; all but the desired one are deleted.
  */
 export function diff(desired: HostState, actual: HostState): Change[] {
   const links = linkChanges(desired, actual);
   if (links.length > 0) return allChanges(links, desired, actual);
-  // Where all links stay, what is one object in both needs no look: a change of one peer costs its own entries only.
+  // While all links stay, an object that is in both states needs no look: a change of one peer costs its own entries.
   const [before, after] = [new Set(actual), new Set(desired)];
   return allChanges(
     links,
@@ -31,13 +32,13 @@ export function diff(desired: HostState, actual: HostState): Change[] {
 
 function allChanges(links: readonly Change[], desired: HostState, actual: HostState): Change[] {
   const wanted = new Map(desired.map((object) => [keyOf(object), object]));
-  // Everything on a link that goes, goes with it: there is nothing to delete, and all of it to add again.
+  // A deleted link takes its entries along: none of them is deleted, and all that are wanted are added again.
   const lostLinks = new Set(
     links.flatMap(({ op, object }) =>
       (op === 'delete' || op === 'replace') && object.kind === 'link' ? [object.name] : [],
     ),
   );
-  const readdressed = new Set(readdressedLinks(wanted, actual));
+  const readdressed = readdressedLinks(wanted, actual);
   const isLost = (object: HostObject): boolean => {
     const link = linkOf(object) ?? '';
     return lostLinks.has(link) || (object.kind === 'neigh' && readdressed.has(link));
@@ -57,7 +58,7 @@ function allChanges(links: readonly Change[], desired: HostState, actual: HostSt
     const want = wanted.get(key);
     const line = want === undefined ? undefined : formatObject(want);
     const kept = objects.find((object) => formatObject(object) === line);
-    // One object of a wanted key is replaced in place, so that there is no moment without it.
+    // One object of a wanted key is replaced in place, so that traffic is never without it.
     const replaced = want === undefined || kept !== undefined ? undefined : objects[0];
     if (want !== undefined && replaced !== undefined) adds.push({ op: 'replace', object: want });
     for (const object of objects) {
@@ -67,8 +68,8 @@ function allChanges(links: readonly Change[], desired: HostState, actual: HostSt
   for (const [key, object] of wanted) {
     if (object.kind !== 'link' && !present.has(key)) adds.push({ op: 'add', object });
   }
-  // With its last address a link loses all of its routes, and nobody is told: the new address comes first. No route
-  // leads to an address that is still our own: the old one goes next.
+  // A link that loses its last address loses all of its routes, and Linux reports none of them: the new address comes
+  // first. Linux refuses a route to an address that is still our own: the old address goes next.
   const isAddress = ({ object }: Change): boolean => object.kind === 'addr';
   const isOther = (change: Change): boolean => !isAddress(change);
   adds.sort((a, b) => creationOrder(a.object, b.object));
@@ -101,27 +102,18 @@ function linksOf(state: HostState): Map<string, Link> {
   return new Map(state.filter((object) => object.kind === 'link').map((link) => [keyOf(link), link]));
 }
 
-// Linux forgets a link's neighbours, permanent ones too, when the link's own MAC changes.
-function readdressedLinks(wanted: ReadonlyMap<string, HostObject>, actual: HostState): string[] {
-  return actual.flatMap((before) => {
-    if (!isVxlan(before)) return [];
+// Linux forgets all neighbours of a link, permanent ones too, when the link's own MAC changes.
+function readdressedLinks(wanted: ReadonlyMap<string, HostObject>, actual: HostState): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const before of actual) {
+    if (before.kind !== 'link') continue;
     const after = wanted.get(keyOf(before));
-    return isVxlan(after) && before.mac !== after.mac ? [before.name] : [];
-  });
+    if (after?.kind === 'link' && macOf(before) !== macOf(after)) names.add(before.name);
+  }
+  return names;
 }
 
-// A live link can change its MTU, its MAC and whether it is up; all else is fixed when it is made.
-function canAlter(before: Link, after: Link): boolean {
-  const { mtuBytes, up } = after;
-  const mac = isVxlan(before) && isVxlan(after) ? { mac: after.mac } : {};
-  return formatObject({ ...before, ...mac, mtuBytes, up }) === formatObject(after);
-}
-
-function isVxlan(object: HostObject | undefined): object is VxlanLink {
-  return object?.kind === 'link' && object.type === 'vxlan';
-}
-
-/** One change as a line: `+` what is added, `-` what is deleted, `~` what is changed. */
+/** The change as a line that begins with `+` (added), `-` (deleted) or `~` (replaced or altered). */
 export function formatChange(change: Change): string {
   const sign = { add: '+', delete: '-', replace: '~', alter: '~' }[change.op];
   return `${sign} ${formatObject(change.object)}`;

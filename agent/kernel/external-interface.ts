@@ -1,10 +1,10 @@
-// Which interface carries the overlay's packets. The choice is pure; the error lists what there is.
+// Chooses the interface that carries the overlay's packets. Pure. The error lists all usable interfaces.
 import { TwillError } from '../base/errors.ts';
 import type { UnderlayLink } from '../model/host-facts.ts';
 import { type Prefix, parseAddress } from '../model/ip.ts';
 import type { HostInterface } from './netlink/interfaces.ts';
 
-/** What the operator said; with nothing said the default route decides. */
+/** The operator's wishes. Without any, the default route decides. */
 export interface InterfaceWish {
   /** Names or addresses, in order of preference. */
   readonly iface: readonly string[];
@@ -22,9 +22,9 @@ export interface ChosenInterface {
 }
 
 /**
- * Chooses the underlay interface and our address on it. `routeTo` is the link towards `ifaceCanReach`.
+ * Chooses the underlay interface and our address on it. `routeTo` is the index of the link towards `ifaceCanReach`.
  *
- * Fails as `host` when nothing fits, with the interfaces that there are.
+ * Fails as `host` when no interface fits, and lists the usable ones.
  */
 export function chooseInterface(
   wish: InterfaceWish,
@@ -34,7 +34,7 @@ export function chooseInterface(
   const isAsked = wish.iface.length > 0 || wish.ifaceRegex.length > 0;
   const candidates = isAsked ? byNameOrPattern(wish, interfaces) : byRoute(wish, interfaces, routeTo);
   let refusal: TwillError | undefined;
-  // Of several the first one that can be used.
+  // The first usable candidate wins.
   for (const { link, address = link.addresses[0]?.address } of candidates) {
     if (address !== undefined && link.isUp) {
       const { name, mtuBytes, hasCarrier, onLink } = link;
@@ -50,7 +50,7 @@ export function chooseInterface(
 
 interface Found {
   readonly link: HostInterface;
-  /** Set where the operator's words name an address. */
+  /** Set where the operator's wish names an address. */
   readonly address?: string;
 }
 

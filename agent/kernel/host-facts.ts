@@ -1,4 +1,4 @@
-// What this machine is: its identity, and the interface towards the other hosts.
+// Reads the facts of this machine: its identity, and the interface towards the other hosts.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -9,12 +9,12 @@ import { watchInterfaces } from './netlink/host-monitor.ts';
 import { readInterfaces, readRouteTo } from './netlink/interfaces.ts';
 import { openRouteSocket } from './netlink/socket.ts';
 
-/** This machine, seen as the operator wishes. */
+/** Gives the source of this machine's facts, under the operator's wishes. */
 export function createHostSource(wish: InterfaceWish, publicIP: string | undefined): HostSource {
   return { read: () => readHostFacts(wish, publicIP), watch: watchInterfaces };
 }
 
-/** Reads what the agent must know of its machine. Fails as `host`. */
+/** Reads the facts that the agent needs of its machine. Fails as `host`. */
 export async function readHostFacts(wish: InterfaceWish, publicIP: string | undefined): Promise<HostFacts> {
   const socket = openRouteSocket();
   try {
@@ -29,10 +29,10 @@ export async function readHostFacts(wish: InterfaceWish, publicIP: string | unde
   }
 }
 
-// systemd's, D-Bus's, and the hypervisor's, in the order of their usual quality.
+// Of systemd, of D-Bus and of the hypervisor, the most reliable one first.
 const MACHINE_ID_FILES = ['/etc/machine-id', '/var/lib/dbus/machine-id', '/sys/class/dmi/id/product_uuid'];
 
-/** Who this node is. The machine's id is secret by convention, so only its digest leaves the machine. */
+/** Reads this node's identity. The machine id is secret by convention, so only its digest leaves the machine. */
 async function readIdentity(): Promise<NodeIdentity> {
   const name = hostname();
   let machine = name;

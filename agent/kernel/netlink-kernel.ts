@@ -1,28 +1,40 @@
-// The real kernel of this network namespace. Ownership is decided here and nowhere else: links by name and kind,
-// what sits on them, and routes by protocol number.
+// The real kernel of this network namespace. It reads and changes the objects that are ours: links by their type and
+// name, the entries on them, and routes by their protocol number.
 import { systemClock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import { createPace } from '../base/pace.ts';
-import { formatObject, type HostObject, type HostState, linkOf } from '../model/host-state.ts';
+import {
+  type Entry,
+  formatObject,
+  type HostObject,
+  type HostState,
+  linkNeededBy,
+} from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel } from '../model/kernel.ts';
 import { LIMITS } from './limits.ts';
-import { encodeAddress, parseLinkAddress, readAddresses } from './netlink/addresses.ts';
 import { type BatchRequest, openBatchSocket } from './netlink/batch.ts';
-import { addVxlan, alterLink, deleteLink, type LinkTable, readLinks } from './netlink/links.ts';
+import type { EntryCodec } from './netlink/codec.ts';
+import { ENTRY_CODECS } from './netlink/codecs.ts';
+import { alterLink, deleteLink, type LinkTable, makeLink, readLinks } from './netlink/links.ts';
 import { type Monitor, openMonitor } from './netlink/monitor.ts';
-import { encodeNeighbor, readNeighbors } from './netlink/neighbors.ts';
-import { encodeRoute, isOwnRoute, parseRoute, readRoutes } from './netlink/routes.ts';
-import { kernelError, openRouteSocket, type RtNetlinkSocket, refusalOf } from './netlink/socket.ts';
-import { makePersistentTun } from './tun-device.ts';
+import {
+  CREATE,
+  dump,
+  kernelError,
+  openRouteSocket,
+  REPLACE,
+  type RtNetlinkSocket,
+  refusalOf,
+} from './netlink/socket.ts';
 
-// "Already gone" is what a deletion wants; its link may have gone with it.
+// A deletion succeeds where the object is gone already, perhaps with its link.
 const GONE: readonly string[] = ['ENOENT', 'ESRCH', 'EADDRNOTAVAIL', 'ENODEV', 'ENXIO'];
 
 const NO_LINK = 0;
 
-/** Opens the kernel. Fails as `host` where netlink is not to be had. */
+/** Opens the kernel. Fails as `host` where the system offers no netlink. */
 export function openNetlinkKernel(): Kernel {
-  // Dumps have a socket of their own: the package mixes up parts of a dump and answers that come between.
+  // Dumps have a socket of their own: the package mixes the parts of a dump with answers that arrive between them.
   const dumps = openRouteSocket();
   const requests = openRouteSocket();
   const batches = openBatchSocket();
@@ -33,16 +45,21 @@ export function openNetlinkKernel(): Kernel {
     reading = result.catch(() => undefined);
     return result;
   };
-  const table = (): Promise<LinkTable> => exclusively(() => reader('links', () => readLinks(dumps)));
+  const readTable = async (): Promise<LinkTable> => {
+    const links = await reader('links', () => readLinks(dumps));
+    for (const monitor of monitors) monitor.learn(links.names);
+    return links;
+  };
+  const table = (): Promise<LinkTable> => exclusively(readTable);
 
   return {
-    read: () => exclusively(() => readState(dumps)),
+    read: () => exclusively(async () => readState(dumps, await readTable())),
 
     async apply(changes, signal) {
       const failures: ChangeFailure[] = [];
       let links = await table();
-      // The echo of thousands of changes is more than a socket's buffer holds, and an overrun ends the process: the
-      // package cannot report it. Nobody listens while so much is changed; one read afterwards tells all.
+      // The echo of thousands of changes overruns a socket's buffer, and an overrun ends the process: the package cannot
+      // report it. So the monitors pause during so many changes, and one read afterwards finds everything.
       using _ = changes.length > LIMITS.quietChanges ? silence(monitors) : undefined;
       for (const run of runsOf(changes)) {
         if (run[0]?.object.kind === 'link') {
@@ -57,9 +74,11 @@ export function openNetlinkKernel(): Kernel {
     },
 
     async *watch(signal) {
-      using monitor = openMonitor((await table()).nameOf);
+      using monitor = openMonitor();
       monitors.add(monitor);
       try {
+        // The monitor listens already, so that it misses no link that is made while the table is read.
+        await table();
         yield* monitor.events(signal);
       } finally {
         monitors.delete(monitor);
@@ -81,15 +100,12 @@ function silence(monitors: Iterable<Monitor>): Disposable {
   return { [Symbol.dispose]: () => paused.forEach((monitor) => monitor.resume()) };
 }
 
-/** Runs of changes to links, and of changes to anything else: links have to be there before what sits on them. */
+/** Splits changes into runs of links and runs of entries: a link must exist before the entries on it. */
 function* runsOf(changes: readonly Change[]): Iterable<readonly Change[]> {
+  const isLink = (place: number): boolean => changes[place]?.object.kind === 'link';
   let start = 0;
   for (let i = 1; i <= changes.length; i++) {
-    if (
-      (changes[i]?.object.kind === 'link') === (changes[start]?.object.kind === 'link') &&
-      i < changes.length
-    )
-      continue;
+    if (i < changes.length && isLink(i) === isLink(start)) continue;
     yield changes.slice(start, i);
     start = i;
   }
@@ -103,19 +119,20 @@ async function reader<T>(what: string, read: () => Promise<T>): Promise<T> {
   }
 }
 
-async function readState(socket: RtNetlinkSocket): Promise<HostState> {
-  const { nameOf, own } = await reader('links', () => readLinks(socket));
-  const ownNames = new Set(own.map(({ name }) => name));
-  const names = new Map([...nameOf].filter(([, name]) => ownNames.has(name)));
-  const routes = await reader('routes', () =>
-    readRoutes(socket, (message) => (isOwnRoute(message) ? parseRoute(message, nameOf) : undefined)),
-  );
-  if (names.size === 0) return [...own, ...routes];
-  const addresses = (await reader('addresses', () => readAddresses(socket))).flatMap(
-    (message) => parseLinkAddress(message, names) ?? [],
-  );
-  const neighbors = await reader('neighbours', () => readNeighbors(socket, names));
-  return [...own, ...routes, ...addresses, ...neighbors];
+async function readState(socket: RtNetlinkSocket, { own, names }: LinkTable): Promise<HostState> {
+  const state: HostObject[] = [...own];
+  for (const codec of Object.values<EntryCodec<Entry>>(ENTRY_CODECS)) {
+    const nameOf = names[codec.links];
+    if (nameOf.size === 0) continue;
+    const { list } = codec.requests;
+    const entries = await reader(codec.plural, () =>
+      dump(socket, list, codec.listAll(), (message) =>
+        codec.isOurs(message) ? codec.parse(message, nameOf) : undefined,
+      ),
+    );
+    for (const entry of entries) state.push(entry);
+  }
+  return state;
 }
 
 async function changeLinks(
@@ -141,14 +158,15 @@ async function changeLink(socket: RtNetlinkSocket, links: LinkTable, { op, objec
   if (op === 'alter') return alterLink(socket, object, links);
   if (op !== 'add' && index !== undefined) await deleteLink(socket, index);
   if (op === 'delete') return;
-  if (object.type === 'tun') {
-    // Netlink makes no TUN devices; it sets up what has been made.
-    await makePersistentTun(object.name);
-    return alterLink(socket, object, await readLinks(socket));
-  }
-  const underlay = links.indexOf.get(object.underlay);
-  if (underlay === undefined) throw noLink(object, object.underlay);
-  return addVxlan(socket, object, underlay);
+  const underlay = indexNeededBy(object, links);
+  if (underlay === undefined) throw noLink(object);
+  return makeLink(socket, object, underlay);
+}
+
+/** Index of the link that the object needs, 0 where it needs none; undefined: that link does not exist. */
+function indexNeededBy(object: HostObject, links: LinkTable): number | undefined {
+  const name = linkNeededBy(object);
+  return name === undefined ? NO_LINK : links.indexOf.get(name);
 }
 
 async function changeEntries(
@@ -158,20 +176,19 @@ async function changeEntries(
 ): Promise<ChangeFailure[]> {
   const failures: ChangeFailure[] = [];
   const pace = createPace(systemClock);
-  // No more is made at a time than is sent at a time. The kernel has answered before the send returns, and the package
-  // looks for the next answer before anybody else has a turn.
+  // Requests are made one batch at a time. The kernel answers before the send returns, and the package looks for the next
+  // answer before another task has a turn.
   for (let start = 0; start < changes.length; start += LIMITS.netlinkBatch) {
     await pace();
     const sent: Change[] = [];
     const requests: BatchRequest[] = [];
     for (const change of changes.slice(start, start + LIMITS.netlinkBatch)) {
-      const name = linkOf(change.object);
-      const index = name === undefined ? NO_LINK : links.indexOf.get(name);
+      const index = indexNeededBy(change.object, links);
       if (index !== undefined) {
         sent.push(change);
         requests.push(encode(change, index));
       } else if (change.op !== 'delete') {
-        failures.push({ change, error: noLink(change.object, name ?? '') });
+        failures.push({ change, error: noLink(change.object) });
       }
     }
     for (const [place, errno] of await send(requests)) {
@@ -184,21 +201,15 @@ async function changeEntries(
 }
 
 function encode({ op, object }: Change, index: number): BatchRequest {
-  const isDelete = op === 'delete';
-  switch (object.kind) {
-    case 'addr':
-      return encodeAddress(object, index, isDelete);
-    case 'route':
-      return encodeRoute(object, index, isDelete);
-    case 'neigh':
-    case 'fdb':
-      return encodeNeighbor(object, index, isDelete);
-    case 'link':
-      throw new Error(`not an entry: ${formatObject(object)}`);
-  }
+  if (object.kind === 'link') throw new Error(`not an entry: ${formatObject(object)}`);
+  const codec: EntryCodec<Entry> = ENTRY_CODECS[object.kind];
+  const payload = codec.encode(object, index);
+  return op === 'delete'
+    ? { type: codec.requests.delete, flags: 0, payload }
+    : { type: codec.requests.add, flags: CREATE | REPLACE, payload };
 }
 
-/** What the kernel's refusal means; undefined: the change has what it wanted. */
+/** The failure that the kernel's refusal means; undefined: the result stands all the same. */
 function failureOf(change: Change, thrown: unknown): ChangeFailure | undefined {
   if (thrown instanceof TwillError) return { change, error: thrown };
   if (change.op === 'delete' && GONE.includes(refusalOf(thrown) ?? '')) return undefined;
@@ -206,8 +217,7 @@ function failureOf(change: Change, thrown: unknown): ChangeFailure | undefined {
   return { change, error: kernelError(`cannot ${verb} ${formatObject(change.object)}`, thrown) };
 }
 
-function noLink(object: HostObject, name: string): TwillError {
-  return new TwillError('host', `cannot add ${formatObject(object)}: there is no link ${name}`, {
-    errno: 'ENODEV',
-  });
+function noLink(object: HostObject): TwillError {
+  const what = `cannot add ${formatObject(object)}: there is no link ${linkNeededBy(object)}`;
+  return new TwillError('host', what, { errno: 'ENODEV' });
 }

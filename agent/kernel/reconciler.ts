@@ -20,7 +20,7 @@ import {
   type HostObject,
   type HostState,
   type HostStateChanges,
-  linkOf,
+  linkNeededBy,
   recognize,
 } from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel, KernelEvent } from '../model/kernel.ts';
@@ -230,8 +230,4 @@ export class Reconciler {
     this.#isKnown = false;
     this.#bell.ring();
   }
-}
-
-function linkNeededBy(object: HostObject): string | undefined {
-  return object.kind === 'link' && object.type === 'vxlan' ? object.underlay : linkOf(object);
 }

@@ -1,82 +1,37 @@
-// What a node's kernel should hold, as a value: a set of objects, each of which is one line in the words of
-// `ip` and `bridge`. That line is the object: two objects are equal when their lines are, and what must be
-// unique in the kernel is the object's key.
+// The host state: the links and entries that a node's kernel should hold, as a value. An object is one line in the words
+// of `ip` and `bridge`: two objects are equal when their lines are. Its key is unique in the kernel.
+import { fdbKind } from './kinds/fdb-entry.ts';
+import type { EntryKind, LinkKind } from './kinds/kind.ts';
+import { addressKind } from './kinds/link-address.ts';
+import { neighbourKind } from './kinds/neighbour.ts';
+import { routeKind } from './kinds/route.ts';
+import { tunKind } from './kinds/tun-link.ts';
+import { vxlanKind } from './kinds/vxlan-link.ts';
 
-/** A vxlan device. */
-export interface VxlanLink {
-  readonly kind: 'link';
-  readonly type: 'vxlan';
-  readonly name: string;
-  readonly vni: number;
-  /** UDP port. */
-  readonly port: number;
-  readonly mtuBytes: number;
-  /** Lower-case, colons. */
-  readonly mac: string;
-  /** Source address of the outer packets. */
-  readonly local: string;
-  /** Name of the underlay link that it is bound to. */
-  readonly underlay: string;
-  readonly learning: boolean;
-  /** Group based policy extension. */
-  readonly gbp: boolean;
-  /** A desired link is always up; one that was read may be down. */
-  readonly up: boolean;
-}
+/** All types of link, by the name that Linux gives them. */
+const LINKS = {
+  vxlan: vxlanKind,
+  tun: tunKind,
+};
 
-/** A TUN device, which outlives the process that reads and writes its packets. */
-export interface TunLink {
-  readonly kind: 'link';
-  readonly type: 'tun';
-  readonly name: string;
-  readonly mtuBytes: number;
-  /** As for a vxlan device. */
-  readonly up: boolean;
-}
+/** All kinds of entry, in the order in which the kernel can take them. */
+const ENTRIES = {
+  addr: addressKind,
+  neigh: neighbourKind,
+  fdb: fdbKind,
+  route: routeKind,
+};
 
-export type Link = VxlanLink | TunLink;
+type LinkOf<K> = K extends LinkKind<infer L> ? L : never;
+type EntryOf<K> = K extends EntryKind<infer E> ? E : never;
 
-/** An address of one of our own links. */
-export interface LinkAddress {
-  readonly kind: 'addr';
-  /** With length: `10.5.1.0/32`. */
-  readonly prefix: string;
-  readonly dev: string;
-}
+/** A link of any type in the table. */
+export type Link = LinkOf<(typeof LINKS)[keyof typeof LINKS]>;
 
-/** A route in the main table, marked with our protocol number. */
-export interface Route {
-  readonly kind: 'route';
-  /** `unicast` goes via a gateway, or straight to the link; `blackhole` drops what no other route takes. */
-  readonly type: 'unicast' | 'blackhole';
-  readonly dst: string;
-  /** Undefined for a blackhole, and where every destination is on the link. */
-  readonly via: string | undefined;
-  /** Undefined for a blackhole. */
-  readonly dev: string | undefined;
-  /** The gateway is taken as reachable on the link without looking. */
-  readonly onlink: boolean;
-  /** Undefined: the one that our routes are made with. Another one is found on routes that others left behind. */
-  readonly metric?: number;
-}
+/** An entry of any kind in the table. */
+export type Entry = EntryOf<(typeof ENTRIES)[keyof typeof ENTRIES]>;
 
-/** A permanent neighbour entry on one of our own links. */
-export interface Neighbour {
-  readonly kind: 'neigh';
-  readonly address: string;
-  readonly mac: string;
-  readonly dev: string;
-}
-
-/** A permanent forwarding entry of one of our own links: frames to `mac` go to the host `dst`. */
-export interface FdbEntry {
-  readonly kind: 'fdb';
-  readonly mac: string;
-  readonly dst: string;
-  readonly dev: string;
-}
-
-export type HostObject = Link | LinkAddress | Route | Neighbour | FdbEntry;
+export type HostObject = Link | Entry;
 
 /** All objects that are ours, in no particular order, no two with the same key. */
 export type HostState = readonly HostObject[];
@@ -90,69 +45,68 @@ export interface ObjectChange {
 /** A step from one wanted host state to the next, by key. */
 export type HostStateChanges = ReadonlyMap<string, ObjectChange>;
 
-/** The protocol number that marks our routes in the kernel, so that we can tell them from everybody else's. */
-export const ROUTE_PROTOCOL: number = 84;
+// The same tables with the type of their values widened. The functions below run for every object of a large state:
+// they look a kind up and call it, and allocate nothing else.
+const LINK_KINDS: Readonly<Record<Link['type'], LinkKind<Link>>> = LINKS;
+const ENTRY_KINDS: Readonly<Record<Entry['kind'], EntryKind<Entry>>> = ENTRIES;
 
-/** What identifies the object in the kernel: there is at most one of each key. */
+/** The object's identity in the kernel, which holds at most one object of each key. */
 export function keyOf(object: HostObject): string {
-  switch (object.kind) {
-    case 'link':
-      return `link ${object.name}`;
-    case 'addr':
-      return `addr ${object.prefix} ${object.dev}`;
-    case 'route':
-      return `${object.type === 'blackhole' ? 'blackhole' : 'route'} ${object.dst}${formatMetric(object)}`;
-    case 'neigh':
-      return `neigh ${object.address} ${object.dev}`;
-    case 'fdb':
-      return `fdb ${object.mac} ${object.dev}`;
-  }
+  return object.kind === 'link' ? `link ${object.name}` : ENTRY_KINDS[object.kind].key(object);
 }
 
 /** The object as one line. */
 export function formatObject(object: HostObject): string {
-  switch (object.kind) {
-    case 'link':
-      return formatLink(object);
-    case 'addr':
-      return `addr ${object.prefix} dev ${object.dev}`;
-    case 'route':
-      return formatRoute(object);
-    case 'neigh':
-      return `neigh ${object.address} lladdr ${object.mac} dev ${object.dev}`;
-    case 'fdb':
-      return `fdb ${object.mac} dst ${object.dst} dev ${object.dev}`;
-  }
+  if (object.kind !== 'link') return ENTRY_KINDS[object.kind].format(object);
+  return `link ${object.type} ${object.name} ${LINK_KINDS[object.type].format(object)}${object.up ? '' : ' down'}`;
 }
 
-function formatLink(link: Link): string {
-  const state = link.up ? '' : ' down';
-  if (link.type === 'tun') return `link tun ${link.name} mtu ${link.mtuBytes}${state}`;
-  const { name, vni, port, mtuBytes, mac, local, underlay } = link;
-  const learning = link.learning ? 'learning' : 'nolearning';
-  const gbp = link.gbp ? ' gbp' : '';
-  return `link vxlan ${name} vni ${vni} port ${port} mtu ${mtuBytes} mac ${mac} local ${local} dev ${underlay} ${learning}${gbp}${state}`;
-}
+const CREATION_ORDER: readonly string[] = ['link', ...Object.keys(ENTRIES)];
 
-function formatRoute(route: Route): string {
-  const { type, dst, via, dev, onlink } = route;
-  const metric = formatMetric(route);
-  if (type === 'blackhole') return `route blackhole ${dst}${metric}`;
-  return `route ${dst}${via === undefined ? '' : ` via ${via}`} dev ${dev}${metric}${onlink ? ' onlink' : ''}`;
-}
-
-function formatMetric({ metric }: Route): string {
-  return metric === undefined ? '' : ` metric ${metric}`;
-}
-
-const KIND_ORDER: readonly HostObject['kind'][] = ['link', 'addr', 'neigh', 'fdb', 'route'];
-
-/** The order in which objects can be made: each after those that it needs. */
+/** The order in which objects can be made: each after the objects that it needs. */
 export function creationOrder(a: HostObject, b: HostObject): number {
-  return KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind);
+  return CREATION_ORDER.indexOf(a.kind) - CREATION_ORDER.indexOf(b.kind);
 }
 
-/** The object of `known` that is the same line, else `object` itself: `diff` takes one object for equal at a glance. */
+/** Name of the link that an object sits on and disappears with; undefined for links and blackhole routes. */
+export function linkOf(object: HostObject): string | undefined {
+  return object.kind === 'link' ? undefined : object.dev;
+}
+
+/** Name of the link that an object cannot be made without: the one that it sits on, or its underlay. */
+export function linkNeededBy(object: HostObject): string | undefined {
+  return object.kind === 'link' ? LINK_KINDS[object.type].underlay(object) : object.dev;
+}
+
+/** The link's own MAC; undefined for a type that has none. */
+export function macOf(link: Link): string | undefined {
+  return 'mac' in link ? link.mac : undefined;
+}
+
+/** Whether the link can become `wanted` while it lives; otherwise it must be made anew. */
+export function canAlter(link: Link, wanted: Link): boolean {
+  return (
+    link.type === wanted.type &&
+    formatObject(LINK_KINDS[link.type].alter(link, wanted)) === formatObject(wanted)
+  );
+}
+
+/** Whether a link of ours can have this name. */
+export function isOwnName(name: string): boolean {
+  return Object.values(LINK_KINDS).some((kind) => kind.isOwnName(name));
+}
+
+/** Whether a link with this name and this type, as Linux calls it, is ours. */
+export function isOwnType(type: string, name: string): type is Link['type'] {
+  return Object.hasOwn(LINK_KINDS, type) && LINK_KINDS[type as Link['type']].isOwnName(name);
+}
+
+/** Whether a link name in a rule means links of ours. As in nftables, a last `*` stands for any ending. */
+export function matchesOwnName(pattern: string): boolean {
+  return isOwnName(pattern) || (pattern.startsWith('flannel') && pattern.endsWith('*'));
+}
+
+/** The object of `known` with the same line, else `object` itself: `diff` compares one and the same object at no cost. */
 export function recognize(known: ReadonlyMap<string, HostObject>, object: HostObject): HostObject {
   const same = known.get(keyOf(object));
   return same !== undefined && formatObject(same) === formatObject(object) ? same : object;
@@ -167,7 +121,7 @@ export function formatHostState(state: HostState): string {
   return lines.join('');
 }
 
-// Numbers by their value, so that 10.5.2.0 comes before 10.5.10.0. (Intl.Collator can do it too, for 3 MiB.)
+// Compares numbers by their value, so that 10.5.2.0 comes before 10.5.10.0. Intl.Collator would cost 3 MiB.
 function compareNatural(a: string, b: string): number {
   const [left, right] = [a, b].map((text) => text.split(/(\d+)/));
   for (let i = 0; ; i++) {
@@ -178,9 +132,4 @@ function compareNatural(a: string, b: string): number {
     if (order !== 0) return order;
     if (x !== y) return x < y ? -1 : 1;
   }
-}
-
-/** Name of the link that an object sits on and disappears with; undefined for links and blackhole routes. */
-export function linkOf(object: HostObject): string | undefined {
-  return object.kind === 'link' ? undefined : object.dev;
 }

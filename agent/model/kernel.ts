@@ -1,14 +1,15 @@
-// The contract of the kernel: read what is ours, apply changes, and tell when something may have changed.
+// The contract of the kernel: it reads our objects, applies changes, and reports events.
 import type { TwillError } from '../base/errors.ts';
 import type { HostObject, HostState } from './host-state.ts';
 
-/**
- * One step from one host state to another.
- *
- * `replace` is for an object whose key exists with other properties; of a link it means: delete it and make it
- * anew, and everything on it is gone then. `alter` changes a link in place.
- */
+/** One step from one host state to another. */
 export interface Change {
+  /**
+   * - `add` makes an object whose key is free.
+   * - `replace` gives an existing key other properties. A link is deleted and made anew, and loses everything on it.
+   * - `alter` changes a live link in place.
+   * - `delete` removes the object.
+   */
   readonly op: 'add' | 'replace' | 'alter' | 'delete';
   readonly object: HostObject;
 }
@@ -20,28 +21,29 @@ export interface ChangeFailure {
   readonly error: TwillError;
 }
 
-/**
- * Something in the kernel changed, by us or by others. `line` is the object as text (`formatObject`) when it is
- * there and ours, undefined when it is gone or somebody else's; `link`: one that is not ours, or its addresses, came,
- * changed or went: the kernel may have dropped routes by it without a word, or take now what it refused before;
- * `unknown`: events were lost, anything may have changed.
- */
+/** Something in the kernel changed, by our hand or another's. */
 export type KernelEvent =
+  /** One object changed. `line` is its text (`formatObject`), undefined when it is gone or is not ours. */
   | { readonly type: 'object'; readonly key: string; readonly line: string | undefined }
+  /**
+   * A link that is not ours changed, or its addresses. The kernel may have dropped routes of ours silently, or may now
+   * take changes that it refused before.
+   */
   | { readonly type: 'link'; readonly name: string }
+  /** Events were lost; anything may have changed. */
   | { readonly type: 'unknown' };
 
 export interface Kernel extends AsyncDisposable {
-  /** All objects that are ours: our links and what is on them, and the routes with our protocol number. */
+  /** Reads all objects that are ours: our links, the entries on them, and the routes with our protocol number. */
   read(signal?: AbortSignal): Promise<HostState>;
   /**
-   * Applies changes in the given order as far as order matters, many at a time. What is already as wanted
-   * (gone, or there) is success. One that is refused stops no other; the refused ones are returned.
+   * Applies changes, many at a time, in the given order as far as order matters. A change whose result stands already
+   * is a success. A refused change stops no other; all refused ones are returned.
    */
   apply(changes: readonly Change[], signal?: AbortSignal): Promise<readonly ChangeFailure[]>;
   /**
-   * Changes of our links and what is on them, of other links, and of routes in the main table, until `signal` is aborted. The first
-   * event is `unknown`: from then on nothing is missed.
+   * Watches our links and the entries on them, other links, and the routes of the main table until `signal` is
+   * aborted. The first event is `unknown`: nothing after it is missed.
    */
   watch(signal: AbortSignal): AsyncIterable<KernelEvent>;
 }

@@ -4,11 +4,9 @@ import type { Backend } from '../../agent/model/backend.ts';
 import type { UnderlayLink } from '../../agent/model/host-facts.ts';
 import type { HostObject } from '../../agent/model/host-state.ts';
 import { formatPrefix, hostPrefix } from '../../agent/model/ip.ts';
+import { TUN_NAME } from '../../agent/model/kinds/tun-link.ts';
 import { openUdpDataPlane } from './data-plane.ts';
 import type { UdpOptions } from './options.ts';
-
-/** Name of the TUN device; flannel's. */
-const DEVICE = 'flannel0';
 
 /** IPv4 20, UDP 8; the inner packet is the payload, without a header of our own. */
 const OVERHEAD_BYTES = 28;
@@ -20,21 +18,21 @@ export function createUdp(options: UdpOptions): Backend {
     announce: () => undefined,
     mtuBytes,
     own: (underlay, planes) => [
-      { kind: 'link', type: 'tun', name: DEVICE, mtuBytes: mtuBytes(underlay), up: true },
+      { kind: 'link', type: 'tun', name: TUN_NAME, mtuBytes: mtuBytes(underlay), up: true },
       ...planes.flatMap(({ network, subnet }): HostObject[] => [
-        { kind: 'addr', prefix: formatPrefix(hostPrefix(subnet.address)), dev: DEVICE },
+        { kind: 'addr', prefix: formatPrefix(hostPrefix(subnet.address)), dev: TUN_NAME },
         // One route for the whole network: the forwarder knows which peer has which part of it.
         {
           kind: 'route',
           type: 'unicast',
           dst: formatPrefix(network),
           via: undefined,
-          dev: DEVICE,
+          dev: TUN_NAME,
           onlink: false,
         },
       ]),
     ],
     peer: () => [],
-    openDataPlane: (input, deps) => openUdpDataPlane({ device: DEVICE, port: options.port }, input, deps),
+    openDataPlane: (input, deps) => openUdpDataPlane({ device: TUN_NAME, port: options.port }, input, deps),
   };
 }

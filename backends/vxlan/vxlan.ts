@@ -9,8 +9,8 @@ import { createHash } from 'node:crypto';
 import { type JsonValue, v } from '../../agent/base/schema.ts';
 import type { Backend } from '../../agent/model/backend.ts';
 import type { UnderlayEnd, UnderlayLink } from '../../agent/model/host-facts.ts';
-import type { VxlanLink } from '../../agent/model/host-state.ts';
 import { containsAddress, formatPrefix, hostPrefix } from '../../agent/model/ip.ts';
+import { type VxlanLink, vxlanName } from '../../agent/model/kinds/vxlan-link.ts';
 import type { NodeIdentity } from '../../agent/model/lease.ts';
 import type { Plane } from '../../agent/model/plane.ts';
 import type { VxlanOptions } from './options.ts';
@@ -25,7 +25,7 @@ const announcement = v.object({
 });
 
 export function createVxlan(options: VxlanOptions): Backend {
-  const dev = `flannel.${options.vni}`;
+  const dev = vxlanName(options.vni);
   const mtuBytes = (underlay: UnderlayLink): number =>
     (options.underlayMtuBytes ?? underlay.mtuBytes) - OVERHEAD_BYTES;
   const link = (plane: Plane): VxlanLink => ({

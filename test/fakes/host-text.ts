@@ -1,7 +1,7 @@
-// Host states from the text that they print, so that tests can say what they mean in the words of `ip`.
+// Parses the text of host states, so that tests can write them in the words of `ip`.
 import { formatObject, type HostObject, type HostState } from '../../agent/model/host-state.ts';
 
-/** The host state with these lines; empty lines and indentation do not count. */
+/** Parses one object a line; empty lines and indentation do not count. */
 export function hostState(text: string): HostState {
   return text
     .split('\n')
@@ -10,50 +10,61 @@ export function hostState(text: string): HostState {
     .map(hostObject);
 }
 
-/** The object with this line; an error where there is none. */
+/** Parses the line of one object; throws where it is none. */
 export function hostObject(line: string): HostObject {
   const words = line.split(' ');
   const after = (word: string): string => words[words.indexOf(word) + 1] ?? '';
-  const object = parse(words, after);
-  if (formatObject(object) !== line) throw new Error(`not the line of an object: ${line}`);
+  const kind = (words[0] === 'link' ? words[1] : words[0]) ?? '';
+  const object = PARSERS[kind]?.(words, after);
+  if (object === undefined || formatObject(object) !== line)
+    throw new Error(`not the line of an object: ${line}`);
   return object;
 }
 
-function parse(words: readonly string[], after: (word: string) => string): HostObject {
-  const [kind, first = '', second = ''] = words;
-  const dev = after('dev');
-  switch (kind) {
-    case 'link':
-      return {
-        kind,
-        type: 'vxlan',
-        name: second,
-        vni: Number(after('vni')),
-        port: Number(after('port')),
-        mtuBytes: Number(after('mtu')),
-        mac: after('mac'),
-        local: after('local'),
-        underlay: dev,
-        learning: words.includes('learning'),
-        gbp: words.includes('gbp'),
-        up: !words.includes('down'),
-      };
-    case 'addr':
-      return { kind, prefix: first, dev };
-    case 'neigh':
-      return { kind, address: first, mac: after('lladdr'), dev };
-    case 'fdb':
-      return { kind, mac: first, dst: after('dst'), dev };
-    default:
-      return first === 'blackhole'
-        ? { kind: 'route', type: 'blackhole', dst: second, via: undefined, dev: undefined, onlink: false }
-        : {
-            kind: 'route',
-            type: 'unicast',
-            dst: first,
-            via: after('via'),
-            dev,
-            onlink: words.includes('onlink'),
-          };
-  }
-}
+type After = (word: string) => string;
+
+/** Parsers by the first word of the line, of a link by the second. */
+const PARSERS: Readonly<Record<string, (words: readonly string[], after: After) => HostObject>> = {
+  vxlan: (words, after) => ({
+    kind: 'link',
+    type: 'vxlan',
+    name: words[2] ?? '',
+    vni: Number(after('vni')),
+    port: Number(after('port')),
+    mtuBytes: Number(after('mtu')),
+    mac: after('mac'),
+    local: after('local'),
+    underlay: after('dev'),
+    learning: words.includes('learning'),
+    gbp: words.includes('gbp'),
+    up: !words.includes('down'),
+  }),
+  tun: (words, after) => ({
+    kind: 'link',
+    type: 'tun',
+    name: words[2] ?? '',
+    mtuBytes: Number(after('mtu')),
+    up: !words.includes('down'),
+  }),
+  addr: (_, after) => ({ kind: 'addr', prefix: after('addr'), dev: after('dev') }),
+  neigh: (_, after) => ({ kind: 'neigh', address: after('neigh'), mac: after('lladdr'), dev: after('dev') }),
+  fdb: (_, after) => ({ kind: 'fdb', mac: after('fdb'), dst: after('dst'), dev: after('dev') }),
+  route: (words, after) =>
+    words[1] === 'blackhole'
+      ? {
+          kind: 'route',
+          type: 'blackhole',
+          dst: after('blackhole'),
+          via: undefined,
+          dev: undefined,
+          onlink: false,
+        }
+      : {
+          kind: 'route',
+          type: 'unicast',
+          dst: after('route'),
+          via: after('via'),
+          dev: after('dev'),
+          onlink: words.includes('onlink'),
+        },
+};

@@ -1,5 +1,5 @@
-// A kernel in memory that refuses what Linux refuses. It is held to the same suite as the real one, so that what
-// is shown with it in a simulation is true of Linux.
+// A kernel in memory that refuses the same changes as Linux. One suite tests it and the real kernel, so that a simulation
+// with it says something about Linux.
 import { type Channel, createChannel } from '../../agent/base/channel.ts';
 import { TwillError } from '../../agent/base/errors.ts';
 import {
@@ -7,10 +7,14 @@ import {
   formatObject,
   type HostObject,
   keyOf,
+  type Link,
+  linkNeededBy,
   linkOf,
+  macOf,
 } from '../../agent/model/host-state.ts';
 import { containsAddress, parsePrefix } from '../../agent/model/ip.ts';
 import type { Change, ChangeFailure, Kernel, KernelEvent } from '../../agent/model/kernel.ts';
+import type { Route } from '../../agent/model/kinds/route.ts';
 
 /** A kernel that tests can look into and break. */
 export interface MemoryKernel extends Kernel {
@@ -18,15 +22,15 @@ export interface MemoryKernel extends Kernel {
   print(): string;
   /** The state. */
   objects(): readonly HostObject[];
-  /** Takes an object away behind the reconciler's back, with what sits on it. */
+  /** Takes an object away behind the reconciler's back, with everything on it. */
   vanish(key: string): void;
   /** Makes it appear behind the reconciler's back, checking nothing. */
   intrude(object: HostObject): void;
-  /** Makes something of somebody else's: it is never read, but a route of ours takes the place of one like it. */
+  /** Makes an object of another program: it is never read, but a route of ours takes the place of one like it. */
   plant(object: HostObject): void;
-  /** What was planted and is still there, as text. */
+  /** The planted objects that are still there, as text. */
   foreign(): string;
-  /** Takes a link down behind the reconciler's back, and with it what Linux then forgets: routes and neighbours. */
+  /** Takes a link down behind the reconciler's back. Linux forgets its routes and neighbours then. */
   takeDown(name: string): void;
   /** Changes whose key matches are refused from now on; undefined: none. */
   refuse: RegExp | undefined;
@@ -40,8 +44,12 @@ export interface MemoryUnderlay {
   readonly prefix: string;
 }
 
-const macOf = (object: HostObject | undefined): string | undefined =>
-  object?.kind === 'link' && object.type === 'vxlan' ? object.mac : undefined;
+/** Why Linux refuses a change; undefined: it accepts. */
+type Refusal = readonly [errno: string, why: string] | undefined;
+
+const NO_DEVICE: Refusal = ['ENODEV', 'no such device'];
+const EXISTS: Refusal = ['EEXIST', 'file already exists'];
+const NOT_PERMITTED: Refusal = ['EPERM', 'operation not permitted'];
 
 export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
   const objects = new Map<string, HostObject>();
@@ -61,21 +69,18 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
   const drop = (key: string, silently = false): void => {
     if (objects.delete(key) && !silently) tell(key, undefined);
   };
-  // Of routes that go with their link, Linux tells nothing: that is left to whoever hears of the link.
+  // Linux reports no route that goes with its link: its watchers must draw the conclusion from the link.
   const dropOn = (name: string): void => {
     for (const [key, object] of objects) if (linkOf(object) === name) drop(key, object.kind === 'route');
   };
-  // Linux forgets who is where when the address of its own end changes.
+  const vanish = (key: string): void => {
+    const object = objects.get(key);
+    drop(key);
+    if (object?.kind === 'link') dropOn(object.name);
+  };
   const dropNeighbours = (name: string): void => {
     for (const [key, object] of objects) if (object.kind === 'neigh' && object.dev === name) drop(key);
   };
-  const refuse = (change: Change, errno: string, why: string): ChangeFailure => ({
-    change,
-    error: new TwillError('host', `cannot ${change.op} ${formatObject(change.object)}: ${why} (${errno})`, {
-      errno,
-    }),
-  });
-
   const linkIsUp = (name: string | undefined): boolean => {
     if (name === underlay.name) return true;
     const link = objects.get(`link ${name}`);
@@ -84,52 +89,41 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
   const linkExists = (name: string | undefined): boolean =>
     name === underlay.name || objects.has(`link ${name}`);
 
-  const put_ = (change: Change): ChangeFailure | undefined => {
-    const { op, object } = change;
-    switch (object.kind) {
-      case 'link': {
-        if (object.type === 'vxlan' && !linkExists(object.underlay))
-          return refuse(change, 'ENODEV', 'no such device');
-        if (op === 'add' && objects.has(keyOf(object)))
-          return refuse(change, 'EEXIST', 'file already exists');
-        if (op === 'alter' && !objects.has(keyOf(object))) return refuse(change, 'ENODEV', 'no such device');
-        const clash = [...objects.values()].some(
-          (other) =>
-            object.type === 'vxlan' &&
-            other.kind === 'link' &&
-            other.type === 'vxlan' &&
-            other.name !== object.name &&
-            other.vni === object.vni &&
-            other.port === object.port,
-        );
-        if (clash) return refuse(change, 'EEXIST', 'file already exists');
-        if (op === 'replace') {
-          drop(keyOf(object));
-          dropOn(object.name);
-        }
-        const before = objects.get(keyOf(object));
-        if (macOf(before) !== macOf(object)) dropNeighbours(object.name);
-        break;
-      }
-      case 'route':
-        if (object.type === 'blackhole') break;
-        if (!linkExists(object.dev)) return refuse(change, 'ENODEV', 'no such device');
-        if (!linkIsUp(object.dev)) return refuse(change, 'ENETDOWN', 'network is down');
-        if (!object.onlink && object.via !== undefined && !isConnected(object.via))
-          return refuse(change, 'ENETUNREACH', 'network is unreachable');
-        // A route is made by a request that replaces whatever leads to the same destination.
-        if (planted.delete(keyOf(object))) plantedText = undefined;
-        break;
-      default:
-        if (!linkExists(object.dev)) return refuse(change, 'ENODEV', 'no such device');
-    }
-    put(object);
+  const refusalOf = ({ op, object }: Change): Refusal => {
+    const needed = linkNeededBy(object);
+    if (needed !== undefined && !linkExists(needed)) return NO_DEVICE;
+    if (object.kind === 'route') return routeRefusal(object);
+    return object.kind === 'link' ? linkRefusal(op, object) : undefined;
+  };
+  const linkRefusal = (op: Change['op'], link: Link): Refusal => {
+    if (op === 'add' && objects.has(keyOf(link))) return EXISTS;
+    if (op === 'alter' && !objects.has(keyOf(link))) return NO_DEVICE;
+    for (const other of objects.values()) if (other.kind === 'link' && clash(link, other)) return EXISTS;
     return undefined;
   };
+  const routeRefusal = ({ type, via, dev, onlink }: Route): Refusal => {
+    if (type === 'blackhole') return undefined;
+    if (!linkIsUp(dev)) return ['ENETDOWN', 'network is down'];
+    return onlink || via === undefined || isConnected(via)
+      ? undefined
+      : ['ENETUNREACH', 'network is unreachable'];
+  };
 
-  const isConnected = (via: string | undefined): boolean => {
+  const make = ({ op, object }: Change): void => {
+    const before = objects.get(keyOf(object));
+    if (object.kind === 'link' && before?.kind === 'link') {
+      if (op === 'replace') vanish(keyOf(object));
+      // Linux forgets all neighbours of a link whose own MAC changes.
+      else if (macOf(before) !== macOf(object)) dropNeighbours(object.name);
+    }
+    // The request for a route replaces any route to the same destination.
+    if (object.kind === 'route' && planted.delete(keyOf(object))) plantedText = undefined;
+    put(object);
+  };
+
+  const isConnected = (via: string): boolean => {
     const prefix = parsePrefix(underlay.prefix);
-    return via !== undefined && prefix !== undefined && containsAddress(prefix, via);
+    return prefix !== undefined && containsAddress(prefix, via);
   };
 
   return {
@@ -139,11 +133,7 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
     },
     print: () => formatHostState([...objects.values()]),
     objects: () => [...objects.values()],
-    vanish(key) {
-      const object = objects.get(key);
-      drop(key);
-      if (object?.kind === 'link') dropOn(object.name);
-    },
+    vanish,
     intrude: put,
     plant(object) {
       planted.set(keyOf(object), object);
@@ -167,13 +157,12 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
       const failures: ChangeFailure[] = [];
       for (const change of changes) {
         const key = keyOf(change.object);
-        if (this.refuse?.test(key) === true)
-          failures.push(refuse(change, 'EPERM', 'operation not permitted'));
-        else if (change.op === 'delete') this.vanish(key);
-        else {
-          const failure = put_(change);
-          if (failure !== undefined) failures.push(failure);
-        }
+        const isDelete = change.op === 'delete';
+        const refusal =
+          this.refuse?.test(key) === true ? NOT_PERMITTED : isDelete ? undefined : refusalOf(change);
+        if (refusal !== undefined) failures.push(failureOf(change, refusal));
+        else if (isDelete) vanish(key);
+        else make(change);
       }
       return failures;
     },
@@ -192,4 +181,15 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
       for (const watcher of watchers) watcher.close();
     },
   };
+}
+
+// Two vxlan devices cannot share VNI and port.
+function clash(a: Link, b: Link): boolean {
+  if (a.type !== 'vxlan' || b.type !== 'vxlan') return false;
+  return a.name !== b.name && a.vni === b.vni && a.port === b.port;
+}
+
+function failureOf(change: Change, [errno, why]: NonNullable<Refusal>): ChangeFailure {
+  const what = `cannot ${change.op} ${formatObject(change.object)}: ${why} (${errno})`;
+  return { change, error: new TwillError('host', what, { errno }) };
 }

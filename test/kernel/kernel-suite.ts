@@ -1,4 +1,4 @@
-// What every kernel must do, the real one and the one in memory.
+// The suite of every kernel: the real one and the one in memory.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { diff } from '../../agent/kernel/diff.ts';
 import { formatHostState, type HostState } from '../../agent/model/host-state.ts';
@@ -30,7 +30,7 @@ export function kernelSuite(open: () => Kernel): void {
     expect(await kernel.apply(diff(desired, await kernel.read()))).toEqual([]);
   };
 
-  test('reads back exactly what each golden state says', async () => {
+  test('reads back each golden state exactly', async () => {
     for (const [name, state] of await goldenStates()) {
       await become(state);
       expect(formatHostState(await kernel.read()), name).toBe(formatHostState(state));
@@ -51,7 +51,7 @@ export function kernelSuite(open: () => Kernel): void {
     }
   });
 
-  test('takes it as done when what is to be deleted is gone already', async () => {
+  test('counts a deletion as done when the object is gone already', async () => {
     const state = await plan('vxlan', {}, [vxlanPeer(2)]);
     await become(state);
     const deletes = diff([], state);
@@ -73,7 +73,7 @@ export function kernelSuite(open: () => Kernel): void {
     expect(await kernel.read()).toHaveLength(2);
   });
 
-  test('refuses what sits on a link that is not there', async () => {
+  test('refuses entries on a link that does not exist', async () => {
     const state = (await plan('vxlan', {}, [vxlanPeer(2)])).filter(({ kind }) => kind !== 'link');
     const failures = await kernel.apply(diff(state, []));
     expect(failures.map(({ error }) => error.errno)).toEqual(['ENODEV', 'ENODEV', 'ENODEV', 'ENODEV']);
@@ -87,7 +87,7 @@ export function kernelSuite(open: () => Kernel): void {
     expect(failures.map(({ error }) => error.errno)).toEqual(['EEXIST']);
   });
 
-  test('tells of each object that comes and goes, as the text that it reads back', async () => {
+  test('reports each object that comes or goes, as the text that it reads back', async () => {
     const stop = new AbortController();
     const seen = new Map<string, string | undefined>();
     const watching = (async () => {
@@ -95,7 +95,7 @@ export function kernelSuite(open: () => Kernel): void {
         if (event.type === 'object') seen.set(event.key, event.line);
     })();
     const state = await plan('vxlan', {}, [vxlanPeer(2), vxlanPeer(3)]);
-    // The watcher opens in its own time: something is made and deleted until it has seen it.
+    // The watcher opens in its own time: objects are made and deleted until it has seen some.
     await expect
       .poll(async () => {
         await become(await plan('vxlan', { VNI: 9 }, []));
@@ -120,7 +120,9 @@ export function kernelSuite(open: () => Kernel): void {
       const [high, low] = [Math.floor(i / 250), i % 250];
       const hex = (n: number): string => n.toString(16).padStart(2, '0');
       const data = { VNI: 1, VtepMAC: `02:00:00:01:${hex(high)}:${hex(low)}` };
-      return peer(`10.${high}.${low}.0/24`, `192.168.${100 + high}.${1 + low}`, 'vxlan', data);
+      // Subnets of 8 addresses, so that so many of them fit behind our own.
+      const subnet = `10.5.${2 + (i >> 5)}.${(i & 31) * 8}/29`;
+      return peer(subnet, `192.168.${100 + high}.${1 + low}`, 'vxlan', data);
     });
     const state = await plan('vxlan', {}, peers);
     await become(state);

@@ -2,8 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { diff } from '../../agent/kernel/diff.ts';
+import { LIMITS } from '../../agent/kernel/limits.ts';
 import { openNetlinkKernel } from '../../agent/kernel/netlink-kernel.ts';
-import { formatHostState, type HostState } from '../../agent/model/host-state.ts';
+import { formatHostState, type HostObject, type HostState } from '../../agent/model/host-state.ts';
+import type { KernelEvent } from '../../agent/model/kernel.ts';
+import { plan, vxlanPeer } from './golden-states.ts';
 import { kernelSuite } from './kernel-suite.ts';
 
 const isPrivate = process.env['TWILL_PRIVATE_NETNS'] === '1';
@@ -43,5 +46,50 @@ describe.skipIf(!isPrivate)(title, () => {
     expect(left).toEqual(['blackhole 10.5.1.0/24 metric 4294967295', '10.5.2.0/24 dev eth0 scope link']);
     expect(await kernel.apply(diff([], await kernel.read()))).toEqual([]);
     expect(ip('route', 'show', 'proto', '84')).toBe('');
+  });
+
+  test('reports no neighbour of a foreign link, and an address of it as a change of that link', async () => {
+    await using kernel = openNetlinkKernel();
+    const stop = new AbortController();
+    const seen: KernelEvent[] = [];
+    const watching = (async () => {
+      for await (const event of kernel.watch(stop.signal)) seen.push(event);
+    })();
+    await expect.poll(() => seen).toEqual([{ type: 'unknown' }]);
+    ip('neigh', 'add', '192.168.77.5', 'lladdr', '02:00:00:00:00:05', 'nud', 'permanent', 'dev', 'eth0');
+    ip('neigh', 'del', '192.168.77.5', 'dev', 'eth0');
+    ip('address', 'add', '192.168.78.1/24', 'dev', 'eth0', 'noprefixroute');
+    ip('address', 'del', '192.168.78.1/24', 'dev', 'eth0');
+    const news = (): KernelEvent[] => seen.filter(({ type }) => type !== 'unknown');
+    await expect.poll(() => news().length).toBeGreaterThan(1);
+    expect(news().filter((event) => event.type === 'link' && event.name !== 'eth0')).toEqual([]);
+    expect(news().filter((event) => event.type === 'object' && event.key.startsWith('neigh'))).toEqual([]);
+    stop.abort();
+    await watching;
+  });
+
+  test('reports changes on a link that was made among more changes than it listens to', async () => {
+    await using kernel = openNetlinkKernel();
+    const stop = new AbortController();
+    const seen: KernelEvent[] = [];
+    const watching = (async () => {
+      for await (const event of kernel.watch(stop.signal)) seen.push(event);
+    })();
+    await expect.poll(() => seen).toEqual([{ type: 'unknown' }]);
+    const [link, ...rest] = await plan('vxlan', {}, [vxlanPeer(2)]);
+    const holes = Array.from({ length: LIMITS.quietChanges }, (_, i): HostObject => {
+      const dst = `10.6.${i >> 8}.${i & 255}/32`;
+      return { kind: 'route', type: 'blackhole', dst, via: undefined, dev: undefined, onlink: false };
+    });
+    const state = link === undefined ? [] : [link, ...rest, ...holes];
+    expect(await kernel.apply(diff(state, await kernel.read()))).toEqual([]);
+    await expect.poll(() => seen).toHaveLength(2);
+    ip('neigh', 'del', '10.5.2.0', 'dev', 'flannel.1');
+    await expect
+      .poll(() => seen)
+      .toContainEqual({ type: 'object', key: 'neigh 10.5.2.0 flannel.1', line: undefined });
+    stop.abort();
+    await watching;
+    await kernel.apply(diff([], await kernel.read()));
   });
 });

@@ -1,5 +1,5 @@
 // A lab whose hosts run agents, ready to be looked at: datastore, agents, one container a host.
-import { ROUTE_PROTOCOL } from '../../agent/model/host-state.ts';
+import { ROUTE_PROTOCOL } from '../../agent/model/kinds/route.ts';
 import { type AgentProcess, HEALTHZ_PORT } from './agent-process.ts';
 import type { Container } from './container.ts';
 import { type LabEtcd, startLabEtcd } from './datastore.ts';

@@ -56,7 +56,7 @@ export interface Door {
 export const PACKAGE_DOORS: readonly Door[] = [
   {
     name: 'dgram-native',
-    doors: ['agent/kernel/tun-device.ts', 'agent/kernel/netlink/overrun.ts', 'backends/udp/'],
+    doors: ['agent/kernel/netlink/tun-link.ts', 'agent/kernel/netlink/overrun.ts', 'backends/udp/'],
   },
   { name: 'etcd3', doors: ['agent/datastore/etcd-endpoint.ts'] },
   { name: 'ipaddr.js', doors: ['agent/model/ip.ts'] },

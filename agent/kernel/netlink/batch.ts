@@ -1,5 +1,5 @@
-// Many requests in one message to the kernel. It works on all of them before the send returns, and answers only those
-// that it refuses and the last one: thousands of entries cost some dozen system calls instead of thousands.
+// Sends many requests in one message to the kernel. The kernel executes all of them before the send returns, and answers
+// only the refused ones and the last one: thousands of entries cost some dozen system calls instead of thousands.
 import { getSystemErrorName } from 'node:util';
 import {
   type AttrStream,
@@ -14,20 +14,20 @@ import { deadline } from '../../base/clock.ts';
 import { LIMITS } from '../limits.ts';
 import { kernelError } from './socket.ts';
 
-/** One request: what the kernel should do, and with what. */
+/** One request to the kernel. */
 export interface BatchRequest {
   /** RTM_… number. */
   readonly type: number;
-  /** NLM_F_… bits but REQUEST and ACK. */
+  /** NLM_F_ bits without REQUEST and ACK. */
   readonly flags: number;
   readonly payload: AttrStream;
 }
 
-/** A socket for batches, one after the other. */
+/** A socket for one batch at a time. */
 export interface BatchSocket extends Disposable {
   /**
-   * Has all requests carried out, in order. Gives the name of the kernel's error for each that it refused, by its place;
-   * fails as `host` when the kernel does not answer.
+   * Sends all requests, in order. Gives the name of the kernel's error for each refused request, by its place. Fails as
+   * `host` when the kernel does not answer.
    */
   send(requests: readonly BatchRequest[], signal?: AbortSignal): Promise<ReadonlyMap<number, string>>;
 }
@@ -50,7 +50,7 @@ export function openBatchSocket(): BatchSocket {
   socket.unref();
   let sequence = 0;
   let onAnswer: ((sequence: number, errno: number) => void) | undefined;
-  // A lost answer ends in a time-out; without a listener it would end the process.
+  // A lost answer ends in a time-out. Without a listener, the error event would end the process.
   socket.on('error', () => undefined);
   socket.on('message', (bytes) => {
     try {
@@ -58,7 +58,7 @@ export function openBatchSocket(): BatchSocket {
         if (type === MessageType.ERROR) onAnswer?.(seq, parseError(data, flags).errno);
       }
     } catch {
-      // An answer of a form that we do not know is none; an exception here would end the process.
+      // An answer of an unknown form is ignored; an exception here would end the process.
     }
   });
 
@@ -112,7 +112,7 @@ export function openBatchSocket(): BatchSocket {
   };
 }
 
-// Each message begins on a boundary of four bytes.
+// Pads a message: the next one begins on a boundary of four bytes.
 function padded(parts: Uint8Array[]): Uint8Array[] {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   return length % 4 === 0 ? parts : [...parts, new Uint8Array(4 - (length % 4))];

@@ -1,13 +1,13 @@
-// Hears that links, addresses or the ways out of this host changed: what the choice of the underlay depends on. What
-// changed is not read here; who cares reads the interfaces anew.
+// Watches links, addresses and routes: the choice of the underlay depends on them. An event carries no details; the
+// listener reads the interfaces anew.
 import { Protocol, rt } from 'netlink';
-import { ROUTE_PROTOCOL } from '../../model/host-state.ts';
+import { ROUTE_PROTOCOL } from '../../model/kinds/route.ts';
 import { guardAgainstOverrun, ROUTING } from './overrun.ts';
 import { BRIDGE, openEventSocket } from './socket.ts';
 
 const { LINK, IPV4_IFADDR, IPV4_ROUTE } = rt.MulticastGroups;
 
-/** Calls `onChange` for each change that may matter until `signal` is aborted. Fails as `host`. */
+/** Calls `onChange` after each change that may matter, until `signal` is aborted. Fails as `host`. */
 export async function watchInterfaces(onChange: () => void, signal: AbortSignal): Promise<void> {
   const socket = openEventSocket(Protocol.ROUTE, 'watch the interfaces');
   try {
@@ -27,8 +27,8 @@ export async function watchInterfaces(onChange: () => void, signal: AbortSignal)
   }
 }
 
-// Our own routes come by the thousand, and ports of bridges with every container: neither is looked into any further.
-// A link's message begins with its family; the sixth byte of a route's is its protocol.
+// Our own routes arrive by the thousand, and ports of bridges with every container: neither is parsed. A link's message
+// begins with its family; the sixth byte of a route's message is its protocol.
 function matters(type: number, data: Buffer): boolean {
   const isRoute = type === rt.MessageType.NEWROUTE || type === rt.MessageType.DELROUTE;
   return isRoute ? data[5] !== ROUTE_PROTOCOL : data[0] !== BRIDGE;

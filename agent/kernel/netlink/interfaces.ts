@@ -1,8 +1,8 @@
-// The interfaces of this machine as an operator names them, and which one a packet would leave by.
+// Reads the interfaces of this machine as an operator names them, and the one that a packet would leave by.
 import type { RtNetlinkSocket } from 'netlink';
 import { addressBytes, addressFromBytes, networkOf, type Prefix, parsePrefix } from '../../model/ip.ts';
 import { readAddresses } from './addresses.ts';
-import { isMainRoute, parseRoute, readRoutes } from './routes.ts';
+import { parseRoute, readRoutes } from './routes.ts';
 import { BOUNDED, IPV4, kernelError, refusalOf } from './socket.ts';
 
 /** An interface with its IPv4 addresses. */
@@ -13,20 +13,20 @@ export interface HostInterface {
   readonly isUp: boolean;
   readonly hasCarrier: boolean;
   readonly isLoopback: boolean;
-  /** Addresses with the length of their network; those of wide scope first. */
+  /** Addresses with the length of their network; wide scopes come first. */
   readonly addresses: readonly Prefix[];
-  /** What it reaches without a gateway. */
+  /** The prefixes that it reaches without a gateway. */
   readonly onLink: readonly Prefix[];
   /** Whether a default route leads out of it. */
   readonly hasDefaultRoute: boolean;
 }
 
-/** All interfaces, in the kernel's order; for the default route the one with the lowest metric comes first. */
+/** Reads all interfaces, in the kernel's order. The default route with the lowest metric counts. */
 export async function readInterfaces(socket: RtNetlinkSocket): Promise<HostInterface[]> {
   try {
     const links = await socket.getLinks({}, {}, BOUNDED);
     const addresses = await readAddresses(socket);
-    const routes = await readRoutes(socket, (route) => (isMainRoute(route) ? route : undefined));
+    const routes = await readRoutes(socket);
     const names = new Map(links.map(({ data, attrs }) => [data.index ?? 0, attrs.ifname ?? '']));
     const defaults = routes
       .filter(({ data, attrs }) => data.dstLen === 0 && attrs.oif !== undefined && data.type === 'UNICAST')
@@ -70,7 +70,7 @@ export async function readInterfaces(socket: RtNetlinkSocket): Promise<HostInter
   }
 }
 
-/** Index of the link that a packet to `address` would leave by; undefined: there is no route to it. */
+/** Looks up the index of the link that a packet to `address` would leave by; undefined: no route leads there. */
 export async function readRouteTo(socket: RtNetlinkSocket, address: string): Promise<number | undefined> {
   try {
     const dst = Buffer.from(addressBytes(address));

@@ -1,131 +1,63 @@
-// Links: the table of all of them (for names), and those that can be ours in both directions.
-import { AttrStream, getMap, ifla, type RtNetlinkSocket, type rt } from 'netlink';
-import type { Link, VxlanLink } from '../../model/host-state.ts';
-import { addressBytes, addressFromBytes } from '../../model/ip.ts';
-import { BOUNDED, CREATE, EXCLUSIVE } from './socket.ts';
+// Links: reads the table of all of them, parses our own, and changes live ones.
+import { ifla, type RtNetlinkSocket, type rt } from 'netlink';
+import { isOwnName, isOwnType, type Link, macOf } from '../../model/host-state.ts';
+import type { LinkCodec, LinkNames, NameOf } from './codec.ts';
+import { LINK_CODECS } from './codecs.ts';
+import { parseMac } from './mac.ts';
+import { BOUNDED } from './socket.ts';
 
-/** Names of all links by their index, and back. */
+/** The links of the namespace at one moment. */
 export interface LinkTable {
-  readonly nameOf: ReadonlyMap<number, string>;
-  readonly indexOf: ReadonlyMap<string, number>;
-  /** Those that are ours. */
   readonly own: readonly Link[];
+  readonly names: LinkNames;
+  /** Indexes of all links by name. */
+  readonly indexOf: ReadonlyMap<string, number>;
 }
 
-// include/uapi/linux/if_link.h
-const IFLA_INFO_KIND = 1;
-const IFLA_INFO_DATA = 2;
-
-const OWN_VXLAN = /^flannel\.\d+$/;
-const OWN_TUN = 'flannel0';
-
-/** Whether links of ours may have that name. */
-export function isOwnName(name: string): boolean {
-  return OWN_VXLAN.test(name) || name === OWN_TUN;
-}
-
-/** All links of the namespace in one dump. */
+/** Reads all links of the namespace in one dump. */
 export async function readLinks(socket: RtNetlinkSocket): Promise<LinkTable> {
   const messages = await socket.getLinks({}, {}, BOUNDED);
-  const nameOf = new Map(messages.map(({ data, attrs }) => [data.index ?? 0, attrs.ifname ?? '']));
+  const all = new Map(messages.map(({ data, attrs }) => [data.index ?? 0, attrs.ifname ?? '']));
+  const own = messages.flatMap((message) => parseOwnLink(message, all) ?? []);
+  const ownNames = new Set(own.map(({ name }) => name));
   return {
-    nameOf,
-    indexOf: new Map([...nameOf].map(([index, name]) => [name, index])),
-    own: messages.flatMap((message) => parseOwnLink(message, nameOf) ?? []),
+    own,
+    names: { own: new Map([...all].filter(([, name]) => ownNames.has(name))), all },
+    indexOf: new Map([...all].map(([index, name]) => [name, index])),
   };
 }
 
-/** The link when it is one of ours: a vxlan device `flannel.` and a number, or the TUN device `flannel0`. */
-export function parseOwnLink(message: rt.LinkMessage, nameOf: ReadonlyMap<number, string>): Link | undefined {
+/** The link when it is ours by its name and its type; undefined for every other link. */
+export function parseOwnLink(message: rt.LinkMessage, nameOf: NameOf): Link | undefined {
   const { data, attrs } = message;
   const name = attrs.ifname ?? '';
   if (attrs.linkinfo === undefined || !isOwnName(name)) return undefined;
-  const info = getMap(attrs.linkinfo, (bytes) => bytes);
-  const kind = info.get(IFLA_INFO_KIND)?.toString('latin1').replace(/\0$/, '');
-  const properties = info.get(IFLA_INFO_DATA);
-  const up = data.flags?.up === true;
-  const mtuBytes = attrs.mtu ?? 0;
-  if (kind === 'tun' && name === OWN_TUN) return { kind: 'link', type: 'tun', name, mtuBytes, up };
-  if (kind !== 'vxlan' || name === OWN_TUN || properties === undefined) return undefined;
-  const vxlan = ifla.parseVxlan(properties);
-  return {
-    kind: 'link',
-    type: 'vxlan',
-    name,
-    vni: vxlan.id ?? 0,
-    port: vxlan.port?.readUInt16BE(0) ?? 0,
-    mtuBytes,
-    mac: formatMac(attrs.address),
-    local: vxlan.local === undefined ? '' : addressFromBytes([...vxlan.local]),
-    underlay: nameOf.get(vxlan.link ?? 0) ?? '',
-    learning: vxlan.learning === 1,
-    gbp: vxlan.gbp === true,
-    up,
-  };
+  const info = ifla.parseInfo(attrs.linkinfo);
+  if (info.kind === undefined || !isOwnType(info.kind, name)) return undefined;
+  const base = { kind: 'link', name, mtuBytes: attrs.mtu ?? 0, up: data.flags?.up === true } as const;
+  return LINK_CODECS[info.kind].parse({ base, attrs, data: info.data }, nameOf);
 }
 
-/** Makes a vxlan device and sets it up. */
-export async function addVxlan(
-  socket: RtNetlinkSocket,
-  link: VxlanLink,
-  underlayIndex: number,
-): Promise<void> {
-  const port = Buffer.alloc(2);
-  port.writeUInt16BE(link.port);
-  const info = new AttrStream();
-  info.push(IFLA_INFO_KIND, Buffer.from('vxlan'));
-  info.push(
-    IFLA_INFO_DATA,
-    ifla.formatVxlan({
-      id: link.vni,
-      link: underlayIndex,
-      local: Buffer.from(addressBytes(link.local)),
-      port,
-      learning: link.learning ? 1 : 0,
-      // The inner packet has its own checksums; RFC 7348 wants a zero one outside.
-      udpCsum: 0,
-      ...(link.gbp ? { gbp: true } : {}),
-    }),
-  );
-  await socket.newLink(
-    { flags: { up: true }, change: { up: true } },
-    {
-      ifname: link.name,
-      mtu: link.mtuBytes,
-      address: parseMac(link.mac),
-      linkinfo: Buffer.concat(info.bufs),
-    },
-    { ...BOUNDED, flags: CREATE | EXCLUSIVE },
-  );
+/** Makes the link and sets it up. `underlay` is the index of its underlay, 0 where it has none. */
+export function makeLink(socket: RtNetlinkSocket, link: Link, underlay: number): Promise<void> {
+  const codec: LinkCodec<Link> = LINK_CODECS[link.type];
+  return codec.make(socket, link, underlay);
 }
 
-/** Sets what can be changed on a live link: MTU, MAC, up. */
+/** Sets the properties that Linux can change on a live link of every type: MTU, MAC and state. */
 export async function alterLink(socket: RtNetlinkSocket, link: Link, table: LinkTable): Promise<void> {
   const before = table.own.find(({ name }) => name === link.name);
+  const mac = macOf(link);
+  // Linux forgets the neighbours of a link whenever its MAC is set, even to the same one.
+  const isNewMac = mac !== undefined && (before === undefined || macOf(before) !== mac);
   await socket.setLink(
     { index: table.indexOf.get(link.name) ?? 0, flags: { up: true }, change: { up: true } },
-    {
-      mtu: link.mtuBytes,
-      // Setting the MAC that it has already would make Linux forget the link's neighbours all the same.
-      ...(link.type === 'tun' || isAt(before, link.mac) ? {} : { address: parseMac(link.mac) }),
-    },
+    { mtu: link.mtuBytes, ...(isNewMac ? { address: parseMac(mac) } : {}) },
     BOUNDED,
   );
 }
 
-function isAt(link: Link | undefined, mac: string): boolean {
-  return link?.type === 'vxlan' && link.mac === mac;
-}
-
+/** Deletes the link with this index, and everything on it. */
 export async function deleteLink(socket: RtNetlinkSocket, index: number): Promise<void> {
   await socket.delLink({ index }, {}, BOUNDED);
-}
-
-/** Six bytes as lower-case hexadecimal with colons; empty for anything else. */
-export function formatMac(bytes: Buffer | undefined): string {
-  return bytes?.length === 6 ? [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':') : '';
-}
-
-export function parseMac(mac: string): Buffer {
-  return Buffer.from(mac.replaceAll(':', ''), 'hex');
 }

@@ -1,52 +1,58 @@
-// What the kernel tells of changes, reduced to objects that could be ours and to links that such objects may need.
-// Containers come and go on a busy host and every one makes messages: they cost the reconciler nothing.
+// Watches the kernel, and reduces its messages to events of objects that could be ours and of links that those may need.
+// On a busy host each container that comes or goes makes messages: they cost the reconciler nothing.
 import { Protocol, rt } from 'netlink';
 import { createChannel } from '../../base/channel.ts';
-import { formatObject, type HostObject, keyOf } from '../../model/host-state.ts';
+import { type Entry, formatObject, type HostObject, keyOf } from '../../model/host-state.ts';
 import type { KernelEvent } from '../../model/kernel.ts';
 import { LIMITS } from '../limits.ts';
-import { parseLinkAddress } from './addresses.ts';
-import { isOwnName, parseOwnLink } from './links.ts';
-import { parseNeighbor } from './neighbors.ts';
+import type { EntryCodec, LinkNames } from './codec.ts';
+import { ENTRY_CODECS } from './codecs.ts';
+import { parseOwnLink } from './links.ts';
 import { guardAgainstOverrun, ROUTING } from './overrun.ts';
-import { isOwnRoute, parseRoute } from './routes.ts';
 import { BRIDGE, openEventSocket } from './socket.ts';
 
 const { LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH } = rt.MulticastGroups;
 const GROUPS = [LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH];
 
-/** Hears what changes in the kernel. */
+/** Listens to the kernel. */
 export interface Monitor extends Disposable {
   /** Events until `signal` is aborted. The first one is `unknown`. */
   events(signal: AbortSignal): AsyncIterable<KernelEvent>;
-  /** Hears nothing until `resume`, which says so by an event `unknown`. */
+  /** Takes the names of a link table. Messages keep them up to date, but some are missed: before, in a pause, by loss. */
+  learn(names: LinkNames): void;
+  /** Stops listening until `resume`, which gives an event `unknown`. */
   pause(): void;
   resume(): void;
 }
 
-/** Starts to listen. `initialNames` is the table of links at this moment; it is kept up to date inside. */
-export function openMonitor(initialNames: ReadonlyMap<number, string>): Monitor {
-  const names = new Map(initialNames);
+/** Starts to listen. */
+export function openMonitor(): Monitor {
+  const names: NamesNow = { own: new Map(), all: new Map() };
   const channel = createChannel<KernelEvent>('kernel events', LIMITS.kernelEvents);
   const socket = openEventSocket(Protocol.ROUTE, 'watch the kernel');
   const unknown = (): void => channel.push({ type: 'unknown' });
-  // Messages of an unknown form: something changed, we do not know what.
+  // A message of an unknown form means an unknown change.
   socket.on('error', unknown);
   socket.on('invalid', unknown);
   socket.on('message', (messages) => {
-    for (const message of messages) {
-      const event = parseEvent(message.type, message.data, names);
+    for (const { type, data } of messages) {
+      let event: KernelEvent | undefined = { type: 'unknown' };
+      try {
+        event = parseEvent(type, data, names);
+      } catch {
+        // An exception in the socket's callback would end the process.
+      }
       if (event !== undefined) channel.push(event);
     }
   });
   const listen = (): void => {
     for (const group of GROUPS) socket.addMembership(group);
-    // What changed before we listened is found by reading.
+    // Changes from before are found by reading.
     unknown();
   };
   listen();
   const closed = new AbortController();
-  // Where it cannot be had, an overrun ends the process as it always did.
+  // Without the guard, an overrun ends the process as it always did.
   guardAgainstOverrun(ROUTING, socket.address().port, unknown, closed.signal).catch(() => undefined);
   return {
     async *events(signal) {
@@ -57,6 +63,11 @@ export function openMonitor(initialNames: ReadonlyMap<number, string>): Monitor 
       } finally {
         signal.removeEventListener('abort', stop);
       }
+    },
+    learn(read) {
+      // Names that are missing there stay: a message after the reading may have given them.
+      for (const [index, name] of read.own) names.own.set(index, name);
+      for (const [index, name] of read.all) names.all.set(index, name);
     },
     pause() {
       for (const group of GROUPS) socket.dropMembership(group);
@@ -69,42 +80,47 @@ export function openMonitor(initialNames: ReadonlyMap<number, string>): Monitor 
   };
 }
 
-function parseEvent(type: number, data: Buffer, names: Map<number, string>): KernelEvent | undefined {
-  const { DELLINK, DELADDR, DELROUTE, DELNEIGH } = rt.MessageType;
-  const gone = [DELLINK, DELADDR, DELROUTE, DELNEIGH].includes(type);
-  let message: rt.Message;
-  try {
-    message = rt.parseMessage(type, data);
-  } catch {
-    // Thrown inside the socket's callback it would end the process.
-    return { type: 'unknown' };
+const { DELLINK, DELADDR, DELROUTE, DELNEIGH } = rt.MessageType;
+const DELETIONS: ReadonlySet<number> = new Set([DELLINK, DELADDR, DELROUTE, DELNEIGH]);
+
+const CODECS = Object.values<EntryCodec<Entry>>(ENTRY_CODECS);
+
+interface NamesNow extends LinkNames {
+  readonly own: Map<number, string>;
+  readonly all: Map<number, string>;
+}
+
+/** The event that a message means; undefined: it concerns nothing of ours. Keeps `names` up to date. */
+function parseEvent(type: number, data: Buffer, names: NamesNow): KernelEvent | undefined {
+  const message = rt.parseMessage(type, data);
+  const isGone = DELETIONS.has(type);
+  if (message.kind === 'link') return parseLinkEvent(message, isGone, names);
+  for (const codec of CODECS) {
+    const entry = codec.parse(message, names[codec.links]);
+    if (entry !== undefined) return objectEvent(entry, !isGone && codec.isOurs(message));
   }
-  const linkEvent = (name: string | undefined): KernelEvent | undefined =>
-    name === undefined ? undefined : { type: 'link', name };
-  const event = (object: HostObject | undefined, present: boolean): KernelEvent | undefined =>
-    object && { type: 'object', key: keyOf(object), line: present ? formatObject(object) : undefined };
-  switch (message.kind) {
-    case 'link': {
-      // The bridge family's messages tell of ports of bridges, not of the link itself.
-      if (message.data.family === BRIDGE) return undefined;
-      const index = message.data.index ?? 0;
-      const event_ = event(parseOwnLink(message, names), !gone) ?? linkEvent(message.attrs.ifname);
-      if (gone) names.delete(index);
-      else if (message.attrs.ifname !== undefined) names.set(index, message.attrs.ifname);
-      return event_;
-    }
-    case 'address': {
-      const name = names.get(message.data.index ?? 0);
-      if (name !== undefined && !isOwnName(name)) return linkEvent(name);
-      return event(parseLinkAddress(message, names), !gone);
-    }
-    case 'route':
-      return event(parseRoute(message, names), !gone && isOwnRoute(message));
-    case 'neighbor': {
-      const parsed = parseNeighbor(message, names);
-      return parsed && event(parsed.entry, !gone && parsed.permanent);
-    }
-    default:
-      return undefined;
-  }
+  if (message.kind !== 'address') return undefined;
+  const index = message.data.index ?? 0;
+  return names.own.has(index) ? undefined : linkEvent(names.all.get(index));
+}
+
+function parseLinkEvent(message: rt.LinkMessage, isGone: boolean, names: NamesNow): KernelEvent | undefined {
+  // A message of the bridge family describes a port of a bridge, not the link itself.
+  if (message.data.family === BRIDGE) return undefined;
+  const index = message.data.index ?? 0;
+  const name = message.attrs.ifname;
+  const own = parseOwnLink(message, names.all);
+  if (isGone) names.all.delete(index);
+  else if (name !== undefined) names.all.set(index, name);
+  if (isGone || own === undefined) names.own.delete(index);
+  else names.own.set(index, own.name);
+  return own === undefined ? linkEvent(name) : objectEvent(own, !isGone);
+}
+
+function objectEvent(object: HostObject, isOurs: boolean): KernelEvent {
+  return { type: 'object', key: keyOf(object), line: isOurs ? formatObject(object) : undefined };
+}
+
+function linkEvent(name: string | undefined): KernelEvent | undefined {
+  return name === undefined ? undefined : { type: 'link', name };
 }

@@ -1,8 +1,9 @@
-// A socket whose receive buffer overruns is reported as in error, and the `netlink` package ends the process when it
-// meets that. So the kernel is asked to report nothing, and what it threw away is read where it counts it.
+// Guards a netlink socket against an overrun of its receive buffer. The kernel reports an overrun as an error of the
+// socket, and the `netlink` package ends the process on such an error. So the guard turns the report off, and reads the
+// kernel's count of lost messages instead.
 //
-// The package gives neither the descriptor nor the option: the one is found in /proc by the socket's netlink port, the
-// other is set through the package that has the door to the C library.
+// The package offers neither the descriptor nor the option. The guard finds the descriptor in /proc by the socket's
+// netlink port, and sets the option through the package that calls the C library.
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { systemClock } from '../../base/clock.ts';
 import { LIMITS } from '../limits.ts';
@@ -12,13 +13,14 @@ const NETLINK_NO_ENOBUFS = 5;
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
 
-/** Netlink protocols, as /proc numbers them. */
+/** Number of the routing protocol in /proc. */
 export const ROUTING = 0;
+/** Number of the netfilter protocol in /proc. */
 export const NETFILTER = 12;
 
 /**
- * Guards the socket with this protocol and netlink port until `signal` is aborted; `onLoss` is called when messages were
- * lost. Fails as the parts do; the socket then stays as it was made.
+ * Guards the socket with this protocol and netlink port until `signal` is aborted. Calls `onLoss` after messages were
+ * lost. When it fails, the socket stays as it was made.
  */
 export async function guardAgainstOverrun(
   protocol: number,

@@ -1,43 +1,57 @@
-// IPv4 routes of the main table.
+// The codec of IPv4 routes in the main table.
 import { AttrStream, type RtNetlinkSocket, rt } from 'netlink';
-import { ROUTE_PROTOCOL, type Route } from '../../model/host-state.ts';
 import { addressBytes, addressFromBytes, parsePrefix } from '../../model/ip.ts';
-import type { BatchRequest } from './batch.ts';
-import { CREATE, dump, IPV4, REPLACE } from './socket.ts';
+import { ROUTE_PROTOCOL, type Route } from '../../model/kinds/route.ts';
+import type { EntryCodec, NameOf } from './codec.ts';
+import { dump, IPV4 } from './socket.ts';
 
 const MAIN_TABLE = 254;
 const RTNH_F_ONLINK = 4;
-// A blackhole is for what no other route takes: it gives way to a connected route of the same prefix.
+// A blackhole takes the packets that no other route takes: it gives way to a connected route of the same prefix.
 const BLACKHOLE_METRIC = 0xffff_ffff;
 
 function usualMetric(isBlackhole: boolean): number {
   return isBlackhole ? BLACKHOLE_METRIC : 0;
 }
 
-/** What `read` makes of each IPv4 route of all tables, where it is not undefined. */
-export function readRoutes<T>(
-  socket: RtNetlinkSocket,
-  read: (message: rt.RouteMessage) => T | undefined,
-): Promise<T[]> {
-  const request = new AttrStream();
-  rt.formatRouteMessage({ kind: 'route', data: { family: IPV4 }, attrs: {} }, request);
-  return dump(socket, rt.MessageType.GETROUTE, request, (message) =>
-    message.kind === 'route' ? read(message) : undefined,
+const { NEWROUTE, DELROUTE, GETROUTE } = rt.MessageType;
+
+export const routeCodec: EntryCodec<Route> = {
+  plural: 'routes',
+  links: 'all',
+  requests: { add: NEWROUTE, delete: DELROUTE, list: GETROUTE },
+  listAll: () => format({ family: IPV4 }, {}),
+  parse: (message, nameOf) => (message.kind === 'route' ? parseRoute(message, nameOf) : undefined),
+  isOurs: (message) => message.kind === 'route' && Number(message.data.protocol) === ROUTE_PROTOCOL,
+  encode(route, index) {
+    const prefix = parsePrefix(route.dst);
+    if (prefix === undefined) throw new Error(`not a prefix: ${route.dst}`);
+    const isBlackhole = route.type === 'blackhole';
+    const data: rt.Route = {
+      family: IPV4,
+      dstLen: prefix.length,
+      table: MAIN_TABLE,
+      protocol: ROUTE_PROTOCOL as rt.RouteProtocol,
+      scope: route.via === undefined && !isBlackhole ? 'LINK' : 'UNIVERSE',
+      type: isBlackhole ? 'BLACKHOLE' : 'UNICAST',
+      flags: route.onlink ? { __unknown: RTNH_F_ONLINK } : {},
+    };
+    const dst = Buffer.from(addressBytes(prefix.address));
+    const gateway = route.via === undefined ? {} : { gateway: Buffer.from(addressBytes(route.via)) };
+    const priority = route.metric ?? usualMetric(isBlackhole);
+    return format(data, { dst, priority, ...(isBlackhole ? {} : { ...gateway, oif: index }) });
+  },
+};
+
+/** Reads the IPv4 routes of the main table, whoever made them. */
+export function readRoutes(socket: RtNetlinkSocket): Promise<rt.RouteMessage[]> {
+  return dump(socket, GETROUTE, routeCodec.listAll(), (message) =>
+    message.kind === 'route' && isMainRoute(message) ? message : undefined,
   );
 }
 
-/** Whether the route lies in the main table. */
-export function isMainRoute({ data, attrs }: rt.RouteMessage): boolean {
-  return data.family === IPV4 && (attrs.table ?? data.table) === MAIN_TABLE;
-}
-
-/** Whether the route carries our protocol number. */
-export function isOwnRoute(message: rt.RouteMessage): boolean {
-  return Number(message.data.protocol) === ROUTE_PROTOCOL;
-}
-
-/** A route of the main table, whoever made it, as an object; undefined for kinds that we never make. */
-export function parseRoute(message: rt.RouteMessage, nameOf: ReadonlyMap<number, string>): Route | undefined {
+/** A route of the main table as an object, whoever made it; undefined for a form that we never make. */
+export function parseRoute(message: rt.RouteMessage, nameOf: NameOf): Route | undefined {
   if (!isMainRoute(message)) return undefined;
   const { data, attrs } = message;
   const isBlackhole = data.type === 'BLACKHOLE';
@@ -67,29 +81,12 @@ export function parseRoute(message: rt.RouteMessage, nameOf: ReadonlyMap<number,
   };
 }
 
-/**
- * The request that adds the route, or puts it in the place of one to the same destination without a moment between;
- * or the one that deletes it.
- */
-export function encodeRoute(route: Route, index: number, isDelete: boolean): BatchRequest {
-  const prefix = parsePrefix(route.dst);
-  if (prefix === undefined) throw new Error(`not a prefix: ${route.dst}`);
-  const isBlackhole = route.type === 'blackhole';
-  const data: rt.Route = {
-    family: IPV4,
-    dstLen: prefix.length,
-    table: MAIN_TABLE,
-    protocol: ROUTE_PROTOCOL as rt.RouteProtocol,
-    scope: route.via === undefined && !isBlackhole ? 'LINK' : 'UNIVERSE',
-    type: isBlackhole ? 'BLACKHOLE' : 'UNICAST',
-    flags: route.onlink ? { __unknown: RTNH_F_ONLINK } : {},
-  };
-  const dst = Buffer.from(addressBytes(prefix.address));
-  const gateway = route.via === undefined ? {} : { gateway: Buffer.from(addressBytes(route.via)) };
-  const priority = route.metric ?? usualMetric(isBlackhole);
-  const attrs = { dst, priority, ...(isBlackhole ? {} : { ...gateway, oif: index }) };
+function isMainRoute({ data, attrs }: rt.RouteMessage): boolean {
+  return data.family === IPV4 && (attrs.table ?? data.table) === MAIN_TABLE;
+}
+
+function format(data: rt.Route, attrs: rt.RouteMessage['attrs']): AttrStream {
   const payload = new AttrStream();
   rt.formatRouteMessage({ kind: 'route', data, attrs }, payload);
-  const { NEWROUTE, DELROUTE } = rt.MessageType;
-  return { type: isDelete ? DELROUTE : NEWROUTE, flags: isDelete ? 0 : CREATE | REPLACE, payload };
+  return payload;
 }

@@ -1,5 +1,5 @@
-// Hears that nftables' rules changed, which iptables' are too where it is built on them. What changed is not read: the
-// firewall compares with the rules themselves. The old iptables tables tell nobody.
+// Watches the rules of nftables, and those of iptables where it is built on nftables. An event carries no details: the
+// firewall compares the rules themselves. The old iptables tables give no events.
 import { Protocol } from 'netlink';
 import { guardAgainstOverrun, NETFILTER } from './overrun.ts';
 import { openEventSocket } from './socket.ts';
@@ -7,7 +7,7 @@ import { openEventSocket } from './socket.ts';
 /** Multicast group of all changes to tables, chains, rules and sets. */
 const NFNLGRP_NFTABLES = 7;
 
-/** Calls `onChange` for each change until `signal` is aborted. Fails as `host` where the kernel has no nftables. */
+/** Calls `onChange` after each change, until `signal` is aborted. Fails as `host` where the kernel has no nftables. */
 export async function watchRuleset(onChange: () => void, signal: AbortSignal): Promise<void> {
   const socket = openEventSocket(Protocol.NETFILTER, 'watch the rules of nftables');
   try {

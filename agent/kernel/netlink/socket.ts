@@ -1,6 +1,9 @@
-// Sockets to the kernel's routing interface, and the one place that knows how the `netlink` package behaves:
-// it aborts the process with hundreds of requests in flight or when a callback throws, it crashes on an
-// `error` event without a listener, it reports refusals as text, and a request without an answer waits for ever.
+// Opens sockets to the kernel's routing interface. Only this file knows how the `netlink` package behaves:
+//
+// - It aborts the process when a callback throws, and with hundreds of requests in flight.
+// - It crashes on an `error` event without a listener.
+// - It reports refusals as text.
+// - Its request without an answer waits for ever.
 import { getSystemErrorMap } from 'node:util';
 import {
   type AttrStream,
@@ -19,18 +22,22 @@ import { LIMITS } from '../limits.ts';
 
 export type { RtNetlinkSocket };
 
-/** Flags of a request that makes something. */
+/** Makes the object where it does not exist. */
 export const CREATE = 0x400;
+/** Replaces an object that exists. */
 export const REPLACE = 0x100;
+/** Refuses where the object exists. */
 export const EXCLUSIVE = 0x200;
 
+/** Address family of IPv4 messages. */
 export const IPV4 = 2;
+/** Address family of messages about bridge ports and fdb entries. */
 export const BRIDGE = 7;
 
-/** Options that every request takes: it fails rather than wait for ever. */
+/** Options of every request: it fails rather than wait for ever. */
 export const BOUNDED = { timeout: LIMITS.netlinkRequestMs } as const;
 
-/** A socket whose errors reach the pending requests (they time out) instead of the process. */
+/** Opens a socket whose errors end pending requests, by their time-out, and not the process. Fails as `host`. */
 export function openRouteSocket(): RtNetlinkSocket {
   let socket: RtNetlinkSocket;
   try {
@@ -38,7 +45,7 @@ export function openRouteSocket(): RtNetlinkSocket {
   } catch (error) {
     throw kernelError('cannot open a netlink socket', error);
   }
-  // Receive errors such as ENOBUFS lose an answer, which its request notices by its time-out.
+  // A receive error such as ENOBUFS loses an answer. Its request ends by its time-out.
   socket.socket.on('error', () => undefined);
   // The package asks the kernel for its own address before every message; it never changes.
   const address = socket.socket.socket.address();
@@ -46,7 +53,7 @@ export function openRouteSocket(): RtNetlinkSocket {
   return socket;
 }
 
-/** A socket to hear of changes, which belongs to no group yet. Fails as `host`: it cannot `what`. */
+/** Opens a socket for events that belongs to no multicast group yet. Fails as `host`, with `cannot` and `what` it was for. */
 export function openEventSocket(protocol: Protocol, what: string): NetlinkSocket {
   try {
     return createNetlink(protocol, {
@@ -60,8 +67,8 @@ export function openEventSocket(protocol: Protocol, what: string): NetlinkSocket
 }
 
 /**
- * What `read` makes of each entry that the kernel gives for `request`, a dump of `type`; nothing of those that it makes
- * undefined of. The package would parse thousands of them at once: here others get their turn in between.
+ * Requests a dump of `type` and gives the results of `read` for its messages, without the undefined ones. The package
+ * would parse thousands of messages at once; here other tasks get a turn in between.
  */
 export async function dump<T>(
   socket: RtNetlinkSocket,
@@ -81,7 +88,7 @@ export async function dump<T>(
   return found;
 }
 
-/** `cannot …: network is unreachable (ENETUNREACH)`, whatever the package threw. */
+/** The error `cannot …: network is unreachable (ENETUNREACH)`, from an exception of the package. */
 export function kernelError(what: string, thrown: unknown): TwillError {
   const errno = refusalOf(thrown);
   if (errno === undefined) {
@@ -96,7 +103,7 @@ export function kernelError(what: string, thrown: unknown): TwillError {
   return new TwillError('host', `${what}: ${text} (${errno})`, { errno, cause: thrown, ...hint });
 }
 
-/** Name of the error that the kernel answered with; undefined when it did not answer. */
+/** Name of the error in the kernel's answer; undefined when it did not answer. */
 export function refusalOf(thrown: unknown): string | undefined {
   if (thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string') return thrown.code;
   return /^Request rejected: (\S+)$/.exec(messageOf(thrown))?.[1];

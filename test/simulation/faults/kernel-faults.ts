@@ -85,9 +85,9 @@ function changed(object: HostObject, { random }: Cluster): HostObject {
   const n = Math.floor(random() * 250);
   switch (object.kind) {
     case 'link':
-      return object.type === 'tun'
-        ? object
-        : { ...object, mtuBytes: 1_280 + n, ...(random() < 0.5 ? { vni: object.vni } : { port: 9_000 + n }) };
+      return object.type === 'vxlan'
+        ? { ...object, mtuBytes: 1_280 + n, ...(random() < 0.5 ? { vni: object.vni } : { port: 9_000 + n }) }
+        : object;
     case 'route':
       return object.type === 'blackhole'
         ? object

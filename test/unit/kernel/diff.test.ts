@@ -15,6 +15,7 @@ import { goldenStates } from '../../kernel/golden-states.ts';
 
 const LINK =
   'link vxlan flannel.1 vni 1 port 8472 mtu 1450 mac 02:00:00:00:00:01 local 10.0.0.1 dev eth0 nolearning';
+const TUN = 'link tun flannel0 mtu 1472';
 const ADDR = 'addr 10.5.1.0/32 dev flannel.1';
 const NEIGH = 'neigh 10.5.2.0 lladdr 02:00:00:00:00:02 dev flannel.1';
 const FDB = 'fdb 02:00:00:00:00:02 dst 10.0.0.2 dev flannel.1';
@@ -35,22 +36,22 @@ interface Case {
 }
 
 const CASES: readonly Case[] = [
-  { title: 'nothing to do', actual: ALL, desired: ALL, changes: [] },
-  { title: 'nothing to do in another order', actual: ALL, desired: ALL.toReversed(), changes: [] },
+  { title: 'equal states: no change', actual: ALL, desired: ALL, changes: [] },
+  { title: 'equal states in another order: no change', actual: ALL, desired: ALL.toReversed(), changes: [] },
   {
-    title: 'everything is made after what it needs',
+    title: 'objects are made after those that they need',
     actual: [],
     desired: ALL.toReversed(),
     changes: added(...ALL),
   },
   {
-    title: 'what is on a link goes with it',
+    title: 'entries go with their link',
     actual: [...ALL, HOLE],
     desired: [],
     changes: [`- ${HOLE}`, `- ${LINK}`],
   },
   {
-    title: 'what is on a link that stays goes in the opposite order',
+    title: 'entries on a link that stays go in the opposite order',
     actual: ALL,
     desired: [LINK, ADDR],
     changes: [`- ${ROUTE}`, `- ${FDB}`, `- ${NEIGH}`],
@@ -84,7 +85,7 @@ const CASES: readonly Case[] = [
     changes: ['~ fdb 02:00:00:00:00:02 dst 10.0.0.22 dev flannel.1'],
   },
   {
-    title: 'another MTU: the link is altered, all on it stays',
+    title: 'another MTU: the link is altered, its entries stay',
     actual: ALL,
     desired: [LINK.replace('mtu 1450', 'mtu 1350'), ...ALL.slice(1)],
     changes: [`~ ${LINK.replace('mtu 1450', 'mtu 1350')}`],
@@ -102,13 +103,25 @@ const CASES: readonly Case[] = [
     changes: [`~ ${LINK.replace('00:00:01', '00:00:0f')}`, `+ ${NEIGH}`],
   },
   {
-    title: 'another port: the link is made anew and all on it again, with nothing deleted first',
+    title: 'another MTU of a TUN device: the link is altered, its entries stay',
+    actual: [TUN, 'addr 10.5.1.0/32 dev flannel0'],
+    desired: [TUN.replace('1472', '1372'), 'addr 10.5.1.0/32 dev flannel0'],
+    changes: [`~ ${TUN.replace('1472', '1372')}`],
+  },
+  {
+    title: 'another type of link under one name: the link is made anew with its entries',
+    actual: [TUN, 'addr 10.5.1.0/32 dev flannel0'],
+    desired: [LINK.replace('flannel.1', 'flannel0'), 'addr 10.5.1.0/32 dev flannel0'],
+    changes: [`~ ${LINK.replace('flannel.1', 'flannel0')}`, '+ addr 10.5.1.0/32 dev flannel0'],
+  },
+  {
+    title: 'another port: the link is made anew with its entries, and none of them is deleted first',
     actual: ALL,
     desired: [LINK.replace('8472', '4789'), ...ALL.slice(1)],
     changes: [`~ ${LINK.replace('8472', '4789')}`, ...added(...ALL.slice(1))],
   },
   {
-    title: 'a link made anew with less on it',
+    title: 'a link is made anew with fewer entries',
     actual: [...ALL, 'fdb 02:00:00:00:00:03 dst 10.0.0.3 dev flannel.1', DIRECT.replace('5.2', '5.3')],
     desired: [LINK.replace('nolearning', 'learning'), ADDR],
     changes: [
@@ -130,7 +143,7 @@ const CASES: readonly Case[] = [
     ],
   },
   {
-    title: 'a route that leaves a link which goes is added, for the old one is gone by then',
+    title: 'a route leaves a link that goes: it is added, since the old one goes with the link',
     actual: ALL,
     desired: [DIRECT],
     changes: [`- ${LINK}`, `+ ${DIRECT}`],
@@ -148,7 +161,7 @@ const CASES: readonly Case[] = [
     changes: [`- ${DIRECT.replace('10.0.0.2', '10.0.0.9')}`, `~ ${DIRECT}`],
   },
   {
-    title: 'several of one key that nobody wants: all go',
+    title: 'several of one unwanted key: all go',
     actual: [DIRECT, DIRECT.replace('10.0.0.2', '10.0.0.9')],
     desired: [],
     changes: [`- ${DIRECT}`, `- ${DIRECT.replace('10.0.0.2', '10.0.0.9')}`],
@@ -188,14 +201,14 @@ describe('diff', () => {
         ? some()
         : consistent(mutate(golden[Math.floor(random() * golden.length)] ?? [], random), random);
     for (let round = 0; round < 600; round++) {
-      // What is wanted is always up.
+      // A desired link is always up.
       const desired = pick().map((object) => (object.kind === 'link' ? { ...object, up: true } : object));
       const actual = pick();
       const shown = `TWILL_SEED=${seed}, round ${round}, from\n${formatHostState(actual)}to\n${formatHostState(desired)}`;
       const kernel = createMemoryKernel({ name: 'eth0', prefix: '192.168.77.0/24' });
       for (const object of actual) kernel.intrude(object);
       const changes = diff(desired, await kernel.read());
-      // That some are the very objects that are wanted makes no difference.
+      // Sharing objects between the two states makes no difference.
       const wanted = new Map(desired.map((object) => [keyOf(object), object]));
       const seen = actual.map((object) => (random() < 0.7 ? recognize(wanted, object) : object));
       expect(steps(desired, seen), shown).toEqual(changes.map(formatChange));
@@ -206,7 +219,7 @@ describe('diff', () => {
   });
 });
 
-// As a state can be: each key once, each object with its link, one device for a VNI.
+// A possible state: each key once, each entry with its link.
 function consistent(objects: HostState, random: () => number): HostState {
   const byKey = new Map(
     objects
@@ -227,7 +240,7 @@ function mutate(state: HostState, random: () => number): HostState {
     const n = Math.floor(random() * 9) + 1;
     switch (object.kind) {
       case 'link': {
-        if (object.type === 'tun') return [{ ...object, mtuBytes: 1_400 + n, up: n !== 1 }];
+        if (object.type !== 'vxlan') return [{ ...object, mtuBytes: 1_400 + n, up: n !== 1 }];
         const changed = { ...object, mtuBytes: 1_400 + n, learning: n % 3 === 0 };
         return [n % 2 === 0 ? changed : { ...changed, mac: `02:00:00:00:02:0${n}`, up: n !== 1 }];
       }

@@ -4,8 +4,11 @@ import {
   formatHostState,
   formatObject,
   type HostObject,
+  isOwnType,
   keyOf,
+  linkNeededBy,
   linkOf,
+  matchesOwnName,
 } from '../../../agent/model/host-state.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { goldenStates } from '../../kernel/golden-states.ts';
@@ -24,6 +27,7 @@ const LINK: HostObject = {
   gbp: false,
   up: true,
 };
+const TUN: HostObject = { kind: 'link', type: 'tun', name: 'flannel0', mtuBytes: 1472, up: true };
 const ADDR: HostObject = { kind: 'addr', prefix: '10.5.1.0/32', dev: 'flannel.1' };
 const NEIGH: HostObject = {
   kind: 'neigh',
@@ -61,29 +65,83 @@ const LINK_LINE =
   'link vxlan flannel.1 vni 1 port 8472 mtu 1450 mac 02:00:0a:00:00:01 local 10.0.0.1 dev eth0 nolearning';
 
 describe('an object', () => {
-  it.each([
-    [LINK, LINK_LINE, 'link flannel.1', undefined],
+  it.each<[HostObject, string, string, string | undefined, string | undefined]>([
+    [LINK, LINK_LINE, 'link flannel.1', undefined, 'eth0'],
     [
       { ...LINK, learning: true, gbp: true, up: false },
       LINK_LINE.replace('nolearning', 'learning gbp down'),
       'link flannel.1',
       undefined,
+      'eth0',
     ],
-    [ADDR, 'addr 10.5.1.0/32 dev flannel.1', 'addr 10.5.1.0/32 flannel.1', 'flannel.1'],
-    [NEIGH, 'neigh 10.5.2.0 lladdr 02:00:0a:00:00:02 dev flannel.1', 'neigh 10.5.2.0 flannel.1', 'flannel.1'],
-    [FDB, 'fdb 02:00:0a:00:00:02 dst 10.0.0.2 dev flannel.1', 'fdb 02:00:0a:00:00:02 flannel.1', 'flannel.1'],
-    [ONLINK, 'route 10.5.2.0/24 via 10.5.2.0 dev flannel.1 onlink', 'route 10.5.2.0/24', 'flannel.1'],
-    [DIRECT, 'route 10.5.2.0/24 via 10.0.0.2 dev eth0', 'route 10.5.2.0/24', 'eth0'],
-    [BLACKHOLE, 'route blackhole 10.5.2.0/24', 'blackhole 10.5.2.0/24', undefined],
-  ])('$kind is one line, has a key, and sits on a link', (object, line, key, link) => {
+    [TUN, 'link tun flannel0 mtu 1472', 'link flannel0', undefined, undefined],
+    [{ ...TUN, up: false }, 'link tun flannel0 mtu 1472 down', 'link flannel0', undefined, undefined],
+    [ADDR, 'addr 10.5.1.0/32 dev flannel.1', 'addr 10.5.1.0/32 flannel.1', 'flannel.1', 'flannel.1'],
+    [
+      NEIGH,
+      'neigh 10.5.2.0 lladdr 02:00:0a:00:00:02 dev flannel.1',
+      'neigh 10.5.2.0 flannel.1',
+      'flannel.1',
+      'flannel.1',
+    ],
+    [
+      FDB,
+      'fdb 02:00:0a:00:00:02 dst 10.0.0.2 dev flannel.1',
+      'fdb 02:00:0a:00:00:02 flannel.1',
+      'flannel.1',
+      'flannel.1',
+    ],
+    [
+      ONLINK,
+      'route 10.5.2.0/24 via 10.5.2.0 dev flannel.1 onlink',
+      'route 10.5.2.0/24',
+      'flannel.1',
+      'flannel.1',
+    ],
+    [DIRECT, 'route 10.5.2.0/24 via 10.0.0.2 dev eth0', 'route 10.5.2.0/24', 'eth0', 'eth0'],
+    [BLACKHOLE, 'route blackhole 10.5.2.0/24', 'blackhole 10.5.2.0/24', undefined, undefined],
+  ])('$kind is one line, has a key, sits on a link and needs one', (object, line, key, link, needed) => {
     expect(formatObject(object)).toBe(line);
     expect(keyOf(object)).toBe(key);
     expect(linkOf(object)).toBe(link);
+    expect(linkNeededBy(object)).toBe(needed);
   });
 
-  it('is made after what it needs', () => {
+  it('is made after the objects that it needs', () => {
     const kinds = [ONLINK, FDB, NEIGH, ADDR, LINK].sort(creationOrder).map(({ kind }) => kind);
     expect(kinds).toEqual(['link', 'addr', 'neigh', 'fdb', 'route']);
+  });
+});
+
+describe('a link', () => {
+  it.each([
+    ['vxlan', 'flannel.1', true],
+    ['vxlan', 'flannel.16777215', true],
+    ['vxlan', 'flannel.', false],
+    ['vxlan', 'flannel.1x', false],
+    ['vxlan', 'flannel0', false],
+    ['vxlan', 'eth0', false],
+    ['tun', 'flannel0', true],
+    ['tun', 'flannel.1', false],
+    ['tun', 'flannel00', false],
+    ['bridge', 'flannel.1', false],
+    ['constructor', 'flannel.1', false],
+  ])('of type %s with the name %s: ours is %s', (type, name, isOurs) => {
+    expect(isOwnType(type, name)).toBe(isOurs);
+  });
+
+  it.each([
+    ['flannel.1', true],
+    ['flannel0', true],
+    ['flannel*', true],
+    ['flannel.*', true],
+    ['flannel', false],
+    ['flan*', false],
+    ['*', false],
+    ['eth0', false],
+    ['my-flannel.1', false],
+  ])('named %s in a rule: ours is %s', (pattern, isOurs) => {
+    expect(matchesOwnName(pattern)).toBe(isOurs);
   });
 });
 

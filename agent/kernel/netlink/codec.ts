@@ -1,0 +1,46 @@
+// A codec translates one kind between its objects and the messages of rtnetlink. The tables in `codecs.ts` list all
+// codecs. The members are methods, so that one table can hold codecs of all kinds.
+import type { AttrStream, RtNetlinkSocket, rt } from 'netlink';
+import type { Entry, Link } from '../../model/host-state.ts';
+import type { LinkBase } from '../../model/kinds/kind.ts';
+
+/** Names of links by their index. */
+export type NameOf = ReadonlyMap<number, string>;
+
+/** The names of our own links, and of all links. */
+export interface LinkNames {
+  readonly own: NameOf;
+  readonly all: NameOf;
+}
+
+/** The properties of a link that have the same place in a message of every type. */
+export interface LinkParts {
+  readonly base: LinkBase;
+  readonly attrs: rt.LinkMessage['attrs'];
+  /** The properties of its type (IFLA_INFO_DATA); undefined: it has none. */
+  readonly data: Buffer | undefined;
+}
+
+export interface LinkCodec<L extends Link> {
+  /** The link from the parts of its message; undefined: properties are missing. */
+  parse(parts: LinkParts, nameOf: NameOf): L | undefined;
+  /** Makes the link and sets it up. `underlay` is the index of its underlay, 0 where it has none. */
+  make(socket: RtNetlinkSocket, link: L, underlay: number): Promise<void>;
+}
+
+export interface EntryCodec<E extends Entry> {
+  /** The word for several such entries, in errors. */
+  readonly plural: string;
+  /** The links on which such an entry can be ours. */
+  readonly links: keyof LinkNames;
+  /** RTM_ numbers of the requests. */
+  readonly requests: { readonly add: number; readonly delete: number; readonly list: number };
+  /** The payload of the request that lists all such entries of the namespace. */
+  listAll(): AttrStream;
+  /** The entry that the message describes, whoever made it; undefined: another kind, or a form that we never make. */
+  parse(message: rt.Message, nameOf: NameOf): E | undefined;
+  /** Whether an entry that `parse` accepted is ours. */
+  isOurs(message: rt.Message): boolean;
+  /** The payload of the request that adds the entry, replaces the one in its place, or deletes it. */
+  encode(entry: E, linkIndex: number): AttrStream;
+}
