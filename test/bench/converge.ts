@@ -65,6 +65,8 @@ const ROUTES_MS = 60_000;
 const LOOK_MS = 200;
 /** After the last route, until agents are idle again. */
 const SETTLE_MS = 1_000;
+/** After its start, until an agent has collected its garbage: its idle rate would be too high before. */
+const CALM_MS = 5_000;
 const SLACK_MS = 60_000;
 
 interface Bed extends AsyncDisposable {
@@ -158,6 +160,7 @@ async function openBed(network: Network): Promise<Bed> {
       const counts = await Promise.all(lab.hosts.map(countRoutes));
       return counts.every((count) => count >= routes);
     });
+    await systemClock.sleep(CALM_MS);
     const observer = startRouteWatch(lab);
     return { network, lab, etcd, agents, observer, [Symbol.asyncDispose]: () => lab.close() };
   } catch (error) {
