@@ -4,6 +4,7 @@ import { ALL_PROGRAMS, setUp } from './setup.mjs';
 /** What there is, and what it measures. */
 const BENCHES = {
   start: 'from the start of an agent until it is ready, and its memory',
+  converge: 'from a new lease in etcd to its route on every host, and the processor time of that',
   throughput: 'what udp carries beside vxlan and plain routing, and at what cost',
   stalls: 'the longest that packets wait beside a steady gigabit a second',
   restart: 'packets lost while an agent ends and starts again',

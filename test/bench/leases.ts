@@ -4,10 +4,31 @@ import type { Lab } from '../lab/lab.ts';
 
 /** The network that the leases are of, and the first of their subnets. */
 export const MANY_NETWORK: string = '10.0.0.0/8';
+/** The last subnet before them, for the agents that are there. */
+export const SUBNET_MAX: string = '10.127.255.0';
+/** Where agents look for leases unless told otherwise. */
+export const LEASES_PREFIX: string = '/coreos.com/network';
 const FIRST_SUBNET = 0x0a_80_00_00;
 const FIRST_ADDRESS = 0xac_10_00_01;
 /** Most operations that etcd takes in one transaction. */
 const BATCH = 128;
+
+/** One of the leases, counted from 0: its subnet `10.128.0.0/24`, and its value with a MAC that begins `02:START`. */
+export function leaseOf(index: number, start = '00'): { readonly subnet: string; readonly value: string } {
+  const mac = ['02', start, ...[24, 16, 8, 0].map((shift) => hex((index >>> shift) & 0xff))].join(':');
+  const value = {
+    PublicIP: dotted(FIRST_ADDRESS + index),
+    PublicIPv6: null,
+    BackendType: 'vxlan',
+    BackendData: { VNI: 1, VtepMAC: mac },
+  };
+  return { subnet: `${dotted(FIRST_SUBNET + index * 256)}/24`, value: JSON.stringify(value) };
+}
+
+/** The key of a subnet's lease below a prefix such as `/coreos.com/network`. */
+export function leaseKey(prefix: string, subnet: string): string {
+  return `${prefix}/subnets/${subnet.replace('/', '-')}`;
+}
 
 /**
  * Writes `count` vxlan leases, each with a subnet, an address and a MAC of its own, under one etcd lease, and gives its
@@ -18,15 +39,8 @@ export async function writeLeases(lab: Lab, etcd: LabEtcd, count: number, again?
   const session = again ?? /lease ([0-9a-f]+) granted/.exec(granted)?.[1] ?? '';
   const start = again === undefined ? '00' : '01';
   const puts = Array.from({ length: count }, (_, index) => {
-    const mac = ['02', start, ...[24, 16, 8, 0].map((shift) => hex((index >>> shift) & 0xff))].join(':');
-    const value = JSON.stringify({
-      PublicIP: dotted(FIRST_ADDRESS + index),
-      PublicIPv6: null,
-      BackendType: 'vxlan',
-      BackendData: { VNI: 1, VtepMAC: mac },
-    });
-    const key = `/coreos.com/network/subnets/${dotted(FIRST_SUBNET + index * 256)}-24`;
-    return `put --lease=${session} ${key} ${JSON.stringify(value)}`;
+    const { subnet, value } = leaseOf(index, start);
+    return `put --lease=${session} ${leaseKey(LEASES_PREFIX, subnet)} ${JSON.stringify(value)}`;
   });
   for (let first = 0; first < puts.length; first += BATCH) {
     // No condition, what to do, and nothing else to do, each ended by an empty line.

@@ -57,7 +57,6 @@ export async function measureStart(host: Host, store: LabDatastore, routes: numb
   }
 }
 
-// /proc is the cheapest place to count them: who looks must not take the processor from who is measured.
 async function timeOfRoutes(
   host: Host,
   agent: AgentProcess,
@@ -66,9 +65,16 @@ async function timeOfRoutes(
 ): Promise<number> {
   const look = async (): Promise<number | false> => {
     if (!agent.process.isRunning) throw new Error(await agent.process.epitaph());
-    const table = await readFile(`/proc/${host.holder}/net/route`, 'utf8');
-    const count = table.split('\n').filter((line) => line.startsWith('flannel.')).length;
-    return count >= routes && monotonicMs() - agent.process.startedMs;
+    return (await countRoutes(host)) >= routes && monotonicMs() - agent.process.startedMs;
   };
   return waitFor(`${routes} routes`, LIMIT_MS, look, everyMs);
+}
+
+/**
+ * The routes of a host by its vxlan device. /proc is the cheapest place to count them: who looks must not take the
+ * processor from who is measured.
+ */
+export async function countRoutes(host: Host): Promise<number> {
+  const table = await readFile(`/proc/${host.holder}/net/route`, 'utf8');
+  return table.split('\n').filter((line) => line.startsWith('flannel.')).length;
 }
