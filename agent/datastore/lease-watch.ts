@@ -10,8 +10,8 @@
 // listing, is about the store that answered: where we stood still before the watch began, it may be about another one.
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
-import { createPace } from '../base/pace.ts';
 import { backoffMs } from '../base/retry.ts';
+import { createYieldTurn } from '../base/yield-turn.ts';
 import { HistoryLost, type Kv, type KvEntry, type KvListing } from '../model/kv.ts';
 import type { Lease } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
@@ -32,7 +32,7 @@ export async function* watchLeases(
   let connected = true;
   let failures = 0;
   let losses = 0;
-  const pace = createPace(clock);
+  const yieldTurn = createYieldTurn(clock);
   while (!signal.aborted) {
     let standsSinceMs: number | undefined;
     try {
@@ -43,7 +43,7 @@ export async function* watchLeases(
         const listing = await kv.list(keys.all, signal);
         if (!connected) yield { type: 'connected' };
         connected = true;
-        yield* snapshot(listing, keys, pace);
+        yield* snapshot(listing, keys, yieldTurn);
         revision = listing.revision;
         witness = listing.entries
           .filter((entry) => isWitness(entry, keys))
@@ -56,7 +56,7 @@ export async function* watchLeases(
         if (!connected) yield { type: 'connected' };
         connected = true;
         for (const event of batch) {
-          await pace();
+          await yieldTurn();
           const meaning = event.type === 'progress' ? undefined : keys.readEvent(event);
           if (meaning !== undefined) yield meaning;
           if (event.type === 'put' && isWitness(event.entry, keys)) witness = event.entry;
@@ -98,12 +98,12 @@ async function isThere(kv: Kv, witness: KvEntry | undefined, signal: AbortSignal
 async function* snapshot(
   listing: KvListing,
   keys: LeaseKeys,
-  pace: () => Promise<void> | undefined,
+  yieldTurn: () => Promise<void> | undefined,
 ): AsyncGenerator<StoreEvent> {
   const leases: Lease[] = [];
   const malformed: MalformedEntry[] = [];
   for (const entry of listing.entries) {
-    await pace();
+    await yieldTurn();
     const found = keys.readLease(entry);
     if (found === undefined) continue;
     if (isLease(found)) leases.push(found);

@@ -2,7 +2,7 @@
 // what sits on them, and routes by protocol number.
 import { systemClock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
-import { createPace } from '../base/pace.ts';
+import { createYieldTurn } from '../base/yield-turn.ts';
 import { formatObject, type HostObject, type HostState, linkOf } from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel } from '../model/kernel.ts';
 import { LIMITS } from './limits.ts';
@@ -157,11 +157,11 @@ async function changeEntries(
   send: (requests: readonly BatchRequest[]) => Promise<ReadonlyMap<number, string>>,
 ): Promise<ChangeFailure[]> {
   const failures: ChangeFailure[] = [];
-  const pace = createPace(systemClock);
+  const yieldTurn = createYieldTurn(systemClock);
   // No more is made at a time than is sent at a time. The kernel has answered before the send returns, and the package
   // looks for the next answer before anybody else has a turn.
   for (let start = 0; start < changes.length; start += LIMITS.netlinkBatch) {
-    await pace();
+    await yieldTurn();
     const sent: Change[] = [];
     const requests: BatchRequest[] = [];
     for (const change of changes.slice(start, start + LIMITS.netlinkBatch)) {

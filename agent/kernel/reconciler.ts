@@ -4,10 +4,10 @@ import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { createPace } from '../base/pace.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
+import { createYieldTurn } from '../base/yield-turn.ts';
 import {
   formatObject,
   type HostObject,
@@ -90,11 +90,11 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
   };
 
   const readKernel = async (signal: AbortSignal): Promise<HostState> => {
-    const pace = createPace(clock);
+    const yieldTurn = createYieldTurn(clock);
     const state: HostObject[] = [];
     for (const object of await kernel.read(signal)) {
       state.push(recognize(wantedOf, object));
-      await pace();
+      await yieldTurn();
     }
     return state;
   };
@@ -164,7 +164,7 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
   };
 
   const work = async (signal: AbortSignal): Promise<void> => {
-    const pace = createPace(clock);
+    const yieldTurn = createYieldTurn(clock);
     for (;;) {
       const pauseMs =
         failuresInRow === 0
@@ -175,7 +175,7 @@ export function createReconciler({ kernel, clock, random, log }: ReconcilerDeps)
       // A burst of events becomes one pass.
       if (known === undefined && applied === wanted) await clock.sleep(LIMITS.reconcileDelayMs, signal);
       // Whoever rang has just planned, which takes a while too.
-      await pace();
+      await yieldTurn();
       await pass(signal);
     }
   };

@@ -2,9 +2,9 @@
 // firewall rules, and the file that containers are started by. Each is kept right by a loop of its own.
 import { createBell } from '../base/bell.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
-import { createPace } from '../base/pace.ts';
 import { backoffMs, retry } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
+import { createYieldTurn } from '../base/yield-turn.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import { createLeaseKeeper, type LeaseKeeper } from '../lease/lease-keeper.ts';
 import type { LeaseTable } from '../lease/lease-table.ts';
@@ -45,7 +45,7 @@ export class NodeNetwork implements AsyncDisposable {
   readonly #deps: NodeNetworkDeps;
   readonly #keeper: LeaseKeeper;
   readonly #planBell;
-  readonly #pace;
+  readonly #yieldTurn;
   readonly #firewall: FirewallKeeper | undefined;
   #dataPlane: DataPlane | undefined;
   /** What links, rules and the file were made for; undefined: nothing stands. */
@@ -55,7 +55,7 @@ export class NodeNetwork implements AsyncDisposable {
   constructor(deps: NodeNetworkDeps) {
     this.#deps = deps;
     this.#planBell = createBell(deps.clock);
-    this.#pace = createPace(deps.clock);
+    this.#yieldTurn = createYieldTurn(deps.clock);
     const { host, table, options, log } = deps;
     this.#firewall =
       deps.firewall &&
@@ -271,7 +271,7 @@ export class NodeNetwork implements AsyncDisposable {
       leases,
     });
     // In a large network both halves take a while.
-    await this.#pace();
+    await this.#yieldTurn();
     if (!this.#mayUse(subnet)) return;
     reconciler.want(state);
     this.#dataPlane?.update(this.#planInput(subnet));
