@@ -3,7 +3,7 @@ import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { createRepairPace } from '../firewall/repair-pace.ts';
+import { createRepairBackoff } from '../firewall/repair-backoff.ts';
 import { type FirewallInput, planFirewall } from '../firewall/rules.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import type { Prefix } from '../model/ip.ts';
@@ -26,13 +26,13 @@ export interface FirewallKeeperDeps {
 export class FirewallKeeper {
   readonly #deps: FirewallKeeperDeps;
   readonly #bell;
-  readonly #pace;
+  readonly #backoff;
   #work: Promise<void> = Promise.resolve();
 
   constructor(deps: FirewallKeeperDeps) {
     this.#deps = deps;
     this.#bell = createBell(deps.clock);
-    this.#pace = createRepairPace(deps);
+    this.#backoff = createRepairBackoff(deps);
   }
 
   /** Takes notice of a change of rules, ours or anybody's, or of the subnet. */
@@ -49,7 +49,7 @@ export class FirewallKeeper {
       if (why === 'rung') await clock.sleep(LIMITS.firewallDelayMs, signal);
       // Chains of others in nftables do not change unheard.
       await this.ensure(signal, why === 'rung');
-      await clock.sleep(this.#pace.pauseMs, signal);
+      await clock.sleep(this.#backoff.pauseMs, signal);
     }
   }
 
@@ -78,7 +78,7 @@ export class FirewallKeeper {
         if (troubles.has('agent')) log.info(`set the ${firewall.mode} rules`);
         else {
           log.warn(`repaired the ${firewall.mode} rules`);
-          this.#pace.noticeRepair();
+          this.#backoff.countRepair();
         }
       }
       troubles.clear('firewall');
