@@ -15,13 +15,13 @@ import { type NetworkConfig, parseNetworkConfig } from '../model/network-config.
 import type { NodeOptions } from '../model/node-options.ts';
 import type { Readiness } from '../observe/health.ts';
 import { gauge, type Metric } from '../observe/metrics.ts';
-import { createPulse } from '../observe/pulse.ts';
 import { createTroubles } from '../observe/troubles.ts';
+import { createWatchdog } from '../observe/watchdog.ts';
 import { HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
 import { NodeNetwork } from './network.ts';
-import { withPulse } from './pulse.ts';
 import { StoreFollower } from './store-follower.ts';
+import { watchWorld } from './watched-world.ts';
 import type { NodeWorld } from './world.ts';
 
 export interface Node {
@@ -39,8 +39,8 @@ export interface Node {
 }
 
 export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
-  const pulse = createPulse(bareWorld.clock);
-  const world = withPulse(bareWorld, pulse);
+  const watchdog = createWatchdog(bareWorld.clock);
+  const world = watchWorld(bareWorld, watchdog);
   const { store, kernel, clock, random, log } = world;
   const troubles = createTroubles(log);
   troubles.wait('agent', 'starting');
@@ -49,7 +49,9 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
   let network: NodeNetwork | undefined;
 
   const readiness = (): Readiness =>
-    troubles.readiness(pulse.overdue(LIMITS.slowCallMs) ?? network?.trouble() ?? reconciler.status().trouble);
+    troubles.readiness(
+      watchdog.overdue(LIMITS.slowCallMs) ?? network?.trouble() ?? reconciler.status().trouble,
+    );
 
   const serve = async (host: HostFollower, signal: AbortSignal): Promise<void> => {
     const config = parseNetworkConfig(await follower.configText(signal), store.configPath);
@@ -106,7 +108,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
       log.info('stopped; routes, rules and lease stay');
     },
     readiness,
-    hangs: () => pulse.overdue(LIMITS.hangingCallMs),
+    hangs: () => watchdog.overdue(LIMITS.hangingCallMs),
     metrics: () => [
       gauge('ready', 'Whether /readyz answers 200.', Number(readiness().ready)),
       gauge('leases', 'Leases in the datastore, our own among them.', follower.table.leaseCount),

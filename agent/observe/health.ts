@@ -1,13 +1,12 @@
-// What probes ask: `/healthz` whether the agent is alive (restart it when not), `/readyz` whether this node's
-// network stands (send no traffic when not). Who knows the answers is the agent; this file only puts them on
-// the wire.
+// Serves the agent's answers to probes. `/healthz`: is the agent alive? If not, restart it. `/readyz`: is this node's
+// network complete? If not, send no traffic.
 import { type HttpAnswer, type HttpServer, startHttpServer } from './http-server.ts';
 import { formatMetrics, METRICS_TYPE, type Metric } from './metrics.ts';
 
-/** Whether everything stands, and what is missing when it does not. */
+/** Whether the node is ready, and the reason if it is not. */
 export interface Readiness {
   readonly ready: boolean;
-  /** One line for people: `waiting for a lease`. */
+  /** One line for people, such as `waiting for a lease`. */
   readonly reason: string;
 }
 
@@ -15,20 +14,20 @@ export interface HealthOptions {
   readonly ip: string;
   /** 0: any free port. */
   readonly port: number;
-  /** What hangs, one line; undefined: nothing. Asked for each request, as all of these; must not wait. */
+  /** The call that hangs, in one line; undefined: none. Called for each request, like the next two. Must not block. */
   readonly hangs: () => string | undefined;
   readonly isReady: () => Readiness;
-  /** What `/metrics` shows. */
+  /** Content of `/metrics`. */
   readonly metrics: () => readonly Metric[];
 }
 
-/** Starts to answer probes until it is disposed. Fails as `host` when the address or port cannot be had. */
+/** Starts a server that answers probes. Fails as `host` when the address or port is not available. */
 export function startHealthServer({ ip, port, hangs, isReady, metrics }: HealthOptions): Promise<HttpServer> {
   return startHttpServer({
     ip,
     port,
     routes: {
-      // That there is an answer shows that the event loop turns.
+      // Any answer shows that the event loop runs.
       '/healthz': () => {
         const reason = hangs();
         return answer({ ready: reason === undefined, reason: reason ?? 'ok' });

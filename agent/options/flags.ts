@@ -1,7 +1,7 @@
-// All flags of the program, as data: flannel's, with flannel's names and defaults, and one of our own (`store`).
-// What the values must look like beyond their kind is checked in ../options.ts.
+// All flags of the program, as data: flannel's, with flannel's names and defaults, and one of our own (`store`). Values
+// are checked against their kind by flag-values.ts and further by ../options.ts.
 
-/** Heading under which a flag is listed in the help; flags of `ignored` are accepted and do nothing. */
+/** Heading of a flag in the help. Flags of `ignored` are accepted and have no effect. */
 export type FlagGroup =
   | 'datastore'
   | 'underlay'
@@ -15,15 +15,15 @@ export type FlagGroup =
 interface FlagBase {
   readonly name: string;
   readonly group: FlagGroup;
-  /** For the help: what it does, without its default. */
+  /** For the help: its effect, without the default. */
   readonly meaning: string;
-  /** For the help: what its value is. */
+  /** For the help: a placeholder for its value. */
   readonly value?: string;
-  /** False: only on the command line, never from the environment. */
+  /** False: the flag is never read from the environment. */
   readonly environment?: false;
 }
 
-/** `list` may be given several times; of the others the last one counts. */
+/** A flag. If it is given several times, the last value counts, except for a list. */
 export type Flag =
   | (FlagBase & { readonly kind: 'bool'; readonly default: boolean })
   | (FlagBase & { readonly kind: 'string'; readonly default: string })
@@ -33,6 +33,7 @@ export type Flag =
       readonly min: number;
       readonly max: number;
     })
+  /** All values count, in order. */
   | (FlagBase & { readonly kind: 'list' });
 
 const ETCD_ENDPOINTS = 'http://127.0.0.1:4001,http://127.0.0.1:2379';
@@ -52,7 +53,7 @@ export const FLAGS = [
     'datastore',
     'FILE',
     '',
-    'PEM certificates of the authorities that etcd is checked against; works alone',
+    'PEM certificates of the CAs that etcd is verified against; needs no other flag',
   ),
   text('etcd-certfile', 'datastore', 'FILE', '', 'PEM client certificate; needs etcd-keyfile'),
   text('etcd-keyfile', 'datastore', 'FILE', '', 'PEM key of the client certificate'),
@@ -62,22 +63,22 @@ export const FLAGS = [
     'datastore',
     'TEXT',
     '',
-    'password of the etcd user; better given in the environment, where other users cannot see it',
+    'password of the etcd user; better set in the environment, where other users cannot see it',
   ),
 
   list(
     'iface',
     'underlay',
     'NAME|ADDRESS',
-    'interface for traffic between hosts; repeatable, the first that fits is taken',
+    'interface for traffic between hosts; repeatable, the first match is used',
   ),
   list(
     'iface-regex',
     'underlay',
     'REGEX',
-    'the same by a regular expression on addresses, then on names; repeatable, tried after iface',
+    'the same, by a regular expression on addresses, then on names; repeatable, tried after iface',
   ),
-  text('iface-can-reach', 'underlay', 'ADDRESS', '', 'the interface that packets to this address leave by'),
+  text('iface-can-reach', 'underlay', 'ADDRESS', '', 'the same, by the route to this address'),
   text(
     'public-ip',
     'underlay',
@@ -179,13 +180,13 @@ function list<const N extends string>(name: N, group: FlagGroup, value: string, 
   return { name, kind: 'list', group, value, meaning } as const;
 }
 
-// Asks for a text instead of the command. Never from the environment: FLANNELD_VERSION is what people call the
-// tag of an image.
+// A flag that prints a text instead of running the command. Never read from the environment: people use FLANNELD_VERSION
+// for the tag of an image.
 function request<const N extends string>(name: N, meaning: string) {
   return { ...toggle(name, 'general', false, meaning), environment: false } as const;
 }
 
-// Flags of the logging library that flannel uses: unit files have them, and here they have nothing to set.
+// A flag of flannel's logging library. Unit files contain such flags; here they have no effect.
 function ignoredText<const N extends string>(name: N) {
   return { ...text(name, 'ignored', 'TEXT', '', 'has no effect'), environment: false } as const;
 }
@@ -194,13 +195,13 @@ function ignoredSwitch<const N extends string>(name: N) {
   return { ...toggle(name, 'ignored', false, 'has no effect'), environment: false } as const;
 }
 
-/** Names of all flags of a kind. */
+/** A name of a flag of a kind. */
 export type FlagName<K extends Flag['kind'] = Flag['kind']> = Extract<
   (typeof FLAGS)[number],
   { readonly kind: K }
 >['name'];
 
-/** The flag of that name. Undefined: there is none. */
+/** The flag of that name; undefined: there is none. */
 export function findFlag(name: string): Flag | undefined {
   return FLAGS.find((flag) => flag.name === name);
 }
@@ -210,7 +211,7 @@ export function spell(name: string): string {
   return name.length === 1 ? `-${name}` : `--${name}`;
 }
 
-/** The environment variable that stands in for a flag: `FLANNELD_ETCD_PREFIX`. */
+/** The environment variable of a flag: `FLANNELD_ETCD_PREFIX`. */
 export function environmentName(name: string): string {
   return `FLANNELD_${name.replaceAll('-', '_').toUpperCase()}`;
 }

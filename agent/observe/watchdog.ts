@@ -1,15 +1,15 @@
-// Which calls into the world have not come back yet, so that one that hangs is seen, whoever waits for it.
+// Tracks calls that have not returned yet, so that a call that hangs is noticed while its caller waits.
 import type { Clock } from '../base/clock.ts';
 
-export interface Pulse {
-  /** Does `work`, known as `what` until it is done: `reading the kernel`. */
+export interface Watchdog {
+  /** Runs `work` and tracks it under a name such as `reading the kernel` until it settles. */
   during<T>(what: string, work: () => Promise<T>): Promise<T>;
-  /** What has not come back for longer than this, the oldest first, one line; undefined: nothing. */
+  /** The oldest call that takes longer than `limitMs`, in one line; undefined: there is none. */
   overdue(limitMs: number): string | undefined;
 }
 
-export function createPulse(clock: Clock): Pulse {
-  // In the order in which they began.
+export function createWatchdog(clock: Clock): Watchdog {
+  // In the order of their start.
   const calls = new Set<{ readonly what: string; readonly sinceMs: number }>();
   return {
     async during(what, work) {
