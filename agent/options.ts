@@ -1,5 +1,5 @@
-// Turns the values of flags into the options of the agent, and checks them. Every refusal is one line that starts with the
-// flag or the environment variable of the value.
+// Turns the values of flags into the options of the agent, and checks them. Every refusal is one line that starts with
+// the flag or the environment variable of the value.
 import { TwillError } from './base/errors.ts';
 import type { LogLevel } from './base/log.ts';
 import { excerpt } from './base/schema.ts';

@@ -1,5 +1,5 @@
-// Sets up a checkout: system packages, npm packages, the build. It does only the missing steps, prints one line for each
-// of them, and is silent and fast if there are none.
+// Sets up a checkout: system packages, npm packages, the build. It does only the missing steps, prints one line for
+// each of them, and is silent and fast if there are none.
 //
 //     node scripts/setup.mjs
 //

@@ -1,5 +1,5 @@
-// `npm run test:faults [-- --repeat N]`: runs the table of faults N times, without the shortcuts of `npm test`. The last
-// line counts all runs. It succeeds only if no test failed in any of them.
+// `npm run test:faults [-- --repeat N]`: runs the table of faults N times, without the shortcuts of `npm test`. The
+// last line counts all runs. It succeeds only if no test failed in any of them.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';

@@ -1,8 +1,8 @@
 // `npm test`: sets up the checkout, then runs the whole suite in a fixed order. The last line of the output is
 // `N passed, N failed, N skipped`. It succeeds only if a test passed and none failed.
 //
-// As root the suite runs in a network namespace of its own, so that the tests of the real kernel never touch the machine's
-// network.
+// As root the suite runs in a network namespace of its own, so that the tests of the real kernel never touch the
+// machine's network.
 //
 //     npm test                          everything
 //     npm test -- unit kernel           some parts

@@ -5,7 +5,8 @@ import type { Clock } from './clock.ts';
 export interface Bell {
   ring(): void;
   /**
-   * Resolves at the next ring or after `timeoutMs`, or at once if the bell rang since the last wait. Rejects when aborted.
+   * Resolves at the next ring or after `timeoutMs`, or at once if the bell rang since the last wait. Rejects when
+   * aborted.
    */
   wait(signal: AbortSignal, timeoutMs?: number): Promise<'rung' | 'timeout'>;
 }

@@ -1,5 +1,5 @@
-// The one door to time. Durations are measured on the monotonic clock, so that nothing expires early when the wall clock
-// is set. The wall clock is only for people and for times shared between processes.
+// The one door to time. Durations are measured on the monotonic clock, so that nothing expires early when the wall
+// clock is set. The wall clock is only for people and for times shared between processes.
 import { uptime } from 'node:os';
 
 /** A source of time. Tests replace it by a virtual one. */

@@ -9,11 +9,11 @@ export function startSmall(): void {
   setFlagsFromString('--no-opt');
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--optimize-for-size');
-  // Bytes of bytecode that a function runs before it is optimised. A packet loop gets there in moments; code that runs a
-  // few times a second never does.
+  // Bytes of bytecode that a function runs before it is optimised. A packet loop gets there in moments; code that runs
+  // a few times a second never does.
   setFlagsFromString('--interrupt-budget=500000');
-  // Bytecode that may be inlined into one function. The packet path consists of small functions: a call costs as much as
-  // its body.
+  // Bytecode that may be inlined into one function. The packet path consists of small functions: a call costs as much
+  // as its body.
   setFlagsFromString('--max-inlined-bytecode-size-cumulative=2000');
 }
 

@@ -14,8 +14,8 @@ export interface Invocation {
 }
 
 /**
- * Finds the command: the first argument, or `run` if the program is called as `twilld` or with flags only, like flanneld.
- * Fails as `usage` for unknown commands.
+ * Finds the command: the first argument, or `run` if the program is called as `twilld` or with flags only, like
+ * flanneld. Fails as `usage` for unknown commands.
  */
 export function parseInvocation(program: string, args: readonly string[]): Invocation {
   const [first, ...rest] = args;

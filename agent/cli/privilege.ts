@@ -1,5 +1,5 @@
-// Checks that this process may change the network. The check comes first, so that a missing permission is reported in one
-// line and not by the first netlink request, when a lease is already claimed.
+// Checks that this process may change the network. The check comes first, so that a missing permission is reported in
+// one line and not by the first netlink request, when a lease is already claimed.
 import { readFile } from 'node:fs/promises';
 import { TwillError } from '../base/errors.ts';
 
@@ -7,8 +7,8 @@ import { TwillError } from '../base/errors.ts';
 const CAP_NET_ADMIN = 12n;
 
 /**
- * Fails as `host` when the process lacks CAP_NET_ADMIN. A container may lack it even as root. If /proc is unreadable, the
- * check passes and the kernel decides later.
+ * Fails as `host` when the process lacks CAP_NET_ADMIN. A container may lack it even as root. If /proc is unreadable,
+ * the check passes and the kernel decides later.
  */
 export async function requireNetAdmin(command: string): Promise<void> {
   const status = await readFile('/proc/self/status', 'utf8').catch(() => '');

@@ -4,13 +4,13 @@
 //     sessions/<id>           a session: its content is the time to live, its modification time the end
 //     .tmp-…                  the next revision while it is written
 //
-// To commit a revision, link() gives the complete, synced temporary file its name. link() fails if that revision exists:
-// another process was faster, and the transaction starts again. A killed process leaves at most a temporary file. Old
-// revisions are pruned, so a process that slept between reading and linking may find its number free again: see
-// `wasLate`.
+// To commit a revision, link() gives the complete, synced temporary file its name. link() fails if that revision
+// exists: another process was faster, and the transaction starts again. A killed process leaves at most a temporary
+// file. Old revisions are pruned, so a process that slept between reading and linking may find its number free again:
+// see `wasLate`.
 //
-// Sessions end by the wall clock, because processes and reboots share no other clock. Each is a file of its own, so that
-// keeping it alive changes no revision and wakes no watcher.
+// Sessions end by the wall clock, because processes and reboots share no other clock. Each is a file of its own, so
+// that keeping it alive changes no revision and wakes no watcher.
 import { link, open, readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
@@ -67,8 +67,8 @@ export async function openFileKv({ directory, clock, random }: FileKvOptions): P
     }
   }
 
-  // Whether the revision we linked had existed and been pruned before. It had not if its predecessor still exists, since
-  // the oldest revisions go first. Otherwise the store's list of commits decides.
+  // Whether the revision we linked had existed and been pruned before. It had not if its predecessor still exists,
+  // since the oldest revisions go first. Otherwise the store's list of commits decides.
   async function wasLate(revision: number, commit: string): Promise<boolean> {
     const all = await revisions();
     if (all.includes(revision - 1) || all.at(-1) === revision) return false;

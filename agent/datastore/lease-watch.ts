@@ -1,13 +1,13 @@
-// Watches all keys below a network's prefix for as long as the agent runs: one listing, then one watch, which is resumed
-// after a lost connection. Only lost history costs another listing.
+// Watches all keys below a network's prefix for as long as the agent runs: one listing, then one watch, which is
+// resumed after a lost connection. Only lost history costs another listing.
 //
 //     list ──► watch ──(connection lost)──► back off ──► is it the same store? ──► watch from the revision last seen
 //       ▲        └───────(history gone)───────┐               │
 //       └─────────────────────────────────────┴───────no──────┘
 //
-// A store that lost its data restarts its revisions, and may have passed our revision when we reconnect. To notice such a
-// replaced store we remember one entry, the newest lease (`witness`). If its key still has that revision and session, it
-// is the same store. Check and watch are two requests: if the process was suspended between them, we list again.
+// A store that lost its data restarts its revisions, and may have passed our revision when we reconnect. To notice such
+// a replaced store we remember one entry, the newest lease (`witness`). If its key still has that revision and session,
+// it is the same store. Check and watch are two requests: if the process was suspended between them, we list again.
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import { backoffMs } from '../base/retry.ts';

@@ -1,8 +1,8 @@
 // Sessions of a file store, one file each. Its content is the time to live in seconds; its modification time is the end
 // of the session. Keeping a session alive changes that time.
 //
-// The end is a time of the wall clock, which all processes share. The rest of a session is measured on the boot clock from
-// the moment when its end is first read: setting the wall clock ends no session early and keeps none alive.
+// The end is a time of the wall clock, which all processes share. The rest of a session is measured on the boot clock
+// from the moment when its end is first read: setting the wall clock ends no session early and keeps none alive.
 import { open, readdir, readFile, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';

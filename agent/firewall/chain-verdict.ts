@@ -89,8 +89,8 @@ function readRule(statements: NftStatements, network: Prefix): Step {
   return NONE;
 }
 
-// The effect of a rule that may match. A rule that may drop still lets other packets pass. A rule that names the network
-// and does not drop was written for the network, so it counts as an accept.
+// The effect of a rule that may match. A rule that may drop still lets other packets pass. A rule that names the
+// network and does not drop was written for the network, so it counts as an accept.
 function weaken(step: Step, isAboutUs: boolean): Step {
   if (step.verdict === 'drop' || step.verdict === 'none') return NONE;
   return isAboutUs && step.verdict !== 'return' ? { verdict: 'accept' } : UNKNOWN;

@@ -1,6 +1,6 @@
 // Applies the rules with iptables, of either backend (nf_tables or legacy). It reads the state first and writes nothing
-// if the state is as wanted. Otherwise it writes each table in one transaction, so that there is no moment without rules.
-// It reads all tables at once, because naming a missing table makes the kernel create it.
+// if the state is as wanted. Otherwise it writes each table in one transaction, so that there is no moment without
+// rules. It reads all tables at once, because naming a missing table makes the kernel create it.
 import type { Exec } from '../base/exec.ts';
 import type { Firewall, FirewallRules } from '../model/firewall.ts';
 import { formatIptablesRule, type OwnChain, parseIptablesSave, planRestore } from './iptables-text.ts';
@@ -34,8 +34,8 @@ export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesO
     return inputs.length === 0 ? undefined : inputs.join('');
   };
 
-  // With ten thousand rules of kube-proxy, printing all of them takes fifty times as long as printing our two chains and
-  // their parents. If a chain is not as wanted or cannot be listed, `plan` decides.
+  // With ten thousand rules of kube-proxy, printing all of them takes fifty times as long as printing our two chains
+  // and their parents. If a chain is not as wanted or cannot be listed, `plan` decides.
   const isPresentByName = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<boolean> => {
     if (savedBytes <= LIMITS.smallRuleSetBytes) return false;
     for (const chain of chains) {

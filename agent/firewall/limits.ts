@@ -2,8 +2,8 @@
 
 export const LIMITS = {
   /**
-   * The back-off of repairs. `pauseMs` is the shortest pause between two checks. Each repair above `burst` doubles it, up
-   * to `leakMs`. The counter of repairs loses one in each `leakMs`.
+   * The back-off of repairs. `pauseMs` is the shortest pause between two checks. Each repair above `burst` doubles it,
+   * up to `leakMs`. The counter of repairs loses one in each `leakMs`.
    */
   repairBackoff: { burst: 20, pauseMs: 500, leakMs: 10_000 },
   /** Longest time for one run of iptables-restore or nft. */

@@ -17,8 +17,8 @@ export interface ProgramRun {
 }
 
 /**
- * Runs a program to its end and returns its result. A non-zero exit code is no failure. Fails as `host` when the program
- * cannot be run.
+ * Runs a program to its end and returns its result. A non-zero exit code is no failure. Fails as `host` when the
+ * program cannot be run.
  */
 export async function runProgram(exec: Exec, run: ProgramRun): Promise<ExecResult> {
   try {

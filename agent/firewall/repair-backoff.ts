@@ -11,7 +11,10 @@ export interface RepairBackoff {
   readonly pauseMs: number;
 }
 
-/** A back-off with a counter of zero. It warns in `log` when the pause begins to grow, once until the counter is zero again. */
+/**
+ * A back-off with a counter of zero. It warns in `log` when the pause begins to grow, once until the counter is zero
+ * again.
+ */
 export function createRepairBackoff({
   clock,
   log,

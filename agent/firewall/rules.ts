@@ -1,6 +1,6 @@
 // Plans the firewall rules of a node. Pure: the appliers put them into the kernel. Rules, order and comments are
-// flannel's to the byte, so that no rule exists twice after a change of agents, and tools that look for these rules find
-// them.
+// flannel's to the byte, so that no rule exists twice after a change of agents, and tools that look for these rules
+// find them.
 import type { FirewallRule, FirewallRules } from '../model/firewall.ts';
 import { networkOf, type Prefix } from '../model/ip.ts';
 

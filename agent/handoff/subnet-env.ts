@@ -63,8 +63,8 @@ export async function readPreviousSubnet(path: string): Promise<Prefix | undefin
 }
 
 /**
- * Writes the file at `path` if its content or mode differs. True: it was written. Fails as `host`, and then keeps the old
- * file.
+ * Writes the file at `path` if its content or mode differs. True: it was written. Fails as `host`, and then keeps the
+ * old file.
  */
 export async function writeSubnetEnv(path: string, env: SubnetEnv): Promise<boolean> {
   const text = formatSubnetEnv(env);

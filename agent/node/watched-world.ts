@@ -1,5 +1,5 @@
-// Puts the calls of a node to its kernel, firewall and files under a watchdog: a call that hangs is noticed while its loop
-// still waits.
+// Puts the calls of a node to its kernel, firewall and files under a watchdog: a call that hangs is noticed while its
+// loop still waits.
 import type { NodeFirewall } from '../model/firewall.ts';
 import type { Watchdog } from '../observe/watchdog.ts';
 import type { NodeWorld } from './world.ts';

@@ -1,5 +1,5 @@
-// A small HTTP server for probes. It reads only the request line and headers, answers GET and HEAD with text, and keeps no
-// connection open, so that a hostile client costs little.
+// A small HTTP server for probes. It reads only the request line and headers, answers GET and HEAD with text, and keeps
+// no connection open, so that a hostile client costs little.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { asTwillError } from '../base/errors.ts';
@@ -28,7 +28,8 @@ export interface HttpServer extends AsyncDisposable {
 }
 
 /**
- * Starts to listen. Fails as `host` when the address or port is not available. Disposal closes open connections at once.
+ * Starts to listen. Fails as `host` when the address or port is not available. Disposal closes open connections at
+ * once.
  */
 export async function startHttpServer({ ip, port, routes }: HttpServerOptions): Promise<HttpServer> {
   const byPath = new Map(Object.entries(routes));

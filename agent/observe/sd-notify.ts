@@ -7,7 +7,9 @@ import type { Logger } from '../base/log.ts';
 import { LIMITS } from './limits.ts';
 
 export interface ServiceNotifierOptions {
-  /** Value of NOTIFY_SOCKET, which systemd-notify inherits from our environment; undefined: no service manager listens. */
+  /**
+   * Value of NOTIFY_SOCKET, which systemd-notify inherits from our environment; undefined: no service manager listens.
+   */
   readonly socket: string | undefined;
   readonly exec: Exec;
   readonly log: Logger;

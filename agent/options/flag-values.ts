@@ -1,6 +1,6 @@
 // Parses flags of the command line and the environment in flannel's syntax, that of Go's flag package: `-flag value`,
-// `--flag=value`, booleans `--flag` or `--flag=false` but never `--flag false`. Unlike in Go, flags may follow an operand,
-// and no argument is silently ignored.
+// `--flag=value`, booleans `--flag` or `--flag=false` but never `--flag false`. Unlike in Go, flags may follow an
+// operand, and no argument is silently ignored.
 import { TwillError } from '../base/errors.ts';
 import { excerpt } from '../base/schema.ts';
 import { environmentName, FLAGS, type Flag, type FlagName, findFlag, spell } from './flags.ts';
@@ -69,8 +69,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
 }
 
 /**
- * The values of all flags, from the environment if the command line has none. An empty variable counts as none. Fails as
- * `usage` for an invalid value, and names the variable.
+ * The values of all flags, from the environment if the command line has none. An empty variable counts as none. Fails
+ * as `usage` for an invalid value, and names the variable.
  */
 export function readFlagValues(
   commandLine: CommandLine,

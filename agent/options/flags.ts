@@ -44,7 +44,7 @@ export const FLAGS = [
     'datastore',
     'etcd|file:DIR',
     'etcd',
-    'where leases are kept: etcd, or an absolute directory that all agents share',
+    'datastore of the leases: etcd, or an absolute directory that all agents share',
   ),
   text('etcd-endpoints', 'datastore', 'URL,…', ETCD_ENDPOINTS, 'etcd servers, all http or all https'),
   text('etcd-prefix', 'datastore', 'KEY', '/coreos.com/network', 'start of all keys, in either store'),
@@ -180,8 +180,8 @@ function list<const N extends string>(name: N, group: FlagGroup, value: string, 
   return { name, kind: 'list', group, value, meaning } as const;
 }
 
-// A flag that prints a text instead of running the command. Never read from the environment: people use FLANNELD_VERSION
-// for the tag of an image.
+// A flag that prints a text instead of running the command. Never read from the environment: people use
+// FLANNELD_VERSION for the tag of an image.
 function request<const N extends string>(name: N, meaning: string) {
   return { ...toggle(name, 'general', false, meaning), environment: false } as const;
 }

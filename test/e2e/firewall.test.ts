@@ -1,5 +1,5 @@
-// The agent's rules beside foreign ones on a running node. Only events can repair ours in time: the check without events
-// comes every ten minutes.
+// The agent's rules beside foreign ones on a running node. Only events can repair ours in time: the check without
+// events comes every ten minutes.
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
 import { LIMITS } from '../../agent/firewall/limits.ts';
@@ -64,8 +64,8 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title("the agent's rules of iptables", NE
       }
       await systemClock.sleep(50);
     }
-    // The first loss comes before any repair. Pauses of 1, 2 and 4 seconds follow the burst; the counter leaks one or two
-    // repairs meanwhile.
+    // The first loss comes before any repair. Pauses of 1, 2 and 4 seconds follow the burst; the counter leaks one or
+    // two repairs meanwhile.
     expect(losses).toBeGreaterThan(LIMITS.repairBackoff.burst);
     expect(losses).toBeLessThanOrEqual(1 + LIMITS.repairBackoff.burst + 5);
     const log = await running().agent(2).log();
