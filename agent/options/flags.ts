@@ -95,8 +95,7 @@ export const FLAGS = [
     'iptables-resync',
     'firewall',
     'SECONDS',
-    5,
-    [1, 86_400],
+    { default: 5, min: 1, max: 86_400 },
     'time between checks of the firewall rules, iptables or nftables',
   ),
 
@@ -111,8 +110,7 @@ export const FLAGS = [
     'subnet-lease-renew-margin',
     'node',
     'MINUTES',
-    60,
-    [1, 1439],
+    { default: 60, min: 1, max: 1439 },
     'renew the lease when this much of its 24 hours is left',
   ),
   toggle(
@@ -122,7 +120,13 @@ export const FLAGS = [
     "drop packets to addresses of this node's subnet that no container has",
   ),
   text('healthz-ip', 'node', 'ADDRESS', '0.0.0.0', 'address that /healthz and /readyz are served on'),
-  number('healthz-port', 'node', 'PORT', 0, [0, 65_535], 'port of /healthz and /readyz; 0: not served'),
+  number(
+    'healthz-port',
+    'node',
+    'PORT',
+    { default: 0, min: 0, max: 65_535 },
+    'port of /healthz and /readyz; 0: not served',
+  ),
 
   toggle('kube-subnet-mgr', 'kubernetes', false, 'not supported yet'),
   text('kube-api-url', 'kubernetes', 'URL', '', 'not supported yet'),
@@ -131,7 +135,13 @@ export const FLAGS = [
   text('net-config-path', 'kubernetes', 'FILE', '/etc/kube-flannel/net-conf.json', 'not supported yet'),
   toggle('set-node-network-unavailable', 'kubernetes', true, 'not supported yet'),
 
-  number('v', 'logging', 'LEVEL', 0, [0, 99], '0 logs what an operator needs, 1 and above everything'),
+  number(
+    'v',
+    'logging',
+    'LEVEL',
+    { default: 0, min: 0, max: 99 },
+    '0 logs what an operator needs, 1 and above everything',
+  ),
 
   request('help', 'print this text and exit (also -h)'),
   request('version', 'print the version and exit'),
@@ -169,11 +179,10 @@ function number<const N extends string>(
   name: N,
   group: FlagGroup,
   value: string,
-  byDefault: number,
-  [min, max]: readonly [number, number],
+  range: { readonly default: number; readonly min: number; readonly max: number },
   meaning: string,
 ) {
-  return { name, kind: 'int', group, value, default: byDefault, min, max, meaning } as const;
+  return { name, kind: 'int', group, value, ...range, meaning } as const;
 }
 
 function list<const N extends string>(name: N, group: FlagGroup, value: string, meaning: string) {
