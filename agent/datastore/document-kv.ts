@@ -41,51 +41,7 @@ const FOREVER_MS = 2 ** 30;
 export function createDocumentKv(storage: KvStorage, clock: Clock, random: () => number): Kv {
   const closed = new AbortController();
 
-  // The ended sessions of a document's keys, and the time until the next one ends.
-  async function examineSessions(document: KvDocument) {
-    const sessions = new Set<string>();
-    for (const { session } of document.entries.values()) if (session !== undefined) sessions.add(session);
-    const ended = new Set<string>();
-    let nextMs = FOREVER_MS;
-    for (const session of sessions) {
-      const leftMs = ((await storage.sessionEndMs(session)) ?? 0) - storage.nowMs();
-      if (leftMs <= 0) ended.add(session);
-      else nextMs = Math.min(nextMs, leftMs);
-    }
-    return { ended, nextMs };
-  }
-
-  // Runs `decide` on the latest document without the keys of ended sessions, and saves its writes. `decide` is
-  // synchronous because the store in memory shares its document between handles.
-  async function transact<T>(
-    signal: AbortSignal | undefined,
-    decide: (document: KvDocument) => readonly KvWrite[],
-    result: (document: KvDocument, written: boolean, nextExpiryMs: number) => T,
-  ): Promise<T> {
-    for (let attempt = 1; attempt <= LIMITS.fileStoreAttempts; attempt++) {
-      if (closed.signal.aborted) throw new TwillError('datastore', 'the store is closed');
-      signal?.throwIfAborted();
-      const document = await storage.load();
-      const { ended, nextMs } = await examineSessions(document);
-      signal?.throwIfAborted();
-      const expired = [...document.entries.values()].filter(
-        ({ session }) => session !== undefined && ended.has(session),
-      );
-      for (const { key } of expired) document.entries.delete(key);
-      const wanted = decide(document);
-      for (const entry of expired) document.entries.set(entry.key, entry);
-      const writes = [...expired.map(({ key }) => ({ op: 'delete', key }) as const), ...wanted];
-      if (writes.length === 0) return result(document, false, nextMs);
-      applyWrites(document, writes, storage.historyLimit);
-      const value = result(document, wanted.length > 0, nextMs);
-      if (await storage.save(document)) {
-        for (const session of ended) await storage.endSession(session);
-        return value;
-      }
-      await clock.sleep(random() * Math.min(40, 2 * attempt), signal);
-    }
-    throw new TwillError('datastore', `gave up writing after losing ${LIMITS.fileStoreAttempts} races`);
-  }
+  const transact = createTransact(storage, clock, random, closed.signal);
 
   return {
     list: (prefix, signal) =>
@@ -179,6 +135,57 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
       storage[Symbol.dispose]();
     },
   };
+}
+
+/**
+ * A function that runs `decide` on the latest document without the keys of ended sessions, saves its writes, and returns
+ * the `result` of the document after them. `decide` is synchronous because the store in memory shares its document
+ * between handles.
+ */
+function createTransact(storage: KvStorage, clock: Clock, random: () => number, closed: AbortSignal) {
+  return async <T>(
+    signal: AbortSignal | undefined,
+    decide: (document: KvDocument) => readonly KvWrite[],
+    result: (document: KvDocument, written: boolean, nextExpiryMs: number) => T,
+  ): Promise<T> => {
+    for (let attempt = 1; attempt <= LIMITS.fileStoreAttempts; attempt++) {
+      if (closed.aborted) throw new TwillError('datastore', 'the store is closed');
+      signal?.throwIfAborted();
+      const document = await storage.load();
+      const { ended, nextMs } = await examineSessions(storage, document);
+      signal?.throwIfAborted();
+      const expired = [...document.entries.values()].filter(
+        ({ session }) => session !== undefined && ended.has(session),
+      );
+      for (const { key } of expired) document.entries.delete(key);
+      const wanted = decide(document);
+      for (const entry of expired) document.entries.set(entry.key, entry);
+      const writes = [...expired.map(({ key }) => ({ op: 'delete', key }) as const), ...wanted];
+      if (writes.length === 0) return result(document, false, nextMs);
+      applyWrites(document, writes, storage.historyLimit);
+      const value = result(document, wanted.length > 0, nextMs);
+      if (await storage.save(document)) {
+        for (const session of ended) await storage.endSession(session);
+        return value;
+      }
+      await clock.sleep(random() * Math.min(40, 2 * attempt), signal);
+    }
+    throw new TwillError('datastore', `gave up writing after losing ${LIMITS.fileStoreAttempts} races`);
+  };
+}
+
+// The ended sessions of a document's keys, and the time until the next one ends.
+async function examineSessions(storage: KvStorage, document: KvDocument) {
+  const sessions = new Set<string>();
+  for (const { session } of document.entries.values()) if (session !== undefined) sessions.add(session);
+  const ended = new Set<string>();
+  let nextMs = FOREVER_MS;
+  for (const session of sessions) {
+    const leftMs = ((await storage.sessionEndMs(session)) ?? 0) - storage.nowMs();
+    if (leftMs <= 0) ended.add(session);
+    else nextMs = Math.min(nextMs, leftMs);
+  }
+  return { ended, nextMs };
 }
 
 function byKey(a: KvEntry, b: KvEntry): number {

@@ -33,45 +33,6 @@ export async function openEtcdKv(
   // Aborted by `reconnect`, which begins a new generation of connections.
   let generation = new AbortController();
 
-  // Returns the revision that `request` wrote. If the answer to an earlier attempt was lost, the key may hold that
-  // attempt's write already: `isDone` recognises it.
-  const transact = async (
-    server: EtcdServer,
-    request: TxnRequest,
-    isDone: (now: KvEntry | undefined) => boolean,
-  ): Promise<number | undefined> => {
-    const { succeeded, header, responses } = await server.call<TxnResponse>('KV', 'txn', request);
-    if (succeeded) return Number(header.revision);
-    if (!server.again) return undefined;
-    const now = responses[0]?.response_range?.kvs[0];
-    const entry = now === undefined ? undefined : readEntry(now);
-    if (!isDone(entry)) return undefined;
-    return entry?.revision ?? Number(header.revision);
-  };
-
-  const put = (
-    what: string,
-    compare: readonly Compare[],
-    wanted: Pick<KvEntry, 'key' | 'value' | 'session'>,
-    signal: AbortSignal | undefined,
-  ): Promise<KvEntry | undefined> =>
-    connection.run(what, signal, async (server) => {
-      const key = Buffer.from(wanted.key);
-      const value = Buffer.from(wanted.value);
-      const write = { key, value, ...(wanted.session === undefined ? {} : { lease: wanted.session }) };
-      try {
-        const revision = await transact(
-          server,
-          { compare: [...compare], success: [{ request_put: write }], failure: [{ request_range: { key } }] },
-          (now) => now?.value === wanted.value && now.session === wanted.session,
-        );
-        return revision === undefined ? undefined : { ...wanted, revision };
-      } catch (error) {
-        if (isLeaseGone(parseEtcdFailure(error))) return undefined;
-        throw error;
-      }
-    });
-
   return {
     list: (prefix, signal) =>
       connection.run(`list ${prefix}`, signal, async (server) => {
@@ -102,14 +63,11 @@ export async function openEtcdKv(
         });
       }),
     create: (key, value, session, signal) =>
-      put(
-        `create ${key}`,
-        [{ key: Buffer.from(key), target: 'Create', result: 'Equal', create_revision: '0' }],
-        { key, value, session },
-        signal,
-      ),
+      connection.run(`create ${key}`, signal, (server) => put(server, missing(key), { key, value, session })),
     update: ({ key, revision, session }, value, signal) =>
-      put(`update ${key}`, [unchanged(key, revision)], { key, value, session }, signal),
+      connection.run(`update ${key}`, signal, (server) =>
+        put(server, unchanged(key, revision), { key, value, session }),
+      ),
     delete: ({ key, revision }, signal) =>
       connection.run(`delete ${key}`, signal, async (server) => {
         const name = { key: Buffer.from(key) };
@@ -163,6 +121,44 @@ export async function openEtcdKv(
       connection.close();
     },
   };
+}
+
+// Returns the revision that `request` wrote. If the answer to an earlier attempt was lost, the key may hold that
+// attempt's write already: `isDone` recognises it.
+async function transact(
+  server: EtcdServer,
+  request: TxnRequest,
+  isDone: (now: KvEntry | undefined) => boolean,
+): Promise<number | undefined> {
+  const { succeeded, header, responses } = await server.call<TxnResponse>('KV', 'txn', request);
+  if (succeeded) return Number(header.revision);
+  if (!server.again) return undefined;
+  const now = responses[0]?.response_range?.kvs[0];
+  const entry = now === undefined ? undefined : readEntry(now);
+  if (!isDone(entry)) return undefined;
+  return entry?.revision ?? Number(header.revision);
+}
+
+// Writes a key if `compare` holds and its session has not ended; undefined: one of them is not so.
+async function put(
+  server: EtcdServer,
+  compare: Compare,
+  wanted: Pick<KvEntry, 'key' | 'value' | 'session'>,
+): Promise<KvEntry | undefined> {
+  const key = Buffer.from(wanted.key);
+  const value = Buffer.from(wanted.value);
+  const write = { key, value, ...(wanted.session === undefined ? {} : { lease: wanted.session }) };
+  try {
+    const revision = await transact(
+      server,
+      { compare: [compare], success: [{ request_put: write }], failure: [{ request_range: { key } }] },
+      (now) => now?.value === wanted.value && now.session === wanted.session,
+    );
+    return revision === undefined ? undefined : { ...wanted, revision };
+  } catch (error) {
+    if (isLeaseGone(parseEtcdFailure(error))) return undefined;
+    throw error;
+  }
 }
 
 /** The server cancelled a watch. Its reason is parsed like the details of a failed call. */
@@ -276,6 +272,10 @@ function readEntry({ key, value, mod_revision, lease }: KeyValue): KvEntry {
     revision: Number(mod_revision),
     session: lease === '0' ? undefined : lease,
   };
+}
+
+function missing(key: string): Compare {
+  return { key: Buffer.from(key), target: 'Create', result: 'Equal', create_revision: '0' };
 }
 
 function unchanged(key: string, revision: number): Compare {
