@@ -9,7 +9,7 @@ const FENCE = /^\s*```/;
 const LINK = /\]\([^)]*\)|https?:\/\/\S+/g;
 
 function isWide(line: string, columns: number): boolean {
-  return [...line.replaceAll(LINK, '')].length > columns;
+  return line.replaceAll(LINK, '').length > columns;
 }
 
 /** Lines with a part of a comment that are wider than `columns`, as `path:line`. */
