@@ -1,4 +1,4 @@
-// One line an event, on stderr: `2026-01-31T12:00:00.000Z info  lease: took 10.5.34.0/24 ttl=86400`.
+// One line per event, on stderr: `2026-01-31T12:00:00.000Z info  lease: took 10.5.34.0/24 ttl=86400`.
 // Values may come from the network: anything but plain words is quoted, without line breaks and terminal codes.
 import loglevel from 'loglevel';
 import { systemClock } from './clock.ts';
