@@ -39,9 +39,9 @@ export async function exec(
   using limit = deadline(options.signal, options.timeoutMs ?? 10_000, what);
   return await new Promise((resolve, reject) => {
     const refuse = (cause: unknown): void => {
-      const told = errnoOf(cause);
+      const reported = errnoOf(cause);
       // The system says EACCES for a missing program if PATH has a folder that we may not read.
-      const errno = told === 'EACCES' && !file.includes('/') ? 'ENOENT' : told;
+      const errno = reported === 'EACCES' && !file.includes('/') ? 'ENOENT' : reported;
       const why = errno === 'ENOENT' ? 'not found in PATH' : messageOf(cause);
       const details = { cause, ...(errno === undefined ? {} : { errno }) };
       reject(new TwillError('host', `cannot run ${file}: ${why}`, details));

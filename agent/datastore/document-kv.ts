@@ -170,7 +170,10 @@ function createTransact(storage: KvStorage, clock: Clock, random: () => number, 
       }
       await clock.sleep(random() * Math.min(40, 2 * attempt), signal);
     }
-    throw new TwillError('datastore', `gave up writing after losing ${LIMITS.fileStoreAttempts} races`);
+    throw new TwillError(
+      'datastore',
+      `cannot write: other writers were faster ${LIMITS.fileStoreAttempts} times in a row`,
+    );
   };
 }
 
