@@ -138,9 +138,9 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
 }
 
 /**
- * A function that runs `decide` on the latest document without the keys of ended sessions, saves its writes, and returns
- * the `result` of the document after them. `decide` is synchronous because the store in memory shares its document
- * between handles.
+ * A function that runs `decide` on the latest document without the keys of ended sessions, saves its writes, and
+ * returns the `result` of the document after them. `decide` is synchronous because the store in memory shares its
+ * document between handles.
  */
 function createTransact(storage: KvStorage, clock: Clock, random: () => number, closed: AbortSignal) {
   return async <T>(

@@ -40,8 +40,8 @@ export interface Kernel extends AsyncDisposable {
    */
   apply(changes: readonly Change[], signal?: AbortSignal): Promise<readonly ChangeFailure[]>;
   /**
-   * Changes of our links and what is on them, of other links, and of routes in the main table, until `signal` is aborted. The first
-   * event is `unknown`: from then on nothing is missed.
+   * Changes of our links and what is on them, of other links, and of routes in the main table, until `signal` is
+   * aborted. The first event is `unknown`: from then on nothing is missed.
    */
   watch(signal: AbortSignal): AsyncIterable<KernelEvent>;
 }

@@ -54,8 +54,8 @@ export class FirewallKeeper {
   }
 
   /**
-   * Makes the rules as they should be, and with `looksAround` (the default) looks for chains that overrule them. What is
-   * refused or found is a trouble, not an error.
+   * Makes the rules as they should be, and with `looksAround` (the default) looks for chains that overrule them. What
+   * is refused or found is a trouble, not an error.
    *
    * One after the other: two that write the same chains at once would undo each other.
    */

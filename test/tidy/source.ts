@@ -1,5 +1,5 @@
-// Scans a TypeScript file for the tidy rules: its code without comments and texts, its comments, and its imports. A small
-// scanner of our own, because the compiler offers no parser to programs.
+// Scans a TypeScript file for the tidy rules: its code without comments and texts, its comments, and its imports. A
+// small scanner of our own, because the compiler offers no parser to programs.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -26,8 +26,8 @@ export interface BatchRequest {
 /** A socket for batches, one after the other. */
 export interface BatchSocket extends Disposable {
   /**
-   * Has all requests carried out, in order. Gives the name of the kernel's error for each that it refused, by its place;
-   * fails as `host` when the kernel does not answer.
+   * Has all requests carried out, in order. Gives the name of the kernel's error for each that it refused, by its
+   * place; fails as `host` when the kernel does not answer.
    */
   send(requests: readonly BatchRequest[], signal?: AbortSignal): Promise<ReadonlyMap<number, string>>;
 }

@@ -17,8 +17,8 @@ export const ROUTING = 0;
 export const NETFILTER = 12;
 
 /**
- * Guards the socket with this protocol and netlink port until `signal` is aborted; `onLoss` is called when messages were
- * lost. Fails as the parts do; the socket then stays as it was made.
+ * Guards the socket with this protocol and netlink port until `signal` is aborted; `onLoss` is called when messages
+ * were lost. Fails as the parts do; the socket then stays as it was made.
  */
 export async function guardAgainstOverrun(
   protocol: number,
