@@ -12,12 +12,12 @@ export const HELP = `Usage: npm run demo -- [options]
 Makes hosts in network namespaces of this machine, runs one agent on each, and shows the leases, the routes, pings
 between all containers, and the TCP throughput of one pair. Removes everything at the end.
 
-  --backend ${BACKENDS.join('|').padEnd(14)} the backend (default vxlan)
-  --nodes N                number of hosts, ${MIN_NODES} to ${MAX_NODES} (default 3)
-  --store ${STORES.join('|').padEnd(16)} the datastore: a folder or a real etcd (default file)
-  --keep                   leave the demo running, and print commands to look around
-  --remove                 remove a demo that --keep left running
-  --help                   print this text
+  --backend ${BACKENDS.join('|')}  the backend (default vxlan)
+  --nodes N                    number of hosts, ${MIN_NODES} to ${MAX_NODES} (default 3)
+  --store ${STORES.join('|').padEnd(19)}  the datastore: a folder or a real etcd (default file)
+  --keep                       leave the demo running, and print commands to look around
+  --remove                     remove a demo that --keep left running
+  --help                       print this text
 `;
 
 /**
