@@ -10,7 +10,10 @@ import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import type { Firewall } from './model/firewall.ts';
 import type { AgentOptions } from './options.ts';
 
-/** Removes what is ours from this host, as much as can be. Gives a line for each thing; fails as `host` for the first that stays. */
+/**
+ * Removes what is ours from this host, as much as can be. Gives a line for each thing; fails as `host` for the first
+ * that stays.
+ */
 export async function cleanupHost(options: AgentOptions, signal: AbortSignal): Promise<readonly string[]> {
   await using kernel = openNetlinkKernel();
   const changes = diff([], await kernel.read(signal));

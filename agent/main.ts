@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The entry. Nothing else is imported here: what is loaded before the engine is told to start small costs memory.
+// The entry. It imports nothing else statically: modules that are loaded before `startSmall` cost memory.
 import { startSmall } from './base/engine.ts';
 
 startSmall();

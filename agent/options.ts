@@ -1,5 +1,5 @@
-// What the agent was asked to do: the flags' values, checked, in the words of the agent. Every refusal is one
-// line that starts with the flag, or the environment variable, that the value came from.
+// Turns the values of flags into the options of the agent, and checks them. Every refusal is one line that starts with
+// the flag or the environment variable of the value.
 import { TwillError } from './base/errors.ts';
 import type { LogLevel } from './base/log.ts';
 import { excerpt } from './base/schema.ts';
@@ -13,13 +13,13 @@ import { parseInterfaceRegex } from './options/interface-regex.ts';
 
 export interface AgentOptions extends NodeOptions {
   readonly datastore: DatastoreOptions;
-  /** Names or addresses of the underlay interface, in order of preference; empty: decide by the default route. */
+  /** Names or addresses of the underlay interface, in order of preference. Empty: use the default route's. */
   readonly iface: readonly string[];
-  /** Regular expressions tried, after `iface`, against addresses first and then names. */
+  /** Regular expressions on addresses, then on names. Tried after `iface`. */
   readonly ifaceRegex: readonly RegExp[];
-  /** An address: take the interface that a packet to it would leave by. */
+  /** An address: use the interface of the route to it. */
   readonly ifaceCanReach: string | undefined;
-  /** The address announced to peers; undefined: the underlay's own. */
+  /** The address announced to peers; undefined: the underlay's address. */
   readonly publicIP: string | undefined;
   readonly subnetFile: string;
   /** Undefined: no HTTP server. */
@@ -27,7 +27,7 @@ export interface AgentOptions extends NodeOptions {
   readonly logLevel: LogLevel;
 }
 
-/** The options that a command line and an environment ask for. Fails as `usage`. */
+/** Reads the options from a command line and an environment. Fails as `usage`. */
 export function readAgentOptions(
   commandLine: CommandLine,
   environment: Readonly<Record<string, string | undefined>>,
@@ -58,7 +58,7 @@ export function readAgentOptions(
   };
 }
 
-// A flag that we cannot honour is refused rather than ignored, unless it asks for what happens anyway.
+// Refuses a flag that we cannot honour, unless it has its default value.
 function refuseUnsupported(values: FlagValues): void {
   if (values.text('public-ipv6') !== '') {
     throw new TwillError('usage', `${values.source('public-ipv6')}: IPv6 is not supported yet`);

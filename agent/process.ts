@@ -1,5 +1,5 @@
-// The process: arguments, environment, standard streams, signals and exit codes. Nothing else in the program
-// touches any of them, and everything that is decided from them is decided in cli/.
+// The process: arguments, environment, standard streams, signals and exit codes. No other file touches them. Decisions
+// about them are made in cli/.
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { addAbortSignal } from 'node:stream';
@@ -33,7 +33,7 @@ const context: CommandContext = {
   openInput: () => addAbortSignal(stop.signal, process.stdin),
 };
 
-// Being told to stop is how `run` ends well; any other command has then not done its work.
+// A signal is the normal end of `run`. Any other command is interrupted by it.
 function onSignal(name: keyof typeof SIGNAL_NUMBERS): void {
   const code = 128 + SIGNAL_NUMBERS[name];
   if (stop.signal.aborted) process.exit(code);
@@ -56,7 +56,7 @@ function fail(thrown: unknown): never {
   process.exit(exitCode);
 }
 
-// Whether something was thrown only because we were told to stop, however often it was wrapped since.
+// Whether something was thrown only because we were told to stop. It may be the cause of other errors.
 function isStop(thrown: unknown): boolean {
   if (!stop.signal.aborted) return false;
   if (thrown === stop.signal.reason || (thrown instanceof Error && thrown.name === 'AbortError')) return true;
@@ -67,12 +67,12 @@ process.on('SIGINT', () => onSignal('SIGINT'));
 process.on('SIGTERM', () => onSignal('SIGTERM'));
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
-// The runtime's advice to programmers is not for operators.
+// Warnings of the runtime are for programmers, not for operators.
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
   if (verbose()) process.stderr.write(`${warning.stack ?? warning.message}\n`);
 });
-// Nobody left to read the log is no reason to end, and a failed print is reported where it was asked for.
+// A closed log is no reason to end. `print` reports its own failures.
 process.stderr.on('error', () => undefined);
 process.stdout.on('error', () => undefined);
 

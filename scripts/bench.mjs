@@ -1,14 +1,14 @@
 // `npm run bench -- NAME [options]`: sets the checkout up, then runs one benchmark.
 import { ALL_PROGRAMS, setUp } from './setup.mjs';
 
-/** What there is, and what it measures. */
+/** The benchmarks and their meanings. */
 const BENCHES = {
   start: 'from the start of an agent until it is ready, and its memory',
   converge: 'from a new lease in etcd to its route on every host, and the processor time of that',
-  throughput: 'what udp carries beside vxlan and plain routing, and at what cost',
-  stalls: 'the longest that packets wait beside a steady gigabit a second',
+  throughput: 'throughput and cost of udp beside vxlan and plain routing',
+  stalls: 'the longest delay of packets beside a steady gigabit a second',
   restart: 'packets lost while an agent ends and starts again',
-  faults: 'how long each of many faults takes to heal',
+  faults: 'the time that each of many faults takes to heal',
   churn: 'packets lost at full load while peers come and go, and the memory of an agent',
 };
 
@@ -35,7 +35,7 @@ try {
   process.exitCode = 1;
 }
 
-// What a benchmark made goes when it is stopped, too; what it was just making goes with the next lab.
+// Removes the labs of a stopped benchmark. A lab that was being made is removed by the next lab.
 async function removeOnSignals() {
   const { removeOwnLabs } = await import('../dist/test/lab/sweep.js');
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {

@@ -1,7 +1,7 @@
-// What the demo can be asked for. It is checked before anything is installed or made.
+// The options of the demo. They are checked before anything is installed or made.
 import { parseArgs } from 'node:util';
 
-/** Backends that carry traffic on a machine without further programs. */
+/** Backends that need no further program. */
 const BACKENDS = ['vxlan', 'host-gw', 'udp'];
 const STORES = ['file', 'etcd'];
 const MIN_NODES = 2;
@@ -9,15 +9,15 @@ const MAX_NODES = 20;
 
 export const HELP = `Usage: npm run demo -- [options]
 
-Makes hosts in network namespaces of this machine, runs one agent on each, and shows what happens: the leases,
-the routes, pings between all containers, and the TCP throughput of one pair. Removes everything at the end.
+Makes hosts in network namespaces of this machine, runs one agent on each, and shows the leases, the routes, pings
+between all containers, and the TCP throughput of one pair. Removes everything at the end.
 
-  --backend ${BACKENDS.join('|').padEnd(14)} what carries the packets (default vxlan)
-  --nodes N                how many hosts, ${MIN_NODES} to ${MAX_NODES} (default 3)
-  --store ${STORES.join('|').padEnd(16)} where leases are kept: a folder, or a real etcd (default file)
-  --keep                   leave it running, and print how to look around
-  --remove                 remove what --keep left
-  --help                   print this text
+  --backend ${BACKENDS.join('|')}  the backend (default vxlan)
+  --nodes N                    number of hosts, ${MIN_NODES} to ${MAX_NODES} (default 3)
+  --store ${STORES.join('|').padEnd(19)}  the datastore: a folder or a real etcd (default file)
+  --keep                       leave the demo running, and print commands to look around
+  --remove                     remove a demo that --keep left running
+  --help                       print this text
 `;
 
 /**
@@ -31,7 +31,7 @@ the routes, pings between all containers, and the TCP throughput of one pair. Re
  */
 
 /**
- * The options of a command line. Throws an Error of one line.
+ * Parses a command line. Throws an Error of one line.
  *
  * @param {string[]} args
  * @returns {DemoOptions}

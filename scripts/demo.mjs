@@ -1,4 +1,4 @@
-// `npm run demo`: the agent's main job, shown on one machine. From a fresh checkout it sets itself up first.
+// `npm run demo`: shows the agent's main job on one machine. It sets up a fresh checkout first.
 import { HELP, readDemoOptions } from './demo-options.mjs';
 import { ETCD_PROGRAMS, LAB_PROGRAMS, setUp } from './setup.mjs';
 

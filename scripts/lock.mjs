@@ -1,5 +1,5 @@
-// One at a time, over processes: who holds the lock listens on an abstract socket of that name. The kernel gives
-// it back when the holder ends, however it ends, so there is no stale lock and no file to remove.
+// A lock between processes: its holder listens on an abstract socket of that name. The kernel releases it at any end of
+// the holder, so there is no stale lock and no file to remove.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -9,7 +9,7 @@ const EVERY_MS = 100;
 const LIMIT_MS = 20 * 60_000;
 
 /**
- * Runs `work` while no other process does the same for the same folder. Waits for at most 20 minutes.
+ * Runs `work` under the lock of a name and a folder. Waits for at most 20 minutes.
  *
  * @param {string} name
  * @param {string} folder
@@ -19,7 +19,7 @@ export async function withLock(name, folder, work) {
   const id = createHash('sha256').update(folder).digest('hex').slice(0, 12);
   const end = Date.now() + LIMIT_MS;
   for (;;) {
-    const lock = await take(`\0twill-${name}-${id}`);
+    const lock = await acquire(`\0twill-${name}-${id}`);
     if (lock !== undefined) {
       try {
         return await work();
@@ -33,7 +33,7 @@ export async function withLock(name, folder, work) {
 }
 
 /** @param {string} address */
-async function take(address) {
+async function acquire(address) {
   const server = createServer().listen(address);
   try {
     await once(server, 'listening');

@@ -1,9 +1,9 @@
-// Makes a fresh checkout ready: system packages, npm packages, the build. It does only what is missing, says
-// one line for each thing that it does, and is silent and quick when there is nothing to do.
+// Sets up a checkout: system packages, npm packages, the build. It does only the missing steps, prints one line for
+// each of them, and is silent and fast if there are none.
 //
 //     node scripts/setup.mjs
 //
-// Needed before it: Node.js and npm. Several at once wait for each other.
+// It needs Node.js and npm. Several set-ups of a checkout wait for each other.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -35,9 +35,9 @@ const PACKAGES = /** @type {const} */ ({
 
 /** @type {readonly Program[]} */
 export const ALL_PROGRAMS = /** @type {Program[]} */ (Object.keys(PACKAGES));
-/** What a lab needs when its datastore is a folder. @type {readonly Program[]} */
+/** Programs of a lab whose datastore is a folder. @type {readonly Program[]} */
 export const LAB_PROGRAMS = ['ip', 'ss', 'iptables', 'nft', 'ping', 'sysctl', 'nsenter', 'hostname', 'mount'];
-/** What a lab needs when its datastore is etcd. @type {readonly Program[]} */
+/** Further programs of a lab whose datastore is etcd. @type {readonly Program[]} */
 export const ETCD_PROGRAMS = ['etcd', 'etcdctl'];
 
 const NODE_MIN = [20, 19];
@@ -45,7 +45,7 @@ const APT_UPDATE_MS = 180_000;
 const APT_INSTALL_MS = 600_000;
 const NPM_MS = 600_000;
 const BUILD_MS = 300_000;
-/** What the build reads; a newer file in here makes the build stale. */
+/** Input of the build. A newer file in it makes the build stale. */
 const SOURCES = [
   'agent',
   'backends',
@@ -59,16 +59,16 @@ const SOURCES = [
   'tsconfig.build.json',
 ];
 const STAMP = join(ROOT, 'dist/.built');
-/** In the order in which they are built: the agent is checked against what the package declares. */
+/** In build order: the agent is checked against the declarations of the package. */
 const PROJECTS = ['backends/dgram-native', 'tsconfig.build.json'];
-/** What is made, and not read. */
-const MADE = ['dist', 'node_modules'];
-/** While this says no, the service of a package is not started when the package is installed. */
+/** Output folders among the input. */
+const OUTPUT = ['dist', 'node_modules'];
+/** Debian asks this program whether to start the service of a newly installed package. */
 const SERVICE_POLICY = '/usr/sbin/policy-rc.d';
 
 /**
- * Does what is missing. A missing program that cannot be installed is said and nothing more: tests that need
- * it are skipped. Throws an Error of one line, or with what the build printed, when there is no way on.
+ * Does the missing steps. A program that cannot be installed is only reported, because tests that need it are skipped.
+ * Throws an Error of one line, or with the output of the build, when a later step cannot work.
  *
  * @param {readonly Program[]} programs
  */
@@ -76,7 +76,7 @@ export async function setUp(programs) {
   checkNode();
   if (missing(programs).length === 0 && npmPackagesAreFresh() && buildIsFresh()) return;
   await withLock('setup', ROOT, () => {
-    // Looked at again: who held the lock may have done it all.
+    // Checked again: the last holder of the lock may have done all steps.
     installPrograms(programs);
     if (!npmPackagesAreFresh()) installNpmPackages();
     if (!buildIsFresh()) build();
@@ -107,11 +107,11 @@ function installPrograms(programs) {
   if (absent.length === 0) return;
   const packages = [...new Set(absent.map((program) => PACKAGES[program]))];
   const what = `${absent.join(', ')} (apt packages: ${packages.join(' ')})`;
-  if (process.getuid?.() !== 0) return say(`missing ${what}: not installed, as this needs root`);
-  if (!hasProgram('apt-get')) return say(`missing ${what}: not installed, as there is no apt-get`);
+  if (process.getuid?.() !== 0) return say(`missing ${what}: not installed, because that needs root`);
+  if (!hasProgram('apt-get')) return say(`missing ${what}: not installed, because apt-get is missing`);
   say(`installing ${what}`);
   const options = ['-qq', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Acquire::Retries=2'];
-  // Lists of packages may be old, and nothing but missing: what matters is whether the installation works.
+  // A failure of the update is ignored: only the installation has to work.
   run('apt-get', [...options, 'update'], APT_UPDATE_MS);
   const failure = withoutServices(() =>
     run('apt-get', [...options, 'install', '-y', '--no-install-recommends', ...packages], APT_INSTALL_MS),
@@ -124,7 +124,7 @@ function installPrograms(programs) {
 }
 
 /**
- * Runs `install` so that no service is started, such as an etcd on this machine's own network.
+ * Runs `install` so that it starts no service, such as an etcd in the machine's own network.
  *
  * @template T
  * @param {() => T} install
@@ -147,7 +147,7 @@ function npmPackagesAreFresh() {
 function installNpmPackages() {
   say('installing npm packages');
   const failure = run('npm', ['ci', '--no-audit', '--no-fund'], NPM_MS);
-  // npm explains itself first, and then at length how it is used.
+  // npm prints the error first, then a long usage text.
   if (failure !== undefined) throw new Error(`npm ci failed:\n${failure.split('\n').slice(0, 8).join('\n')}`);
 }
 
@@ -158,9 +158,9 @@ function buildIsFresh() {
 
 function build() {
   say('building');
-  // Made beforehand, because a new folder makes the one that it is in newer.
+  // Made before the start time is taken, because a new folder makes its parent newer.
   mkdirSync(join(ROOT, 'backends/dgram-native/dist'), { recursive: true });
-  // What changes while the compiler runs is newer than this, and is built the next time.
+  // The stamp gets this time: a file that changes during the build is newer, and is built the next time.
   const start = new Date();
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   for (const project of PROJECTS) {
@@ -172,7 +172,7 @@ function build() {
 }
 
 /**
- * Newest modification in a file or a tree, in milliseconds. A folder counts too, so that a deleted file does.
+ * Newest modification in a file or a tree, in milliseconds. Folders count too, because they show deleted files.
  *
  * @param {string} path
  * @returns {number}
@@ -181,7 +181,7 @@ function newest(path) {
   const own = statSync(path, { throwIfNoEntry: false });
   if (own === undefined) return 0;
   if (!own.isDirectory()) return own.mtimeMs;
-  const names = readdirSync(path).filter((name) => !MADE.includes(name));
+  const names = readdirSync(path).filter((name) => !OUTPUT.includes(name));
   return Math.max(own.mtimeMs, ...names.map((name) => newest(join(path, name))));
 }
 
@@ -191,7 +191,7 @@ function modified(path) {
 }
 
 /**
- * Runs a program in the project's folder. Undefined: it worked; otherwise what it printed.
+ * Runs a program in the project's folder. Returns its output if it failed; undefined: it succeeded.
  *
  * @param {string} file
  * @param {readonly string[]} args

@@ -1,4 +1,4 @@
-// `npm run simulate`: sets the checkout up, then runs seeds of simulated clusters, in one process for each processor.
+// `npm run simulate`: sets up the checkout, then runs seeds of simulated clusters, one process for each processor.
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -58,7 +58,7 @@ function number(name, text) {
 async function runAll(from, seeds) {
   const startMs = performance.now();
   const processes = Math.max(1, Math.min(availableParallelism(), seeds));
-  process.stdout.write(`${seeds} seeds in ${processes} processes; one that fails is told of at once\n`);
+  process.stdout.write(`${seeds} seeds in ${processes} processes; a failure is printed at once\n`);
   const reports = await Promise.all(
     Array.from({ length: processes }, (_, i) => runPart(from + i, from + seeds, processes)),
   );
@@ -69,7 +69,7 @@ async function runAll(from, seeds) {
   const slowestMs = Math.max(...reports.map((report) => report.slowestMs));
   const struck = sum(({ faults }) => Object.values(faults).reduce((all, count) => all + count, 0));
   process.stdout.write(
-    `${sum((report) => report.seeds)} seeds, ${failures} failed: ${days.toFixed(1)} days of clusters with ${struck} faults in ${((performance.now() - startMs) / 1_000).toFixed(0)} s; the slowest was right again after ${slowestMs / 1_000} s\n`,
+    `${sum((report) => report.seeds)} seeds, ${failures} failed: ${days.toFixed(1)} days of clusters with ${struck} faults in ${((performance.now() - startMs) / 1_000).toFixed(0)} s; the slowest converged after ${slowestMs / 1_000} s\n`,
   );
   return failures === 0 ? 0 : 1;
 }
@@ -90,6 +90,6 @@ function runPart(from, end, step) {
       else resolve(/** @type {Report} */ (message));
     });
     child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`a part of the seeds ended with code ${code}`)));
+    child.once('exit', (code) => reject(new Error(`a process ended with exit code ${code}`)));
   });
 }

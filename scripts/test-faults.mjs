@@ -1,5 +1,5 @@
-// `npm run test:faults [-- --repeat N]`: the table of faults, as often as wanted, in its full length: nothing of what
-// `npm test` shortens is short here. The last line counts all runs; it succeeds only when nothing failed in any of them.
+// `npm run test:faults [-- --repeat N]`: runs the table of faults N times, without the shortcuts of `npm test`. The
+// last line counts all runs. It succeeds only if no test failed in any of them.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -36,7 +36,7 @@ function testOnce() {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  // The terminal signals both of us; the run ends by itself, and then so do we.
+  // The terminal signals both processes. The run ends by itself, and we end after it.
   let isStopped = false;
   process.once('SIGINT', () => {
     isStopped = true;
@@ -50,7 +50,7 @@ function testOnce() {
     child.once('error', reject);
     child.once('close', () => {
       const [, passed, failed, skipped] = /(\d+) passed, (\d+) failed, (\d+) skipped\n$/.exec(tail) ?? [];
-      if (isStopped || passed === undefined) reject(new Error('a run has ended without counts'));
+      if (isStopped || passed === undefined) reject(new Error('a run ended without counts'));
       else resolve({ passed: Number(passed), failed: Number(failed), skipped: Number(skipped) });
     });
   });

@@ -1,14 +1,17 @@
-// Counts what vitest reports, and says what was skipped and what failed without being a test.
+// Counts the results of vitest's report, and lists skipped tests and failures outside of tests.
 import { relative } from 'node:path';
 
 /**
- * Tests that may be skipped even where everything else must run, each with the reason why such a machine cannot
- * run it. A title matches when it contains the text.
+ * Tests that may be skipped in a strict run, each with the reason why the machine cannot run it. A title matches if it
+ * contains the text.
  *
  * @type {readonly { readonly title: string, readonly reason: string }[]}
  */
 const MAY_BE_SKIPPED = [
-  { title: 'needs firewalld', reason: 'installing it starts it, which would close the ports of the machine' },
+  {
+    title: 'needs firewalld',
+    reason: 'its installation starts it, which would close the ports of the machine',
+  },
 ];
 
 /**
@@ -39,7 +42,7 @@ export function readResults(json, root, isStrict) {
       else if (status === 'failed') counts.failed += 1;
       else skippedNames.push(`${name}: ${fullName}`);
     }
-    // A file that does not load, or whose hooks fail, may have no test that failed.
+    // A file that does not load, or whose hooks fail, may have no failed test.
     if (file.status === 'failed' && counts.failed === before) {
       counts.failed += 1;
       notes.push(`failed: ${name}: ${firstLine(file.message)}`);
@@ -49,7 +52,7 @@ export function readResults(json, root, isStrict) {
     const mayBe = !isStrict || MAY_BE_SKIPPED.some(({ title }) => name.includes(title));
     if (mayBe) counts.skipped += 1;
     else counts.failed += 1;
-    notes.push(mayBe ? `skipped: ${name}` : `failed: skipped, where nothing may be: ${name}`);
+    notes.push(mayBe ? `skipped: ${name}` : `failed: skipped in a strict run: ${name}`);
   }
   return { ...counts, notes };
 }

@@ -1,8 +1,8 @@
-// `npm test`: the whole suite in a fixed order, after everything that it needs has been set up. The last line of
-// its output is `N passed, N failed, N skipped`; it succeeds only when something passed and nothing failed.
+// `npm test`: sets up the checkout, then runs the whole suite in a fixed order. The last line of the output is
+// `N passed, N failed, N skipped`. It succeeds only if a test passed and none failed.
 //
-// As root all of it runs in a network namespace of its own, where the tests of the real kernel may change links
-// and routes as they like; the machine's own network is not touched.
+// As root the suite runs in a network namespace of its own, so that the tests of the real kernel never touch the
+// machine's network.
 //
 //     npm test                          everything
 //     npm test -- unit kernel           some parts
@@ -18,7 +18,7 @@ import { readResults } from './test-results.mjs';
 const PARTS = ['tidy', 'unit', 'dgram-native', 'conformance', 'simulation', 'kernel', 'e2e', 'faults'];
 const LIMIT_MS = 20 * 60_000;
 
-/** Where nothing may be skipped: an automatic run that could do everything. */
+/** Whether a skipped test is a failure: in CI as root, where every test can run. */
 const isStrict = process.env['CI'] === 'true' && process.getuid?.() === 0;
 
 const { passed, failed, skipped } = await testAll();
@@ -34,7 +34,7 @@ async function testAll() {
     await sweep();
     const results = readResults(read(report), ROOT, isStrict);
     for (const line of results.notes) process.stdout.write(`${line}\n`);
-    // An error outside of all tests fails the run without failing a test.
+    // An error outside of tests fails the run, but no test.
     const hidden = exitCode !== 0 && results.failed === 0 ? 1 : 0;
     if (hidden > 0)
       process.stdout.write(`vitest ended with exit code ${exitCode}, which counts as a failure\n`);
@@ -48,7 +48,7 @@ async function testAll() {
 }
 
 /**
- * Makes a network namespace with its loopback up. Undefined: this machine does not let us.
+ * Makes a network namespace with its loopback up. Undefined: the machine does not permit it.
  *
  * @returns {string | undefined} Its path.
  */
@@ -74,12 +74,12 @@ function runVitest(args, report, network) {
   const [file = '', ...words] = [...enter, process.execPath, vitest, 'run', ...reporters, ...rest];
   const env = { ...process.env, ...(network === undefined ? {} : { TWILL_PRIVATE_NETNS: '1' }) };
   const child = spawn(file, words, { cwd: ROOT, stdio: 'inherit', env });
-  // The terminal signals both of us; vitest ends by itself, and then so do we.
+  // The terminal signals both processes. Vitest ends by itself, and we end after it.
   const wait = () => undefined;
   process.on('SIGINT', wait);
   process.once('SIGTERM', () => child.kill('SIGTERM'));
   const timer = setTimeout(() => {
-    process.stdout.write(`the suite is ended after ${LIMIT_MS / 60_000} minutes\n`);
+    process.stdout.write(`the suite is killed after ${LIMIT_MS / 60_000} minutes\n`);
     child.kill('SIGKILL');
   }, LIMIT_MS);
   return new Promise((resolve, reject) => {
@@ -92,7 +92,7 @@ function runVitest(args, report, network) {
   });
 }
 
-// Tests that were cut short leave namespaces and processes behind.
+// Removes the namespaces and processes that killed tests left behind.
 async function sweep() {
   if (process.getuid?.() !== 0) return;
   const { removeOwnLabs, sweepLeftovers } = await import('../dist/test/lab/sweep.js');

@@ -1,14 +1,16 @@
 // Holds the structure and the habits of the code: who may import whom, one door to each package and each
 // dangerous global, names, sizes, format, lint and types.
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { wideComments, wideMarkdown } from './tidy/columns.ts';
 import { type Door, GLOBAL_DOORS, HABITS, LAYERS, MODULE_DOORS, PACKAGE_DOORS } from './tidy/rules.ts';
 import { lineOf, listFiles, ROOT, readSource, type Source, scanSource } from './tidy/source.ts';
 
 const MAX_LINES = 300;
+const MAX_COLUMNS = 120;
 const UNFINISHED = /\b(?:TO[D]O|FIX[M]E|XX[X]|HAC[K])\b/g;
 
 const sourceFiles = [...listFiles('agent'), ...listFiles('backends')];
@@ -170,6 +172,44 @@ describe('habits', () => {
   it('every file of the program opens with a comment', () => {
     const silent = program.filter(({ text }) => !/^(?:#![^\n]*\n)?\/\//.test(text));
     expect(silent.map(({ path }) => path)).toEqual([]);
+  });
+});
+
+describe('the width of prose', () => {
+  const narrow = 'x'.repeat(40);
+
+  it.each([
+    [`// ${narrow} ${narrow}`, ['a.ts:1']],
+    [`/*\n * ${narrow} ${narrow}\n */`, ['a.ts:2']],
+    [`const a = 1; // ${narrow} ${narrow}`, ['a.ts:1']],
+    [`// ${narrow} https://example.org/${narrow}`, []],
+    [`const a = '// ${narrow} ${narrow}';`, []],
+    [`const a = '${narrow}'.concat('${narrow}');\n// ${narrow}`, []],
+  ])('is measured in the comments of %j', (text, expected) => {
+    expect(wideComments(scanSource('a.ts', text), 60)).toEqual(expected);
+  });
+
+  it.each([
+    [`${narrow}\n- ${narrow} ${narrow}`, ['a.md:2']],
+    [`[${narrow}](https://example.org/${narrow})`, []],
+    [`| ${narrow} | ${narrow} |\n\n    ${narrow} ${narrow}`, []],
+    [`\`\`\`sh\n${narrow} ${narrow}\n\`\`\`\n${narrow} ${narrow}`, ['a.md:4']],
+  ])('is measured in the Markdown %j', (text, expected) => {
+    expect(wideMarkdown('a.md', text, 60)).toEqual(expected);
+  });
+
+  it(`of a comment is at most ${MAX_COLUMNS} columns`, () => {
+    const scripts = [...listFiles('scripts'), ...sourceFiles].filter((path) => path.endsWith('.mjs'));
+    const sources = [...program, ...tests, ...scripts.map(readSource)];
+    expect(sources.flatMap((source) => wideComments(source, MAX_COLUMNS))).toEqual([]);
+  });
+
+  it(`of a Markdown text is at most ${MAX_COLUMNS} columns`, () => {
+    const pages = [...readdirSync(ROOT), ...sourceFiles, ...testFiles].filter((path) => path.endsWith('.md'));
+    const wide = pages.flatMap((path) =>
+      wideMarkdown(path, readFileSync(join(ROOT, path), 'utf8'), MAX_COLUMNS),
+    );
+    expect(wide).toEqual([]);
   });
 });
 

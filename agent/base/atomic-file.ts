@@ -1,10 +1,10 @@
-// Files that others read while we replace them: they see the old content or the new one, never a part.
+// Replaces files that other programs read at the same time: a reader sees the old content or the new one, never a part.
 import { mkdir, open, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { asTwillError } from './errors.ts';
 
 /**
- * Replaces the file at `path` by `text`, with exactly the given mode, and makes its folder (0755) when missing.
+ * Replaces the file at `path` by `text`, with exactly the given mode. Makes its folder (0755) when missing.
  *
  * On any failure, a full disk included, the old file stays as it was. Fails as `host`.
  */
@@ -27,7 +27,7 @@ export async function writeFileAtomic(path: string, text: string, mode: number):
   }
 }
 
-/** Fails as `host` where `writeFileAtomic` could not write to `path`; leaves nothing behind but the folder. */
+/** Fails as `host` if `writeFileAtomic` could not write to `path`. Leaves nothing behind but the folder. */
 export async function assertWritable(path: string): Promise<void> {
   const probe = join(dirname(path), `.${basename(path)}.${process.pid}.probe`);
   try {

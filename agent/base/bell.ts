@@ -1,10 +1,13 @@
-// Rung by whoever knows that there is work, waited for by the one who does it. However often it is rung before
-// somebody waits, that is one ring: events are coalesced by it.
+// A condition that one loop waits for. Event sources ring it when there is work. Rings between two waits are coalesced
+// into one.
 import type { Clock } from './clock.ts';
 
 export interface Bell {
   ring(): void;
-  /** Resolves at the next ring, at once where it rang since the last wait, or after `timeoutMs`. Rejects when aborted. */
+  /**
+   * Resolves at the next ring or after `timeoutMs`, or at once if the bell rang since the last wait. Rejects when
+   * aborted.
+   */
   wait(signal: AbortSignal, timeoutMs?: number): Promise<'rung' | 'timeout'>;
 }
 
@@ -20,7 +23,7 @@ export function createBell(clock: Clock): Bell {
       signal.throwIfAborted();
       if (!isRung) {
         const done = new AbortController();
-        // Not AbortSignal.any: the long-lived signal would remember each of millions of waits.
+        // Not AbortSignal.any: the long-lived signal would keep a reference to each of millions of waits.
         const stop = (): void => done.abort(signal.reason);
         signal.addEventListener('abort', stop, { once: true });
         const rung = new Promise<void>((resolve) => {
@@ -33,7 +36,7 @@ export function createBell(clock: Clock): Bell {
           wake = undefined;
           signal.removeEventListener('abort', stop);
           done.abort();
-          // It ends by our own abort, after the race is over.
+          // Our own abort rejects it after the race.
           timer.catch(() => undefined);
         }
       }
@@ -44,5 +47,5 @@ export function createBell(clock: Clock): Bell {
   };
 }
 
-// The longest that a timer takes, 24 days; the wait is then simply begun again.
+// The longest delay of a timer, 24 days. The caller then waits again.
 const FOR_EVER_MS = 2 ** 31 - 1;

@@ -1,17 +1,17 @@
-// Turns things that are pushed at us (callbacks of sockets and watchers) into something that is read at the
-// reader's pace, with a limit: a reader that falls too far behind fails, it does not eat the memory.
+// A bounded queue between callbacks (of sockets and watchers) and a reader. A reader that falls too far behind fails
+// instead of filling the memory.
 import { TwillError } from './errors.ts';
 
-/** A queue with one reader, read with `for await`. */
+/** A queue with one reader, which uses `for await`. */
 export interface Channel<T> extends AsyncIterable<T> {
   push(item: T): void;
-  /** Ends the reader after what was pushed so far. */
+  /** Ends the reader after the items pushed so far. */
   close(): void;
-  /** Ends the reader with an error, after what was pushed so far. */
+  /** Ends the reader with an error, after the items pushed so far. */
   fail(error: Error): void;
 }
 
-/** A channel that holds at most `limit` unread items; one more ends it with an error that names `what`. */
+/** A channel that holds at most `limit` unread items. One more ends it with an error that names `what`. */
 export function createChannel<T>(what: string, limit: number): Channel<T> {
   const items: T[] = [];
   let end: { readonly error?: Error } | undefined;

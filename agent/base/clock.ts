@@ -1,23 +1,23 @@
-// The one door to time. Durations are measured on the monotonic clock, so that a clock set forward or back
-// expires nothing early; the wall clock is only shown to people and shared between machines.
+// The one door to time. Durations are measured on the monotonic clock, so that nothing expires early when the wall
+// clock is set. The wall clock is only for people and for times shared between processes.
 import { uptime } from 'node:os';
 
-/** A source of time; tests replace it by a virtual one. */
+/** A source of time. Tests replace it by a virtual one. */
 export interface Clock {
   /** Milliseconds since an arbitrary start; never goes back. */
   monotonicMs(): number;
   /**
-   * Milliseconds since the machine was started, in steps of 10. It goes on while the machine is suspended; the monotonic
-   * clock stands still then.
+   * Milliseconds since the machine was started, in steps of 10. Counts on while the machine is suspended, unlike the
+   * monotonic clock.
    */
   bootMs(): number;
   /** Milliseconds since 1970 by the machine's clock. */
   wallMs(): number;
-  /** Resolves after `ms`; rejects with the signal's reason when it is aborted first. */
+  /** Resolves after `ms`. Rejects with the signal's reason if the signal is aborted first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-// What a timer takes, 24 days: a longer one would fire at once.
+// The longest delay of a timer, 24 days. A longer one would fire at once.
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** The machine's own clock. */
@@ -51,7 +51,7 @@ export const systemClock: Clock = {
     }),
 };
 
-/** A signal that is aborted when `parent` is, or after `ms` with an error that says `what` took too long. */
+/** A signal that is aborted when `parent` is, or after `ms` with an error that says that `what` took too long. */
 export function deadline(
   parent: AbortSignal | undefined,
   ms: number,

@@ -1,28 +1,28 @@
-// The one door to V8's switches. Most of what runs at the start runs once, and an agent of a small network does little
-// ever after: optimising all of it would cost 9 MiB and win nothing, and memory that is kept for later garbage 6 MiB more.
+// The one door to V8's flags. Start-up code runs once, and an agent of a small network does little after it. Optimising
+// that code would cost 9 MiB for nothing; a larger young generation would cost 6 MiB more.
 import { setFlagsFromString } from 'node:v8';
 
 let isLarge = false;
 
-/** Start small: nothing is optimised, and garbage is collected early. Call before anything is loaded. */
+/** Optimises nothing and collects garbage early. Call it before anything is loaded. */
 export function startSmall(): void {
   setFlagsFromString('--no-opt');
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--optimize-for-size');
-  // Bytes of bytecode that a function has run before it is optimised: a loop that moves packets is through with them in
-  // moments, and what runs a few times a second never is.
+  // Bytes of bytecode that a function runs before it is optimised. A packet loop gets there in moments; code that runs
+  // a few times a second never does.
   setFlagsFromString('--interrupt-budget=500000');
-  // Bytecode that is put into one function when it is optimised: what is done for each packet is small parts, and a call
-  // between them costs as much as they do.
+  // Bytecode that may be inlined into one function. The packet path consists of small functions: a call costs as much
+  // as its body.
   setFlagsFromString('--max-inlined-bytecode-size-cumulative=2000');
 }
 
-/** From here on what is hot gets optimised. */
+/** Lets V8 optimise hot functions from here on. */
 export function allowOptimising(): void {
   setFlagsFromString('--opt');
 }
 
-/** From here on there is much to do, and time is dearer than memory. */
+/** Spends memory to save time from here on: for a network of many leases. Only the first call has an effect. */
 export function allowGrowth(): void {
   if (isLarge) return;
   isLarge = true;

@@ -1,8 +1,9 @@
-// What can go wrong for the operator, as one class. An outcome that callers expect (a lost race, a missing
-// key) is a value and never comes this way; a programmer's mistake is a plain Error and ends as `internal`.
+// One class for all operating errors. An outcome that callers expect (a lost race, a missing key) is a value instead. A
+// programmer's mistake is a plain Error and ends as `internal`.
 
 /**
- * Kind of an operating error; it decides the exit code of the process.
+ * Kind of an operating error. It decides the exit code of the process, so two kinds name things of the domain
+ * (`exhausted`, `conflict`), as nothing else in base/ does.
  *
  * - `usage`: the command line or the environment
  * - `config`: the network configuration in the datastore
@@ -25,16 +26,16 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   conflict: 7,
 };
 
-/** What an error carries beside its message. */
+/** Details of an error beside its message. */
 export interface ErrorDetails {
-  /** What the operator can do about it, as an instruction. */
+  /** An instruction: how the operator can fix it. */
   readonly hint?: string;
-  /** Name of the failing system call's error (`ENETUNREACH`), where there was one. */
+  /** Name of the system call's error (`ENETUNREACH`), if there was one. */
   readonly errno?: string;
   readonly cause?: unknown;
 }
 
-/** An operating error: says what was tried, with the value, and what the operator can do. */
+/** An operating error. Its message names the attempt, with the value; its hint says how to fix it. */
 export class TwillError extends Error {
   override readonly name = 'TwillError';
   readonly code: ErrorCode;
@@ -49,20 +50,20 @@ export class TwillError extends Error {
   }
 }
 
-/** The message of anything that was thrown, on one line. */
+/** The message of anything thrown, on one line. */
 export function messageOf(thrown: unknown): string {
   const text = thrown instanceof Error ? thrown.message : String(thrown);
   return text.replaceAll(/\s*\n\s*/g, ' ').trim();
 }
 
-/** Name of the system error that something thrown carries (`ENOENT`), or undefined. */
+/** Name of the system error in anything thrown (`ENOENT`), or undefined. */
 export function errnoOf(thrown: unknown): string | undefined {
   if (thrown instanceof TwillError) return thrown.errno;
   if (thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string') return thrown.code;
   return undefined;
 }
 
-/** Turns anything thrown into an operating error of the given kind; one that already is passes unchanged. */
+/** Turns anything thrown into an operating error of the given kind. A TwillError passes unchanged. */
 export function asTwillError(thrown: unknown, code: ErrorCode, what: string, hint?: string): TwillError {
   if (thrown instanceof TwillError) return thrown;
   const errno = errnoOf(thrown);

@@ -1,34 +1,34 @@
-// The one door to other programs. Never a shell: a program, its arguments, and its input.
+// The one door to other programs. No shell is involved: a program gets its arguments and its input as they are.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { deadline } from './clock.ts';
 import { errnoOf, messageOf, TwillError } from './errors.ts';
 
-/** How a program is run. */
+/** Options of one run of a program. */
 export interface ExecOptions {
-  /** Text for its standard input; default none. */
+  /** Text for its standard input. Default: none. */
   readonly input?: string;
-  /** It is killed after this many milliseconds; default 10,000. */
+  /** The program is killed after this time. Default: 10,000. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
 
-/** What a program that ran to its end left behind. */
+/** Result of a program that ran to its end. */
 export interface ExecResult {
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** The signature of `exec`, for those who are given one: another prefix, another machine, a test's own answers. */
+/** The signature of `exec`. Tests and the lab pass their own. */
 export type Exec = typeof exec;
 
 const MAX_OUTPUT_BYTES = 32 * 1024 * 1024;
 
 /**
- * Runs a program to its end and gives its exit code and output, whatever the code is.
+ * Runs a program to its end and returns its exit code and output. A non-zero exit code is no failure.
  *
- * Fails as `host` when the program is missing (errno ENOENT), cannot be started, exceeds its time or prints
- * more than 32 MiB.
+ * Fails as `host` when the program is missing (errno ENOENT), cannot be started, exceeds its time or prints more than
+ * 32 MiB.
  */
 export async function exec(
   file: string,
@@ -39,9 +39,9 @@ export async function exec(
   using limit = deadline(options.signal, options.timeoutMs ?? 10_000, what);
   return await new Promise((resolve, reject) => {
     const refuse = (cause: unknown): void => {
-      const told = errnoOf(cause);
-      // A folder in PATH that we may not read makes the system say EACCES for a program that is in none.
-      const errno = told === 'EACCES' && !file.includes('/') ? 'ENOENT' : told;
+      const reported = errnoOf(cause);
+      // The system says EACCES for a missing program if PATH has a folder that we may not read.
+      const errno = reported === 'EACCES' && !file.includes('/') ? 'ENOENT' : reported;
       const why = errno === 'ENOENT' ? 'not found in PATH' : messageOf(cause);
       const details = { cause, ...(errno === undefined ? {} : { errno }) };
       reject(new TwillError('host', `cannot run ${file}: ${why}`, details));
@@ -51,11 +51,11 @@ export async function exec(
       limit.throwIfAborted();
       child = spawn(file, args, { stdio: 'pipe', shell: false });
     } catch (error) {
-      // An argument that no program can be given, such as one with a zero byte.
+      // An impossible argument, such as one with a zero byte.
       refuse(error);
       return;
     }
-    // A program of its own that it left behind may hold the pipes open for ever: nobody waits for that one.
+    // A child of the program may hold the pipes open for ever. We do not wait for it.
     const giveUp = (error: TwillError): void => {
       child.kill('SIGKILL');
       child.stdout.destroy();
@@ -87,7 +87,7 @@ export async function exec(
       const [out, err] = [stdout, stderr].map((chunks) => Buffer.concat(chunks).toString());
       resolve({ exitCode, stdout: out ?? '', stderr: err ?? '' });
     });
-    // A program that exits without reading its input closes the pipe: that is its right, not our error.
+    // A program may exit without reading its input. The broken pipe is no error of ours.
     child.stdin.on('error', () => undefined);
     child.stdin.end(options.input ?? '');
   });

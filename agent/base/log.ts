@@ -1,12 +1,12 @@
-// One line an event, on stderr: `2026-01-31T12:00:00.000Z info  lease: took 10.5.34.0/24 ttl=86400`.
-// Values may come from the network, so anything but plain words is quoted: no line breaks, no terminal codes.
+// One line per event, on stderr: `2026-01-31T12:00:00.000Z info  lease: took 10.5.34.0/24 ttl=86400`.
+// Values may come from the network: anything but plain words is quoted, without line breaks and terminal codes.
 import loglevel from 'loglevel';
 import { systemClock } from './clock.ts';
 import { printable, printableJson } from './printable.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** Named values after the message; they are printed as `name=value`. */
+/** Named values after the message, printed as `name=value`. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
 /** Writes the events of one component. */
@@ -40,7 +40,7 @@ export function formatEvent(
   return [time, level.padEnd(5), `${component}: ${printable(message)}`, ...words].join(' ');
 }
 
-/** A logger that writes events of `level` and above to `write`; the default sink is stderr. */
+/** A logger that writes events of `level` and above to `write`. The default sink is stderr. */
 export function createLogger(
   component: string,
   level: LogLevel,

@@ -1,16 +1,15 @@
-// Text of others on its way to a terminal or a log: it stays on its line and shows itself as it is.
+// Makes foreign text safe for a terminal and a log.
 
-// What would break the line, steer a terminal, or show text in another order than it has: controls of both
-// tables, marks of direction and other invisible ones, line and paragraph separators.
+// Characters that break the line, control a terminal, are invisible or change the order of text.
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const UNPRINTABLE_RUN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu;
 
-/** The text with each run of unprintable characters as one space. */
+/** Replaces each run of unprintable characters by one space. */
 export function printable(text: string): string {
   return text.replaceAll(UNPRINTABLE_RUN, ' ');
 }
 
-/** The value as JSON with unprintable characters escaped, so that it can be read back. */
+/** Formats a value as JSON with unprintable characters escaped. JSON.parse reads it back. */
 export function printableJson(value: unknown): string {
   const json = JSON.stringify(value) ?? String(value);
   return json.replaceAll(UNPRINTABLE, (character) =>

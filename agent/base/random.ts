@@ -1,7 +1,7 @@
-// The one door to chance, so that tests can put a seeded source in its place.
+// The one door to randomness. Tests and simulations pass a seeded source instead.
 
 /** A number in [0, 1). */
 export type Random = () => number;
 
-/** The machine's own source; not for secrets. */
+/** The machine's own source. Not for secrets. */
 export const systemRandom: Random = () => Math.random();

@@ -1,9 +1,7 @@
-// How long to wait before trying again: exponential, limited, with jitter so that thousands of agents that
-// failed together do not come back together.
-
+// Exponential back-off with a limit and with jitter: agents that failed together do not come back together.
 import type { Clock } from './clock.ts';
 
-/** The waits between attempts. */
+/** Limits of the waits between attempts. */
 export interface Backoff {
   /** Wait after the first failure, in milliseconds. */
   readonly firstMs: number;
@@ -11,23 +9,23 @@ export interface Backoff {
   readonly maxMs: number;
 }
 
-/** Milliseconds to wait after the given number of failures in a row (1 or more); `random` is in [0, 1). */
+/** Milliseconds to wait after the given number of failures in a row (1 or more). `random` is in [0, 1). */
 export function backoffMs(backoff: Backoff, failures: number, random: () => number): number {
   const full = Math.min(backoff.maxMs, backoff.firstMs * 2 ** Math.min(failures - 1, 30));
   return full / 2 + (random() * full) / 2;
 }
 
-/** What is tried until it succeeds. */
+/** An operation that is tried until it succeeds. */
 export interface Retried<T> {
   readonly clock: Clock;
   readonly random: () => number;
   readonly backoff: Backoff;
   attempt(): Promise<T>;
-  /** Told of each failure; what it throws ends the attempts. */
+  /** Called for each failure. If it throws, there are no further attempts. */
   onFailure(error: unknown): void;
 }
 
-/** Tries again and again, with growing pauses, until it succeeds or `signal` is aborted. */
+/** Repeats the attempt, with growing pauses, until it succeeds or `signal` is aborted. */
 export async function retry<T>(what: Retried<T>, signal: AbortSignal): Promise<T> {
   for (let failures = 1; ; failures++) {
     try {

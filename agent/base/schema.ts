@@ -1,12 +1,11 @@
-// The one door to the schema library, and the one place where its findings become a line for the operator:
-// what was wrong, where, and what is allowed.
+// The one door to the schema library. Its findings become one line for the operator: the place, the rule and the value.
 import * as v from 'valibot';
 import { type ErrorCode, messageOf, TwillError } from './errors.ts';
 import { printable, printableJson } from './printable.ts';
 
 export { v };
 
-/** Anything that JSON can say. */
+/** Any JSON value. */
 export type JsonValue =
   | null
   | boolean
@@ -15,17 +14,16 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [name: string]: JsonValue };
 
-/** Shortens a hostile or long value for a message. */
+/** Formats a hostile or long value for a message, and shortens it. */
 export function excerpt(value: unknown, limit = 80): string {
   const text = printableJson(value);
   return text.length <= limit ? text : `${text.slice(0, limit)}…`;
 }
 
 /**
- * Checks `value` against `schema` and gives the parsed value.
+ * Checks `value` against `schema` and returns the parsed value.
  *
- * `where` names the source of the value (a key, a file, a flag) and starts the message. Fails with `code`
- * (default `config`) and one line such as
+ * `where` names the source of the value (a key, a file, a flag) and starts the message. Fails as `code` with one line:
  * `/coreos.com/network/config: SubnetLen: must be at most 30, is 31`.
  */
 export function parseWith<T>(
@@ -43,7 +41,7 @@ export function parseWith<T>(
   throw new TwillError(code, `${at}: ${issue.message}, is ${found}`);
 }
 
-// Far more than anything of ours needs, and few enough for everything that walks a value by recursion.
+// Our values need far less, and recursive code can walk a value of this depth.
 const MAX_DEPTH = 64;
 
 function isShallow(value: unknown): boolean {
@@ -55,7 +53,7 @@ function isShallow(value: unknown): boolean {
   return false;
 }
 
-/** Parses JSON text and checks it; malformed JSON is one line that says where it breaks. */
+/** Parses JSON text and checks it. Malformed JSON fails with one line that says where it breaks. */
 export function parseJson<T>(
   schema: v.GenericSchema<unknown, T>,
   text: string,
@@ -74,8 +72,8 @@ export function parseJson<T>(
 }
 
 /**
- * Gives the fields of a JSON object the case of `known` names, which flannel takes in any case; a value that is no
- * object passes unchanged.
+ * Renames the fields of a JSON object to the `known` name that differs only in case, because flannel accepts any case.
+ * A value that is no object passes unchanged.
  */
 export function withKnownNames(value: unknown, known: readonly string[]): unknown {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;

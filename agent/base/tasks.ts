@@ -1,8 +1,8 @@
-// Several loops that live and end together.
+// Runs several loops that start and end together.
 
 /**
- * Runs all tasks until `signal` is aborted. The first one that fails ends the others and is what this fails with;
- * it returns only when every task has ended.
+ * Runs all tasks until `signal` is aborted. The first failure ends the other tasks and is thrown. Returns only when
+ * every task has ended.
  */
 export async function runTasks(
   signal: AbortSignal,
@@ -16,7 +16,7 @@ export async function runTasks(
       try {
         await task(together);
       } catch (error) {
-        // What a task throws because it was told to stop is not a failure of its own.
+        // A task that was told to stop may throw: that is no failure.
         if (together.aborted) return;
         failure ??= { error };
         stop.abort(error);

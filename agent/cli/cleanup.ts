@@ -1,9 +1,9 @@
-// `twill cleanup`: removes from this host all that the agent made, and nothing else.
+// `twill cleanup`: removes from this host everything that the agent made, and nothing else.
 import type { AgentOptions } from '../options.ts';
 import type { CommandContext } from './context.ts';
 import { requireNetAdmin } from './privilege.ts';
 
-/** Prints one line for each thing that was removed. */
+/** Prints one line for each removed object. */
 export async function cleanupCommand(options: AgentOptions, context: CommandContext): Promise<void> {
   await requireNetAdmin('cleanup');
   const { cleanupHost } = await import('../host-cleanup.ts');

@@ -1,4 +1,4 @@
-// What a command gets from the process that runs it, so that no command touches the process itself.
+// The process as a command sees it, so that no command touches the real one.
 
 export interface CommandContext {
   /** Aborted when the process is told to stop. */
@@ -6,8 +6,8 @@ export interface CommandContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Version of the program: `0.1.0`. */
   readVersion(): string;
-  /** Writes text to standard output; a reader that has gone away is no failure. */
+  /** Writes text to standard output. A closed pipe is no failure. */
   print(text: string): Promise<void>;
-  /** Standard input; may be read once. */
+  /** Standard input. May be read once. */
   openInput(): AsyncIterable<Buffer>;
 }

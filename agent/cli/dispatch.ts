@@ -1,5 +1,4 @@
-// From a command line to the command that it asks for. Commands are loaded only when they are run: the time from
-// start to ready counts.
+// Finds and runs the command of a command line. A command is loaded only when it is run, because start-up time counts.
 import { TwillError } from '../base/errors.ts';
 import { excerpt } from '../base/schema.ts';
 import { isSwitchedOn, parseCommandLine } from '../options/flag-values.ts';
@@ -8,15 +7,15 @@ import { readAgentOptions } from '../options.ts';
 import type { CommandContext } from './context.ts';
 import { COMMANDS, type CommandName, formatCommandHelp, formatHelp, isCommandName } from './help.ts';
 
-/** A command and what follows it. */
+/** A command and the arguments after it. */
 export interface Invocation {
   readonly command: CommandName;
   readonly args: readonly string[];
 }
 
 /**
- * Finds the command: the first argument, or `run` where the program is called as `twilld`, or with flags only as
- * flanneld is. Fails as `usage` for unknown commands.
+ * Finds the command: the first argument, or `run` if the program is called as `twilld` or with flags only, like
+ * flanneld. Fails as `usage` for unknown commands.
  */
 export function parseInvocation(program: string, args: readonly string[]): Invocation {
   const [first, ...rest] = args;
@@ -47,7 +46,7 @@ export async function dispatch(invocation: Invocation, context: CommandContext):
     throw new TwillError('usage', `unexpected argument ${excerpt(operand)}`, {
       hint: isCommandName(operand)
         ? `the command comes first: twill ${operand} …`
-        : `\`twill help ${command}\` tells what it takes`,
+        : `\`twill help ${command}\` lists its arguments`,
     });
   }
   const options = readAgentOptions(commandLine, context.environment);
@@ -63,7 +62,7 @@ export async function dispatch(invocation: Invocation, context: CommandContext):
   }
 }
 
-/** Whether the operator asked for everything in the log; false also where the command line makes no sense. */
+/** Whether the operator asked for the full log. False also for an invalid command line. */
 export function isVerbose(invocation: Invocation, environment: CommandContext['environment']): boolean {
   try {
     return readAgentOptions(parseCommandLine(invocation.args), environment).logLevel === 'debug';

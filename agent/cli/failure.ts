@@ -1,5 +1,5 @@
-// What the operator reads when a command fails: one line that says what was tried, a second one that says what to
-// do about it, and an exit code of the error's kind. Never a stack, unless everything was asked for.
+// The report of a failed command: one line with the attempt, a second one with a hint, and the exit code of the error's
+// kind. A stack only for an internal error with the full log.
 import { EXIT_CODES, messageOf, TwillError } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 
@@ -9,7 +9,7 @@ export interface Failure {
   readonly exitCode: number;
 }
 
-/** Describes anything thrown; `verbose` adds the stack of what is our own mistake. */
+/** Describes anything thrown. `verbose` adds the stack of an internal error. */
 export function describeFailure(thrown: unknown, verbose: boolean): Failure {
   if (thrown instanceof TwillError && thrown.code !== 'internal') {
     const hint = thrown.hint === undefined ? '' : `hint: ${printable(thrown.hint)}\n`;

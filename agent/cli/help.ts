@@ -1,7 +1,7 @@
-// The texts of `twill help` and of `--help`, made from the table of flags.
+// The texts of `twill help` and `--help`, generated from the table of flags.
 import { FLAGS, type Flag, type FlagGroup, spell } from '../options/flags.ts';
 
-/** The commands, with the operands they take and what they do. */
+/** The commands, with their operands and meanings. */
 export const COMMANDS = {
   run: { operands: '', meaning: 'run the agent (also: the program called as twilld, or with flags only)' },
   plan: { operands: '', meaning: 'print the host state that the agent would make, and change nothing' },
@@ -25,8 +25,8 @@ const HEADINGS: readonly (readonly [FlagGroup, string])[] = [
   ['general', 'General'],
 ];
 
-// A command takes all flags, so that a unit's flags can be pasted; its help lists those that matter to it.
-const MATTERING: Readonly<Record<CommandName, readonly FlagGroup[]>> = {
+// Every command accepts all flags, so that a unit's flags can be pasted. Its help lists only the relevant groups.
+const RELEVANT: Readonly<Record<CommandName, readonly FlagGroup[]>> = {
   run: HEADINGS.map(([group]) => group),
   plan: ['datastore', 'underlay', 'node', 'logging', 'general'],
   network: ['datastore', 'logging', 'general'],
@@ -56,7 +56,7 @@ export function formatHelp(version: string): string {
 /** The text of `twill COMMAND --help`. */
 export function formatCommandHelp(name: CommandName): string {
   const { operands, meaning } = COMMANDS[name];
-  const groups = HEADINGS.filter(([group]) => MATTERING[name].includes(group));
+  const groups = HEADINGS.filter(([group]) => RELEVANT[name].includes(group));
   const sections = groups.map(([group, heading]) => {
     const flags = (FLAGS as readonly Flag[]).filter((flag) => flag.group === group);
     return `\n${heading}\n${flags.map(formatFlag).join('')}`;
@@ -65,7 +65,7 @@ export function formatCommandHelp(name: CommandName): string {
   const notes = [
     '\nEach flag may also be given as an environment variable: FLANNELD_ and its name in capitals, - as _.\n',
     'A switch is turned off by --NAME=false. One dash is as good as two.\n',
-    `For flannel's sake these are accepted and have no effect: ${ignored.join(' ')}\n`,
+    `Accepted for compatibility with flannel, without effect: ${ignored.join(' ')}\n`,
   ];
   return [
     `usage: twill ${`${name} ${operands}`.trim()}${name === 'help' ? '' : ' [FLAGS]'}\n\n${meaning}\n`,

@@ -1,5 +1,5 @@
-// `twill network get|set`: reads and writes the network configuration that all nodes share. What is written is
-// checked first, because a mistake in it stops every node.
+// `twill network get|set`: reads and writes the network configuration that all nodes share. It is checked before it is
+// written, because a mistake in it stops every node.
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { systemClock } from '../base/clock.ts';
@@ -15,7 +15,7 @@ import { LIMITS } from './limits.ts';
 const USAGE =
   'write `twill network get`, or `twill network set` and the JSON in single quotes, @FILE, or - for standard input';
 
-/** Runs `get` or `set`, which is the first of the operands. */
+/** Runs `get` or `set`, the first operand. */
 export async function networkCommand(
   operands: readonly string[],
   options: AgentOptions,
@@ -76,7 +76,7 @@ async function readSource(
   return { text: await readText(createReadStream(where, { signal: context.signal }), where), where };
 }
 
-// The thread that reads from a pipe or a terminal cannot be interrupted, and would hold up the end of the process.
+// Reading from a pipe or a terminal blocks a thread that cannot be interrupted, and so delays the end of the process.
 async function requireRegularFile(path: string): Promise<void> {
   const found = await stat(path).catch((error: unknown) => {
     throw asTwillError(error, 'host', `cannot read ${path}`);
@@ -88,7 +88,7 @@ async function requireRegularFile(path: string): Promise<void> {
   }
 }
 
-// In pieces, so that an input that is too long, or has no end, is not read to its end.
+// Reads in chunks, so that an input that is too long or endless is not read to its end.
 async function readText(stream: AsyncIterable<Buffer>, where: string): Promise<string> {
   const limit = LIMITS.networkConfigBytes;
   const chunks: Buffer[] = [];

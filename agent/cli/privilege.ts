@@ -1,5 +1,5 @@
-// Whether this process may change the network at all. Asked before anything is done, so that the answer is one
-// line and not the refusal of the first netlink request, after a lease was taken.
+// Checks that this process may change the network. The check comes first, so that a missing permission is reported in
+// one line and not by the first netlink request, when a lease is already claimed.
 import { readFile } from 'node:fs/promises';
 import { TwillError } from '../base/errors.ts';
 
@@ -7,8 +7,8 @@ import { TwillError } from '../base/errors.ts';
 const CAP_NET_ADMIN = 12n;
 
 /**
- * Fails as `host` when the process lacks CAP_NET_ADMIN, which root has, and which a container may lack even as
- * root. Where /proc does not tell, the kernel is left to refuse.
+ * Fails as `host` when the process lacks CAP_NET_ADMIN. A container may lack it even as root. If /proc is unreadable,
+ * the check passes and the kernel decides later.
  */
 export async function requireNetAdmin(command: string): Promise<void> {
   const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
@@ -19,7 +19,7 @@ export async function requireNetAdmin(command: string): Promise<void> {
   });
 }
 
-/** Reads the text of /proc/self/status. Undefined: it does not say. */
+/** Parses /proc/self/status; undefined: it has no capabilities. */
 export function hasNetAdmin(status: string): boolean | undefined {
   const bits = /^CapEff:\s*([0-9a-f]{1,16})$/im.exec(status)?.[1];
   return bits === undefined ? undefined : ((BigInt(`0x${bits}`) >> CAP_NET_ADMIN) & 1n) === 1n;

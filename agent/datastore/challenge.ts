@@ -2,7 +2,7 @@
 // session of its own, so that nothing of it stays where the asking node dies.
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
-import { HistoryLost, type Kv } from '../model/kv.ts';
+import { HistoryLost, type Kv, type KvEntry } from '../model/kv.ts';
 import type { Lease, NodeIdentity } from '../model/lease.ts';
 import { formatChallenge, type LeaseKeys } from './lease-keys.ts';
 
@@ -23,7 +23,7 @@ export async function askHolder(
     const key = keys.challenges(lease.key) + session;
     const entry = await kv.create(key, formatChallenge(by), session, signal);
     if (entry === undefined) throw new TwillError('datastore', `cannot write ${key}: its session has ended`);
-    return await isDeleted(kv, clock, key, entry.revision, waitMs, signal);
+    return await isDeleted(kv, clock, entry, waitMs, signal);
   } finally {
     await kv.closeSession(session).catch(() => undefined);
   }
@@ -32,8 +32,7 @@ export async function askHolder(
 async function isDeleted(
   kv: Kv,
   clock: Clock,
-  key: string,
-  revision: number,
+  { key, revision }: KvEntry,
   waitMs: number,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {

@@ -1,8 +1,8 @@
-// The embedded stores' behaviour, once for all of them: reads, conditional writes, sessions that expire and
-// watches, over a storage that keeps one document. Writing is optimistic: decide on what was loaded, save the
-// next revision, and decide again when somebody else was faster.
+// A store over a storage that keeps one document: reads, conditional writes, sessions that expire, and watches. All
+// embedded stores share it. Writes are optimistic: load a document, decide, save the next revision, and start again if
+// another writer was faster.
 //
-// Nobody is in charge of expiry: whoever loads a document with keys of an ended session deletes them first.
+// No process is in charge of expiry: each transaction first deletes the keys of ended sessions.
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import { HistoryLost, type Kv, type KvEntry, type KvEvent } from '../model/kv.ts';
@@ -11,81 +11,37 @@ import { LIMITS } from './limits.ts';
 
 /** Waits for changes of a storage. */
 export interface StorageWatch extends Disposable {
-  /** Resolves when something may have been saved since the last call, after `ms` at the latest, or on abort. */
+  /** Resolves when a revision may have been saved since the last call, after `ms` at the latest, or on abort. */
   wait(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-/** Where a document and its sessions lie. Operations fail as `datastore`. */
+/** Keeps a document and its sessions. Operations fail as `datastore`. */
 export interface KvStorage extends Disposable {
-  /** How many changes are remembered for watchers. */
+  /** Number of changes that are kept for watchers. */
   readonly historyLimit: number;
-  /** The latest document, and from here on the caller's. */
+  /** The latest document. The caller may change it. */
   load(): Promise<KvDocument>;
-  /** Makes `document` the latest one. False: somebody else has saved that revision. */
+  /** Makes `document` the latest one. False: another writer has saved that revision. */
   save(document: KvDocument): Promise<boolean>;
   openSession(ttlSeconds: number): Promise<string>;
-  /** When a session ends at the earliest, on the storage's clock; undefined: there is none. May be remembered. */
+  /** Earliest end of a session, on the storage's clock; undefined: there is none. May be cached. */
   sessionEndMs(session: string): Promise<number | undefined>;
   sessionIsOpen(session: string): Promise<boolean>;
-  /** Resets the session's time; undefined: it has ended. */
+  /** Resets the session's time to live and returns it in seconds; undefined: the session has ended. */
   keepAlive(session: string): Promise<number | undefined>;
   endSession(session: string): Promise<void>;
   watch(): StorageWatch;
-  /** The clock that sessions end by, in milliseconds. */
+  /** Time on the clock that sessions end by, in milliseconds. */
   nowMs(): number;
 }
 
 const FOREVER_MS = 2 ** 30;
 
-/** A store over `storage`, which it disposes of at its end. */
+/** A store over `storage`, which it disposes of. */
 export function createDocumentKv(storage: KvStorage, clock: Clock, random: () => number): Kv {
   const closed = new AbortController();
 
-  // Which sessions of a document's keys have ended, and how long until the next one does.
-  async function examineSessions(document: KvDocument) {
-    const sessions = new Set<string>();
-    for (const { session } of document.entries.values()) if (session !== undefined) sessions.add(session);
-    const ended = new Set<string>();
-    let nextMs = FOREVER_MS;
-    for (const session of sessions) {
-      const leftMs = ((await storage.sessionEndMs(session)) ?? 0) - storage.nowMs();
-      if (leftMs <= 0) ended.add(session);
-      else nextMs = Math.min(nextMs, leftMs);
-    }
-    return { ended, nextMs };
-  }
-
-  // Runs `decide` on the latest document without the keys of ended sessions, and saves what it writes. It must
-  // not wait for anything: a document in memory belongs to others as well.
-  async function transact<T>(
-    signal: AbortSignal | undefined,
-    decide: (document: KvDocument) => readonly KvWrite[],
-    result: (document: KvDocument, written: boolean, nextExpiryMs: number) => T,
-  ): Promise<T> {
-    for (let attempt = 1; attempt <= LIMITS.fileStoreAttempts; attempt++) {
-      if (closed.signal.aborted) throw new TwillError('datastore', 'the store is closed');
-      signal?.throwIfAborted();
-      const document = await storage.load();
-      const { ended, nextMs } = await examineSessions(document);
-      signal?.throwIfAborted();
-      const expired = [...document.entries.values()].filter(
-        ({ session }) => session !== undefined && ended.has(session),
-      );
-      for (const { key } of expired) document.entries.delete(key);
-      const wanted = decide(document);
-      for (const entry of expired) document.entries.set(entry.key, entry);
-      const writes = [...expired.map(({ key }) => ({ op: 'delete', key }) as const), ...wanted];
-      if (writes.length === 0) return result(document, false, nextMs);
-      applyWrites(document, writes, storage.historyLimit);
-      const value = result(document, wanted.length > 0, nextMs);
-      if (await storage.save(document)) {
-        for (const session of ended) await storage.endSession(session);
-        return value;
-      }
-      await clock.sleep(random() * Math.min(40, 2 * attempt), signal);
-    }
-    throw new TwillError('datastore', `gave up writing after losing ${LIMITS.fileStoreAttempts} races`);
-  }
+  const transact = createTransact(storage, clock, random, closed.signal);
 
   return {
     list: (prefix, signal) =>
@@ -113,7 +69,7 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
     },
     async closeSession(session, signal) {
       signal?.throwIfAborted();
-      // First the session, so that nobody binds another key to it while its keys are deleted.
+      // The session ends first, so that no other key is bound to it while its keys are deleted.
       await storage.endSession(session);
       await transact(
         signal,
@@ -151,7 +107,7 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
       let next = fromRevision;
       let first = true;
       while (!either.aborted) {
-        // `decide` also runs where nothing is written, and sees the history of the same moment.
+        // An empty transaction also applies expiry, so that the history and the next expiry belong to one revision.
         const seen = await transact(
           undefined,
           () => [],
@@ -165,8 +121,8 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
           throw error;
         });
         if (seen === undefined || either.aborted) return;
-        if (seen.batch === undefined) throw new HistoryLost(`revision ${next} is forgotten`);
-        if (seen.revision < next - 1) throw new HistoryLost(`the store has not come to revision ${next - 1}`);
+        if (seen.batch === undefined) throw new HistoryLost(`revision ${next} was compacted`);
+        if (seen.revision < next - 1) throw new HistoryLost(`the store has not reached revision ${next - 1}`);
         if (first) yield [{ type: 'progress', revision: next - 1 }] satisfies KvEvent[];
         first = false;
         next = Math.max(next, seen.revision + 1);
@@ -179,6 +135,60 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
       storage[Symbol.dispose]();
     },
   };
+}
+
+/**
+ * A function that runs `decide` on the latest document without the keys of ended sessions, saves its writes, and
+ * returns the `result` of the document after them. `decide` is synchronous because the store in memory shares its
+ * document between handles.
+ */
+function createTransact(storage: KvStorage, clock: Clock, random: () => number, closed: AbortSignal) {
+  return async <T>(
+    signal: AbortSignal | undefined,
+    decide: (document: KvDocument) => readonly KvWrite[],
+    result: (document: KvDocument, written: boolean, nextExpiryMs: number) => T,
+  ): Promise<T> => {
+    for (let attempt = 1; attempt <= LIMITS.fileStoreAttempts; attempt++) {
+      if (closed.aborted) throw new TwillError('datastore', 'the store is closed');
+      signal?.throwIfAborted();
+      const document = await storage.load();
+      const { ended, nextMs } = await examineSessions(storage, document);
+      signal?.throwIfAborted();
+      const expired = [...document.entries.values()].filter(
+        ({ session }) => session !== undefined && ended.has(session),
+      );
+      for (const { key } of expired) document.entries.delete(key);
+      const wanted = decide(document);
+      for (const entry of expired) document.entries.set(entry.key, entry);
+      const writes = [...expired.map(({ key }) => ({ op: 'delete', key }) as const), ...wanted];
+      if (writes.length === 0) return result(document, false, nextMs);
+      applyWrites(document, writes, storage.historyLimit);
+      const value = result(document, wanted.length > 0, nextMs);
+      if (await storage.save(document)) {
+        for (const session of ended) await storage.endSession(session);
+        return value;
+      }
+      await clock.sleep(random() * Math.min(40, 2 * attempt), signal);
+    }
+    throw new TwillError(
+      'datastore',
+      `cannot write: other writers were faster ${LIMITS.fileStoreAttempts} times in a row`,
+    );
+  };
+}
+
+// The ended sessions of a document's keys, and the time until the next one ends.
+async function examineSessions(storage: KvStorage, document: KvDocument) {
+  const sessions = new Set<string>();
+  for (const { session } of document.entries.values()) if (session !== undefined) sessions.add(session);
+  const ended = new Set<string>();
+  let nextMs = FOREVER_MS;
+  for (const session of sessions) {
+    const leftMs = ((await storage.sessionEndMs(session)) ?? 0) - storage.nowMs();
+    if (leftMs <= 0) ended.add(session);
+    else nextMs = Math.min(nextMs, leftMs);
+  }
+  return { ended, nextMs };
 }
 
 function byKey(a: KvEntry, b: KvEntry): number {

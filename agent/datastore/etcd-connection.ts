@@ -10,7 +10,7 @@ import {
   type EtcdStream,
   readTlsFiles,
 } from './etcd-endpoint.ts';
-import { etcdError, isAuthDisabled, isServerFailure, isStaleToken, readFailure } from './etcd-errors.ts';
+import { etcdError, isAuthDisabled, isServerFailure, isStaleToken, parseEtcdFailure } from './etcd-errors.ts';
 import { LIMITS } from './limits.ts';
 
 /** One server of the cluster, during one operation. */
@@ -60,7 +60,7 @@ export async function createEtcdConnection(
       const request = { name: username, password: password ?? '' };
       return (await endpoint.call<{ token: string }>('Auth', 'authenticate', request, signal, '')).token;
     } catch (error) {
-      if (isAuthDisabled(readFailure(error))) return '';
+      if (isAuthDisabled(parseEtcdFailure(error))) return '';
       throw error;
     }
   }
@@ -77,7 +77,7 @@ export async function createEtcdConnection(
         candidates.map(async (endpoint, i) => {
           if (i > 0) await clock.sleep(i * LIMITS.datastoreStaggerMs, found.signal);
           await endpoint.call('Maintenance', 'status', {}, found.signal, '').catch((error: unknown) => {
-            if (isServerFailure(readFailure(error))) throw error;
+            if (isServerFailure(parseEtcdFailure(error))) throw error;
           });
           return endpoint;
         }),
@@ -119,7 +119,7 @@ export async function createEtcdConnection(
         return await operation(serverAt(endpoint, token, failed.size > 0, share), share);
       } catch (error) {
         signal?.throwIfAborted();
-        const failure = readFailure(error);
+        const failure = parseEtcdFailure(error);
         if (isStaleToken(failure) && options.username !== undefined && !freshToken) {
           freshToken = true;
           token = undefined;
@@ -149,7 +149,7 @@ export async function createEtcdConnection(
   return {
     run,
     broken(thrown, what) {
-      const failure = readFailure(thrown);
+      const failure = parseEtcdFailure(thrown);
       if (chosen !== undefined && isServerFailure(failure)) giveUp(chosen);
       // A watch with an expired token is refused like one without the right to watch.
       if (!isServerFailure(failure)) token = undefined;

@@ -1,5 +1,5 @@
-// What went wrong at an etcd, as one line for the operator. etcd and gRPC tell most of it in text only, so the text
-// is read here, once, and nowhere else.
+// Turns failures of etcd and gRPC into one line for the operator. Most of them differ only in their text, and no other
+// file reads that text.
 import { messageOf, TwillError } from '../base/errors.ts';
 
 /** A failed call, as gRPC reports it. */
@@ -17,15 +17,15 @@ const FAILED_PRECONDITION = 9;
 const UNAVAILABLE = 14;
 const UNAUTHENTICATED = 16;
 
-/** Reads anything that a call failed with. */
-export function readFailure(thrown: unknown): EtcdFailure {
+/** Parses anything thrown by a call. */
+export function parseEtcdFailure(thrown: unknown): EtcdFailure {
   const fields = thrown !== null && typeof thrown === 'object' ? thrown : {};
   const code = 'code' in fields && typeof fields.code === 'number' ? fields.code : UNAVAILABLE;
   const details = 'details' in fields && typeof fields.details === 'string' ? fields.details : '';
   return { code, text: tidy(details === '' ? messageOf(thrown) : details) };
 }
 
-// gRPC wraps the reason of a lost connection several times.
+// gRPC wraps the reason of a lost connection in several layers of text.
 function tidy(text: string): string {
   return text
     .replaceAll(/\s+/g, ' ')
@@ -39,22 +39,22 @@ function tidy(text: string): string {
     .trim();
 }
 
-/** Whether another server may answer better: this one cannot be reached, is stuck, or has no leader. */
+/** Whether another server may succeed: this one is unreachable, stuck, or has no leader. */
 export function isServerFailure({ code, text }: EtcdFailure): boolean {
   return code === UNAVAILABLE || code === DEADLINE_EXCEEDED || code === CANCELLED || /no leader/.test(text);
 }
 
-/** Whether a new token may help: ours expired, or users and roles changed since. */
+/** Whether a new token may help: ours has expired, or users and roles have changed. */
 export function isStaleToken({ text }: EtcdFailure): boolean {
   return /invalid auth token|revision of auth store is old|user name is empty/.test(text);
 }
 
-/** Whether the server knows no users, and so wants no token. */
+/** Whether authentication is off, so that the server needs no token. */
 export function isAuthDisabled({ text }: EtcdFailure): boolean {
   return /authentication is not enabled/.test(text);
 }
 
-/** Whether the lease that was asked for has ended. */
+/** Whether the lease of the request has ended. */
 export function isLeaseGone({ text }: EtcdFailure): boolean {
   return /requested lease not found/.test(text);
 }
@@ -66,8 +66,8 @@ const CASES: readonly {
 }[] = [
   {
     when: ({ text }) => /self.signed|unable to (get|verify)|issuer certificate|unknown ca/i.test(text),
-    what: 'its certificate is not signed by a CA that we know',
-    hint: 'give the CA that signed it by --etcd-cafile',
+    what: 'its certificate is not signed by a known CA',
+    hint: 'pass the CA that signed it with --etcd-cafile',
   },
   {
     when: ({ text }) => /altnames|hostname\/ip does not match/i.test(text),
@@ -83,8 +83,8 @@ const CASES: readonly {
   {
     when: ({ text }) =>
       /certificate required|bad certificate|handshake failure|alert certificate unknown/i.test(text),
-    what: 'it refuses our client certificate, or wants one',
-    hint: 'give a certificate signed by its CA by --etcd-certfile and --etcd-keyfile',
+    what: 'it refuses our client certificate, or requires one',
+    hint: 'pass a certificate that its CA signed with --etcd-certfile and --etcd-keyfile',
   },
   {
     when: ({ text }) =>
@@ -93,15 +93,15 @@ const CASES: readonly {
     hint: 'use http:// in --etcd-endpoints, or turn TLS on in etcd',
   },
   {
-    // So ends a handshake, too, where the server has read no further than that it is none.
+    // A server without TLS may also end a handshake like this.
     when: ({ text }) => text === 'read ECONNRESET',
-    what: 'it broke the connection off',
-    hint: 'where it always does, it may want http:// instead of https:// in --etcd-endpoints, or the other way round',
+    what: 'it reset the connection',
+    hint: 'if this repeats, swap http:// and https:// in --etcd-endpoints',
   },
   {
     when: ({ text }) => text.startsWith('Failed to connect'),
     what: 'it closes the connection at once',
-    hint: 'use https:// in --etcd-endpoints if it wants TLS, and check that it is an etcd',
+    hint: 'use https:// in --etcd-endpoints if it requires TLS, and check that it is an etcd',
   },
   {
     when: ({ text }) => /invalid user id or password|authentication failed|user not found/i.test(text),
@@ -110,8 +110,8 @@ const CASES: readonly {
   },
   {
     when: ({ text, code }) => code === INVALID_ARGUMENT && /user name is empty/.test(text),
-    what: 'it wants a user name and password',
-    hint: 'give --etcd-username and --etcd-password',
+    what: 'it requires a user name and a password',
+    hint: 'pass --etcd-username and --etcd-password',
   },
   {
     when: ({ code }) => code === UNAUTHENTICATED,
@@ -131,14 +131,14 @@ const CASES: readonly {
   {
     when: ({ code, text }) => code === FAILED_PRECONDITION || /not supported|unimplemented/i.test(text),
     what: 'it refuses the request',
-    hint: 'etcd 3.3 or later is needed, with its v3 API',
+    hint: 'use etcd 3.3 or later, with its v3 API',
   },
 ];
 
-/** The error for the operator; `endpoints` are the servers that were asked, `what` was tried (`list keys`). */
+/** The error for the operator. `endpoints` are the servers tried; `what` names the attempt (`list keys`). */
 export function etcdError(thrown: unknown, endpoints: readonly string[], what: string): TwillError {
   if (thrown instanceof TwillError) return thrown;
-  const failure = readFailure(thrown);
+  const failure = parseEtcdFailure(thrown);
   const known = CASES.find(({ when }) => when(failure));
   const at = `etcd at ${endpoints.join(', ')}: cannot ${what}`;
   if (known !== undefined) {
@@ -151,7 +151,7 @@ export function etcdError(thrown: unknown, endpoints: readonly string[], what: s
     cause: thrown,
     ...(isServerFailure(failure)
       ? {
-          hint: 'check that etcd runs there, that its address and port are right, and that no firewall is between',
+          hint: 'check that etcd runs there, that address and port are right, and that no firewall is in between',
         }
       : {}),
   });

@@ -1,5 +1,5 @@
-// The contract of a datastore in the words of etcd's v3 API. A session is an etcd lease; "only if" is a
-// transaction. Which server is asked, and what its errors mean, is the connection's business.
+// Implements Kv with etcd's v3 API. A session is an etcd lease; a conditional write is a transaction. The connection
+// chooses the server and interprets its errors.
 import { createChannel } from '../base/channel.ts';
 import type { Clock } from '../base/clock.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
@@ -16,59 +16,22 @@ import type {
   WatchRequest,
   WatchResponse,
 } from './etcd-endpoint.ts';
-import { isLeaseGone, readFailure } from './etcd-errors.ts';
+import { isLeaseGone, parseEtcdFailure } from './etcd-errors.ts';
 import { LIMITS } from './limits.ts';
 
 type Compare = NonNullable<TxnRequest['compare']>[number];
 
-/** Opens a store in an etcd cluster; nothing is asked yet. Fails as `datastore` when certificates cannot be used. */
+/** Opens a store in an etcd cluster, without a request. Fails as `datastore` when certificates cannot be used. */
 export async function openEtcdKv(
   options: EtcdOptions,
   { clock, random }: { readonly clock: Clock; readonly random: () => number },
 ): Promise<Kv> {
   const connection = await createEtcdConnection(options, clock, random);
   const closed = new AbortController();
-  // Of the cluster that was listed last: another one's revisions count something else.
+  // Of the cluster that was listed last. Revisions of another cluster cannot be compared with it.
   let clusterId: string | undefined;
-  let way = new AbortController();
-
-  // Gives what `request` does, or what it had done already where an earlier attempt's answer was lost.
-  const transact = async (
-    server: EtcdServer,
-    request: TxnRequest,
-    isDone: (now: KvEntry | undefined) => boolean,
-  ): Promise<number | undefined> => {
-    const { succeeded, header, responses } = await server.call<TxnResponse>('KV', 'txn', request);
-    if (succeeded) return Number(header.revision);
-    if (!server.again) return undefined;
-    const now = responses[0]?.response_range?.kvs[0];
-    const entry = now === undefined ? undefined : readEntry(now);
-    if (!isDone(entry)) return undefined;
-    return entry?.revision ?? Number(header.revision);
-  };
-
-  const put = (
-    what: string,
-    compare: readonly Compare[],
-    wanted: Pick<KvEntry, 'key' | 'value' | 'session'>,
-    signal: AbortSignal | undefined,
-  ): Promise<KvEntry | undefined> =>
-    connection.run(what, signal, async (server) => {
-      const key = Buffer.from(wanted.key);
-      const value = Buffer.from(wanted.value);
-      const write = { key, value, ...(wanted.session === undefined ? {} : { lease: wanted.session }) };
-      try {
-        const revision = await transact(
-          server,
-          { compare: [...compare], success: [{ request_put: write }], failure: [{ request_range: { key } }] },
-          (now) => now?.value === wanted.value && now.session === wanted.session,
-        );
-        return revision === undefined ? undefined : { ...wanted, revision };
-      } catch (error) {
-        if (isLeaseGone(readFailure(error))) return undefined;
-        throw error;
-      }
-    });
+  // Aborted by `reconnect`, which begins a new generation of connections.
+  let generation = new AbortController();
 
   return {
     list: (prefix, signal) =>
@@ -96,18 +59,15 @@ export async function openEtcdKv(
     closeSession: (session, signal) =>
       connection.run('give a lease back', signal, async (server) => {
         await server.call('Lease', 'leaseRevoke', { ID: session }).catch((error: unknown) => {
-          if (!isLeaseGone(readFailure(error))) throw error;
+          if (!isLeaseGone(parseEtcdFailure(error))) throw error;
         });
       }),
     create: (key, value, session, signal) =>
-      put(
-        `create ${key}`,
-        [{ key: Buffer.from(key), target: 'Create', result: 'Equal', create_revision: '0' }],
-        { key, value, session },
-        signal,
-      ),
+      connection.run(`create ${key}`, signal, (server) => put(server, missing(key), { key, value, session })),
     update: ({ key, revision, session }, value, signal) =>
-      put(`update ${key}`, [unchanged(key, revision)], { key, value, session }, signal),
+      connection.run(`update ${key}`, signal, (server) =>
+        put(server, unchanged(key, revision), { key, value, session }),
+      ),
     delete: ({ key, revision }, signal) =>
       connection.run(`delete ${key}`, signal, async (server) => {
         const name = { key: Buffer.from(key) };
@@ -122,7 +82,7 @@ export async function openEtcdKv(
       const what = `watch ${prefix}`;
       const either = AbortSignal.any([signal, closed.signal]);
       if (either.aborted) return;
-      const before = way.signal;
+      const ourGeneration = generation.signal;
       const stream = await connection
         .run(what, either, (server) => server.stream<WatchRequest, WatchResponse>('Watch', 'watch'))
         .catch((error: unknown) => {
@@ -131,14 +91,21 @@ export async function openEtcdKv(
         });
       if (stream === undefined) return;
       try {
-        // A member may only be behind the others; what all of them agree on is not.
+        // One member may lag behind. A linearisable read gives the revision of the cluster.
         const latest = (): Promise<number> =>
           connection.run(what, either, async (server) => {
             const request = { key: Buffer.from(prefix), count_only: true };
             return Number((await server.call<RangeResponse>('KV', 'range', request)).header.revision);
           });
-        const about = { prefix, fromRevision, clock, signal: either, way: before, clusterId, latest };
-        yield* readWatch(stream, about);
+        yield* readWatch(stream, {
+          prefix,
+          fromRevision,
+          clock,
+          signal: either,
+          generation: ourGeneration,
+          clusterId,
+          latest,
+        });
       } catch (error) {
         if (either.aborted) return;
         throw error instanceof HistoryLost ? error : connection.broken(error, what);
@@ -146,8 +113,8 @@ export async function openEtcdKv(
     },
     reconnect() {
       connection.reconnect();
-      way.abort();
-      way = new AbortController();
+      generation.abort();
+      generation = new AbortController();
     },
     async [Symbol.asyncDispose]() {
       closed.abort();
@@ -156,17 +123,55 @@ export async function openEtcdKv(
   };
 }
 
-/** The server took a watch back; what it says is read like the details of a failed call. */
+// Returns the revision that `request` wrote. If the answer to an earlier attempt was lost, the key may hold that
+// attempt's write already: `isDone` recognises it.
+async function transact(
+  server: EtcdServer,
+  request: TxnRequest,
+  isDone: (now: KvEntry | undefined) => boolean,
+): Promise<number | undefined> {
+  const { succeeded, header, responses } = await server.call<TxnResponse>('KV', 'txn', request);
+  if (succeeded) return Number(header.revision);
+  if (!server.again) return undefined;
+  const now = responses[0]?.response_range?.kvs[0];
+  const entry = now === undefined ? undefined : readEntry(now);
+  if (!isDone(entry)) return undefined;
+  return entry?.revision ?? Number(header.revision);
+}
+
+// Writes a key if `compare` holds and its session has not ended; undefined: one of them is not so.
+async function put(
+  server: EtcdServer,
+  compare: Compare,
+  wanted: Pick<KvEntry, 'key' | 'value' | 'session'>,
+): Promise<KvEntry | undefined> {
+  const key = Buffer.from(wanted.key);
+  const value = Buffer.from(wanted.value);
+  const write = { key, value, ...(wanted.session === undefined ? {} : { lease: wanted.session }) };
+  try {
+    const revision = await transact(
+      server,
+      { compare: [compare], success: [{ request_put: write }], failure: [{ request_range: { key } }] },
+      (now) => now?.value === wanted.value && now.session === wanted.session,
+    );
+    return revision === undefined ? undefined : { ...wanted, revision };
+  } catch (error) {
+    if (isLeaseGone(parseEtcdFailure(error))) return undefined;
+    throw error;
+  }
+}
+
+/** The server cancelled a watch. Its reason is parsed like the details of a failed call. */
 class WatchRefused extends Error {
   readonly code = FAILED_PRECONDITION;
 }
 
-// gRPC's status code for a call that the server is not in a state to serve.
+// gRPC's status code for a request that the server's state does not allow.
 const FAILED_PRECONDITION = 9;
 
 /**
- * Batches of one watch, until its stream breaks or the signal is aborted. etcd takes a watch from a revision in its
- * future, and is silent until it gets there: here that is lost history.
+ * Batches of one watch, until its stream breaks or the signal is aborted. etcd accepts a watch from a future revision
+ * and is silent until it gets there. We treat that as lost history.
  */
 async function* readWatch(
   stream: EtcdStream<WatchRequest, WatchResponse>,
@@ -175,20 +180,21 @@ async function* readWatch(
     readonly fromRevision: number;
     readonly clock: Clock;
     readonly signal: AbortSignal;
-    /** Of the cluster that was listed; undefined: none was. */
+    /** Of the listed cluster; undefined: there was no listing. */
     readonly clusterId: string | undefined;
-    /** The store's revision. */
+    /** Reads the store's revision. */
     readonly latest: () => Promise<number>;
-    /** Aborted when the way to the server is another one. */
-    readonly way: AbortSignal;
+    /** Aborted when the connections of this generation are given up. */
+    readonly generation: AbortSignal;
   },
 ): AsyncGenerator<readonly KvEvent[]> {
   const batches = createChannel<readonly KvEvent[]>(`watch of ${watch.prefix}`, LIMITS.storeEvents);
   const stop = (): void => batches.close();
-  const leave = (): void => batches.fail(new Error('the way to the server has changed'));
-  const stands = new AbortController();
+  const leave = (): void => batches.fail(new Error('the connection was given up'));
+  // Aborted when the watch is established: it ends the time limit for that.
+  const established = new AbortController();
   const seen = watch.fromRevision - 1;
-  // The header tells the store's revision, of which we may not have been told yet.
+  // Not the header's revision: its events may still be on their way.
   const begin = (): void => batches.push([{ type: 'progress', revision: seen }]);
   stream.on('error', (error) => batches.fail(error));
   stream.on('end', () => batches.fail(new Error('the server ended the watch')));
@@ -198,7 +204,7 @@ async function* readWatch(
       const why = message.cancel_reason === '' ? 'the server ended the watch' : message.cancel_reason;
       batches.fail(compacted ? new HistoryLost(why) : new WatchRefused(why));
     } else if (message.created) {
-      stands.abort();
+      established.abort();
       const { cluster_id, revision } = message.header;
       if (watch.clusterId !== undefined && cluster_id !== watch.clusterId) {
         batches.fail(new HistoryLost('another etcd cluster answers'));
@@ -222,11 +228,11 @@ async function* readWatch(
     }
   });
   watch.signal.addEventListener('abort', stop, { once: true });
-  watch.way.addEventListener('abort', leave, { once: true });
+  watch.generation.addEventListener('abort', leave, { once: true });
   try {
     if (watch.signal.aborted) return;
-    if (watch.way.aborted) leave();
-    void watch.clock.sleep(LIMITS.datastoreRequestMs, stands.signal).then(
+    if (watch.generation.aborted) leave();
+    void watch.clock.sleep(LIMITS.datastoreRequestMs, established.signal).then(
       () => batches.fail(new Error(`no answer within ${LIMITS.datastoreRequestMs} ms`)),
       () => undefined,
     );
@@ -236,14 +242,14 @@ async function* readWatch(
     });
     yield* batches;
   } finally {
-    stands.abort();
+    established.abort();
     watch.signal.removeEventListener('abort', stop);
-    watch.way.removeEventListener('abort', leave);
+    watch.generation.removeEventListener('abort', leave);
     stream.cancel();
   }
 }
 
-/** Writes one message to a stream, and ends it with the first answer. */
+/** Writes one message to a stream and returns the first answer, which ends the stream. */
 function askOnce<Request, Response>(
   stream: EtcdStream<Request, Response>,
   message: Request,
@@ -268,11 +274,15 @@ function readEntry({ key, value, mod_revision, lease }: KeyValue): KvEntry {
   };
 }
 
+function missing(key: string): Compare {
+  return { key: Buffer.from(key), target: 'Create', result: 'Equal', create_revision: '0' };
+}
+
 function unchanged(key: string, revision: number): Compare {
   return { key: Buffer.from(key), target: 'Mod', result: 'Equal', mod_revision: String(revision) };
 }
 
-// All keys that start with `prefix`: up to the prefix with its last byte raised by one.
+// The range of all keys that start with `prefix`. Its end is the prefix with its last byte raised by one.
 function rangeOf(prefix: string): { readonly key: Buffer; readonly range_end: Buffer } {
   const key = Buffer.from(prefix);
   const end = Buffer.from(key);

@@ -1,16 +1,16 @@
 // A store in a folder, shared by the processes of one machine without a server and without locks.
 //
 //     rev-000000000041.json   the whole store at revision 41; the highest number is the store
-//     sessions/<id>           a session: its time to live as content, the moment of its end as file time
+//     sessions/<id>           a session: its content is the time to live, its modification time the end
 //     .tmp-…                  the next revision while it is written
 //
-// A revision is committed by giving the complete, synced temporary file its number with link(), which fails
-// where that number exists: then somebody was faster, and we decide again. A process killed anywhere leaves
-// at most a temporary file. Old revisions are pruned, so a process that slept through all of them between
-// reading and linking would find its number free again: see `wasLate`.
+// To commit a revision, link() gives the complete, synced temporary file its name. link() fails if that revision
+// exists: another process was faster, and the transaction starts again. A killed process leaves at most a temporary
+// file. Old revisions are pruned, so a process that slept between reading and linking may find its number free again:
+// see `wasLate`.
 //
-// Sessions end by the wall clock, the only one that processes and reboots share. They are files of their own, so that
-// keeping one alive changes no revision and wakes nobody.
+// Sessions end by the wall clock, because processes and reboots share no other clock. Each is a file of its own, so
+// that keeping it alive changes no revision and wakes no watcher.
 import { link, open, readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
@@ -29,18 +29,18 @@ import {
   watchStoreFolder,
 } from './store-folder.ts';
 
-/** What a file store needs beside its folder. */
+/** Options of a file store. */
 export interface FileKvOptions {
-  /** Absolute path; made with mode 0700 when missing. */
+  /** Absolute path. Made with mode 0700 when missing. */
   readonly directory: string;
   readonly clock: Clock;
   readonly random: () => number;
 }
 
-/** Opens the store in a folder. Fails as `datastore` when it cannot be used, or holds files that are not ours. */
+/** Opens the store in a folder. Fails as `datastore` when the folder cannot be used or holds foreign files. */
 export async function openFileKv({ directory, clock, random }: FileKvOptions): Promise<Kv> {
   await openStoreFolder(directory, clock);
-  // Names everything that this process makes; unique among processes even where their pids are not.
+  // Part of the name of every file we make. Unique among processes, even if two have the same pid (in containers).
   const self = `${process.pid}-${Math.floor(random() * 2 ** 32).toString(16)}-${clock.wallMs().toString(36)}`;
   let made = 0;
   let latest: { readonly commits: readonly string[]; readonly document: KvDocument } | undefined;
@@ -52,7 +52,7 @@ export async function openFileKv({ directory, clock, random }: FileKvOptions): P
   }
 
   async function readLatest() {
-    // A revision may be pruned between being listed and being read, when many are committed meanwhile.
+    // A listed revision may be pruned before it is read, if many are committed in between.
     for (let attempt = 1; ; attempt++) {
       const newest = (await revisions()).at(-1);
       if (newest === undefined) return { commits: [], document: emptyDocument() };
@@ -67,8 +67,8 @@ export async function openFileKv({ directory, clock, random }: FileKvOptions): P
     }
   }
 
-  // Whether the number we linked had been taken and pruned before. It had not while the revision before it is
-  // still there, since the oldest go first; else the store's own list of commits tells.
+  // Whether the revision we linked had existed and been pruned before. It had not if its predecessor still exists,
+  // since the oldest revisions go first. Otherwise the store's list of commits decides.
   async function wasLate(revision: number, commit: string): Promise<boolean> {
     const all = await revisions();
     if (all.includes(revision - 1) || all.at(-1) === revision) return false;
@@ -112,7 +112,7 @@ export async function openFileKv({ directory, clock, random }: FileKvOptions): P
     return true;
   }
 
-  // Converts errors of the file system, once for all operations.
+  // Converts file system errors.
   const guard = async <T>(action: () => Promise<T>): Promise<T> => {
     try {
       return await action();
@@ -120,7 +120,7 @@ export async function openFileKv({ directory, clock, random }: FileKvOptions): P
       if (!(error instanceof TwillError)) {
         throw asTwillError(error, 'datastore', `cannot use the store in ${directory}`);
       }
-      const hint = `stop all agents, then move ${directory} away: a new store is made, and subnets are leased anew`;
+      const hint = `stop all agents, then move ${directory} away: they make a new store and lease subnets again`;
       throw new TwillError('datastore', error.message, { hint, cause: error });
     }
   };

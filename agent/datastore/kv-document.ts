@@ -1,8 +1,8 @@
-// The state of an embedded store as one value: its keys, and the latest changes of them. What a revision is
-// and how long history lasts is decided here; where the value lies is the storage's business.
+// The state of an embedded store as one value: its keys and their latest changes. This file defines revisions and the
+// length of history. A storage keeps the value.
 import type { KvEntry, KvEvent } from '../model/kv.ts';
 
-/** A change of a key, as remembered for watchers. */
+/** A change of a key, kept for watchers. */
 export type KvChange = Exclude<KvEvent, { readonly type: 'progress' }>;
 
 /** A change of a key, before it has a revision. */
@@ -10,22 +10,22 @@ export type KvWrite =
   | { readonly op: 'put'; readonly key: string; readonly value: string; readonly session: string | undefined }
   | { readonly op: 'delete'; readonly key: string };
 
-/** All keys of a store at one revision; whoever holds it may change it. */
+/** All keys of a store at one revision. Mutable: its holder may change it. */
 export interface KvDocument {
   revision: number;
-  /** Changes up to this revision are forgotten. */
+  /** Changes up to this revision are no longer in the history. */
   compactedRevision: number;
   readonly entries: Map<string, KvEntry>;
-  /** Later changes, oldest first; changes made together share a revision. */
+  /** Later changes, oldest first. Changes of one transaction share a revision. */
   readonly history: KvChange[];
 }
 
-/** A store that was never written to. */
+/** An empty store. */
 export function emptyDocument(): KvDocument {
   return { revision: 0, compactedRevision: 0, entries: new Map(), history: [] };
 }
 
-/** Takes the document to its next revision, and forgets changes beyond `historyLimit`. */
+/** Applies writes as the next revision, and drops changes beyond `historyLimit` from the history. */
 export function applyWrites(document: KvDocument, writes: readonly KvWrite[], historyLimit: number): void {
   const revision = document.revision + 1;
   for (const write of writes) {
@@ -41,18 +41,18 @@ export function applyWrites(document: KvDocument, writes: readonly KvWrite[], hi
   forgetChanges(document, historyLimit);
 }
 
-/** Forgets all but the latest `keep` changes; those that share a revision go together. */
+/** Drops all but the latest `keep` changes from the history. Those that share a revision go together. */
 export function forgetChanges(document: KvDocument, keep: number): void {
   const excess = document.history.length - keep;
   if (excess <= 0) return;
   const last = document.history[excess - 1];
   if (last === undefined) return;
   document.compactedRevision = revisionOf(last);
-  const stays = document.history.findIndex((change) => revisionOf(change) > document.compactedRevision);
-  document.history.splice(0, stays < 0 ? document.history.length : stays);
+  const firstKept = document.history.findIndex((change) => revisionOf(change) > document.compactedRevision);
+  document.history.splice(0, firstKept < 0 ? document.history.length : firstKept);
 }
 
-/** Changes under `prefix` from `fromRevision` on; undefined when some of them are forgotten. */
+/** Changes under `prefix` from `fromRevision` on; undefined if the history no longer has all of them. */
 export function changesSince(
   document: KvDocument,
   prefix: string,

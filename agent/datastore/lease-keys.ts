@@ -1,8 +1,8 @@
-// What the keys below a network's prefix mean. They are flannel's, except `challenges/`, which flannel ignores:
+// The keys below a network's prefix. They are flannel's, except `challenges/`, which flannel ignores:
 //
 //     <prefix>/config                            the network configuration
 //     <prefix>/subnets/10.5.34.0-24              a lease
-//     <prefix>/challenges/10.5.34.0-24/<any>     "does the holder of this lease still run?"
+//     <prefix>/challenges/10.5.34.0-24/<any>     a question: does the holder of this lease still run?
 import { messageOf } from '../base/errors.ts';
 import { excerpt, parseJson, v } from '../base/schema.ts';
 import type { KvEntry, KvEvent } from '../model/kv.ts';
@@ -10,20 +10,20 @@ import { type Lease, type NodeIdentity, parseLeaseValue, parseSubnetKey } from '
 import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
 
 export interface LeaseKeys {
-  /** What all keys of the network start with. */
+  /** Prefix of all keys of the network. */
   readonly all: string;
   readonly config: string;
-  /** What the keys of all leases start with. */
+  /** Prefix of the keys of all leases. */
   readonly leases: string;
-  /** The path of the lease with this key. */
+  /** Path of the lease with this key. */
   lease(key: string): string;
-  /** Beginning of the paths of all challenges of the lease with this key. */
+  /** Prefix of all challenges of the lease with this key. */
   challenges(key: string): string;
-  /** A key under `subnets/` with its value; undefined where the key is somewhere else. */
+  /** Parses an entry under `subnets/`; undefined: the key is not there. */
   readLease(entry: KvEntry): Lease | MalformedEntry | undefined;
-  /** A question of another node; undefined where the entry is none. */
+  /** Parses a challenge of another node; undefined: the entry is none. */
   readChallenge(entry: KvEntry): Extract<StoreEvent, { type: 'challenge' }> | undefined;
-  /** What a change means to the agent; undefined: nothing. */
+  /** Converts a change; undefined: it means nothing to the agent. */
   readEvent(event: Exclude<KvEvent, { type: 'progress' }>): StoreEvent | undefined;
 }
 
@@ -32,12 +32,12 @@ const challenger = v.object({
   Name: v.pipe(v.string(), v.maxLength(253)),
 });
 
-/** The value of a challenge: who asks. */
+/** The value of a challenge: the node that asks. */
 export function formatChallenge(by: NodeIdentity): string {
   return JSON.stringify({ ID: by.id, Name: by.name });
 }
 
-/** Whether what `readLease` found is a lease. */
+/** Whether a result of `readLease` is a lease. */
 export function isLease(found: Lease | MalformedEntry): found is Lease {
   return 'attrs' in found;
 }
@@ -56,7 +56,7 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
       return {
         where: entry.key,
         key: undefined,
-        reason: `${excerpt(entry.key)}: not the key of a lease such as ${subnets}10.5.34.0-24`,
+        reason: `${excerpt(entry.key)}: not the key of a lease, such as ${subnets}10.5.34.0-24`,
       };
     }
     try {
@@ -78,7 +78,7 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
       const { ID, Name } = parseJson(challenger, value, where);
       return { type: 'challenge', key, by: { id: ID, name: Name } };
     } catch {
-      // Nobody of ours asks like this, so nobody waits for an answer.
+      // No agent of ours writes this, so none waits for an answer.
       return undefined;
     }
   }

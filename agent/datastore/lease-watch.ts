@@ -1,17 +1,17 @@
-// Everything that happens below a network's prefix, as long as the agent runs: one listing, then one watch that is
-// taken up where it broke. Only lost history costs another listing.
+// Watches all keys below a network's prefix for as long as the agent runs: one listing, then one watch, which is
+// resumed after a lost connection. Only lost history costs another listing.
 //
 //     list ──► watch ──(connection lost)──► back off ──► is it the same store? ──► watch from the revision last seen
 //       ▲        └───────(history gone)───────┐               │
 //       └─────────────────────────────────────┴───────no──────┘
 //
-// A store that lost its data counts its revisions anew, and may have come further than before when we are back. A
-// witness tells: the lease that was written last as far as we know, whose session no other store has. Its word, like a
-// listing, is about the store that answered: where we stood still before the watch began, it may be about another one.
+// A store that lost its data restarts its revisions, and may have passed our revision when we reconnect. To notice such
+// a replaced store we remember one entry, the newest lease (`witness`). If its key still has that revision and session,
+// it is the same store. Check and watch are two requests: if the process was suspended between them, we list again.
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
-import { createPace } from '../base/pace.ts';
 import { backoffMs } from '../base/retry.ts';
+import { createYieldTurn } from '../base/yield-turn.ts';
 import { HistoryLost, type Kv, type KvEntry, type KvListing } from '../model/kv.ts';
 import type { Lease } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
@@ -19,7 +19,7 @@ import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import { isLease, type LeaseKeys } from './lease-keys.ts';
 import { LIMITS } from './limits.ts';
 
-/** Watches until `signal` is aborted; failures of the store are events and never end it. */
+/** Watches until `signal` is aborted. Failures of the store are events and do not end it. */
 export async function* watchLeases(
   kv: Kv,
   keys: LeaseKeys,
@@ -32,33 +32,33 @@ export async function* watchLeases(
   let connected = true;
   let failures = 0;
   let losses = 0;
-  const pace = createPace(clock);
+  const yieldTurn = createYieldTurn(clock);
   while (!signal.aborted) {
-    let standsSinceMs: number | undefined;
+    let watchingSinceMs: number | undefined;
     try {
       let askedMs = clock.bootMs();
-      if (!connected && !(await isThere(kv, witness, signal))) revision = undefined;
+      if (!connected && !(await isUnchanged(kv, witness, signal))) revision = undefined;
       if (revision === undefined) {
         askedMs = clock.bootMs();
         const listing = await kv.list(keys.all, signal);
         if (!connected) yield { type: 'connected' };
         connected = true;
-        yield* snapshot(listing, keys, pace);
+        yield* snapshot(listing, keys, yieldTurn);
         revision = listing.revision;
         witness = listing.entries
           .filter((entry) => isWitness(entry, keys))
           .toSorted((a, b) => b.revision - a.revision)[0];
       }
       for await (const batch of kv.watch(keys.all, revision + 1, signal)) {
-        if (standsSinceMs === undefined && clock.bootMs() - askedMs > LIMITS.datastoreHandoverMs)
-          throw new HistoryLost('the watch began long after its revision was known');
-        standsSinceMs ??= clock.monotonicMs();
+        if (watchingSinceMs === undefined && clock.bootMs() - askedMs > LIMITS.datastoreHandoverMs)
+          throw new HistoryLost('the watch began too long after its revision was read');
+        watchingSinceMs ??= clock.monotonicMs();
         if (!connected) yield { type: 'connected' };
         connected = true;
         for (const event of batch) {
-          await pace();
-          const meaning = event.type === 'progress' ? undefined : keys.readEvent(event);
-          if (meaning !== undefined) yield meaning;
+          await yieldTurn();
+          const storeEvent = event.type === 'progress' ? undefined : keys.readEvent(event);
+          if (storeEvent !== undefined) yield storeEvent;
           if (event.type === 'put' && isWitness(event.entry, keys)) witness = event.entry;
           if (event.type === 'delete' && event.key === witness?.key) witness = undefined;
           revision = Math.max(revision, event.type === 'put' ? event.entry.revision : event.revision);
@@ -69,13 +69,13 @@ export async function* watchLeases(
     } catch (error) {
       if (signal.aborted) return;
       const stable =
-        standsSinceMs !== undefined && clock.monotonicMs() - standsSinceMs >= LIMITS.datastoreStableMs;
+        watchingSinceMs !== undefined && clock.monotonicMs() - watchingSinceMs >= LIMITS.datastoreStableMs;
       failures = stable ? 1 : failures + 1;
       if (stable) losses = 0;
       if (error instanceof HistoryLost) {
         revision = undefined;
         losses++;
-        // However long the datastore was away: until it is listed, what we know is old.
+        // Our leases are out of date until the store is listed, so the first listing does not wait for the back-off.
         if (losses === 1) continue;
       }
       connected = false;
@@ -89,7 +89,7 @@ function isWitness({ key, session }: KvEntry, keys: LeaseKeys): boolean {
   return session !== undefined && key.startsWith(keys.leases);
 }
 
-async function isThere(kv: Kv, witness: KvEntry | undefined, signal: AbortSignal): Promise<boolean> {
+async function isUnchanged(kv: Kv, witness: KvEntry | undefined, signal: AbortSignal): Promise<boolean> {
   if (witness === undefined) return false;
   const entry = await kv.get(witness.key, signal);
   return entry?.revision === witness.revision && entry.session === witness.session;
@@ -98,12 +98,12 @@ async function isThere(kv: Kv, witness: KvEntry | undefined, signal: AbortSignal
 async function* snapshot(
   listing: KvListing,
   keys: LeaseKeys,
-  pace: () => Promise<void> | undefined,
+  yieldTurn: () => Promise<void> | undefined,
 ): AsyncGenerator<StoreEvent> {
   const leases: Lease[] = [];
   const malformed: MalformedEntry[] = [];
   for (const entry of listing.entries) {
-    await pace();
+    await yieldTurn();
     const found = keys.readLease(entry);
     if (found === undefined) continue;
     if (isLease(found)) leases.push(found);

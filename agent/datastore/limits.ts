@@ -3,12 +3,12 @@
 export const LIMITS = {
   /** Longest time for one request. */
   datastoreRequestMs: 5_000,
-  /** An idle connection is pinged after this long, and given up when the ping is unanswered for the second time. */
+  /** An idle connection is pinged after this time, and given up after the second ping without an answer. */
   datastorePingMs: 6_000,
   datastorePingTimeoutMs: 3_000,
   /** Largest answer that is read: 5,000 leases are about 1.5 MB. */
   datastoreAnswerBytes: 256 * 1024 * 1024,
-  /** With several servers: the next one is asked as well after this much silence. */
+  /** If a server is silent for this time, the next one is asked as well. */
   datastoreStaggerMs: 200,
   /** Longest wait of the transport itself before it connects again. */
   datastoreReconnectMs: 1_000,
@@ -17,21 +17,21 @@ export const LIMITS = {
    * is listed again.
    */
   datastoreHandoverMs: 10_000,
-  /** A watch that stood this long starts its back-off anew when it breaks. */
+  /** A watch that lasted this long resets the back-off. */
   datastoreStableMs: 5_000,
-  /** Changes that the stores in memory and in a folder remember for watchers that come late. */
+  /** Changes that the stores in memory and in a folder keep for late watchers. */
   memoryStoreHistory: 16_384,
   fileStoreHistory: 256,
-  /** Revisions of the file store that lie in its folder. */
+  /** Revisions of the file store that are kept in its folder. */
   fileStoreRevisions: 64,
-  /** Interval of looks at the file store where the kernel's notifications fail. */
+  /** Interval of polling the file store, in case the kernel's notifications fail. */
   fileStorePollMs: 1_000,
-  /** Attempts to write the file store while other processes write it too. */
+  /** Attempts to write the file store against other writers. */
   fileStoreAttempts: 400,
-  /** Attempts to write the network configuration while others write it too. */
+  /** Attempts to write the network configuration against other writers. */
   configAttempts: 64,
-  /** Challenges of one lease that are answered at a time. */
+  /** Challenges of one lease that are answered in one pass. */
   challengeAnswers: 64,
-  /** Events that wait for the agent. */
+  /** Unread events of a watch. More of them break the watch. */
   storeEvents: 100_000,
 } as const;

@@ -1,5 +1,5 @@
-// A store inside this process, of which several handles can be open: for simulations of many nodes, and for
-// tests that need time to pass or history to be lost. It is held to the same suite as the real ones.
+// A store in this process with several handles. Simulations and tests use it to pass time and to lose history. The
+// conformance suite of the real stores holds it too.
 import { type Bell, createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
@@ -9,23 +9,23 @@ import { createDocumentKv, type KvStorage } from './document-kv.ts';
 import { emptyDocument, forgetChanges } from './kv-document.ts';
 import { LIMITS } from './limits.ts';
 
-/** One node's connection to a store in memory. */
+/** One node's handle of a store in memory. */
 export interface MemoryKv extends Kv {
-  /** Cuts the connection: operations and watches fail until it is set again. */
+  /** False cuts the connection: operations and watches fail until it is set to true. */
   setReachable(reachable: boolean): void;
 }
 
 export interface MemoryStore {
   open(): MemoryKv;
-  /** Forgets all changes so far: a watch from before them is refused. */
+  /** Drops the history: a watch from an earlier revision fails. */
   compact(): void;
-  /** Loses everything: keys, sessions, history and the count of revisions. */
+  /** Loses all data: keys, sessions, history and the revision. */
   wipe(): void;
-  /** What the store holds at this moment: keys of ended sessions are gone, whether somebody has noticed or not. */
+  /** The entries at this moment. Keys of ended sessions are not among them, even before a handle deletes them. */
   entries(): readonly KvEntry[];
 }
 
-/** An empty store; sessions expire by the monotonic time of `clock`. */
+/** An empty store. Sessions expire by the monotonic time of `clock`. */
 export function createMemoryStore(clock: Clock): MemoryStore {
   const document = emptyDocument();
   const sessions = new Map<string, { readonly ttlSeconds: number; endMs: number }>();

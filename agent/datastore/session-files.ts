@@ -1,8 +1,8 @@
-// Sessions of a file store: one file each, whose content is the time to live in seconds and whose modification
-// time is the moment when it ends. Keeping a session alive is one change of that time.
+// Sessions of a file store, one file each. Its content is the time to live in seconds; its modification time is the end
+// of the session. Keeping a session alive changes that time.
 //
-// The wall clock, which all processes share, counts at the moment when an end is first seen; what is left from then on is
-// measured on the boot clock, so that a wall clock set a day forward ends no session, and one set back keeps none.
+// The end is a time of the wall clock, which all processes share. The rest of a session is measured on the boot clock
+// from the moment when its end is first read: setting the wall clock ends no session early and keeps none alive.
 import { open, readdir, readFile, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
@@ -10,22 +10,23 @@ import { errnoOf } from '../base/errors.ts';
 
 export interface SessionFiles {
   open(ttlSeconds: number): Promise<string>;
-  /** The moment when a session ends at the earliest, by the wall clock; undefined: there is none. */
+  /** Earliest end of a session, on the wall clock; undefined: there is none. */
   endMs(session: string): Promise<number | undefined>;
-  /** Whether it has not ended, by the file itself: another process may have ended it before its time. */
+  /** Whether a session has not ended. Reads the file, because another process may have ended the session early. */
   isOpen(session: string): Promise<boolean>;
+  /** Restarts the session's time to live and returns it in seconds; undefined: the session has ended. */
   keepAlive(session: string): Promise<number | undefined>;
   end(session: string): Promise<void>;
 }
 
 const NAME = /^[\w-]{1,100}$/;
-// Files of sessions that ended this long ago have no keys left.
+// Sessions that ended this long ago have no keys left.
 const KEEP_ENDED_MS = 60_000;
 
-/** The sessions in `folder`; `self` makes the names of new ones unique. */
+/** The sessions in `folder`. `self` makes the names of new ones unique. */
 export function createSessionFiles(folder: string, self: string, clock: Clock): SessionFiles {
   let made = 0;
-  // By the file, and by the boot clock.
+  // Per session: its end as last read from the file (wall clock), and the boot-clock time of that end.
   const seen = new Map<string, { readonly fileMs: number; readonly bootMs: number }>();
 
   function leftMs(session: string): number | undefined {
@@ -39,7 +40,7 @@ export function createSessionFiles(folder: string, self: string, clock: Clock): 
   }
 
   async function endMs(session: string): Promise<number | undefined> {
-    // The end of a session only moves away, so until the end last seen nobody needs to look again.
+    // An end only moves into the future. The file is read again only after the last known end.
     if ((leftMs(session) ?? 0) <= 0) await look(session);
     const left = leftMs(session);
     return left === undefined ? undefined : clock.wallMs() + left;
@@ -51,7 +52,7 @@ export function createSessionFiles(folder: string, self: string, clock: Clock): 
     else see(session, end);
   }
 
-  // The names come from a document that others wrote: nothing but a plain name leads to a file.
+  // Other processes wrote the names, so only a plain name is used as a path.
   async function fileTime(session: string): Promise<number | undefined> {
     if (!NAME.test(session)) return undefined;
     return stat(join(folder, session)).then(

@@ -1,8 +1,8 @@
-// One revision of a file store as text: JSON with one key a line, so that people can read and compare it.
+// The text form of a file store's revision: JSON with one key per line, which people can read and diff.
 import { parseJson, v } from '../base/schema.ts';
 import type { KvDocument } from './kv-document.ts';
 
-/** What a revision's file holds. */
+/** Content of a revision's file. */
 export interface StoreFile {
   readonly document: KvDocument;
   /** Names of the latest commits, newest last; see `wasLate` in file-kv.ts. */
@@ -17,7 +17,7 @@ const entry = v.pipe(
 );
 
 const storeFile = v.object({
-  format: v.literal(1, 'must be 1, the only format that is known'),
+  format: v.literal(1, 'must be 1, the only known format'),
   revision,
   compactedRevision: revision,
   entries: v.array(entry),
@@ -30,7 +30,7 @@ const storeFile = v.object({
   commits: v.array(v.string()),
 });
 
-/** The text of a revision. */
+/** Formats a revision. */
 export function formatStoreFile(document: KvDocument, commits: readonly string[]): string {
   const { revision, compactedRevision, entries, history } = document;
   const lines = (items: readonly unknown[]): string =>
@@ -43,7 +43,7 @@ export function formatStoreFile(document: KvDocument, commits: readonly string[]
   ].join('\n');
 }
 
-/** Parses a revision's file; `path` is for the message, `expected` its number. Fails as `datastore`. */
+/** Parses a revision's file. `path` is for the message; `expected` is the revision. Fails as `datastore`. */
 export function parseStoreFile(text: string, path: string, expected: number): StoreFile {
   const checked = v.pipe(
     storeFile,

@@ -1,4 +1,4 @@
-// The folder of a file store: what may lie in it, who may write it, and its notifications.
+// The folder of a file store: its content, its permissions and its notifications.
 import { type FSWatcher, watch } from 'node:fs';
 import { mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,32 +9,32 @@ import { excerpt } from '../base/schema.ts';
 import type { StorageWatch } from './document-kv.ts';
 import { LIMITS } from './limits.ts';
 
-/** Name of the folder with the sessions. */
+/** Name of the sessions' folder. */
 export const SESSIONS = 'sessions';
 
 const REVISION = /^rev-(\d{12})\.json$/;
 const TEMPORARY = /^\.tmp-[\w-]+$/;
-// A temporary file this old was left by a process that died.
+// A temporary file of this age belongs to a dead process.
 const LEFT_BEHIND_MS = 60_000;
 
-/** Name of the file that holds a revision. */
+/** File name of a revision. */
 export function revisionFileName(revision: number): string {
   return `rev-${String(revision).padStart(12, '0')}.json`;
 }
 
-/** The revision that a file's name tells; undefined where it is another file. */
+/** The revision of a file name; undefined: it is another file. */
 export function revisionOfFile(name: string): number | undefined {
   const digits = REVISION.exec(name)?.[1];
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** Makes the folder where it is missing, and checks it. Fails as `datastore`. */
+/** Makes the folder if it is missing, and checks it. Fails as `datastore`. */
 export async function openStoreFolder(directory: string, clock: Clock): Promise<void> {
   try {
     await mkdir(join(directory, SESSIONS), { recursive: true, mode: 0o700 });
     if (((await stat(directory)).mode & 0o002) !== 0) {
       throw new TwillError('datastore', `cannot use the store in ${directory}: every user may write it`, {
-        hint: `take away that right: chmod o-w ${directory}`,
+        hint: `remove that permission: chmod o-w ${directory}`,
       });
     }
     for (const name of await readdir(directory)) {
@@ -43,7 +43,7 @@ export async function openStoreFolder(directory: string, clock: Clock): Promise<
         throw new TwillError(
           'datastore',
           `cannot use the store in ${directory}: ${excerpt(name)} does not belong to a store`,
-          { hint: 'name a folder of its own for the store; it is made when missing' },
+          { hint: 'give the store a folder of its own; it is made when missing' },
         );
       }
     }
@@ -52,7 +52,7 @@ export async function openStoreFolder(directory: string, clock: Clock): Promise<
       error,
       'datastore',
       `cannot use the store in ${directory}`,
-      'name a folder that this user may write; it is made when missing',
+      'give the store a folder that this user may write; it is made when missing',
     );
   }
 }
@@ -66,8 +66,8 @@ async function removeLeftBehind(path: string, clock: Clock): Promise<void> {
 }
 
 /**
- * Tells of new revisions in a folder, by the kernel's notifications. Where those cannot be had (there is a limit
- * of them a user), a look at the folder from time to time does instead, and it runs beside them as well.
+ * Watches a folder for new revisions, by the kernel's notifications and by polling. Polling alone does if notifications
+ * are not available: each user has a limited number.
  */
 export function watchStoreFolder(directory: string, clock: Clock): StorageWatch {
   const bell = createBell(clock);

@@ -1,6 +1,6 @@
-// What a chain of somebody else does with new connections of the network that are forwarded. Not all of nftables is
-// understood, and need not be: what a rule tests beyond addresses, families and states of connections counts as
-// "perhaps", and a verdict is only called sure when no "perhaps" could have accepted before. Pure.
+// Decides whether a foreign chain drops forwarded new connections of the network. It evaluates tests of addresses,
+// families and connection states; every other test is "perhaps" (three-valued logic). A verdict is certain only if no
+// rule before it could have accepted. Pure.
 import { type JsonValue, v } from '../base/schema.ts';
 import type { Prefix } from '../model/ip.ts';
 import { matchOf, type Truth } from './rule-match.ts';
@@ -8,14 +8,16 @@ import { matchOf, type Truth } from './rule-match.ts';
 /** A rule's statements, as `nft -j` lists them. */
 export type NftStatements = readonly Readonly<Record<string, JsonValue>>[];
 
-/** The rules of a chain of the same table; undefined: they are not known. */
+/** The rules of a chain of the same table; undefined: unknown. */
 export type ReadChain = (name: string) => Promise<readonly NftStatements[] | undefined>;
 
-/**
- * `passes`: it lets through what nothing else in it drops. `drops`: all is dropped. `may drop`: all is dropped but for
- * what some rule accepts that cannot be judged from here.
- */
-export type ChainVerdict = 'passes' | 'may drop' | 'drops';
+export type ChainVerdict =
+  /** The chain does not drop all connections. */
+  | 'passes'
+  /** The chain drops all connections, except those that a "perhaps" rule may accept. */
+  | 'may drop'
+  /** The chain drops all connections. */
+  | 'drops';
 
 /** The verdict of a base chain on new connections from and to the network. */
 export async function judgeChain(
@@ -23,22 +25,22 @@ export async function judgeChain(
   network: Prefix,
   readChain: ReadChain,
 ): Promise<ChainVerdict> {
-  const { end, isDoubtful } = await walk(base.name, network, readChain);
+  const { end, isUncertain } = await walk(base.name, network, readChain);
   if (end === 'accept' || (end === 'return' && base.policy !== 'drop')) return 'passes';
-  return isDoubtful ? 'may drop' : 'drops';
+  return isUncertain ? 'may drop' : 'drops';
 }
 
 interface Walk {
   readonly end: 'accept' | 'drop' | 'return';
-  /** Some of the packets may have been accepted, or have left the chain, before. */
-  readonly isDoubtful: boolean;
+  /** An earlier rule may have accepted some packets, or sent them out of the chain. */
+  readonly isUncertain: boolean;
 }
 
-// The kernel lets chains call each other 16 deep and in no circle.
+// The recursion ends: the kernel allows calls 16 deep and no loop.
 async function walk(chain: string, network: Prefix, readChain: ReadChain): Promise<Walk> {
   const rules = await readChain(chain);
-  if (rules === undefined) return { end: 'return', isDoubtful: true };
-  let isDoubtful = false;
+  if (rules === undefined) return { end: 'return', isUncertain: true };
+  let isUncertain = false;
   for (const rule of rules) {
     const step = readRule(rule, network);
     switch (step.verdict) {
@@ -47,26 +49,26 @@ async function walk(chain: string, network: Prefix, readChain: ReadChain): Promi
       case 'accept':
       case 'drop':
       case 'return':
-        return { end: step.verdict, isDoubtful };
-      case 'doubt':
-        isDoubtful = true;
+        return { end: step.verdict, isUncertain };
+      case 'unknown':
+        isUncertain = true;
         break;
       default: {
         const called = await walk(step.target, network, readChain);
-        isDoubtful ||= called.isDoubtful;
-        if (called.end !== 'return' || step.verdict === 'goto') return { end: called.end, isDoubtful };
+        isUncertain ||= called.isUncertain;
+        if (called.end !== 'return' || step.verdict === 'goto') return { end: called.end, isUncertain };
       }
     }
   }
-  return { end: 'return', isDoubtful };
+  return { end: 'return', isUncertain };
 }
 
 type Step =
-  | { readonly verdict: 'none' | 'accept' | 'drop' | 'return' | 'doubt' }
+  | { readonly verdict: 'none' | 'accept' | 'drop' | 'return' | 'unknown' }
   | { readonly verdict: 'jump' | 'goto'; readonly target: string };
 
 const NONE: Step = { verdict: 'none' };
-const DOUBT: Step = { verdict: 'doubt' };
+const UNKNOWN: Step = { verdict: 'unknown' };
 
 function readRule(statements: NftStatements, network: Prefix): Step {
   let truth: Truth = 'yes';
@@ -87,10 +89,11 @@ function readRule(statements: NftStatements, network: Prefix): Step {
   return NONE;
 }
 
-// Whoever accepts part of the network by name has thought of it. What drops some packets leaves the others.
+// The effect of a rule that may match. A rule that may drop still lets other packets pass. A rule that names the
+// network and does not drop was written for the network, so it counts as an accept.
 function weaken(step: Step, isAboutUs: boolean): Step {
   if (step.verdict === 'drop' || step.verdict === 'none') return NONE;
-  return isAboutUs && step.verdict !== 'return' ? { verdict: 'accept' } : DOUBT;
+  return isAboutUs && step.verdict !== 'return' ? { verdict: 'accept' } : UNKNOWN;
 }
 
 const NEUTRAL = new Set(['counter', 'log', 'mangle', 'notrack', 'flow']);
@@ -103,7 +106,9 @@ const stateMap = v.object({
   data: v.object({ set: v.array(v.tuple([v.string(), v.unknown()])) }),
 });
 
-/** A statement that is no match: what it leads to, or that it has no say, or that it perhaps stops here. */
+/**
+ * Reads a statement that is no match. `neutral`: it has no effect on the verdict. `perhaps`: it may end the rule.
+ */
 function readStatement(kind: string, value: JsonValue): Step | 'neutral' | 'perhaps' {
   switch (kind) {
     case 'accept':
@@ -117,21 +122,21 @@ function readStatement(kind: string, value: JsonValue): Step | 'neutral' | 'perh
     case 'jump':
     case 'goto': {
       const { success, output } = v.safeParse(call, value);
-      return success ? { verdict: kind, target: output.target } : DOUBT;
+      return success ? { verdict: kind, target: output.target } : UNKNOWN;
     }
     case 'xt': {
       const { success, output } = v.safeParse(extension, value);
       if (!success) return 'perhaps';
       if (output.type !== 'target') return output.name === 'comment' ? 'neutral' : 'perhaps';
       if (output.name === 'REJECT') return { verdict: 'drop' };
-      return NEUTRAL_TARGETS.has(output.name) ? 'neutral' : DOUBT;
+      return NEUTRAL_TARGETS.has(output.name) ? 'neutral' : UNKNOWN;
     }
     case 'vmap': {
       const { success, output } = v.safeParse(stateMap, value);
-      return success && output.data.set.every(([state]) => state !== 'new') ? 'neutral' : DOUBT;
+      return success && output.data.set.every(([state]) => state !== 'new') ? 'neutral' : UNKNOWN;
     }
     case 'queue':
-      return DOUBT;
+      return UNKNOWN;
     default:
       return NEUTRAL.has(kind) ? 'neutral' : 'perhaps';
   }

@@ -1,10 +1,9 @@
-// The text that iptables-save prints and iptables-restore reads, and what has to be written so that the one
-// becomes what we want. Pure. Rules are compared as text: what iptables-save prints for a rule is what we
-// write for it.
+// Parses the output of iptables-save and plans the input of iptables-restore. Rules are compared as text: we write a
+// rule exactly as iptables-save prints it. Pure.
 import type { FirewallRule } from '../model/firewall.ts';
 import { formatPrefix } from '../model/ip.ts';
 
-/** A chain of ours, where it is called from, and what is in it. */
+/** A chain of ours with its rules and the chain that calls it. */
 export interface OwnChain {
   readonly table: 'nat' | 'filter';
   /** The kernel's chain whose first rule is the jump to ours. */
@@ -12,7 +11,7 @@ export interface OwnChain {
   readonly name: string;
   /** Comment of the jump. */
   readonly comment: string;
-  /** Rules without their leading `-A <chain>`; empty: neither chain nor jump. */
+  /** Rules without their leading `-A <chain>`. Empty: neither chain nor jump. */
   readonly rules: readonly string[];
 }
 
@@ -23,7 +22,7 @@ export interface SavedTable {
   readonly rules: readonly string[];
 }
 
-// iptables-save quotes a comment that has anything but these characters.
+// iptables-save quotes a comment with any other character.
 const UNQUOTED = /^[\w-]+$/;
 
 function formatComment(comment: string): string {
@@ -33,7 +32,7 @@ function formatComment(comment: string): string {
 
 const TARGETS = { return: 'RETURN', accept: 'ACCEPT', masquerade: 'MASQUERADE' } as const;
 
-/** A rule as iptables-save prints it, without its leading `-A <chain>`. */
+/** Formats a rule as iptables-save prints it, without its leading `-A <chain>`. */
 export function formatIptablesRule(rule: FirewallRule, randomFully: boolean): string {
   const { source, notSource, destination, notDestination, mark } = rule.match;
   const words: string[] = [];
@@ -49,7 +48,7 @@ export function formatIptablesRule(rule: FirewallRule, randomFully: boolean): st
   return words.join(' ');
 }
 
-/** The tables in the output of iptables-save; lines of no meaning to us are skipped. */
+/** Parses the tables in the output of iptables-save. Lines of other kinds are skipped. */
 export function parseIptablesSave(text: string): ReadonlyMap<string, SavedTable> {
   const tables = new Map<string, SavedTable>();
   let chains = new Set<string>();
@@ -69,8 +68,8 @@ export function parseIptablesSave(text: string): ReadonlyMap<string, SavedTable>
 }
 
 /**
- * What iptables-restore has to read so that `own` is as wanted, its jump first in the parent and only once.
- * Undefined: all is so already.
+ * Plans the input of iptables-restore that makes the chain as wanted, with one jump, first in the parent. Undefined:
+ * nothing is to be done.
  */
 export function planRestore(own: OwnChain, table: SavedTable | undefined): string | undefined {
   if (own.rules.length === 0) return planRemoval(own, table);
@@ -84,7 +83,7 @@ export function planRestore(own: OwnChain, table: SavedTable | undefined): strin
     return undefined;
   }
   return transaction(own, [
-    // With --noflush, naming a chain makes it or empties it, within the transaction.
+    // With --noflush, naming a chain creates or empties it, within the transaction.
     `:${own.name} - [0:0]`,
     ...wanted,
     ...jumps.map(deletionOf),
@@ -92,15 +91,14 @@ export function planRestore(own: OwnChain, table: SavedTable | undefined): strin
   ]);
 }
 
-// The chain can only go when nothing calls it any more, whoever made the call.
+// A chain can be deleted only if nothing calls it. Foreign calls are deleted too.
 function planRemoval(own: OwnChain, table: SavedTable | undefined): string | undefined {
   if (table?.chains.has(own.name) !== true) return undefined;
   const calls = table.rules.filter((rule) => goesTo(rule, own.name) && !rule.startsWith(`-A ${own.name} `));
   return transaction(own, [...calls.map(deletionOf), `-F ${own.name}`, `-X ${own.name}`]);
 }
 
-// A jump to a chain of users has no options, so that its name ends the line; a comment that looks like one is
-// quoted.
+// A jump to a user chain has no options, so the chain's name ends the line. A comment that looks like a jump is quoted.
 function goesTo(rule: string, chain: string): boolean {
   return rule.endsWith(` -j ${chain}`) || rule.endsWith(` -g ${chain}`);
 }

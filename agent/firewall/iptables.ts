@@ -1,7 +1,6 @@
-// Puts the rules in place with iptables, whichever of its two backends (nf_tables or legacy) the program has.
-// The state is read first and nothing is written when it is as wanted; otherwise each table is written in one
-// transaction, so that there is no moment without rules. It is read without naming a table, because naming
-// one that does not exist yet makes the kernel create it.
+// Applies the rules with iptables, of either backend (nf_tables or legacy). It reads the state first and writes nothing
+// if the state is as wanted. Otherwise it writes each table in one transaction, so that there is no moment without
+// rules. It reads all tables at once, because naming a missing table makes the kernel create it.
 import type { Exec } from '../base/exec.ts';
 import type { Firewall, FirewallRules } from '../model/firewall.ts';
 import { formatIptablesRule, type OwnChain, parseIptablesSave, planRestore } from './iptables-text.ts';
@@ -10,11 +9,11 @@ import { type ProgramRun, runProgram, runToSuccess } from './program.ts';
 
 export interface IptablesOptions {
   readonly exec: Exec;
-  /** Name of the program that `-save` and `-restore` are put behind; default `iptables`. */
+  /** Name of the program, to which `-save` and `-restore` are appended. Default: `iptables`. */
   readonly program?: string;
 }
 
-/** Rules by iptables, in the chains FLANNEL-POSTRTG (nat) and FLANNEL-FWD (filter). */
+/** A firewall in the iptables chains FLANNEL-POSTRTG (nat) and FLANNEL-FWD (filter). */
 export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesOptions): Firewall {
   let hasRandomFully: boolean | undefined;
   let savedBytes = 0;
@@ -26,7 +25,7 @@ export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesO
     rest: Pick<ProgramRun, 'input' | 'signal'>,
   ) => runToSuccess(exec, { purpose, file, args, packageName: 'iptables', ...rest });
 
-  // One input with a transaction for each table that is not as wanted; undefined when all are.
+  // One input with a transaction for each table that is not as wanted; undefined: all are.
   const plan = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<string | undefined> => {
     const saved = await run('cannot read the iptables rules', `${program}-save`, [], { signal });
     savedBytes = saved.length;
@@ -35,8 +34,8 @@ export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesO
     return inputs.length === 0 ? undefined : inputs.join('');
   };
 
-  // Where kube-proxy has ten thousand rules, printing all of them takes fifty times as long as our two chains and their
-  // parents do. Whatever is not as wanted, or cannot be listed, is for `plan` to see.
+  // With ten thousand rules of kube-proxy, printing all of them takes fifty times as long as printing our two chains
+  // and their parents. If a chain is not as wanted or cannot be listed, `plan` decides.
   const isPresentByName = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<boolean> => {
     if (savedBytes <= LIMITS.smallRuleSetBytes) return false;
     for (const chain of chains) {
@@ -55,8 +54,8 @@ export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesO
     return true;
   };
 
-  // Others may change the tables between our reading and our writing (a jump that we delete may be gone): the
-  // transaction then fails as a whole, and is planned again.
+  // Another program may change the tables between our read and our write (for example, delete a jump that we delete).
+  // The transaction then fails as a whole, and is planned again.
   const apply = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<boolean> => {
     if (await isPresentByName(chains, signal)) return false;
     for (let attempt = 1; ; attempt++) {
@@ -76,7 +75,7 @@ export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesO
     mode: 'iptables',
     async ensure(rules, signal) {
       if (rules.randomFully && hasRandomFully === undefined) {
-        const version = await run('cannot ask iptables for its version', program, ['--version'], { signal });
+        const version = await run('cannot read the version of iptables', program, ['--version'], { signal });
         hasRandomFully = supportsRandomFully(version);
       }
       const wanted = ownChains(rules, hasRandomFully === true);
@@ -118,7 +117,7 @@ function ownChains(rules: FirewallRules, hasRandomFully: boolean): readonly OwnC
   ];
 }
 
-/** Whether the output of `iptables --version` is of a release that has `--random-fully`: 1.6.2 and later. */
+/** Whether the output of `iptables --version` names a release with `--random-fully`: 1.6.2 or later. */
 export function supportsRandomFully(version: string): boolean {
   const [, major, minor, patch] = /v(\d+)\.(\d+)(?:\.(\d+))?/.exec(version) ?? [];
   if (major === undefined) return false;

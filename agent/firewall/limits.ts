@@ -1,19 +1,19 @@
-// Limits of the work on the firewall. Times are in milliseconds, sizes in bytes.
+// Limits of the firewall. Times are in milliseconds, sizes in bytes.
 
 export const LIMITS = {
   /**
-   * Shortest pause between two looks. After `repairsAtOnce` repairs each further one doubles it, up to `forgiveMs`;
-   * one repair is forgiven each `forgiveMs`.
+   * The back-off of repairs. `pauseMs` is the shortest pause between two checks. Each repair above `burst` doubles it,
+   * up to `leakMs`. The counter of repairs loses one in each `leakMs`.
    */
-  firewallFight: { repairsAtOnce: 20, pauseMs: 500, forgiveMs: 10_000 },
+  repairBackoff: { burst: 20, pauseMs: 500, leakMs: 10_000 },
   /** Longest time for one run of iptables-restore or nft. */
   firewallCommandMs: 10_000,
-  /** iptables-restore waits this long, in seconds, for the lock that all users of iptables share; less than a run. */
+  /** Longest wait of iptables-restore for the lock that all users of iptables share. Shorter than a run. */
   iptablesLockSeconds: 5,
-  /** Up to this size iptables-save prints all; above, our chains are looked at by name before all is printed again. */
+  /** Above this size of all rules, our chains are listed by name before all rules are read again. */
   smallRuleSetBytes: 128 * 1024,
-  /** Attempts to write rules while others change the same tables. */
+  /** Attempts to write rules while other programs change the same tables. */
   firewallAttempts: 3,
-  /** Chains of others that one look reads in search of those that drop our packets. */
+  /** Foreign chains that one search for obstacles reads. */
   foreignChains: 64,
 } as const;

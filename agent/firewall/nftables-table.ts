@@ -1,11 +1,11 @@
-// Our nftables table as the JSON of libnftables: the same entries are written to the kernel and compared with
-// what it lists, so that a rule that was deleted, changed or added by hand is seen. Pure.
+// Our nftables table as the JSON of libnftables. The entries that we write are compared with the kernel's listing, so
+// that a rule that was deleted, changed or added by hand is noticed. Pure.
 import { isDeepStrictEqual } from 'node:util';
 import { type JsonValue, parseJson, v } from '../base/schema.ts';
 import type { FirewallRule, FirewallRules } from '../model/firewall.ts';
 import type { Prefix } from '../model/ip.ts';
 
-/** Flannel's names, so that whichever agent comes second replaces the rules of the first. */
+/** Flannel's names: one agent replaces the rules of the other. */
 export const NFT_TABLE = { family: 'ip', name: 'flannel-ipv4' } as const;
 
 interface Chain {
@@ -22,7 +22,7 @@ const FORWARD: Chain = { name: 'forward', type: 'filter', hook: 'forward', prio:
 /** An object of nftables, such as `{ "rule": { … } }`. */
 export type NftEntry = Readonly<Record<string, JsonValue>>;
 
-/** All objects of our table; none when there are no rules. */
+/** All objects of our table. Empty if there are no rules. */
 export function planNftTable(rules: FirewallRules): readonly NftEntry[] {
   const chains = [
     ...planChain(POSTROUTING, rules.postrouting, rules.randomFully),
@@ -59,16 +59,15 @@ function formatNftRule(rule: FirewallRule, randomFully: boolean): JsonValue {
   ];
 }
 
-// nft lists a prefix of one address as the address.
+// nft lists a /32 as an address.
 function formatNftPrefix(prefix: Prefix): JsonValue {
   return prefix.length === 32 ? prefix.address : { prefix: { addr: prefix.address, len: prefix.length } };
 }
 
 /**
- * What `nft -j` has to be given so that our table holds exactly these objects; the table goes when there are
- * none.
+ * Formats the input of `nft -j` that makes our table hold exactly these objects, or deletes it if there are none.
  *
- * The table is added first because only what exists can be deleted. All of it is one transaction: packets see
+ * The table is added first because only an existing table can be deleted. All commands are one transaction: packets see
  * the old rules or the new ones.
  */
 export function formatNftReplacement(entries: readonly NftEntry[]): string {
@@ -86,13 +85,13 @@ const listing = v.object({
   ),
 });
 
-/** The objects in a listing of nft, as `planNftTable` has them. Fails as `host` when it is no listing. */
+/** Parses a listing of nft into the form of `planNftTable`. Fails as `host` when it is no listing. */
 export function parseNftListing(text: string): readonly NftEntry[] {
   const { nftables } = parseJson(listing, text, 'listing of nft', 'host');
   return nftables.filter((entry) => !('metainfo' in entry)).map((entry) => normalise(entry) as NftEntry);
 }
 
-// Handles are numbers that the kernel gives out. Later versions of nft list the flags of a statement as a list.
+// Drops handles, which the kernel assigns. Newer versions of nft print the flags of a statement as a list.
 function normalise(value: JsonValue): JsonValue {
   if (Array.isArray(value)) return value.map(normalise);
   if (value === null || typeof value !== 'object') return value;
@@ -105,7 +104,7 @@ function normalise(value: JsonValue): JsonValue {
   );
 }
 
-/** Whether two sets of objects are the same; the order counts only among the rules of a chain. */
+/** Whether two sets of objects are the same. The order counts only among the rules of a chain. */
 export function sameNftTable(a: readonly NftEntry[], b: readonly NftEntry[]): boolean {
   return isDeepStrictEqual(inOrder(a), inOrder(b));
 }
@@ -119,7 +118,7 @@ function inOrder(entries: readonly NftEntry[]): readonly NftEntry[] {
   return entries.toSorted((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
 }
 
-/** Whether a listing of tables (`nft -j list tables`) has ours. */
+/** Whether a listing of tables (`nft -j list tables`) contains ours. */
 export function hasNftTable(tables: readonly NftEntry[]): boolean {
   return tables.some(({ table }) => isDeepStrictEqual(table, NFT_TABLE));
 }

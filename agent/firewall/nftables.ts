@@ -1,5 +1,5 @@
-// Puts the rules in place with nftables, in one table of ours that nobody else touches. A chain of another
-// table may still drop what ours accepts: nftables asks all chains of a hook, and one drop is enough.
+// Applies the rules with nftables, in a table of our own. A chain of another table may still drop packets that ours
+// accepts: nftables evaluates all chains of a hook, and one drop is enough.
 import type { Exec } from '../base/exec.ts';
 import type { Firewall } from '../model/firewall.ts';
 import {
@@ -13,7 +13,7 @@ import {
 } from './nftables-table.ts';
 import { failureOf, type ProgramRun, runProgram, runToSuccess } from './program.ts';
 
-/** Rules by nftables, in the table `ip flannel-ipv4`. */
+/** A firewall in the nftables table `ip flannel-ipv4`. */
 export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firewall {
   const nft = (purpose: string, args: readonly string[], signal?: AbortSignal): ProgramRun => ({
     purpose,
@@ -23,8 +23,7 @@ export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firew
     signal,
   });
 
-  // A table that does not exist is a failure of nft in words that may be translated, so that the list of
-  // tables decides.
+  // nft reports a missing table in words that may be translated, so the list of tables decides.
   const read = async (signal?: AbortSignal): Promise<readonly NftEntry[]> => {
     const run = nft(
       'cannot read the nftables rules',
@@ -40,8 +39,7 @@ export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firew
 
   const replaceBy = async (wanted: readonly NftEntry[], signal?: AbortSignal): Promise<boolean> => {
     if (sameNftTable(await read(signal), wanted)) return false;
-    // As an argument: nft opens /dev/stdin by name, and that fails for the sockets that Node gives as
-    // standard input.
+    // As an argument: nft opens /dev/stdin by name, which fails for the socket that Node passes as standard input.
     const run = nft('cannot write the nftables rules', [formatNftReplacement(wanted)], signal);
     await runToSuccess(exec, run);
     return true;

@@ -1,5 +1,5 @@
-// Finds chains of others that drop what we accept. nftables asks every chain of a hook, and one drop is enough, so that
-// no rule of ours can overrule them: all that can be done is to name them.
+// Finds foreign chains that drop packets that we accept. nftables evaluates every chain of a hook, and one drop is
+// enough. No rule of ours can overrule such a chain, so we name it to the operator.
 import type { Exec } from '../base/exec.ts';
 import { type JsonValue, v } from '../base/schema.ts';
 import { formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
@@ -12,15 +12,15 @@ import type { Truth } from './rule-match.ts';
 /** A chain that drops forwarded packets of the network, or may do so. */
 export interface Obstacle {
   readonly verdict: Exclude<ChainVerdict, 'passes'>;
-  /** One line for the operator that names table and chain and says what to do. */
+  /** One line for the operator: table, chain and remedy. */
   readonly message: string;
 }
 
 /**
- * All obstacles for a network. Fails as `host` when nft cannot be run, or a chain goes while it is read.
+ * All obstacles for a network. Fails as `host` when nft cannot be run, or a chain is deleted while it is read.
  *
- * Of a large rule set only the list of chains is read, and those that a new connection of the network surely comes
- * through. Chains of the old iptables are not seen.
+ * Reads the list of chains, and only the chains that a new connection of the network certainly passes. Chains of legacy
+ * iptables are not visible.
  */
 export async function findObstacles(
   exec: Exec,
@@ -43,9 +43,9 @@ export async function findObstacles(
     };
     const judged = await judgeChain(chain, networkOf(network), readChain);
     if (judged === 'passes') continue;
-    const isAwake = wakefulness(chain, await list('tables'));
-    const verdict = isAwake === 'yes' ? judged : 'may drop';
-    if (isAwake !== 'no') obstacles.push({ verdict, message: messageOf(chain, verdict, network) });
+    const isActive = findActivity(chain, await list('tables'));
+    const verdict = isActive === 'yes' ? judged : 'may drop';
+    if (isActive !== 'no') obstacles.push({ verdict, message: messageOf(chain, verdict, network) });
   }
   return obstacles;
 }
@@ -73,8 +73,8 @@ const tableSchema = v.object({
   flags: v.optional(v.union([v.string(), v.array(v.string())]), []),
 });
 
-// The chains of a dormant table are not asked. Some versions of nft list text without meaning for the flags.
-function wakefulness(chain: ForwardChain, tables: readonly NftEntry[]): Truth {
+// The kernel skips the chains of a dormant table. Some versions of nft print garbage as flags.
+function findActivity(chain: ForwardChain, tables: readonly NftEntry[]): Truth {
   for (const entry of tables) {
     const { success, output } = v.safeParse(tableSchema, entry['table']);
     if (!success || output.family !== chain.family || output.name !== chain.table) continue;
@@ -94,7 +94,7 @@ const ruleSchema = v.object({
   ),
 });
 
-// A rule that is listed in a way that we do not know has statements that nobody knows.
+// A rule in an unknown form becomes a statement without a known verdict.
 function rulesOf(entries: readonly NftEntry[]): readonly NftStatements[] {
   return entries.flatMap((entry): readonly NftStatements[] => {
     if (!('rule' in entry)) return [];
@@ -107,6 +107,6 @@ function messageOf(chain: ForwardChain, verdict: ChainVerdict, network: Prefix):
   const name = `chain ${chain.name} of nftables table ${chain.family} ${chain.table}`;
   const range = formatPrefix(networkOf(network));
   return verdict === 'drops'
-    ? `${name} drops what is forwarded within ${range}; accept ${range} there`
-    : `${name} may drop what is forwarded within ${range}: it drops all that its own rules do not accept`;
+    ? `${name} drops packets forwarded within ${range}; accept ${range} there`
+    : `${name} may drop packets forwarded within ${range}: it drops all packets that its own rules do not accept`;
 }

@@ -1,4 +1,4 @@
-// Decides which of the kernel's firewalls this node uses, from the network's wish and what is installed.
+// Chooses the firewall of this node, by the network configuration and the installed programs.
 import { errnoOf, messageOf, TwillError } from '../base/errors.ts';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
@@ -9,31 +9,31 @@ import { createNftablesFirewall } from './nftables.ts';
 import { findObstacles } from './obstacles.ts';
 
 export interface FirewallOptions {
-  /** The network's wish. Where its program is missing but the other one is there, the other one is taken. */
+  /** The firewall that the network configuration asks for. If its program is missing, the other one is used. */
   readonly enableNFTables: boolean;
   readonly log: Logger;
   readonly exec: Exec;
 }
 
 export interface OpenedFirewall {
-  /** The one to use. Its first successful `ensure` also removes what was left in the other mode. */
+  /** The firewall in use. Its first successful `ensure` also removes our rules of the other mode. */
   readonly active: NodeFirewall;
-  /** The other mode, for a complete removal; undefined when its program is not installed. */
+  /** The other mode, for a complete removal; undefined: its program is not installed. */
   readonly inactive: Firewall | undefined;
 }
 
 /**
- * Finds the firewall to use; changes nothing yet. Fails as `host` when neither iptables nor nft is installed.
+ * Chooses the firewall, without changing rules. Fails as `host` when neither iptables nor nft is installed.
  */
 export async function openFirewall({ enableNFTables, log, exec }: FirewallOptions): Promise<OpenedFirewall> {
   const [iptables, nftables] = await Promise.all([
     isInstalled(exec, 'iptables').then((is) => (is ? createIptablesFirewall({ exec }) : undefined)),
     isInstalled(exec, 'nft').then((is) => (is ? createNftablesFirewall({ exec }) : undefined)),
   ]);
-  const obstacles = nftables === undefined ? async () => [] : obstaclesToTell(exec, log);
+  const obstacles = nftables === undefined ? async () => [] : reportObstacles(exec, log);
   const [wanted, other] = enableNFTables ? [nftables, iptables] : [iptables, nftables];
   if (wanted !== undefined) {
-    return { active: { ...sweeping(wanted, other, log), obstacles }, inactive: other };
+    return { active: { ...withCleanup(wanted, other, log), obstacles }, inactive: other };
   }
   if (other === undefined) {
     throw new TwillError('host', 'cannot set firewall rules: neither iptables nor nft is installed', {
@@ -58,9 +58,9 @@ async function isInstalled(exec: Exec, program: string): Promise<boolean> {
   }
 }
 
-// The old rules go after the new ones stand, so that a change of mode has no moment without rules. It is
-// tried once: leftovers that cannot be removed are no reason to stop looking after the rules in use.
-function sweeping(active: Firewall, inactive: Firewall | undefined, log: Logger): Firewall {
+// Removes the old rules after the new ones are in place, so that a change of mode has no moment without rules. It tries
+// once: a failure must not stop the maintenance of the rules in use.
+function withCleanup(active: Firewall, inactive: Firewall | undefined, log: Logger): Firewall {
   let left = inactive;
   return {
     mode: active.mode,
@@ -80,27 +80,28 @@ function sweeping(active: Firewall, inactive: Firewall | undefined, log: Logger)
   };
 }
 
-// A look that fails tells nothing new: a chain that went while it was read is told of by another event.
-function obstaclesToTell(exec: Exec, log: Logger): NodeFirewall['obstacles'] {
-  let sure: readonly string[] = [];
-  let doubtful: readonly string[] = [];
+// Returns the chains that certainly drop, and logs those that may when they appear. A failed search keeps the last
+// result: if a chain was deleted while it was read, another event follows.
+function reportObstacles(exec: Exec, log: Logger): NodeFirewall['obstacles'] {
+  let certain: readonly string[] = [];
+  let possible: readonly string[] = [];
   let failure: string | undefined;
   return async (network, signal) => {
     try {
       const found = await findObstacles(exec, network, signal);
       const messages = (verdict: (typeof found)[number]['verdict']): readonly string[] =>
         found.filter((obstacle) => obstacle.verdict === verdict).map(({ message }) => message);
-      for (const message of messages('may drop')) if (!doubtful.includes(message)) log.warn(message);
-      sure = messages('drops');
-      doubtful = messages('may drop');
+      for (const message of messages('may drop')) if (!possible.includes(message)) log.warn(message);
+      certain = messages('drops');
+      possible = messages('may drop');
       failure = undefined;
     } catch (error) {
       signal?.throwIfAborted();
       const message = messageOf(error);
       if (message !== failure)
-        log.info('cannot look for chains that drop what we accept', { error: message });
+        log.info('cannot search for chains that drop packets of the network', { error: message });
       failure = message;
     }
-    return sure;
+    return certain;
   };
 }

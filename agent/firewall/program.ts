@@ -1,24 +1,24 @@
-// Runs the firewalls' own programs (iptables-save, iptables-restore, nft) and turns their complaints into one
-// line with what the operator can do about it.
+// Runs the programs of the firewalls (iptables-save, iptables-restore, nft) and turns their failures into one line with
+// a hint.
 import { errnoOf, TwillError } from '../base/errors.ts';
 import type { Exec, ExecResult } from '../base/exec.ts';
 import { LIMITS } from './limits.ts';
 
 /** One run of a program. */
 export interface ProgramRun {
-  /** What it is run for; starts the message of a failure: `cannot read the iptables rules`. */
+  /** Start of the message of a failure: `cannot read the iptables rules`. */
   readonly purpose: string;
   readonly file: string;
   readonly args: readonly string[];
-  /** Name of the distributions' package that has the program. */
+  /** Name of the distribution's package with the program. */
   readonly packageName: string;
   readonly input?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Runs a program to its end and gives its result, whatever its exit code. Fails as `host` when it cannot be
- * run.
+ * Runs a program to its end and returns its result. A non-zero exit code is no failure. Fails as `host` when the
+ * program cannot be run.
  */
 export async function runProgram(exec: Exec, run: ProgramRun): Promise<ExecResult> {
   try {
@@ -37,7 +37,7 @@ export async function runProgram(exec: Exec, run: ProgramRun): Promise<ExecResul
   }
 }
 
-/** Like `runProgram`, but gives the standard output, and fails as `host` too when the exit code is not 0. */
+/** Like `runProgram`, but returns the standard output, and also fails as `host` when the exit code is not 0. */
 export async function runToSuccess(exec: Exec, run: ProgramRun): Promise<string> {
   const result = await runProgram(exec, run);
   if (result.exitCode !== 0) throw failureOf(run, result);
@@ -49,12 +49,12 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   [/xtables lock/i, 'find the program that holds /run/xtables.lock'],
   [
     /table does not exist|do you need to insmod|not supported|incompatible/i,
-    'the kernel or its present rules refuse this firewall; the network\'s "EnableNFTables" chooses the other one',
+    'the kernel or its current rules refuse this firewall; choose the other one by "EnableNFTables" of the network',
   ],
 ];
 
 /**
- * The error for a program that ran and failed: the first line of its complaint, and a hint where we know one.
+ * The error for a program that ran and failed: the first line of its stderr, and a hint if there is one.
  */
 export function failureOf(run: ProgramRun, result: ExecResult): TwillError {
   const lines = result.stderr.split('\n').map((line) => line.trim());

@@ -1,4 +1,4 @@
-// Whether a test in a rule of nftables holds for a new connection whose both ends are in the network. Pure.
+// Evaluates a test of an nftables rule for a new connection between two addresses of the network. Pure.
 import { type JsonValue, v } from '../base/schema.ts';
 import { matchesOwnName } from '../model/host-state.ts';
 import { addressBits, containsPrefix, hostPrefix, overlaps, type Prefix, parseAddress } from '../model/ip.ts';
@@ -7,7 +7,7 @@ export type Truth = 'yes' | 'no' | 'perhaps';
 
 export interface Match {
   readonly truth: Truth;
-  /** It names the network or a part of it, or a link of ours: whoever wrote it knows of us. */
+  /** The test names the network, a part of it, or a link of ours: its author knows of the overlay. */
   readonly isAboutUs: boolean;
 }
 
@@ -25,7 +25,7 @@ const test = v.object({
   right: v.custom<JsonValue>(() => true),
 });
 
-/** The outcome of a `match` statement as `nft -j` lists it. */
+/** Evaluates a `match` statement as `nft -j` lists it. */
 export function matchOf(statement: JsonValue, network: Prefix): Match {
   const { success, output } = v.safeParse(test, statement);
   if (!success || !['==', '!=', 'in'].includes(output.op)) return PERHAPS;
@@ -83,7 +83,7 @@ function anyOf(matches: readonly Match[]): Match {
   return { truth: truths.has('yes') ? 'yes' : truths.has('perhaps') ? 'perhaps' : 'no', isAboutUs };
 }
 
-// Nothing that is forwarded comes from or goes to the loopback.
+// Forwarded packets neither come from nor go to the loopback.
 function linkMatch(name: JsonValue): Match {
   if (name === 'lo') return NO;
   return { truth: 'perhaps', isAboutUs: typeof name === 'string' && matchesOwnName(name) };
@@ -96,7 +96,7 @@ function addressMatch(value: JsonValue, network: Prefix): Match {
   const range = v.safeParse(rangeValue, value);
   if (range.success) return rangeMatch(range.output.range, network);
   const prefix = prefixOf(value);
-  // A set of that name, or something that has still to be computed.
+  // The name of a set, or an expression.
   if (prefix === undefined) return PERHAPS;
   if (containsPrefix(prefix, network)) return { truth: 'yes', isAboutUs: prefix.length === network.length };
   return overlaps(prefix, network) ? { truth: 'perhaps', isAboutUs: true } : NO;

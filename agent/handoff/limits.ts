@@ -1,4 +1,4 @@
-// Limits of the files that we hand over.
+// Limits of the hand-off files.
 
 export const LIMITS = {
   /** Bytes of subnet.env that are read; flannel's has less than 200. */

@@ -1,6 +1,5 @@
-// The file that tells Docker, CNI plugins and scripts what this node's network is: /run/flannel/subnet.env,
-// in flannel's form to the byte. It outlives the agent: at the next start it says which subnet was ours
-// before.
+// /run/flannel/subnet.env, which tells Docker, CNI plugins and scripts the network of this node, in flannel's format to
+// the byte. The file outlives the agent: the next start reads the previous subnet from it.
 import { constants, open } from 'node:fs/promises';
 import { writeFileAtomic } from '../base/atomic-file.ts';
 import { errnoOf } from '../base/errors.ts';
@@ -10,7 +9,7 @@ import { LIMITS } from './limits.ts';
 
 const MODE = 0o644;
 
-/** The file at `path` as what the agent hands over. */
+/** The hand-off by the file at `path`. */
 export function subnetFile(path: string): HandOff {
   return {
     name: path,
@@ -19,7 +18,7 @@ export function subnetFile(path: string): HandOff {
   };
 }
 
-/** The text of the file. */
+/** Formats the file. */
 export function formatSubnetEnv({ network, subnet, mtuBytes, ipMasq }: SubnetEnv): string {
   return [
     `FLANNEL_NETWORK=${formatPrefix(networkOf(network))}`,
@@ -30,7 +29,7 @@ export function formatSubnetEnv({ network, subnet, mtuBytes, ipMasq }: SubnetEnv
   ].join('\n');
 }
 
-/** What can be read from such a text; a value that is missing or of no use is left out. */
+/** Parses the file. Missing and invalid values are left out. */
 export function parseSubnetEnv(text: string): Partial<SubnetEnv> {
   const values = new Map<string, string>();
   for (const line of text.split('\n')) {
@@ -55,8 +54,8 @@ function parseIPv4Prefix(text: string | undefined): Prefix | undefined {
 }
 
 /**
- * The subnet that the file at `path` names, host bits cleared. Undefined when the file is missing, cannot be
- * read or makes no sense: it is a preference, and a node starts without it.
+ * The subnet in the file at `path`, host bits cleared. Undefined when the file is missing, unreadable or invalid: it is
+ * only a preference, and a node starts without it.
  */
 export async function readPreviousSubnet(path: string): Promise<Prefix | undefined> {
   const file = await readStart(path);
@@ -64,8 +63,8 @@ export async function readPreviousSubnet(path: string): Promise<Prefix | undefin
 }
 
 /**
- * Replaces the file at `path`, unless it is as it should be already. True: it was written. Fails as `host`;
- * the old file then stays.
+ * Writes the file at `path` if its content or mode differs. True: it was written. Fails as `host`, and then keeps the
+ * old file.
  */
 export async function writeSubnetEnv(path: string, env: SubnetEnv): Promise<boolean> {
   const text = formatSubnetEnv(env);
@@ -75,8 +74,7 @@ export async function writeSubnetEnv(path: string, env: SubnetEnv): Promise<bool
   return true;
 }
 
-// Whatever the path leads to, only so much of it is read; O_NONBLOCK, because opening a pipe waits for its
-// writer.
+// The path may lead to any file, so the read is limited. O_NONBLOCK, because opening a pipe waits for its writer.
 async function readStart(
   path: string,
 ): Promise<{ readonly text: string; readonly mode: number } | undefined> {

@@ -2,7 +2,7 @@
 // name, the entries on them, and routes by their protocol number.
 import { systemClock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
-import { createPace } from '../base/pace.ts';
+import { createYieldTurn } from '../base/yield-turn.ts';
 import {
   type Entry,
   formatObject,
@@ -175,11 +175,11 @@ async function changeEntries(
   send: (requests: readonly BatchRequest[]) => Promise<ReadonlyMap<number, string>>,
 ): Promise<ChangeFailure[]> {
   const failures: ChangeFailure[] = [];
-  const pace = createPace(systemClock);
+  const yieldTurn = createYieldTurn(systemClock);
   // Requests are made one batch at a time. The kernel answers before the send returns, and the package looks for the next
   // answer before another task has a turn.
   for (let start = 0; start < changes.length; start += LIMITS.netlinkBatch) {
-    await pace();
+    await yieldTurn();
     const sent: Change[] = [];
     const requests: BatchRequest[] = [];
     for (const change of changes.slice(start, start + LIMITS.netlinkBatch)) {

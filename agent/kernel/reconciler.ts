@@ -10,10 +10,10 @@ import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { createPace } from '../base/pace.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
+import { createYieldTurn } from '../base/yield-turn.ts';
 import type { Condition } from '../model/condition.ts';
 import {
   formatObject,
@@ -106,7 +106,7 @@ export class Reconciler {
 
   async #work(onChange: () => void, signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#deps;
-    const pace = createPace(clock);
+    const yieldTurn = createYieldTurn(clock);
     for (;;) {
       const pauseMs =
         this.#failuresInRow === 0
@@ -118,7 +118,7 @@ export class Reconciler {
       // A burst of events becomes one pass.
       if (isRepair) await clock.sleep(LIMITS.reconcileDelayMs, signal);
       // The caller of `want` has just planned, which may have taken a while too.
-      await pace();
+      await yieldTurn();
       await this.#pass(signal);
       onChange();
     }
@@ -161,11 +161,11 @@ export class Reconciler {
 
   async #read(signal: AbortSignal): Promise<HostState> {
     const { kernel, clock } = this.#deps;
-    const pace = createPace(clock);
+    const yieldTurn = createYieldTurn(clock);
     const state: HostObject[] = [];
     for (const object of await kernel.read(signal)) {
       state.push(recognize(this.#wanted, object));
-      await pace();
+      await yieldTurn();
     }
     return state;
   }

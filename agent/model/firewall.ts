@@ -19,7 +19,9 @@ export interface FirewallRule {
   readonly comment: string;
 }
 
-/** The rules of one node, in order, for the two places where we have any. An empty list means: no chain of ours there. */
+/**
+ * The rules of one node, in order, for the two places where we have any. An empty list means: no chain of ours there.
+ */
 export interface FirewallRules {
   /** After routing, in the nat table. */
   readonly postrouting: readonly FirewallRule[];
@@ -41,7 +43,9 @@ export interface Firewall {
   remove(signal?: AbortSignal): Promise<boolean>;
 }
 
-/** The firewall in use on a node, which is not alone there: each table's chains are asked, and one that drops is enough. */
+/**
+ * The firewall in use on a node, which is not alone there: each table's chains are asked, and one that drops is enough.
+ */
 export interface NodeFirewall extends Firewall {
   /**
    * Chains of others that surely drop what the rules accept within `network`, one line each that names the chain.

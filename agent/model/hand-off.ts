@@ -19,6 +19,8 @@ export interface HandOff {
   readonly name: string;
   /** The subnet that was handed over last; undefined where there is none, or it cannot be read: it is a preference. */
   previousSubnet(): Promise<Prefix | undefined>;
-  /** Replaces what was handed over, unless it is the same. True: it was not. Fails as `host`; the old one then stays. */
+  /**
+   * Replaces what was handed over, unless it is the same. True: it was not. Fails as `host`; the old one then stays.
+   */
   write(env: SubnetEnv): Promise<boolean>;
 }

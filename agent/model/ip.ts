@@ -40,7 +40,8 @@ export function parseAddress(
   return undefined;
 }
 
-// The same address in groups alone; empty where its dotted quad is none. The library takes every dotted quad in an IPv6 address for a mapped IPv4 address: ::1.2.3.4 is not one.
+// The same address in groups alone; empty where its dotted quad is none. The library takes every dotted quad in an IPv6
+// address for a mapped IPv4 address: ::1.2.3.4 is not one.
 function withoutDottedQuad(text: string): string {
   const [, start = '', quad = ''] = /^(.*:)([^:]*\.[^:]*)$/.exec(text) ?? [];
   if (quad === '') return text;

@@ -71,6 +71,8 @@ export interface Kv extends AsyncDisposable {
    * `datastore` when the connection is lost; the caller decides when to watch again.
    */
   watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<readonly KvEvent[]>;
-  /** Gives up connections, where there are any: watches fail as if theirs were lost, and what follows opens new ones. */
+  /**
+   * Gives up connections, where there are any: watches fail as if theirs were lost, and what follows opens new ones.
+   */
   reconnect?(): void;
 }

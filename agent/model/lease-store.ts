@@ -56,8 +56,8 @@ export interface LeaseStore extends AsyncDisposable {
   claim(subnets: PerFamily<Prefix>, attrs: LeaseAttrs, signal?: AbortSignal): Promise<HeldLease | undefined>;
   /**
    * Takes over a lease that is ours already (of an earlier run): keeps it alive, and rewrites its value only
-   * where it differs from `attrs`. A reservation stays one. Who asks about it at that moment is answered. Undefined: it expired meanwhile, or changed so that it
-   * is not the lease of the node in `attrs`.
+   * where it differs from `attrs`. A reservation stays one. Who asks about it at that moment is answered. Undefined: it
+   * expired meanwhile, or changed so that it is not the lease of the node in `attrs`.
    */
   adopt(lease: Lease, attrs: LeaseAttrs, signal?: AbortSignal): Promise<HeldLease | undefined>;
   /**

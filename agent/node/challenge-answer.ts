@@ -14,7 +14,10 @@ export interface ChallengeAnswerDeps {
   readonly log: Logger;
 }
 
-/** Answers all who ask about the lease with this key, `name` among them. Tries for as long as they wait, and never fails. */
+/**
+ * Answers all who ask about the lease with this key, `name` among them. Tries for as long as they wait, and never
+ * fails.
+ */
 export async function answerChallenge(
   deps: ChallengeAnswerDeps,
   key: string,

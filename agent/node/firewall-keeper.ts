@@ -4,7 +4,7 @@ import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { createRepairPace } from '../firewall/repair-pace.ts';
+import { createRepairBackoff } from '../firewall/repair-backoff.ts';
 import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
 import type { FirewallRules, NodeFirewall } from '../model/firewall.ts';
 import type { Prefix } from '../model/ip.ts';
@@ -26,7 +26,7 @@ export class FirewallKeeper {
   readonly #bell;
   /** Rung by `want` alone, which cuts pauses short. */
   readonly #wantBell;
-  readonly #pace;
+  readonly #backoff;
   readonly #rulesSlot;
   readonly #obstacleSlot;
   /** Undefined: no rules of ours. */
@@ -38,7 +38,7 @@ export class FirewallKeeper {
     this.#deps = deps;
     this.#bell = createBell(deps.clock);
     this.#wantBell = createBell(deps.clock);
-    this.#pace = createRepairPace(deps);
+    this.#backoff = createRepairBackoff(deps);
     this.#rulesSlot = createConditionSlot('firewall', deps.log);
     this.#obstacleSlot = createConditionSlot('obstacle', deps.log);
   }
@@ -86,7 +86,7 @@ export class FirewallKeeper {
         this.#stands = true;
         onChange();
       }
-      await this.#pause(this.#pace.pauseMs, signal);
+      await this.#pause(this.#backoff.pauseMs, signal);
     }
   }
 
@@ -104,7 +104,7 @@ export class FirewallKeeper {
         if (isNew) log.info(`set the ${firewall.mode} rules`);
         else {
           log.warn(`repaired the ${firewall.mode} rules`);
-          this.#pace.noticeRepair();
+          this.#backoff.countRepair();
         }
       }
       this.#rulesSlot.clear();

@@ -30,7 +30,9 @@ export const LIMITS = {
   smallNetworkLeases: 500,
   /** From a change of the firewall's rules to the look at ours. */
   firewallDelayMs: 50,
-  /** A call to the kernel, the firewall or a file that takes this long makes the node not ready, or calls for a restart. */
+  /**
+   * A call to the kernel, the firewall or a file that takes this long makes the node not ready, or calls for a restart.
+   */
   slowCallMs: 4_000,
   hangingCallMs: 60_000,
 } as const;

@@ -15,12 +15,12 @@ import { formatPrefix } from '../model/ip.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
 import { gauge, type Metric } from '../observe/metrics.ts';
-import { createPulse } from '../observe/pulse.ts';
+import { createWatchdog } from '../observe/watchdog.ts';
 import { HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
 import { NodeNetwork } from './network.ts';
-import { withPulse } from './pulse.ts';
 import { StoreFollower } from './store-follower.ts';
+import { watchWorld } from './watched-world.ts';
 import type { NodeWorld } from './world.ts';
 
 export interface Node {
@@ -39,8 +39,8 @@ export interface Node {
 }
 
 export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
-  const pulse = createPulse(bareWorld.clock);
-  const world = withPulse(bareWorld, pulse);
+  const watchdog = createWatchdog(bareWorld.clock);
+  const world = watchWorld(bareWorld, watchdog);
   const { store, kernel, clock, random, log } = world;
   const reconciler = new Reconciler({ kernel, clock, random, log: log.for('kernel') });
   const follower = new StoreFollower({ store, clock, random, log, onLarge: world.onLarge });
@@ -51,7 +51,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
     failingFirst([
       ...follower.conditions(),
       ...(hostFollower?.conditions() ?? []),
-      ...pulse.conditions(LIMITS.slowCallMs),
+      ...watchdog.conditions(LIMITS.slowCallMs),
       ...(network?.conditions() ?? []),
       ...reconciler.conditions(),
     ]);
@@ -112,7 +112,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
       log.info('stopped; routes, rules and lease stay');
     },
     conditions,
-    hangs: () => pulse.conditions(LIMITS.hangingCallMs)[0]?.reason,
+    hangs: () => watchdog.conditions(LIMITS.hangingCallMs)[0]?.reason,
     metrics: () => [
       gauge('ready', 'Whether /readyz answers 200.', Number(conditions().length === 0)),
       gauge('leases', 'Leases in the datastore, our own among them.', follower.table.leaseCount),

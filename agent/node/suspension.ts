@@ -2,7 +2,10 @@
 import type { Clock } from '../base/clock.ts';
 import { LIMITS } from './limits.ts';
 
-/** Calls `onWake` with the time that the machine was suspended for, in milliseconds, each time, until `signal` is aborted. */
+/**
+ * Calls `onWake` with the time that the machine was suspended for, in milliseconds, each time, until `signal` is
+ * aborted.
+ */
 export async function watchSuspension(
   clock: Clock,
   onWake: (asleepMs: number) => void,

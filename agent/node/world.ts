@@ -19,7 +19,10 @@ export interface NodeWorld {
   readonly handOff: HandOff;
   /** The firewall that the network's configuration asks for. Fails as `host` where none is installed. */
   readonly openFirewall: (config: NetworkConfig, signal: AbortSignal) => Promise<NodeFirewall>;
-  /** Calls `onChange` for each change of the firewall's rules, by anybody, until `signal` is aborted; fails where nobody tells. */
+  /**
+   * Calls `onChange` for each change of the firewall's rules, by anybody, until `signal` is aborted; fails where nobody
+   * tells.
+   */
   readonly watchRuleset: (onChange: () => void, signal: AbortSignal) => Promise<void>;
   /** Called once, when containers can talk, with one line about what stands. */
   readonly onReady: (summary: string) => Promise<void>;

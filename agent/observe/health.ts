@@ -1,6 +1,5 @@
-// What probes ask: `/healthz` whether the agent is alive (restart it when not), `/readyz` whether this node's
-// network stands (send no traffic when not). Who knows the answers is the agent; this file only puts them on
-// the wire.
+// Serves the agent's answers to probes. `/healthz`: is the agent alive? If not, restart it. `/readyz`: is this node's
+// network complete? If not, send no traffic.
 import type { Condition } from '../model/condition.ts';
 import { type HttpAnswer, type HttpServer, startHttpServer } from './http-server.ts';
 import { formatMetrics, METRICS_TYPE, type Metric } from './metrics.ts';
@@ -9,15 +8,15 @@ export interface HealthOptions {
   readonly ip: string;
   /** 0: any free port. */
   readonly port: number;
-  /** What hangs, one line; undefined: nothing. Asked for each request, as all of these; must not wait. */
+  /** The call that hangs, in one line; undefined: none. Called for each request, like the next two. Must not block. */
   readonly hangs: () => string | undefined;
   /** Why the node is not ready; empty: it is. */
   readonly conditions: () => readonly Condition[];
-  /** What `/metrics` shows. */
+  /** Content of `/metrics`. */
   readonly metrics: () => readonly Metric[];
 }
 
-/** Starts to answer probes until it is disposed. Fails as `host` when the address or port cannot be had. */
+/** Starts a server that answers probes. Fails as `host` when the address or port is not available. */
 export function startHealthServer({
   ip,
   port,
@@ -29,7 +28,7 @@ export function startHealthServer({
     ip,
     port,
     routes: {
-      // That there is an answer shows that the event loop turns.
+      // Any answer shows that the event loop runs.
       '/healthz': () => {
         return answer(hangs(), 'ok');
       },

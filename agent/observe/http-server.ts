@@ -1,15 +1,15 @@
-// A small HTTP server for probes. It reads nothing but the request line and headers, answers GET and HEAD
-// with text, and keeps no connection open: whoever connects can cost us little.
+// A small HTTP server for probes. It reads only the request line and headers, answers GET and HEAD with text, and keeps
+// no connection open, so that a hostile client costs little.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { asTwillError } from '../base/errors.ts';
 import { LIMITS } from './limits.ts';
 
-/** What a path answers. */
+/** The answer of a path. */
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
-  /** Default `text/plain; charset=utf-8`. */
+  /** Default: `text/plain; charset=utf-8`. */
   readonly contentType?: string;
 }
 
@@ -28,7 +28,7 @@ export interface HttpServer extends AsyncDisposable {
 }
 
 /**
- * Starts to listen. Fails as `host` when the address or port cannot be had. Disposal ends open connections at
+ * Starts to listen. Fails as `host` when the address or port is not available. Disposal closes open connections at
  * once.
  */
 export async function startHttpServer({ ip, port, routes }: HttpServerOptions): Promise<HttpServer> {
@@ -54,10 +54,10 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
     },
   );
   server.maxConnections = LIMITS.httpConnections;
-  // A client that does not read its answer, or sends nothing at all.
+  // For a client that sends nothing, or does not read its answer.
   server.setTimeout(2 * LIMITS.httpRequestMs, (socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
-    // The listener stays: a connection that cannot be accepted later (no file descriptors) is no reason to end.
+    // Also swallows later errors: a connection that cannot be accepted (no file descriptors) is no reason to end.
     server.on('error', (error) =>
       reject(asTwillError(error, 'host', `cannot listen at ${formatEndpoint(ip, port)}`, HINT)),
     );
@@ -73,7 +73,7 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
   };
 }
 
-const HINT = 'choose another --healthz-port or --healthz-ip, or end the program that has this one';
+const HINT = 'choose another --healthz-port or --healthz-ip, or stop the program that uses this one';
 
 function answerTo(
   routes: ReadonlyMap<string, () => HttpAnswer>,

@@ -1,11 +1,11 @@
-// Numbers for monitoring systems, in the text format of Prometheus. Each is read when it is asked for, so that nobody
-// who does not ask pays for it. (prom-client writes the same lines, and takes 12 MiB of memory to do so.)
+// Metrics in the text format of Prometheus. Values are read for each scrape, so that they cost nothing without one.
+// (prom-client writes the same lines and takes 12 MiB of memory.)
 
 /** One number, or several that differ in a label. */
 export interface Metric {
-  /** Lower case with underscores; of a counter without `_total`, which is added. */
+  /** Lower case with underscores. `_total` is appended to the name of a counter. */
   readonly name: string;
-  /** What it counts or measures, with its unit; one line. */
+  /** Meaning and unit, one line. */
   readonly help: string;
   /** A counter only grows while the agent runs. */
   readonly type: 'counter' | 'gauge';
@@ -14,13 +14,13 @@ export interface Metric {
 
 export interface Sample {
   readonly value: number;
-  /** Values are words of our own, which need no escaping. */
+  /** Values are our own words, which need no escaping. */
   readonly labels?: Readonly<Record<string, string>>;
 }
 
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** The text that a scrape gets. */
+/** Formats the answer to a scrape. */
 export function formatMetrics(metrics: readonly Metric[]): string {
   return metrics.map(formatMetric).join('');
 }
@@ -39,7 +39,7 @@ export function gauge(name: string, help: string, value: number): Metric {
   return { name, help, type: 'gauge', samples: [{ value }] };
 }
 
-/** Counters of a data plane by name as metrics; names that begin with `dropped_` become one metric with reasons. */
+/** Converts the counters of a data plane. Names with the prefix `dropped_` become one metric, labelled by reason. */
 export function dataPlaneMetrics(backend: string, counters: Readonly<Record<string, number>>): Metric[] {
   const drops: Sample[] = [];
   const metrics: Metric[] = [];

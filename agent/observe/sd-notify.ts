@@ -1,25 +1,26 @@
-// Tells systemd how far the agent is, for units of Type=notify. systemd listens at a Unix datagram socket,
-// which Node cannot open, so that systemd's own program sends the message. Run by root, it sends in the name
-// of the process that started it, and so passes systemd's default of listening to a service's main process
-// alone.
+// Notifies systemd that the agent is ready, for units of Type=notify. systemd listens at a Unix datagram socket, which
+// Node cannot open, so we run systemd-notify. As root it sends in the name of its parent process, which is the main
+// process of the service, as systemd requires by default.
 import { messageOf, TwillError } from '../base/errors.ts';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
 import { LIMITS } from './limits.ts';
 
 export interface ServiceNotifierOptions {
-  /** Value of NOTIFY_SOCKET, which the program inherits from our environment; undefined: nobody listens. */
+  /**
+   * Value of NOTIFY_SOCKET, which systemd-notify inherits from our environment; undefined: no service manager listens.
+   */
   readonly socket: string | undefined;
   readonly exec: Exec;
   readonly log: Logger;
 }
 
 export interface ServiceNotifier {
-  /** The service is up; `systemctl status` shows `status`. Never fails: a message that cannot be sent is logged. */
+  /** Reports the service as ready, with `status` for `systemctl status`. Never fails: a failure is logged. */
   ready(status: string): Promise<void>;
 }
 
-/** A notifier, which does nothing where no service manager listens. */
+/** A notifier. It does nothing if no service manager listens. */
 export function createServiceNotifier({ socket, exec, log }: ServiceNotifierOptions): ServiceNotifier {
   const send = async (...fields: readonly string[]): Promise<void> => {
     if (socket === undefined || socket === '') return;

@@ -1,4 +1,4 @@
-// The flags that say where the datastore is: `--store` and the etcd ones.
+// Reads the flags of the datastore: `--store` and the etcd flags.
 import { TwillError } from '../base/errors.ts';
 import { excerpt } from '../base/schema.ts';
 import type { DatastoreOptions, EtcdOptions } from '../model/datastore-options.ts';
@@ -8,7 +8,7 @@ import type { FlagName } from './flags.ts';
 /** Longest prefix of keys, in characters. */
 const MAX_PREFIX = 512;
 
-/** The datastore that the flags name. Fails as `usage`; no message holds a password. */
+/** The datastore of the flags. Fails as `usage`. No message contains a password. */
 export function readDatastoreOptions(values: FlagValues): DatastoreOptions {
   const store = values.text('store');
   const prefix = readPrefix(values);
@@ -47,7 +47,7 @@ function readEtcdOptions(values: FlagValues, prefix: string): EtcdOptions {
   };
 }
 
-// `host:port` without a scheme is taken, as etcd's own programs do: https where there are certificates.
+// Accepts `host:port` without a scheme, as etcd's own programs do: https if there are certificates.
 function readEndpoints(values: FlagValues, hasCertificates: boolean): readonly string[] {
   const texts = values
     .text('etcd-endpoints')
@@ -72,7 +72,7 @@ function readEndpoints(values: FlagValues, hasCertificates: boolean): readonly s
         `must be URLs such as http://10.0.0.1:2379, separated by commas, is ${excerpt(text)}`,
       );
     }
-    // The port of the text, because a URL drops the one that is its scheme's own.
+    // The port is read from the text, because a URL drops the default port of its scheme.
     const port = /:(\d+)\/?$/.exec(text)?.[1] ?? '2379';
     return `${url.protocol}//${url.hostname}:${Number(port)}`;
   });
@@ -92,7 +92,7 @@ function isEndpoint(url: URL): boolean {
   return (url.protocol === 'http:' || url.protocol === 'https:') && url.hostname !== '' && isBare;
 }
 
-// Slashes are cleaned up as flannel does, so that both find the same keys.
+// Normalises slashes as flannel does, so that both use the same keys.
 function readPrefix(values: FlagValues): string {
   const text = values.text('etcd-prefix');
   const cleaned = text.replaceAll(/\/+/g, '/').replace(/\/$/, '');

@@ -1,41 +1,41 @@
-// Reads flags off the command line and out of the environment, in the syntax of Go's flag package, which is
-// flannel's: `-flag value`, `--flag=value`, booleans `--flag` or `--flag=false` but never `--flag false`. Unlike
-// there, flags may follow an operand, and nothing is silently left unread.
+// Parses flags of the command line and the environment in flannel's syntax, that of Go's flag package: `-flag value`,
+// `--flag=value`, booleans `--flag` or `--flag=false` but never `--flag false`. Unlike in Go, flags may follow an
+// operand, and no argument is silently ignored.
 import { TwillError } from '../base/errors.ts';
 import { excerpt } from '../base/schema.ts';
 import { environmentName, FLAGS, type Flag, type FlagName, findFlag, spell } from './flags.ts';
 import { nearestWord } from './nearest.ts';
 
-/** Where the values of a flag came from, and the values. */
+/** The values of a flag and their source. */
 interface Given {
   /** For messages: `--iface` or `FLANNELD_IFACE`. */
   readonly source: string;
   readonly texts: readonly string[];
 }
 
-/** A command line, split. */
+/** A parsed command line. */
 export interface CommandLine {
   readonly flags: ReadonlyMap<string, Given>;
-  /** What is no flag, in order. */
+  /** All arguments that are no flag, in order. */
   readonly operands: readonly string[];
 }
 
-/** The values of all flags: given on the command line, else in the environment, else the default. */
+/** The values of all flags: from the command line, else from the environment, else the default. */
 export interface FlagValues {
   bool(name: FlagName<'bool'>): boolean;
   int(name: FlagName<'int'>): number;
   text(name: FlagName<'string'>): string;
-  /** Without empty items. */
+  /** Without empty values. */
   list(name: FlagName<'list'>): readonly string[];
-  /** Whether it has its default value, given or not. */
+  /** Whether the value equals the default, given or not. */
   isDefault(name: FlagName): boolean;
-  /** How the operator gave it, for messages: the flag, or the variable. */
+  /** The source of the value for messages: the flag or the variable. */
   source(name: FlagName): string;
 }
 
 const LIST_FLAGS = '`twill help run` lists all flags';
 
-/** Splits the arguments of a command. Fails as `usage` for unknown flags and for missing or impossible values. */
+/** Parses the arguments of a command. Fails as `usage` for unknown flags and for missing or invalid values. */
 export function parseCommandLine(args: readonly string[]): CommandLine {
   const flags = new Map<string, Given>();
   const operands: string[] = [];
@@ -69,8 +69,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
 }
 
 /**
- * The values of all flags, with those of the environment where the command line has none. An empty variable
- * counts as none. Fails as `usage` for an impossible value, and names the variable.
+ * The values of all flags, from the environment if the command line has none. An empty variable counts as none. Fails
+ * as `usage` for an invalid value, and names the variable.
  */
 export function readFlagValues(
   commandLine: CommandLine,
@@ -116,7 +116,7 @@ function splitFlag(arg: string): { readonly flag: Flag; readonly joined: string 
       name,
       FLAGS.map((known) => known.name),
     );
-    // Only the name is printed: the value may be a password behind a mistyped flag.
+    // Prints only the name: the value of a mistyped flag may be a password.
     const question = near === undefined ? '' : `; did you mean ${spell(near)}?`;
     throw usage(`unknown flag ${excerpt(`--${name}`).slice(1, -1)}${question}`, LIST_FLAGS);
   }

@@ -1,7 +1,7 @@
-// All flags of the program, as data: flannel's, with flannel's names and defaults, and one of our own (`store`).
-// What the values must look like beyond their kind is checked in ../options.ts.
+// All flags of the program, as data: flannel's, with flannel's names and defaults, and one of our own (`store`). Values
+// are checked against their kind by flag-values.ts and further by ../options.ts.
 
-/** Heading under which a flag is listed in the help; flags of `ignored` are accepted and do nothing. */
+/** Heading of a flag in the help. Flags of `ignored` are accepted and have no effect. */
 export type FlagGroup =
   | 'datastore'
   | 'underlay'
@@ -15,15 +15,15 @@ export type FlagGroup =
 interface FlagBase {
   readonly name: string;
   readonly group: FlagGroup;
-  /** For the help: what it does, without its default. */
+  /** For the help: its effect, without the default. */
   readonly meaning: string;
-  /** For the help: what its value is. */
+  /** For the help: a placeholder for its value. */
   readonly value?: string;
-  /** False: only on the command line, never from the environment. */
+  /** False: the flag is never read from the environment. */
   readonly environment?: false;
 }
 
-/** `list` may be given several times; of the others the last one counts. */
+/** A flag. If it is given several times, the last value counts, except for a list. */
 export type Flag =
   | (FlagBase & { readonly kind: 'bool'; readonly default: boolean })
   | (FlagBase & { readonly kind: 'string'; readonly default: string })
@@ -33,6 +33,7 @@ export type Flag =
       readonly min: number;
       readonly max: number;
     })
+  /** All values count, in order. */
   | (FlagBase & { readonly kind: 'list' });
 
 const ETCD_ENDPOINTS = 'http://127.0.0.1:4001,http://127.0.0.1:2379';
@@ -43,7 +44,7 @@ export const FLAGS = [
     'datastore',
     'etcd|file:DIR',
     'etcd',
-    'where leases are kept: etcd, or an absolute directory that all agents share',
+    'datastore of the leases: etcd, or an absolute directory that all agents share',
   ),
   text('etcd-endpoints', 'datastore', 'URL,…', ETCD_ENDPOINTS, 'etcd servers, all http or all https'),
   text('etcd-prefix', 'datastore', 'KEY', '/coreos.com/network', 'start of all keys, in either store'),
@@ -52,7 +53,7 @@ export const FLAGS = [
     'datastore',
     'FILE',
     '',
-    'PEM certificates of the authorities that etcd is checked against; works alone',
+    'PEM certificates of the CAs that etcd is verified against; needs no other flag',
   ),
   text('etcd-certfile', 'datastore', 'FILE', '', 'PEM client certificate; needs etcd-keyfile'),
   text('etcd-keyfile', 'datastore', 'FILE', '', 'PEM key of the client certificate'),
@@ -62,22 +63,22 @@ export const FLAGS = [
     'datastore',
     'TEXT',
     '',
-    'password of the etcd user; better given in the environment, where other users cannot see it',
+    'password of the etcd user; better set in the environment, where other users cannot see it',
   ),
 
   list(
     'iface',
     'underlay',
     'NAME|ADDRESS',
-    'interface for traffic between hosts; repeatable, the first that fits is taken',
+    'interface for traffic between hosts; repeatable, the first match is used',
   ),
   list(
     'iface-regex',
     'underlay',
     'REGEX',
-    'the same by a regular expression on addresses, then on names; repeatable, tried after iface',
+    'the same, by a regular expression on addresses, then on names; repeatable, tried after iface',
   ),
-  text('iface-can-reach', 'underlay', 'ADDRESS', '', 'the interface that packets to this address leave by'),
+  text('iface-can-reach', 'underlay', 'ADDRESS', '', 'the same, by the route to this address'),
   text(
     'public-ip',
     'underlay',
@@ -94,8 +95,7 @@ export const FLAGS = [
     'iptables-resync',
     'firewall',
     'SECONDS',
-    5,
-    [1, 86_400],
+    { default: 5, min: 1, max: 86_400 },
     'time between checks of the firewall rules, iptables or nftables',
   ),
 
@@ -110,8 +110,7 @@ export const FLAGS = [
     'subnet-lease-renew-margin',
     'node',
     'MINUTES',
-    60,
-    [1, 1439],
+    { default: 60, min: 1, max: 1439 },
     'renew the lease when this much of its 24 hours is left',
   ),
   toggle(
@@ -121,7 +120,13 @@ export const FLAGS = [
     "drop packets to addresses of this node's subnet that no container has",
   ),
   text('healthz-ip', 'node', 'ADDRESS', '0.0.0.0', 'address that /healthz and /readyz are served on'),
-  number('healthz-port', 'node', 'PORT', 0, [0, 65_535], 'port of /healthz and /readyz; 0: not served'),
+  number(
+    'healthz-port',
+    'node',
+    'PORT',
+    { default: 0, min: 0, max: 65_535 },
+    'port of /healthz and /readyz; 0: not served',
+  ),
 
   toggle('kube-subnet-mgr', 'kubernetes', false, 'not supported yet'),
   text('kube-api-url', 'kubernetes', 'URL', '', 'not supported yet'),
@@ -130,7 +135,13 @@ export const FLAGS = [
   text('net-config-path', 'kubernetes', 'FILE', '/etc/kube-flannel/net-conf.json', 'not supported yet'),
   toggle('set-node-network-unavailable', 'kubernetes', true, 'not supported yet'),
 
-  number('v', 'logging', 'LEVEL', 0, [0, 99], '0 logs what an operator needs, 1 and above everything'),
+  number(
+    'v',
+    'logging',
+    'LEVEL',
+    { default: 0, min: 0, max: 99 },
+    '0 logs what an operator needs, 1 and above everything',
+  ),
 
   request('help', 'print this text and exit (also -h)'),
   request('version', 'print the version and exit'),
@@ -168,24 +179,23 @@ function number<const N extends string>(
   name: N,
   group: FlagGroup,
   value: string,
-  byDefault: number,
-  [min, max]: readonly [number, number],
+  range: { readonly default: number; readonly min: number; readonly max: number },
   meaning: string,
 ) {
-  return { name, kind: 'int', group, value, default: byDefault, min, max, meaning } as const;
+  return { name, kind: 'int', group, value, ...range, meaning } as const;
 }
 
 function list<const N extends string>(name: N, group: FlagGroup, value: string, meaning: string) {
   return { name, kind: 'list', group, value, meaning } as const;
 }
 
-// Asks for a text instead of the command. Never from the environment: FLANNELD_VERSION is what people call the
-// tag of an image.
+// A flag that prints a text instead of running the command. Never read from the environment: people use
+// FLANNELD_VERSION for the tag of an image.
 function request<const N extends string>(name: N, meaning: string) {
   return { ...toggle(name, 'general', false, meaning), environment: false } as const;
 }
 
-// Flags of the logging library that flannel uses: unit files have them, and here they have nothing to set.
+// A flag of flannel's logging library. Unit files contain such flags; here they have no effect.
 function ignoredText<const N extends string>(name: N) {
   return { ...text(name, 'ignored', 'TEXT', '', 'has no effect'), environment: false } as const;
 }
@@ -194,13 +204,13 @@ function ignoredSwitch<const N extends string>(name: N) {
   return { ...toggle(name, 'ignored', false, 'has no effect'), environment: false } as const;
 }
 
-/** Names of all flags of a kind. */
+/** A name of a flag of a kind. */
 export type FlagName<K extends Flag['kind'] = Flag['kind']> = Extract<
   (typeof FLAGS)[number],
   { readonly kind: K }
 >['name'];
 
-/** The flag of that name. Undefined: there is none. */
+/** The flag of that name; undefined: there is none. */
 export function findFlag(name: string): Flag | undefined {
   return FLAGS.find((flag) => flag.name === name);
 }
@@ -210,7 +220,7 @@ export function spell(name: string): string {
   return name.length === 1 ? `-${name}` : `--${name}`;
 }
 
-/** The environment variable that stands in for a flag: `FLANNELD_ETCD_PREFIX`. */
+/** The environment variable of a flag: `FLANNELD_ETCD_PREFIX`. */
 export function environmentName(name: string): string {
   return `FLANNELD_${name.replaceAll('-', '_').toUpperCase()}`;
 }

@@ -1,5 +1,5 @@
-// Regular expressions of `--iface-regex` are written for Go's syntax. The two agree on what people write, but for
-// a few forms that here would mean something else without a complaint; those are translated.
+// Compiles the regular expressions of `--iface-regex`, which are in Go's syntax. A few of its forms would silently mean
+// something else in JavaScript; those are translated.
 
 const POSIX_CLASSES: Readonly<Record<string, string>> = {
   alnum: '0-9A-Za-z',
@@ -13,18 +13,18 @@ const POSIX_CLASSES: Readonly<Record<string, string>> = {
   xdigit: '0-9A-Fa-f',
 };
 
-/** Compiles a regular expression of Go's syntax. Undefined: it is none, or has a form that is not known here. */
+/** Compiles a regular expression of Go's syntax. Undefined: it is invalid, or has an unknown form. */
 export function parseInterfaceRegex(source: string): RegExp | undefined {
   const insensitive = source.startsWith('(?i)');
   const translated = (insensitive ? source.slice(4) : source)
     .replaceAll(/\[:(\w+):\]/g, (whole, name: string) => POSIX_CLASSES[name] ?? whole)
     .replaceAll('(?P<', '(?<')
-    // Go lets any punctuation be escaped; the strict mode here only what has a meaning.
+    // Go accepts an escape of any punctuation, the strict mode only of syntax characters.
     .replaceAll(/\\([^])/g, (escape, character: string) =>
       /[\w\s\\^$.*+?()[\]{}|/]/.test(character) ? escape : hexEscape(character),
     );
   try {
-    // The strict mode (`u`) refuses unknown escapes such as `\A` instead of taking them for a letter.
+    // The strict mode (`u`) refuses an unknown escape such as `\A` instead of reading it as a letter.
     return new RegExp(translated, insensitive ? 'iu' : 'u');
   } catch {
     return undefined;

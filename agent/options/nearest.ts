@@ -1,6 +1,6 @@
-// "Did you mean": the known word that a mistyped one is closest to.
+// Finds the known word nearest to a mistyped one, for "did you mean".
 
-/** The candidate nearest to `word`, or undefined when none is near enough to be what was meant. */
+/** The candidate nearest to `word`; undefined: none is near enough. */
 export function nearestWord(word: string, candidates: readonly string[]): string | undefined {
   const limit = Math.max(1, Math.floor(word.length / 3));
   const ranked = candidates
@@ -10,8 +10,8 @@ export function nearestWord(word: string, candidates: readonly string[]): string
   return ranked[0]?.candidate;
 }
 
-// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other. Words whose
-// lengths alone differ too much are not compared: the answer is then only "more than `limit`".
+// Edit distance with insertions, deletions, replacements and swaps of neighbours. If the lengths differ by more than
+// `limit`, the result is only "more than `limit`".
 function editsBetween(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) > limit) return limit + 1;
   let beforeLast: number[] = [];

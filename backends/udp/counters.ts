@@ -7,7 +7,8 @@ export const DROP_REASONS = [
   'header_length',
   'total_length',
   'checksum',
-  // Inbound: the datagram's sender is no peer; a peer sent what is not its own; not for our subnet; larger than a datagram.
+  // Inbound: the datagram's sender is no peer; a peer sent what is not its own; not for our subnet; larger than a
+  // datagram.
   'stranger',
   'spoofed',
   'misdirected',

@@ -22,7 +22,9 @@ interface Opened extends Disposable {
   readonly forwarder: RunningForwarder;
 }
 
-/** Starts to move packets. Fails as `host` when the device or the port cannot be had; later it is tried until it can. */
+/**
+ * Starts to move packets. Fails as `host` when the device or the port cannot be had; later it is tried until it can.
+ */
 export async function openUdpDataPlane(
   setup: UdpDataPlaneSetup,
   first: DataPlaneInput,

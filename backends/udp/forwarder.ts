@@ -1,5 +1,5 @@
-// The loop that moves packets, both ways, until it is told to stop. It owns no descriptor and knows no system call: what
-// it moves packets with is given to it. No memory is taken for a packet; all of it is reserved at the start.
+// The loop that moves packets, both ways, until it is told to stop. It owns no descriptor and knows no system call:
+// what it moves packets with is given to it. No memory is taken for a packet; all of it is reserved at the start.
 //
 //     TUN device ── outbound ──► outbox ──► socket          peers: one table, replaced from another thread,
 //     TUN device ◄── inbound ◄──────────── socket           looked at before each turn

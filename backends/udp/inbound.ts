@@ -27,8 +27,8 @@ export interface Inbound {
   turn(receives: number): number;
 }
 
-// Long runs, of so many bytes a message, are received a few at a time, so that the processor's cache still has them when
-// they are looked at and written.
+// Long runs, of so many bytes a message, are received a few at a time, so that the processor's cache still has them
+// when they are looked at and written.
 const BULK_BYTES = 16_384;
 const BULK_MESSAGES = 2;
 

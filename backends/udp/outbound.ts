@@ -44,8 +44,8 @@ export interface Outbound {
   turn(reads: number): number;
 }
 
-// The kernel copies faster to where a line of the cache begins. With these bytes before, the payload of most of TCP begins
-// there. The packet is on a boundary of 4.
+// The kernel copies faster to where a line of the cache begins. With these bytes before, the payload of most of TCP
+// begins there. The packet is on a boundary of 4.
 const LINE = 64;
 const TCP_WITH_TIME_STAMPS = 32;
 const PADDING = LINE - OFFLOAD.bytes - IPV4.headerBytes - TCP_WITH_TIME_STAMPS;

@@ -1,5 +1,5 @@
-// How long each fault of the table takes to heal: a ping each 10 ms goes on between two containers while it happens, and
-// the kernels are compared with the leases all the time.
+// How long each fault of the table takes to heal: a ping each 10 ms goes on between two containers while it happens,
+// and the kernels are compared with the leases all the time.
 import { parseArgs } from 'node:util';
 import { BedKeeper } from '../faults/bed-keeper.ts';
 import { type Fault, reasonOf } from '../faults/fault.ts';

@@ -59,9 +59,10 @@ export async function loadDatagrams(bed: Bed, options: DatagramOptions): Promise
 }
 
 /**
- * Round trips of single bytes over TCP, one after the other, in microseconds. `onOwnProcessors`: each host, its agent and
- * its container, is held to a processor of its own, so that one is woken from its sleep once each way, as on two machines.
- * Else the scheduler moves them all over the processors of this one, and wakes one for a packet that never left its host.
+ * Round trips of single bytes over TCP, one after the other, in microseconds. `onOwnProcessors`: each host, its agent
+ * and its container, is held to a processor of its own, so that one is woken from its sleep once each way, as on two
+ * machines. Else the scheduler moves them all over the processors of this one, and wakes one for a packet that never
+ * left its host.
  */
 export async function measureRoundTrips(
   bed: Bed,

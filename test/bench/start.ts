@@ -127,7 +127,8 @@ async function startPeers(lab: Lab, store: LabDatastore): Promise<void> {
   }
 }
 
-// One start more than is measured: the first on a machine reads the program from its disk, which is not what is measured.
+// One start more than is measured: the first on a machine reads the program from its disk, which is not what is
+// measured.
 async function repeat(runs: number, start: () => Promise<StartMeasure>): Promise<StartMeasure[]> {
   await start();
   const measures: StartMeasure[] = [];

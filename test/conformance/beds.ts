@@ -1,4 +1,4 @@
-// Where the conformance suites find their stores.
+// The stores that the conformance suites test.
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import type { KvBed } from './kv-suite.ts';
 
 const machine = { clock: systemClock, random: systemRandom };
 
-/** Options of an etcd at `endpoints`, with whatever else is given. */
+/** Options of an etcd at `endpoints`, and those of `more`. */
 export function etcdOptions(endpoints: readonly string[], more: Partial<EtcdOptions> = {}): EtcdOptions {
   return {
     kind: 'etcd',
@@ -45,7 +45,7 @@ export async function fileBed(): Promise<KvBed & { readonly directory: string }>
       }
     },
     async wipe() {
-      // Like a folder that was removed and made again, at no moment of which an agent finds it missing.
+      // Like a folder that was removed and made again, except that an agent never finds it missing.
       for (const name of await readdir(directory)) {
         if (name !== 'sessions') await rm(join(directory, name), { force: true });
       }
@@ -57,7 +57,7 @@ export async function fileBed(): Promise<KvBed & { readonly directory: string }>
   };
 }
 
-/** A real etcd of its own. */
+/** A new etcd. */
 export async function etcdBed(): Promise<KvBed & { readonly server: EtcdServer }> {
   const server = await startEtcd();
   return {

@@ -1,4 +1,4 @@
-// All ways to be let in by an etcd, and what is said where it does not let us in.
+// All ways to authenticate at an etcd, and the messages when it refuses us.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,12 +52,12 @@ describe.skipIf(need.missing)(title('an etcd that speaks TLS', need), () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it('lets in who knows its CA', async () => {
+  it('accepts a client that knows its CA', async () => {
     const kv = await open(lenient.url, { caFile: file('good-ca.pem') });
     expect(await kv.create('/ca-alone', 'x', undefined)).toBeDefined();
   });
 
-  it('lets in who has a certificate of its CA', async () => {
+  it('accepts a client with a certificate of its CA', async () => {
     const kv = await open(strict.url, {
       caFile: file('good-ca.pem'),
       certFile: file('good-server.pem'),
@@ -79,14 +79,14 @@ describe.skipIf(need.missing)(title('an etcd that speaks TLS', need), () => {
     {
       title: 'an unknown CA',
       url: () => lenient.url,
-      message: /not signed by a CA that we know/,
+      message: /not signed by a known CA/,
       hint: /--etcd-cafile/,
     },
     {
-      title: 'the CA of somebody else',
+      title: 'another CA',
       url: () => lenient.url,
       files: () => ({ caFile: file('bad-ca.pem') }),
-      message: /not signed by a CA that we know/,
+      message: /not signed by a known CA/,
       hint: /--etcd-cafile/,
     },
     {
@@ -97,10 +97,10 @@ describe.skipIf(need.missing)(title('an etcd that speaks TLS', need), () => {
       hint: /endpoint that the certificate names/,
     },
     {
-      title: 'no client certificate where one is wanted',
+      title: 'no client certificate, but one is required',
       url: () => strict.url,
       files: () => ({ caFile: file('good-ca.pem') }),
-      message: /refuses our client certificate, or wants one/,
+      message: /refuses our client certificate, or requires one/,
       hint: /--etcd-certfile/,
     },
     {
@@ -111,25 +111,25 @@ describe.skipIf(need.missing)(title('an etcd that speaks TLS', need), () => {
         certFile: file('bad-server.pem'),
         keyFile: file('bad-server.key'),
       }),
-      message: /refuses our client certificate, or wants one/,
+      message: /refuses our client certificate, or requires one/,
       hint: /--etcd-certfile/,
     },
     {
-      title: 'https where it speaks http',
+      title: 'https at a server that speaks http',
       url: () => plain.url.replace('http:', 'https:'),
-      // The server's refusal may be gone with the connection before it is read.
-      message: /does not speak TLS|broke the connection off/,
+      // The connection may be reset before the server's refusal is read.
+      message: /does not speak TLS|reset the connection/,
       hint: /http:\/\//,
     },
     {
-      title: 'http where it speaks https',
+      title: 'http at a server that speaks https',
       url: () => lenient.url.replace('https:', 'http:'),
       message: /closes the connection at once/,
       hint: /https:\/\//,
     },
   ];
   for (const { title: name, url, files, message, hint } of refusals) {
-    it(`says in one line: ${name}`, async () => {
+    it(`is reported in one line: ${name}`, async () => {
       const kv = await open(url(), files?.());
       const error: unknown = await kv.list('/').catch((thrown: unknown) => thrown);
       expect(error).toMatchObject({
@@ -142,7 +142,7 @@ describe.skipIf(need.missing)(title('an etcd that speaks TLS', need), () => {
     });
   }
 
-  it('says which file cannot be read or used', async () => {
+  it('is not asked when a file cannot be read or used, and the error names the file', async () => {
     await expect(open(lenient.url, { caFile: file('missing.pem') })).rejects.toMatchObject({
       code: 'datastore',
       message: expect.stringContaining(`cannot read --etcd-cafile ${file('missing.pem')}`),
@@ -175,7 +175,7 @@ describe.skipIf(need.missing)(title('an etcd with users', need), () => {
   });
   afterAll(() => server?.[Symbol.asyncDispose]());
 
-  it('lets in a user with the right password, for everything that a lease needs', async () => {
+  it('accepts a user with the right password, for every operation of a lease', async () => {
     const kv = await open(server.url, { username: 'agent', password: PASSWORD });
     const listing = await kv.list('/net/');
     const watched = await watch(kv, '/net/', listing.revision + 1);
@@ -187,19 +187,19 @@ describe.skipIf(need.missing)(title('an etcd with users', need), () => {
     await watched.sees('/net/a', undefined);
   });
 
-  it('logs in again when its token has expired, also for a watch', async () => {
+  it('gets a new login when the token has expired, also for a watch', async () => {
     const kv = await open(server.url, { username: 'agent', password: PASSWORD });
     await kv.get('/net/a');
     await systemClock.sleep(2_500);
     expect(await kv.get('/net/a')).toBeUndefined();
     await systemClock.sleep(2_500);
-    await waitFor('a watch stands again', 5_000, async () => {
+    await waitFor('a new watch', 5_000, async () => {
       const watched = await watch(kv, '/net/', 1);
       return watched.outcome() === undefined;
     });
   });
 
-  it('logs in again when etcd was started anew and forgot all tokens', async () => {
+  it('gets a new login after a restart, which loses all tokens', async () => {
     const kv = await open(server.url, { username: 'agent', password: PASSWORD });
     await kv.get('/net/a');
     await server.stop();
@@ -220,11 +220,11 @@ describe.skipIf(need.missing)(title('an etcd with users', need), () => {
       why: /wrong user name or password/,
     },
     { who: 'an unknown user', username: 'nobody', password: PASSWORD, why: /wrong user name or password/ },
-    { who: 'no user', username: undefined, password: undefined, why: /wants a user name and password/ },
+    { who: 'no user', username: undefined, password: undefined, why: /requires a user name and a password/ },
     { who: 'a user without rights', username: 'guest', password: PASSWORD, why: /permission denied/ },
   ];
   for (const { who, username, password, why } of refusals) {
-    it(`says in one line, without the password: ${who}`, async () => {
+    it(`is reported in one line without the password: ${who}`, async () => {
       const kv = await open(server.url, { username, password });
       const error: unknown = await kv.list('/net/').catch((thrown: unknown) => thrown);
       expect(error).toMatchObject({ code: 'datastore', message: expect.stringMatching(why) });
@@ -233,7 +233,7 @@ describe.skipIf(need.missing)(title('an etcd with users', need), () => {
     });
   }
 
-  it('says so where a watch is not permitted', async () => {
+  it('refuses a watch without permission, and the error says so', async () => {
     const kv = await open(server.url, { username: 'guest', password: PASSWORD });
     const watched = await watch(kv, '/net/', 1);
     await waitFor('the refusal', 5_000, () => watched.outcome() !== undefined);
@@ -243,7 +243,7 @@ describe.skipIf(need.missing)(title('an etcd with users', need), () => {
     });
   });
 
-  it('takes a user and password where etcd wants none', async () => {
+  it('may have authentication off: user and password are then ignored', async () => {
     await using unguarded = await startEtcd();
     const kv = await open(unguarded.url, { username: 'agent', password: PASSWORD });
     expect((await kv.list('/')).entries).toEqual([]);

@@ -1,4 +1,4 @@
-// What an agent sees when its etcd is away, comes back, freezes or forgets.
+// The store over an etcd that goes away, comes back, freezes or loses data.
 //
 //     store ──► proxy ──► etcd ◄── other, etcdctl
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -15,7 +15,7 @@ import { type Proxy, startProxy } from './proxy.ts';
 
 const need = allOf(needsProgram('etcd'), needsProgram('etcdctl'));
 
-describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
+describe.skipIf(need.missing)(title('the store over an etcd with faults', need), () => {
   let server: EtcdServer;
   let port: number;
   let other: Kv;
@@ -52,7 +52,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     return { value: await work, ms: systemClock.monotonicMs() - from };
   }
 
-  it('says in one line that nobody answers, and works as soon as somebody does', async () => {
+  it('reports an unreachable server in one line, and works as soon as it is reachable', async () => {
     const between = await proxy();
     await between.cut();
     const kv = await open([between.port]);
@@ -72,7 +72,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     }
   });
 
-  it('names all endpoints where none answers', async () => {
+  it('names all endpoints if none answers', async () => {
     const ports = [await freePort('127.0.0.1'), await freePort('127.0.0.1')] as const;
     const kv = await open(ports);
     const { value, ms } = await timed(kv.list('/a').catch((error: Error) => error));
@@ -85,7 +85,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     expect(ms).toBeLessThan(1_500);
   });
 
-  it('starts within a second where some endpoints refuse or never answer', async () => {
+  it('starts within a second if some endpoints refuse or never answer', async () => {
     const silent = await proxy();
     silent.swallow();
     const kv = await open([await freePort('127.0.0.1'), silent.port, port]);
@@ -94,7 +94,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     expect(ms).toBeLessThan(1_000);
   });
 
-  it('asks another server in the same operation when the one in use is cut or falls silent', async () => {
+  it('asks another server in the same operation if the current one is cut or falls silent', async () => {
     const first = await proxy();
     const second = await proxy();
     const kv = await open([first.port, second.port]);
@@ -111,7 +111,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     expect(silent.ms).toBeLessThan(5_000);
   });
 
-  it('knows its own write again when only the answer to it was lost', async () => {
+  it('recognises its own write if only the answer was lost', async () => {
     const first = await proxy();
     const second = await proxy();
     const kv = await open([first.port, second.port]);
@@ -123,7 +123,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     expect(await kv.create(`${prefix}/a`, 'mine', session)).toBeUndefined();
   });
 
-  it('ends an operation at its limit where the only server is silent', { timeout: 20_000 }, async () => {
+  it('ends an operation at its time limit if the only server is silent', { timeout: 20_000 }, async () => {
     const silent = await proxy();
     const kv = await open([silent.port]);
     await kv.get('/a');
@@ -133,7 +133,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     expect(ms).toBeLessThan(6_000);
   });
 
-  it('ends an operation at once when it is aborted', async () => {
+  it('ends an aborted operation at once', async () => {
     const silent = await proxy();
     const kv = await open([silent.port]);
     await kv.get('/a');
@@ -146,7 +146,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     expect(ms).toBeLessThan(500);
   });
 
-  it('sees what happened meanwhile when a lost connection is back, with no second listing', async () => {
+  it('delivers the changes of a lost connection without a second listing', async () => {
     const between = await proxy();
     await leaseStoreOver(other, prefix).claim({ 4: subnetOf(9) }, attrsOf(9));
     const events = follow(leaseStoreOver(await open([between.port]), prefix));
@@ -160,7 +160,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
   });
 
-  it('gives a fresh snapshot when history was compacted while the connection was lost', async () => {
+  it('gives a fresh snapshot if history was compacted while the connection was lost', async () => {
     const between = await proxy();
     const events = follow(leaseStoreOver(await open([between.port]), prefix));
     await next(events, 'snapshot');
@@ -174,7 +174,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     expect(leases.map(({ subnets }) => subnets[4])).toEqual([subnetOf(1)]);
   });
 
-  it('notices within 15 seconds that a connection swallows everything', { timeout: 40_000 }, async () => {
+  it('notices a connection that swallows everything within 15 seconds', { timeout: 40_000 }, async () => {
     const between = await proxy();
     const store = leaseStoreOver(await open([between.port]), prefix);
     const events = follow(store);
@@ -194,7 +194,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     expect((await next(events, 'lease', before)).lease.subnets[4]).toEqual(subnetOf(1));
   });
 
-  it('goes on when etcd is stopped and started again on its data', { timeout: 40_000 }, async () => {
+  it('goes on after etcd is restarted on its data', { timeout: 40_000 }, async () => {
     const kv = await open([port]);
     const store = leaseStoreOver(kv, prefix);
     const events = follow(store);
@@ -214,7 +214,7 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
   });
 
-  it('gives a fresh snapshot when its data were lost and written anew', { timeout: 40_000 }, async () => {
+  it('gives a fresh snapshot after etcd lost its data and got new data', { timeout: 40_000 }, async () => {
     const own = await startEtcd();
     onTestFinished(() => own[Symbol.asyncDispose]());
     const between = await startProxy(Number(new URL(own.url).port));
@@ -227,27 +227,27 @@ describe.skipIf(need.missing)(title('an etcd with faults', need), () => {
     await next(events, 'disconnected');
     await own.wipe();
     await own.start();
-    // As far as before, and further.
+    // The new history passes the old revision.
     for (const n of [1, 2, 3]) await direct.claim({ 4: subnetOf(n) }, attrsOf(n));
     await between.mend();
     expect((await next(events, 'snapshot', 1)).leases).toHaveLength(3);
     expect(events.filter(({ type }) => type === 'lease')).toEqual([]);
   });
 
-  it('refuses a watch at another cluster than the one that was listed', async () => {
+  it('refuses a watch at a cluster other than the listed one', async () => {
     const first = await proxy();
     const another = await startEtcd();
     onTestFinished(() => another[Symbol.asyncDispose]());
     const kv = await open([first.port, Number(new URL(another.url).port)]);
     await kv.list(prefix);
     await first.cut();
-    // A read finds out that the first one is gone.
+    // A read notices that the first one is gone.
     await kv.get(prefix);
     const watched = await watch(kv, prefix, 2);
     expect(watched.outcome()).toMatchObject({ name: 'HistoryLost', message: 'another etcd cluster answers' });
   });
 
-  it('leaves a reservation that etcdctl wrote without an etcd lease', async () => {
+  it('binds no etcd lease to a reservation that etcdctl wrote', async () => {
     const key = `${prefix}/subnets/10.0.1.0-24`;
     await server.etcdctl('put', key, '{"PublicIP":"192.168.0.1","BackendType":"vxlan"}');
     const store = leaseStoreOver(await open([port]), prefix);

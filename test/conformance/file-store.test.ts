@@ -1,4 +1,4 @@
-// What only a store in a folder can get wrong: other processes, crashes, strange files and rights.
+// Faults that only a store in a folder can have: other processes, crashes, foreign files and permissions.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -47,8 +47,8 @@ function start(directory: string, ...args: readonly string[]) {
   return { child, output: () => output.trim(), closed: once(child, 'close') };
 }
 
-describe.skipIf(!isBuilt)(`several processes on one folder${built}`, () => {
-  it(`gives each of ${PROCESSES} that start at the same instant a key of its own`, {
+describe.skipIf(!isBuilt)(`a store folder shared by processes${built}`, () => {
+  it(`gives each of ${PROCESSES} processes that start at the same instant a key of its own`, {
     timeout: 60_000,
   }, async () => {
     const directory = await folder();
@@ -61,11 +61,11 @@ describe.skipIf(!isBuilt)(`several processes on one folder${built}`, () => {
     expect(writers.map(({ child }) => child.exitCode)).toEqual(writers.map(() => 0));
     expect(new Set(writers.map(({ output }) => output())).size).toBe(PROCESSES);
     expect((await kv.list('/keys/')).entries).toHaveLength(PROCESSES);
-    await waitFor('the watch tells all', 5_000, () => watched.events.length === 1 + PROCESSES);
+    await waitFor('all events of the watch', 5_000, () => watched.events.length === 1 + PROCESSES);
     expect(tookMs).toBeLessThan(10_000);
   });
 
-  it('stays whole when processes are killed while they write', { timeout: 60_000 }, async () => {
+  it('stays intact when processes are killed while they write', { timeout: 60_000 }, async () => {
     const directory = await folder();
     const kv = await open(directory);
     await kv.create('/kept', 'x', undefined);
@@ -90,11 +90,11 @@ describe.skipIf(!isBuilt)(`several processes on one folder${built}`, () => {
 });
 
 describe('the folder of a store', () => {
-  it('takes no commit of a process that slept while its number was used and pruned', async () => {
+  it('accepts no commit of a process that slept while its revision was written and pruned', async () => {
     const directory = await folder();
     const path = (revision: number): string =>
       join(directory, `rev-${String(revision).padStart(12, '0')}.json`);
-    // Between reading and writing, the process asks when the key's session ends; there it sleeps.
+    // The process reads the end of the key's session between reading and writing. It sleeps there.
     let sleep = (): void => undefined;
     const clock = {
       ...systemClock,
@@ -120,7 +120,7 @@ describe('the folder of a store', () => {
     ]);
   });
 
-  it('is made with rights for its owner alone', async () => {
+  it('is made with permissions for its owner alone', async () => {
     const directory = await folder();
     const kv = await open(directory);
     await kv.create('/a', 'x', await kv.openSession(60));
@@ -138,7 +138,7 @@ describe('the folder of a store', () => {
     expect(names.filter((name) => name.startsWith('rev-'))).toHaveLength(LIMITS.fileStoreRevisions);
   });
 
-  it('loses what a killed process left there, after a while', async () => {
+  it('is cleared of the temporary files of killed processes after a while', async () => {
     const directory = await folder();
     await open(directory);
     const old = join(directory, '.tmp-1-dead-1');
@@ -149,7 +149,7 @@ describe('the folder of a store', () => {
     expect((await readdir(directory)).toSorted()).toEqual(['.tmp-2-living-1', 'sessions']);
   });
 
-  it('is refused in one line when it holds files of others', async () => {
+  it('is refused in one line when it holds foreign files', async () => {
     const directory = await folder();
     await mkdir(directory);
     await writeFile(join(directory, 'passwd'), 'x');
@@ -166,7 +166,7 @@ describe('the folder of a store', () => {
     await expect(open(directory)).rejects.toMatchObject({
       code: 'datastore',
       message: `cannot use the store in ${directory}: every user may write it`,
-      hint: `take away that right: chmod o-w ${directory}`,
+      hint: `remove that permission: chmod o-w ${directory}`,
     });
   });
 
@@ -206,7 +206,7 @@ describe('the folder of a store', () => {
     });
   }
 
-  it('is noticed to be gone, without a crash', async () => {
+  it('makes operations and watches fail as `datastore` when it is removed', async () => {
     const directory = await folder();
     const kv = await open(directory);
     const watched = await watch(kv, '/', 1);
@@ -233,7 +233,7 @@ describe('the folder of a store', () => {
     expect(await kv.keepAlive(session)).toBeUndefined();
   });
 
-  it('keeps a session alive for a second process, and lets it end when nobody does', async () => {
+  it('lets a second process keep a session alive, and ends the session when no process does', async () => {
     const directory = await folder();
     const first = await open(directory);
     const session = await first.openSession(1);

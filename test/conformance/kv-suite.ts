@@ -1,4 +1,4 @@
-// What every datastore must do, the same words for all of them.
+// The conformance suite of Kv, for every datastore.
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { HistoryLost, type Kv, type KvEntry, type KvEvent } from '../../agent/model/kv.ts';
 import { waitFor } from '../lab/wait.ts';
@@ -6,23 +6,23 @@ import { waitFor } from '../lab/wait.ts';
 /** A store to test: several handles of one store can be open. */
 export interface KvBed extends AsyncDisposable {
   open(): Promise<Kv>;
-  /** Loses the history up to now. */
+  /** Drops the history up to now. */
   compact(): Promise<void>;
-  /** Loses everything: keys, sessions, history and the count of revisions. */
+  /** Loses all data: keys, sessions, history and the revision. */
   wipe(): Promise<void>;
 }
 
-/** A watch that is read in the background; it ends with the test. */
+/** A watch that is read in the background until the test ends. */
 export interface Watched {
   readonly events: KvEvent[];
-  /** How it ended: undefined while it runs, `ended` or what it threw. */
+  /** Undefined while it runs, then `ended` or the thrown error. */
   outcome(): unknown;
   stop(): void;
   /** Waits for the change of a key to a value, or to nothing. */
   sees(key: string, value: string | undefined): Promise<void>;
 }
 
-/** Starts a watch and waits until it stands, or has ended. */
+/** Starts a watch and waits for its first event or its end. */
 export async function watch(kv: Kv, prefix: string, fromRevision: number): Promise<Watched> {
   const events: KvEvent[] = [];
   let outcome: unknown;
@@ -39,13 +39,13 @@ export async function watch(kv: Kv, prefix: string, fromRevision: number): Promi
     stop.abort();
     await reading;
   });
-  await waitFor('the watch stands', 10_000, () => events.length > 0 || outcome !== undefined);
+  await waitFor('the first event of the watch', 10_000, () => events.length > 0 || outcome !== undefined);
   return {
     events,
     outcome: () => outcome,
     stop: () => stop.abort(),
     sees: async (key, value) => {
-      await waitFor(`the watch tells ${key} = ${value}`, 10_000, () =>
+      await waitFor(`the watch delivers ${key} = ${value}`, 10_000, () =>
         events.some((event) =>
           event.type === 'put'
             ? event.entry.key === key && event.entry.value === value
@@ -56,7 +56,7 @@ export async function watch(kv: Kv, prefix: string, fromRevision: number): Promi
   };
 }
 
-/** The changes among events, in short. */
+/** The changes among events, as short texts. */
 export function changes(events: readonly KvEvent[]): string[] {
   return events.flatMap((event) => {
     if (event.type === 'progress') return [];
@@ -76,7 +76,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
     let kv: Kv;
     let other: Kv;
     let tests = 0;
-    // Keys of one test; nothing is left of the earlier ones that it could see.
+    // Prefix of one test's keys, so that it does not see those of earlier tests.
     let at: string;
     beforeAll(async () => {
       bed = await openBed();
@@ -93,7 +93,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       at = `/t${tests}/`;
     });
 
-    it('gives a key that was created, to every handle', async () => {
+    it('shows a created key to every handle', async () => {
       const made = present(await kv.create(`${at}a`, 'one', undefined));
       expect(made).toMatchObject({ key: `${at}a`, value: 'one', session: undefined });
       expect(await other.get(`${at}a`)).toEqual(made);
@@ -106,13 +106,13 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect((await other.get(`${at}&fd00:5::-64`))?.value).toBe(value);
     });
 
-    it('creates a key only where there is none', async () => {
+    it('creates a key only if it does not exist', async () => {
       await kv.create(`${at}a`, 'one', undefined);
       expect(await other.create(`${at}a`, 'one', undefined)).toBeUndefined();
       expect((await kv.get(`${at}a`))?.value).toBe('one');
     });
 
-    it('lists the keys under a prefix and no others, with the revision of the store', async () => {
+    it('lists only the keys under a prefix, with the revision of the store', async () => {
       await kv.create(`${at}b`, '2', undefined);
       await kv.create(`${at}a`, '1', undefined);
       await kv.create(`${at.slice(0, -1)}0`, 'neighbour', undefined);
@@ -122,13 +122,13 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(next.revision).toBeGreaterThan(listing.revision);
     });
 
-    it('lists nothing under a prefix that nobody used, with a revision', async () => {
+    it('lists no keys under an unused prefix, with a revision', async () => {
       const listing = await kv.list(at);
       expect(listing.entries).toEqual([]);
       expect(Number.isSafeInteger(listing.revision)).toBe(true);
     });
 
-    it('updates a key only when nobody changed it since', async () => {
+    it('updates a key only if it is unchanged', async () => {
       const first = present(await kv.create(`${at}a`, 'one', undefined));
       const second = present(await other.update(first, 'two'));
       expect(second.revision).toBeGreaterThan(first.revision);
@@ -136,14 +136,14 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect((await kv.get(`${at}a`))?.value).toBe('two');
     });
 
-    it('does not update a key that was deleted', async () => {
+    it('does not update a deleted key', async () => {
       const entry = present(await kv.create(`${at}a`, 'one', undefined));
       expect(await kv.delete(entry)).toBe(true);
       expect(await kv.update(entry, 'two')).toBeUndefined();
       expect(await kv.get(`${at}a`)).toBeUndefined();
     });
 
-    it('deletes a key only when nobody changed it since', async () => {
+    it('deletes a key only if it is unchanged', async () => {
       const first = present(await kv.create(`${at}a`, 'one', undefined));
       const second = present(await kv.update(first, 'two'));
       expect(await kv.delete(first)).toBe(false);
@@ -151,7 +151,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(await kv.delete(second)).toBe(false);
     });
 
-    it('lets one of 30 that create the same key at once win', async () => {
+    it('lets exactly one of 30 concurrent creates of one key succeed', async () => {
       const results = await Promise.all(
         Array.from({ length: 30 }, (_, i) =>
           (i % 2 === 0 ? kv : other).create(`${at}a`, String(i), undefined),
@@ -162,14 +162,14 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect((await kv.get(`${at}a`))?.value).toBe(winners[0]?.value);
     });
 
-    it('loses none of 30 keys that are created at once', async () => {
+    it('keeps all of 30 keys that are created concurrently', async () => {
       await Promise.all(
         Array.from({ length: 30 }, (_, i) => (i % 2 === 0 ? kv : other).create(`${at}${i}`, 'x', undefined)),
       );
       expect((await kv.list(at)).entries).toHaveLength(30);
     });
 
-    it('deletes the keys of a session that is closed, and tells its watchers', async () => {
+    it('deletes the keys of a closed session, and tells watchers', async () => {
       const session = await kv.openSession(60);
       const entry = present(await kv.create(`${at}a`, 'one', session));
       expect(entry.session).toBe(session);
@@ -181,7 +181,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect((await kv.list(at)).entries.map(({ key }) => key)).toEqual([`${at}b`]);
     });
 
-    it('refuses a session that is closed, without an error', async () => {
+    it('refuses a closed session without an error', async () => {
       const session = await kv.openSession(60);
       await kv.closeSession(session);
       expect(await kv.keepAlive(session)).toBeUndefined();
@@ -190,7 +190,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       await kv.closeSession(session);
     });
 
-    it('ends a session that is not kept alive, and one that is not', async () => {
+    it('ends a session that is not kept alive, and keeps one that is', async () => {
       const dying = await kv.openSession(2);
       const living = await kv.openSession(2);
       await kv.create(`${at}dying`, 'x', dying);
@@ -207,7 +207,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(await other.get(`${at}living`)).toEqual(entry);
     });
 
-    it('keeps the session of a key that is updated', async () => {
+    it('keeps the session of an updated key', async () => {
       const session = await kv.openSession(60);
       const first = present(await kv.create(`${at}a`, 'one', session));
       expect(present(await kv.update(first, 'two')).session).toBe(session);
@@ -215,7 +215,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(await kv.get(`${at}a`)).toBeUndefined();
     });
 
-    it('wakes no watcher and writes no key when a session is kept alive', async () => {
+    it('keeps a session alive without waking a watcher or writing a key', async () => {
       const session = await kv.openSession(60);
       const entry = present(await kv.create(`${at}a`, 'one', session));
       const watched = await watch(other, at, entry.revision + 1);
@@ -227,7 +227,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(changes(watched.events)).toEqual([`${at}b=last`]);
     });
 
-    it('tells a watcher first that it stands, then every change in order', async () => {
+    it('delivers progress to a watcher first, then every change in order', async () => {
       const { revision } = await kv.list(at);
       const watched = await watch(other, at, revision + 1);
       expect(watched.events[0]).toEqual({ type: 'progress', revision });
@@ -241,7 +241,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(watched.events).toContainEqual({ type: 'put', entry: second });
     });
 
-    it('tells a watcher what happened since a revision in the past', async () => {
+    it('delivers the changes since an earlier revision', async () => {
       const first = present(await kv.create(`${at}a`, 'one', undefined));
       await kv.update(first, 'two');
       await kv.create(`${at}b`, 'last', undefined);
@@ -250,7 +250,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(changes(watched.events)).toEqual([`${at}a=two`, `${at}b=last`]);
     });
 
-    it('refuses a watch whose history is lost, and takes one from the present', async () => {
+    it('refuses a watch whose history is lost, and accepts one from the current revision', async () => {
       const first = present(await kv.create(`${at}a`, 'one', undefined));
       await kv.update(first, 'two');
       await bed.compact();
@@ -264,7 +264,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(changes(present2.events)).toEqual([`${at}b=last`]);
     });
 
-    it('refuses a watch from a revision that the store has not come to: what happened before is not its past', async () => {
+    it('refuses a watch from a revision that the store has not reached, because its history is another one', async () => {
       const { revision } = await kv.list(at);
       const early = await watch(kv, at, revision + 100);
       await waitFor('the watch is refused', 10_000, () => early.outcome() !== undefined);
@@ -278,14 +278,14 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(watched.outcome()).toBe('ended');
     });
 
-    it('does nothing for a signal that is aborted already', async () => {
+    it('rejects without effect if the signal is aborted already', async () => {
       const gone = AbortSignal.abort(new Error('stopped'));
       await expect(kv.create(`${at}a`, 'one', undefined, gone)).rejects.toThrow('stopped');
       await expect(kv.list(at, gone)).rejects.toThrow('stopped');
       expect(await kv.get(`${at}a`)).toBeUndefined();
     });
 
-    it('ends its watches and fails clean after it was disposed of', async () => {
+    it('ends its watches and fails as `datastore` after disposal', async () => {
       const third = await bed.open();
       const watched = await watch(third, at, (await third.list(at)).revision + 1);
       await third[Symbol.asyncDispose]();

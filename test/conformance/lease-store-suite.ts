@@ -1,4 +1,4 @@
-// What the lease store must do over every datastore.
+// The conformance suite of the lease store, for every datastore.
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { Kv } from '../../agent/model/kv.ts';
@@ -9,7 +9,7 @@ import type { KvBed } from './kv-suite.ts';
 import { attrsOf, counted, follow, leaseStoreOver, next, subnetOf } from './leases.ts';
 import { describeOwnLease, present } from './own-lease-suite.ts';
 
-/** Tests the lease store over one kind of datastore; `manyLeases` is what that kind is made for. */
+/** Tests the lease store over one kind of datastore, which is made for `manyLeases`. */
 export function describeLeaseStore(
   title: string,
   isSkipped: boolean,
@@ -49,14 +49,14 @@ export function describeLeaseStore(
       expect(store.configPath).toBe(`${prefix}/config`);
     });
 
-    it('tells a change and the removal of the network configuration', async () => {
+    it('reports a change and the removal of the network configuration', async () => {
       const events = follow(store);
       expect((await next(events, 'snapshot')).config).toBeUndefined();
       await other.writeConfig('{}');
       expect(await next(events, 'config')).toEqual({ type: 'config', text: '{}' });
       const entry = await kv.get(`${prefix}/config`);
       if (entry !== undefined) await kv.delete(entry);
-      await waitFor('the removal is told', 5_000, () =>
+      await waitFor('the removal', 5_000, () =>
         events.some((event) => event.type === 'config' && event.text === undefined),
       );
     });
@@ -73,7 +73,7 @@ export function describeLeaseStore(
       expect(entry?.session).toBeDefined();
     });
 
-    it('tells claims, changes and releases of all nodes, our own among them', async () => {
+    it('reports claims, changes and releases of all nodes, including our own', async () => {
       const events = follow(store);
       expect((await next(events, 'snapshot')).leases).toEqual([]);
       const own = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
@@ -92,7 +92,7 @@ export function describeLeaseStore(
       ]);
     });
 
-    it('keeps what fails to be a lease apart, and loses no lease for it', async () => {
+    it('reports malformed entries apart from leases, and loses no lease', async () => {
       await kv.create(`${prefix}/subnets/10.0.1.0-24`, formatLeaseValue(attrsOf(1)), undefined);
       await kv.create(`${prefix}/subnets/garbage`, '{}', undefined);
       await kv.create(`${prefix}/subnets/10.0.2.0-24`, '{"PublicIP":"nonsense"}', undefined);
@@ -113,7 +113,7 @@ export function describeLeaseStore(
       expect(entry.reason).toContain(`${prefix}/subnets/10.0.4.0-24: not valid JSON`);
     });
 
-    it('gives each of 30 claimants at once one of 31 subnets', async () => {
+    it('gives each of 30 concurrent claimants one of 31 subnets', async () => {
       const stores = Array.from({ length: 30 }, (_, i) => leaseStoreOver(i % 2 === 0 ? kv : otherKv, prefix));
       const won = await Promise.all(
         stores.map(async (claimant, node) => {
@@ -132,7 +132,7 @@ export function describeLeaseStore(
       expect(new Set(won.map(({ lease }) => lease.session)).size).toBe(30);
     });
 
-    it('claims again with the session of a claim that was lost, and closes it when abandoned', async () => {
+    it('reuses the session of a lost claim, and closes it on disposal', async () => {
       await other.claim({ 4: subnetOf(1) }, attrsOf(1));
       const { kv: watchedKv, counts } = counted(await bed.open());
       const claimant = leaseStoreOver(watchedKv, prefix);
@@ -144,7 +144,7 @@ export function describeLeaseStore(
       expect(counts['closeSession']).toBe(1);
     });
 
-    it('gives a fresh snapshot when the store has lost its data, and then tells what happens', async () => {
+    it('gives a fresh snapshot after the store lost its data, then later changes', async () => {
       const own = await openBed();
       onTestFinished(() => own[Symbol.asyncDispose]());
       const [follower, writer] = [await own.open(), await own.open()];
@@ -166,7 +166,7 @@ export function describeLeaseStore(
 
     describeOwnLease(() => ({ kv, store, prefix }));
 
-    it('renews without waking anybody or writing the key', async () => {
+    it('renews a lease without waking a watcher or writing the key', async () => {
       const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const events = follow(other);
       await next(events, 'snapshot');
@@ -176,7 +176,7 @@ export function describeLeaseStore(
       expect(events.map(({ type }) => type)).toEqual(['snapshot', 'config']);
     });
 
-    it('does not renew a lease that was revoked', async () => {
+    it('does not renew a revoked lease', async () => {
       const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       await kv.closeSession(held.lease.session ?? '');
       expect(await store.renew(held)).toBeUndefined();
@@ -203,7 +203,7 @@ export function describeLeaseStore(
       expect(counts).toEqual({ list: 1, watch: 1 });
     });
 
-    it('hears from the holder of a lease that runs', async () => {
+    it('gets an answer to a challenge from a running holder', async () => {
       const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const events = follow(store);
       await next(events, 'snapshot');
@@ -215,31 +215,31 @@ export function describeLeaseStore(
       expect((await kv.list(`${prefix}/challenges/`)).entries).toEqual([]);
     });
 
-    it('tells an agent that starts of a question that waits already', async () => {
+    it('delivers a waiting challenge to an agent that starts', async () => {
       const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
-      await waitFor('the question', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
+      await waitFor('the challenge', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
       const { key } = await next(follow(store), 'challenge');
       await store.answerChallenge(key);
       expect(await asked).toBe(true);
     });
 
-    it('hears from a holder that was just starting when it was asked', async () => {
+    it('gets an answer to a challenge from a holder that is starting', async () => {
       const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
-      await waitFor('the question', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
+      await waitFor('the challenge', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
       present(await store.adopt(held.lease, attrsOf(1)));
       expect(await asked).toBe(true);
     });
 
-    it('takes over a lease of another node with a session that the other cannot end', async () => {
+    it("adopts another node's lease with a session that the other node cannot end", async () => {
       const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const taken = present(await other.adopt(held.lease, attrsOf(2)));
       await store.release(held);
       expect(present(await other.renew(taken)).lease.attrs.node).toEqual(attrsOf(2).node);
     });
 
-    it('does not take two questions at once for answers, and leaves nothing of them', async () => {
+    it('leaves two concurrent challenges unanswered, and removes both', async () => {
       const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const by = { id: 'abcdef0123456789', name: 'asker' };
       const started = systemClock.monotonicMs();

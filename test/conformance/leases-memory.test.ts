@@ -1,4 +1,4 @@
-// The lease store over the store in memory, and what only that one can show: lost connections at a given moment.
+// The lease store over the store in memory. Only this store can lose a connection at a given moment.
 import { expect, it } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
 import { createMemoryStore } from '../../agent/datastore/memory-kv.ts';
@@ -16,7 +16,7 @@ describeLeaseStore('leases in the store in memory', false, async () => {
   };
 });
 
-it('goes on from the revision last seen when the connection is back', async () => {
+it('the lease watch resumes from the last revision after a lost connection', async () => {
   const memory = createMemoryStore(systemClock);
   const kv = memory.open();
   const other = leaseStoreOver(memory.open(), '/net');
@@ -33,7 +33,7 @@ it('goes on from the revision last seen when the connection is back', async () =
   expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
 });
 
-it('gives a fresh snapshot when the store is another one by now, however far that one has come', async () => {
+it('the lease watch gives a fresh snapshot after the store was replaced, also by one with a higher revision', async () => {
   const memory = createMemoryStore(systemClock);
   const kv = memory.open();
   const other = leaseStoreOver(memory.open(), '/net');
@@ -49,7 +49,7 @@ it('gives a fresh snapshot when the store is another one by now, however far tha
   expect((await next(events, 'snapshot', 1)).leases).toHaveLength(3);
 });
 
-it('gives a fresh snapshot when history was lost meanwhile', async () => {
+it('the lease watch gives a fresh snapshot if history was lost during a lost connection', async () => {
   const memory = createMemoryStore(systemClock);
   const kv = memory.open();
   const events = follow(leaseStoreOver(kv, '/net'));
@@ -64,7 +64,7 @@ it('gives a fresh snapshot when history was lost meanwhile', async () => {
   expect(leases.map(({ subnets }) => subnets[4])).toEqual([subnetOf(1)]);
 });
 
-it('reports the datastore as lost before it ever answered, and then starts', async () => {
+it('the lease watch reports a datastore that has never answered as disconnected, then starts', async () => {
   const memory = createMemoryStore(systemClock);
   const kv = memory.open();
   kv.setReachable(false);

@@ -1,22 +1,22 @@
-// What the lease store must do for the one who holds a lease, over every datastore.
+// The part of the lease store's conformance suite that concerns a node's own lease.
 import { describe, expect, it } from 'vitest';
 import type { Kv } from '../../agent/model/kv.ts';
 import { formatLeaseValue } from '../../agent/model/lease.ts';
 import type { HeldLease, LeaseStore } from '../../agent/model/lease-store.ts';
 import { attrsOf, follow, next, subnetOf } from './leases.ts';
 
-/** The lease, which must be held. */
+/** Asserts that the lease is held. */
 export function present(held: HeldLease | undefined): HeldLease {
   expect(held).toBeDefined();
   return held as HeldLease;
 }
 
-/** Tests of a store at a prefix that nobody else uses. */
+/** Tests a store at a prefix that no other test uses. */
 export function describeOwnLease(
   parts: () => { readonly kv: Kv; readonly store: LeaseStore; readonly prefix: string },
 ): void {
   describe('a lease of our own', () => {
-    it('adopts a lease of an earlier run, writing only what differs', async () => {
+    it('is adopted from an earlier run, and written only if it differs', async () => {
       const { kv, store, prefix } = parts();
       const value = JSON.stringify({ ...JSON.parse(formatLeaseValue(attrsOf(1))), Zone: { rack: 7 } });
       const session = await kv.openSession(100);
@@ -34,14 +34,14 @@ export function describeOwnLease(
       expect(await store.adopt(lease, attrsOf(1)), 'an older revision').toBeUndefined();
     });
 
-    it('does not adopt a lease that is gone', async () => {
+    it('is not adopted when it is gone', async () => {
       const { store } = parts();
       const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       await store.release(held);
       expect(await store.adopt(held.lease, attrsOf(1))).toBeUndefined();
     });
 
-    it("does not adopt another node's lease that has the revision of ours, as one may have in a store that lost its data", async () => {
+    it("is not confused with another node's lease of the same revision, as a store that lost its data may have", async () => {
       const { kv, store, prefix } = parts();
       const ours = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
       const key = `${prefix}/subnets/10.0.1.0-24`;
@@ -52,7 +52,7 @@ export function describeOwnLease(
       expect(await kv.get(key)).toEqual(theirs);
     });
 
-    it("adopts another node's lease only where it is unchanged", async () => {
+    it("is taken over from another node only if the other's lease is unchanged", async () => {
       const { store } = parts();
       const asked = present(await store.claim({ 4: subnetOf(1) }, attrsOf(2)));
       const moved = present(await store.repair(asked, attrsOf(2, { publicIP: { 4: '192.168.7.7' } })));
@@ -60,7 +60,7 @@ export function describeOwnLease(
       expect(present(await store.adopt(moved.lease, attrsOf(1))).lease.attrs.node?.name).toBe('node-1');
     });
 
-    it('leaves a reservation without a session through adoption, renewal and release', async () => {
+    it('stays a reservation without a session through adoption, renewal and release', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;
       await kv.create(key, formatLeaseValue(attrsOf(1, { node: undefined })), undefined);
@@ -75,7 +75,7 @@ export function describeOwnLease(
       expect(await kv.get(key)).toMatchObject({ session: undefined });
     });
 
-    it('writes our lease again over other attributes and garbage, with its session, and leaves what is right', async () => {
+    it('is repaired over other attributes and garbage, with its session, and not written if it is right', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;
       const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
@@ -100,7 +100,7 @@ export function describeOwnLease(
       }
     });
 
-    it('writes nothing over the lease of another node, nor where there is none', async () => {
+    it('is not repaired over the lease of another node, nor when it is gone', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;
       const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
@@ -113,7 +113,7 @@ export function describeOwnLease(
       expect(await kv.get(key)).toBeUndefined();
     });
 
-    it('does not renew a reservation that is gone or belongs to another node', async () => {
+    it('is not renewed if it is a reservation that is gone or belongs to another node', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;
       const entry = await kv.create(key, formatLeaseValue(attrsOf(1)), undefined);

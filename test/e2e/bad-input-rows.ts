@@ -1,13 +1,13 @@
-// What people get wrong, one row a case: what they give, and the one line and exit code that they get back.
+// Bad inputs, one row each: the input, and the line and exit code of the refusal.
 
 /** Exit codes by kind, as the README documents them. */
 export const EXIT = { usage: 2, config: 3, datastore: 4, host: 5, exhausted: 6 } as const;
 
-/** A network configuration that is refused, by `network set` before it is written and by `run` as it is read. */
+/** A network configuration that `network set` refuses to write and `run` refuses to use. */
 export interface ConfigRow {
   readonly title: string;
   readonly config: string;
-  /** The line after its source. */
+  /** The refusal, without the source in front. */
   readonly message: string | RegExp;
 }
 
@@ -19,14 +19,14 @@ export const CONFIG_ROWS: readonly ConfigRow[] = [
     config: '{"Network":"10.5.0.0/16",}',
     message: /^not valid JSON: .*position \d+/,
   },
-  { title: 'no object', config: '[]', message: 'must be a JSON object, is []' },
+  { title: 'JSON that is no object', config: '[]', message: 'must be a JSON object, is []' },
   {
-    title: 'Network missing',
+    title: 'no Network',
     config: '{}',
     message: /^Network: must be an IPv4 prefix such as 10\.5\.0\.0\/16/,
   },
   {
-    title: 'Network no prefix',
+    title: 'Network that is no prefix',
     config: '{"Network":"10.5.0.0"}',
     message: 'Network: must be an IPv4 prefix such as 10.5.0.0/16, is "10.5.0.0"',
   },
@@ -66,7 +66,7 @@ export const CONFIG_ROWS: readonly ConfigRow[] = [
     message: 'Backend.Type: must be the name of a backend, is missing',
   },
   {
-    title: 'Backend no object',
+    title: 'Backend that is no object',
     config: network('"Backend":"vxlan"'),
     message: 'Backend: must be an object with a Type, is "vxlan"',
   },
@@ -81,13 +81,13 @@ export const CONFIG_ROWS: readonly ConfigRow[] = [
     message: 'Backend: VNI: must be a whole number from 1 to 16777215, is 16777216',
   },
   {
-    title: 'a backend option of another kind',
+    title: 'a backend option of the wrong type',
     config: network('"Backend":{"Type":"vxlan","DirectRouting":"yes"}'),
     message: 'Backend: DirectRouting: must be true or false, is "yes"',
   },
 ];
 
-/** A command line that is refused before anything else happens. */
+/** A command line that is refused before it has any effect. */
 export interface FlagRow {
   readonly title: string;
   readonly args: readonly string[];
@@ -141,18 +141,18 @@ export const FLAG_ROWS: readonly FlagRow[] = [
   },
 ];
 
-/** Something about the host that `run` cannot work with; the network configuration is right. */
+/** A fault of the host that `run` cannot work with. The network configuration is valid. */
 export interface HostRow {
   readonly title: string;
   readonly flags: readonly string[];
-  /** What the program is started with. */
+  /** Arguments in front of the program. */
   readonly starter?: readonly string[];
   readonly exitCode: number;
   readonly message: RegExp;
   readonly hint?: RegExp;
 }
 
-// Nobody, but able to read the program wherever the checkout lies.
+// The user nobody, with the capability to read the program in any checkout.
 const AS_NOBODY = [
   'setpriv',
   '--reuid=65534',
@@ -171,7 +171,7 @@ export const HOST_ROWS: readonly HostRow[] = [
     message: /^cannot change the network: no permission/,
   },
   {
-    title: 'root without the right to change the network, as in a container',
+    title: 'root without CAP_NET_ADMIN, as in a container',
     flags: [],
     starter: ['setpriv', '--bounding-set=-net_admin'],
     exitCode: EXIT.host,
@@ -184,7 +184,7 @@ export const HOST_ROWS: readonly HostRow[] = [
     message: /^cannot write \/dev\/null\/subnet\.env: /,
   },
   {
-    title: 'a subnet file where a directory is',
+    title: 'a subnet file that is a directory',
     flags: ['--subnet-file=/run/flannel'],
     exitCode: EXIT.host,
     message: /^cannot write \/run\/flannel: /,
@@ -197,7 +197,7 @@ export const HOST_ROWS: readonly HostRow[] = [
     message: /neither iptables nor nft is installed/,
   },
   {
-    title: 'an interface that is not there',
+    title: 'a missing interface',
     flags: ['--iface=eth7'],
     exitCode: EXIT.host,
     message: /^no interface matches eth7$/,

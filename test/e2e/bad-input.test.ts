@@ -1,5 +1,5 @@
-// Bad input: each case ends in one line on stderr that says what was wrong (and a hint), the exit code of its
-// kind, no stack, and nothing left behind. The program is the built one, as a child.
+// Bad input. Each case ends with one line on stderr, a hint, the exit code of its kind and no stack, and leaves nothing
+// behind. The tests run the built program.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ const NEEDS_ETCD = allOf(NEEDS_ROOT, needsProgram('etcd'), needsProgram('openssl
 const RUN_MS = 20_000;
 const LOG_LINE = /^\d{4}-\d\d-\d\dT[\d:.]+Z (debug|info |warn |error) /;
 
-/** What an operator sees of a program that ended. */
+/** The outcome of a program as an operator sees it. */
 function complaint({ exitCode, stdout, stderr }: ExecResult) {
   const lines = stderr.split('\n').filter((line) => line !== '');
   const said = lines.filter((line) => !LOG_LINE.test(line));
@@ -31,7 +31,7 @@ function complaint({ exitCode, stdout, stderr }: ExecResult) {
     exitCode,
     stdout,
     message: said[0]?.replace(/^twill: /, '') ?? '',
-    // Nothing but the hint may follow the line, and the log must not say the same again.
+    // Only the hint may follow the line, and the log must not repeat it.
     hint: said[1]?.replace(/^hint: /, '') ?? '',
     more: said.slice(1).filter((line, index) => index > 0 || !line.startsWith('hint: ')),
     loggedErrors: lines.filter((line) => LOG_LINE.exec(line)?.[1] === 'error'),
@@ -76,7 +76,7 @@ describe('bad input on the command line', () => {
   });
 });
 
-describe('a network configuration is refused before it is written', () => {
+describe('network set refuses before it writes', () => {
   let directory: string;
 
   beforeAll(async () => {
@@ -94,7 +94,7 @@ describe('a network configuration is refused before it is written', () => {
     expect(complaint(get)).toEqual(refusal(EXIT.config, /^no network configuration at /));
   });
 
-  it('a file that cannot be read', async () => {
+  it('a missing file', async () => {
     const set = await twill([
       'network',
       'set',
@@ -133,7 +133,7 @@ describe.skipIf(NEEDS_LAB.missing)(
       await lab?.close();
     });
 
-    // All that an agent could leave: links, addresses, routes, rules, files, leases.
+    // Everything that an agent could leave: links, addresses, routes, rules, files, leases.
     async function traces(): Promise<string> {
       const { namespace } = lab.host(1);
       const looks = [
@@ -172,7 +172,7 @@ describe.skipIf(NEEDS_LAB.missing)(
       expect(complaint(await runAgent(GOOD, flags, starter))).toEqual(refusal(exitCode, message, hint));
     });
 
-    it('host: a health port that is taken', async () => {
+    it('host: a health port in use', async () => {
       const listen =
         "require('node:net').createServer().listen(2390, '127.0.0.1', () => console.log('listens'))";
       const blocker = lab.host(1).start('blocker', [process.execPath, '-e', listen]);
@@ -186,7 +186,7 @@ describe.skipIf(NEEDS_LAB.missing)(
       }
     });
 
-    it('network: all subnets are taken', async () => {
+    it('network: no free subnet', async () => {
       const text = '{"Network":"10.9.0.0/28","SubnetLen":30,"Backend":{"Type":"host-gw"}}';
       const config = parseNetworkConfig(text, 'test');
       for (let index = 0; index < subnetCount(config); index++) {
@@ -201,7 +201,7 @@ describe.skipIf(NEEDS_LAB.missing)(
   },
 );
 
-describe.skipIf(NEEDS_ETCD.missing)(title('an etcd that cannot be used', NEEDS_ETCD), () => {
+describe.skipIf(NEEDS_ETCD.missing)(title('an etcd that cannot be used is reported', NEEDS_ETCD), () => {
   let lab: Lab;
   const path = (name: string): string => join(lab.folder, name);
 
@@ -234,7 +234,7 @@ describe.skipIf(NEEDS_ETCD.missing)(title('an etcd that cannot be used', NEEDS_E
   const get = async (flags: readonly string[]) =>
     lab.host(1).namespace.exec([...TWILL, 'network', 'get', ...flags], { timeoutMs: RUN_MS });
 
-  it('is told from one that can', async () => {
+  it('unlike one that can', async () => {
     const flags = ['--etcd-endpoints=https://127.0.0.1:2379', `--etcd-cafile=${path('ours-ca.pem')}`];
     expect(complaint(await get(flags))).toEqual(refusal(EXIT.config, /^no network configuration at /));
   });
@@ -245,12 +245,12 @@ describe.skipIf(NEEDS_ETCD.missing)(title('an etcd that cannot be used', NEEDS_E
     );
   });
 
-  it('because its certificate is of another authority', async () => {
+  it('because another authority signed its certificate', async () => {
     const flags = ['--etcd-endpoints=https://127.0.0.1:2379', `--etcd-cafile=${path('other-ca.pem')}`];
     expect(complaint(await get(flags))).toEqual(refusal(EXIT.datastore, /certificate/));
   });
 
-  it('because it speaks TLS and is asked without', async () => {
+  it('because it requires TLS and the client uses none', async () => {
     expect(complaint(await get(['--etcd-endpoints=http://127.0.0.1:2379']))).toEqual(
       refusal(EXIT.datastore, /127\.0\.0\.1:2379/),
     );
@@ -266,7 +266,7 @@ describe.skipIf(NEEDS_ETCD.missing)(title('an etcd that cannot be used', NEEDS_E
     );
   });
 
-  it('is waited for by the agent, which says so, goes on when it is there, and stops when told to', async () => {
+  it('by the agent, which waits for it, goes on when it starts, and ends on a signal', async () => {
     const url = 'http://127.0.0.1:2391';
     const agent = lab.host(1).startAgent([`--etcd-endpoints=${url}`]);
     try {

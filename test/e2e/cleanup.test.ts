@@ -1,4 +1,4 @@
-// `twill plan` only looks, and `twill cleanup` takes away all that is ours and nothing of anybody else.
+// `twill plan` changes nothing, and `twill cleanup` removes everything of ours and nothing else.
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { TWILL } from '../lab/paths.ts';
@@ -19,7 +19,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([
     hosts: 2,
     containers: false,
     backend: { Type: type },
-    // Somebody else's route lies in the overlay, beyond what is leased: a leased subnet's route is ours to replace.
+    // The foreign route is in the overlay but above SubnetMax, because we replace the route of a leased subnet.
     network: { EnableNFTables: nft, SubnetMax: '10.5.200.0' },
     flags: ['--ip-masq', '--ip-blackhole-route'],
     prepare: async ({ lab }) => {
@@ -34,7 +34,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([
       .namespace.run([...TWILL, command, ...flags]);
   };
 
-  it('plan prints what the agent makes, and changes nothing', async () => {
+  it('plan prints the objects that the agent makes, and changes nothing', async () => {
     const { lab, etcd } = cluster();
     const before = [await dumpHost(lab.host(1).namespace), await etcd.etcdctl('get', '--prefix', SUBNETS)];
     const plan = await twill('plan');
@@ -48,12 +48,12 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([
     );
   });
 
-  it('the agent leaves the things of others as they are', async () => {
+  it('the agent changes no foreign object', async () => {
     const now = new Set((await dumpHost(cluster().lab.host(1).namespace)).split('\n'));
     expect(untouched.split('\n').filter((line) => !now.has(line))).toEqual([]);
   });
 
-  it('cleanup removes all of ours and nothing else', async () => {
+  it('cleanup removes everything of ours and nothing else', async () => {
     const host = cluster().lab.host(1);
     const { namespace } = host;
     const path = host.path('/run/flannel/subnet.env');

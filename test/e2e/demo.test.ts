@@ -1,4 +1,4 @@
-// The demo works as it is told to, and nothing of it stays, however it ends.
+// The demo follows its options, and leaves nothing behind after any end.
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -34,7 +34,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the demo', NEEDS_CLUSTER), () => {
     [['--store', 'etcd', '--backend', 'host-gw'], 'host-gw', 'etcd', 3],
     [['--nodes', '2', '--backend', 'host-gw'], 'host-gw', 'file', 2],
     [['--nodes=5', '--store=etcd'], 'vxlan', 'etcd', 5],
-  ] as const)('with %j every container reaches every other one', async (args, backend, store, nodes) => {
+  ] as const)('with %j connects every container to every other one', async (args, backend, store, nodes) => {
     const before = await traces();
     const { exitCode, stdout, stderr } = await demo(...args);
     expect(stderr).toBe('');
@@ -62,7 +62,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the demo', NEEDS_CLUSTER), () => {
     expect(await demo(...args)).toEqual({ exitCode: 1, stdout: '', stderr: `demo: ${message}\n` });
   });
 
-  it('stays with --keep until --remove, and works as it says', async () => {
+  it('stays with --keep until --remove, and prints commands that work', async () => {
     const before = await traces();
     const { exitCode, stdout } = await demo('--keep', '--nodes', '2');
     expect(exitCode).toBe(0);
@@ -82,7 +82,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the demo', NEEDS_CLUSTER), () => {
   });
 
   it.each(['Underlay', 'Agents', 'Ping'])(
-    'is removed by Ctrl-C after the step "%s", a second one included',
+    'is removed by Ctrl-C after the step "%s", also by a second one',
     async (step) => {
       const before = await traces();
       const log = join(tmpdir(), `twill-demo-${process.pid}-${step}.log`);

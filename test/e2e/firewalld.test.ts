@@ -1,5 +1,5 @@
-// A real firewalld on a node, with each of its backends. It is never installed for this test, because on most systems
-// that also starts it.
+// A real firewalld on a node, with each of its backends. The tests never install it, because on most systems the
+// installation also starts it.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
@@ -24,7 +24,7 @@ const BUS_CONFIG = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Co
   </policy>
 </busconfig>`;
 
-/** firewalld and the bus that it is asked over, on one host; it keeps its settings in a folder of the test's. */
+/** Starts firewalld and its bus on a host, with its settings in a folder of the test. */
 async function startFirewalld(host: Host, backend: string) {
   const settings = host.path('/run/firewalld-settings');
   await mkdir(settings, { recursive: true });
@@ -63,15 +63,15 @@ describe.skipIf(NEEDS.missing).each([{ backend: 'nftables' }, { backend: 'iptabl
     });
     const host = (): Host => cluster().lab.host(1);
     const readyz = (): Promise<string> => host().namespace.run([process.execPath, '-e', READYZ]);
-    const rulesStand = async (): Promise<boolean> => {
-      const stands = async (table: string, chain: string, own: string, rule: string): Promise<boolean> => {
+    const rulesAreFirst = async (): Promise<boolean> => {
+      const isFirst = async (table: string, chain: string, own: string, rule: string): Promise<boolean> => {
         const saved = await host().namespace.run(['iptables-save', '-t', table]);
         const first = saved.split('\n').find((line) => line.startsWith(`-A ${chain} `));
         return first?.endsWith(`-j ${own}`) === true && saved.includes(`-A ${own} ${rule}`);
       };
       return (
-        (await stands('filter', 'FORWARD', 'FLANNEL-FWD', '-d 10.5.0.0/16 ')) &&
-        (await stands('nat', 'POSTROUTING', 'FLANNEL-POSTRTG', '-s 10.5.0.0/16 '))
+        (await isFirst('filter', 'FORWARD', 'FLANNEL-FWD', '-d 10.5.0.0/16 ')) &&
+        (await isFirst('nat', 'POSTROUTING', 'FLANNEL-POSTRTG', '-s 10.5.0.0/16 '))
       );
     };
     const pings = async (): Promise<boolean> => {
@@ -88,18 +88,18 @@ describe.skipIf(NEEDS.missing).each([{ backend: 'nftables' }, { backend: 'iptabl
       await firewalld?.stop();
     });
 
-    it('leaves our rules first when it has started', async () => {
-      await waitFor('our rules stand', HEAL_LIMIT_MS, rulesStand);
+    it('leaves our rules first after its start', async () => {
+      await waitFor('our rules are first', HEAL_LIMIT_MS, rulesAreFirst);
     });
 
-    it('is named where it rejects what no rule of ours can overrule', async () => {
+    it('is named by /readyz if it rejects packets that no rule of ours can save', async () => {
       if (backend === 'iptables') {
         await waitFor('packets pass', HEAL_LIMIT_MS, pings);
         expect(await readyz()).toMatch(/^200 /);
         return;
       }
       const reason = /^503 .*chain filter_FORWARD of nftables table inet firewalld drops /;
-      await waitFor('it is named', HEAL_LIMIT_MS, async () => reason.test(await readyz()));
+      await waitFor('/readyz names it', HEAL_LIMIT_MS, async () => reason.test(await readyz()));
       expect(await pings()).toBe(false);
     });
 
@@ -111,9 +111,9 @@ describe.skipIf(NEEDS.missing).each([{ backend: 'nftables' }, { backend: 'iptabl
       await waitFor('packets pass', HEAL_LIMIT_MS, pings);
     });
 
-    it('has our rules back within a second when it is reloaded', async () => {
+    it('leaves our rules first within a second after a reload', async () => {
       await firewalld.cmd('--reload');
-      await waitFor('our rules stand', HEAL_LIMIT_MS, rulesStand);
+      await waitFor('our rules are first', HEAL_LIMIT_MS, rulesAreFirst);
       await waitFor('packets pass', HEAL_LIMIT_MS, pings);
       await waitFor('the node is ready', HEAL_LIMIT_MS, async () => (await readyz()).startsWith('200 '));
     });

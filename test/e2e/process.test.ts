@@ -1,4 +1,4 @@
-// What the process does with signals and closed pipes, whatever the command is.
+// How the process handles signals and closed pipes, under any command.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
@@ -12,7 +12,7 @@ function start(args: readonly string[]): ChildProcessWithoutNullStreams {
 }
 
 describe('the process', () => {
-  // A datastore that takes connections and never answers, so that a command waits for it.
+  // A datastore that accepts connections and never answers, so that a command waits for it.
   let silent: Server;
   const sockets = new Set<Socket>();
 
@@ -32,7 +32,7 @@ describe('the process', () => {
   it.each([
     ['SIGTERM', 143],
     ['SIGINT', 130],
-  ] as const)('ends on %s without a word, with exit code %i', async (signal, exitCode) => {
+  ] as const)('ends on %s without output, with exit code %i', async (signal, exitCode) => {
     const { port } = silent.address() as AddressInfo;
     const child = start(['network', 'get', `--etcd-endpoints=http://127.0.0.1:${port}`]);
     try {
@@ -46,7 +46,7 @@ describe('the process', () => {
     }
   });
 
-  it('takes a reader that went away for success', async () => {
+  it('succeeds if the reader of its output has gone', async () => {
     const child = start(['help', 'run']);
     child.stdout.destroy();
     const said = text(child.stderr);

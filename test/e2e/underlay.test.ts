@@ -7,7 +7,10 @@ import { waitFor } from '../lab/wait.ts';
 import { NEEDS_CLUSTER, useCluster } from './cluster.ts';
 import { title } from './needs.ts';
 
-/** The requirement is 1 s after the return and 2 s after a change; the rest is for a machine that has other things to do. */
+/**
+ * The requirement is 1 s after the return and 2 s after a change; the rest is for a machine that has other things to
+ * do.
+ */
 const HEAL_LIMIT_MS = 4_000;
 
 describe.skipIf(NEEDS_CLUSTER.missing).each([

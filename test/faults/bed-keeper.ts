@@ -11,7 +11,9 @@ export class BedKeeper implements AsyncDisposable {
     this.#group = group;
   }
 
-  /** Measures a fault on the bed, which is made where there is none, and removed when it is not as it was after that. */
+  /**
+   * Measures a fault on the bed, which is made where there is none, and removed when it is not as it was after that.
+   */
   async measure(fault: Fault, limitMs: number): Promise<FaultMeasure> {
     this.#bed ??= await openFaultBed(this.#group.backend, this.#group.kind);
     let isWhole = false;

@@ -1,4 +1,4 @@
-// Which firewall is taken, and what happens to the rules of the other one.
+// The choice of the firewall, and the removal of the rules of the other one.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../agent/base/errors.ts';
 import type { Exec } from '../../agent/base/exec.ts';
@@ -32,7 +32,7 @@ const modesInUse = async (ns: Netns): Promise<readonly string[]> => {
 };
 
 describe.skipIf(missing !== undefined)(titleOf('openFirewall', missing), () => {
-  it('takes what the network wishes, and removes the rules of the other mode once its own stand', async () => {
+  it('follows the network configuration, and removes the rules of the other mode after writing its own', async () => {
     await using ns = await createNetns();
     const { log, lines } = record();
     for (const enableNFTables of [false, true, false]) {
@@ -62,7 +62,7 @@ describe.skipIf(missing !== undefined)(titleOf('openFirewall', missing), () => {
       mode: 'iptables',
       line: 'warn  firewall: EnableNFTables is true but nft is not installed; using iptables',
     },
-  ])('takes $mode where $gone is missing, and says so', async ({ gone, enableNFTables, mode, line }) => {
+  ])('falls back to $mode if $gone is missing, and logs it', async ({ gone, enableNFTables, mode, line }) => {
     await using ns = await createNetns();
     const { log, lines } = record();
     const exec = without(ns.run, gone);
@@ -87,7 +87,7 @@ describe.skipIf(missing !== undefined)(titleOf('openFirewall', missing), () => {
     expect(lines).toEqual(['warn  firewall: cannot remove old rules of nftables error="nft is broken"']);
   });
 
-  it('gives what surely drops and says once what only may, also while it cannot look', async () => {
+  it('returns the chains that drop and logs once those that may, also during failed searches', async () => {
     await using ns = await createNetns();
     const { log, lines } = record();
     let isBroken = false;
@@ -98,14 +98,14 @@ describe.skipIf(missing !== undefined)(titleOf('openFirewall', missing), () => {
       `chain ${name} { type filter hook forward priority 1; policy drop;`;
     await ns.exec('nft', `table ip a {\n${chain('every')} }\n${chain('some')} meta mark 7 accept\n}\n}`);
     const network = { family: 4, address: '10.5.0.0', length: 16 } as const;
-    const sure = [expect.stringMatching(/^chain every of nftables table ip a drops /)];
+    const certain = [expect.stringMatching(/^chain every of nftables table ip a drops /)];
     for (const broken of [false, false, true, true, false]) {
       isBroken = broken;
-      expect(await active.obstacles(network)).toEqual(sure);
+      expect(await active.obstacles(network)).toEqual(certain);
     }
     expect(lines).toEqual([
       expect.stringMatching(/^warn {2}firewall: chain some of nftables table ip a may drop /),
-      'info  firewall: cannot look for chains that drop what we accept error="nft is broken"',
+      'info  firewall: cannot search for chains that drop packets of the network error="nft is broken"',
     ]);
     await ns.exec('nft', 'delete', 'table', 'ip', 'a');
     expect(await active.obstacles(network)).toEqual([]);
@@ -113,7 +113,7 @@ describe.skipIf(missing !== undefined)(titleOf('openFirewall', missing), () => {
 });
 
 describe('openFirewall without programs', () => {
-  it('says what to install when neither iptables nor nft is there', async () => {
+  it('says what to install when neither iptables nor nft is installed', async () => {
     const none: Exec = without(() => Promise.reject(new Error('unexpected')), '');
     const { log } = record();
     const opened = openFirewall({ enableNFTables: false, log, exec: none });

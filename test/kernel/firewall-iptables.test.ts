@@ -72,33 +72,33 @@ COMMIT
 COMMIT
 `,
     faults: {
-      'one jump deleted': [[program, '-D', 'FORWARD', '1']],
-      'one chain emptied': [[program, '-F', 'FLANNEL-FWD']],
-      'a rule of ours twice': [
+      'a deleted jump': [[program, '-D', 'FORWARD', '1']],
+      'an empty chain': [[program, '-F', 'FLANNEL-FWD']],
+      'a rule of ours, twice': [
         [program, '-A', 'FLANNEL-FWD', '-s', '10.5.0.0/16', ...COMMENT, '-j', 'ACCEPT'],
       ],
       'our rules in another order': [
         [program, '-D', 'FLANNEL-FWD', '1'],
         [program, '-A', 'FLANNEL-FWD', '-s', '10.5.0.0/16', ...COMMENT, '-j', 'ACCEPT'],
       ],
-      'a rule deleted': [[program, '-t', 'nat', '-D', 'FLANNEL-POSTRTG', '3']],
-      'both chains flushed': [
+      'a deleted rule': [[program, '-t', 'nat', '-D', 'FLANNEL-POSTRTG', '3']],
+      'two flushed chains': [
         [program, '-t', 'nat', '-F', 'FLANNEL-POSTRTG'],
         [program, '-F', 'FLANNEL-FWD'],
       ],
-      'a rule appended': [[program, '-A', 'FLANNEL-FWD', '-j', 'DROP']],
-      'a rule changed': [[program, '-R', 'FLANNEL-FWD', '1', '-s', '10.6.0.0/16', '-j', 'ACCEPT']],
-      'jump, chain and all deleted': [
+      'an appended rule': [[program, '-A', 'FLANNEL-FWD', '-j', 'DROP']],
+      'a changed rule': [[program, '-R', 'FLANNEL-FWD', '1', '-s', '10.6.0.0/16', '-j', 'ACCEPT']],
+      'a deleted jump and chain': [
         [program, '-D', 'FORWARD', '1'],
         [program, '-F', 'FLANNEL-FWD'],
         [program, '-X', 'FLANNEL-FWD'],
       ],
-      'the jump moved behind a rule that drops, as flannel has it': [
+      'a jump behind a rule that drops, where flannel puts it': [
         [program, '-D', 'FORWARD', '1'],
         [program, '-A', 'FORWARD', '-m', 'comment', '--comment', 'flanneld forward', '-j', 'FLANNEL-FWD'],
       ],
       'a second jump': [[program, '-t', 'nat', '-A', 'POSTROUTING', '-j', 'FLANNEL-POSTRTG']],
-      'jumps in both tables gone': [
+      'deleted jumps in both tables': [
         [program, '-D', 'FORWARD', '1'],
         [program, '-t', 'nat', '-D', 'POSTROUTING', '1'],
       ],
@@ -123,7 +123,7 @@ COMMIT
         intruders: ['-s 10.5.0.0/16 -j DROP', '-d 10.5.0.0/16 -j DROP'],
       },
       { chain: 'POSTROUTING', table: 'nat', intruders: ['-j MASQUERADE'] },
-    ] as const)('come behind ours, and stay: $chain $intruders', async ({ chain, table, intruders }) => {
+    ] as const)('are moved behind ours and kept: $chain $intruders', async ({ chain, table, intruders }) => {
       await using ns = await createNetns();
       const firewall = createIptablesFirewall({ exec: ns.run, program });
       await firewall.ensure(RULES);
@@ -143,7 +143,7 @@ COMMIT
   });
 
   describe.skipIf(missing !== undefined)(titleOf(`a large rule set of ${program}`, missing), () => {
-    it('is not printed as a whole when nothing has changed, and each fault is still seen', async () => {
+    it('is not printed as a whole if nothing has changed, and each fault is still noticed', async () => {
       await using ns = await createNetns();
       const lines = Array.from(
         { length: 2_000 },

@@ -6,7 +6,7 @@ const TABLE = ['ip', 'flannel-ipv4'] as const;
 
 const script = (text: string): readonly [string, ...string[]] => ['sh', '-ec', text];
 
-// Rules are named by the handles that the kernel gives out.
+// nft names a rule by the handle that the kernel assigned.
 const handleOf = (chain: string, nth: number): string =>
   `$(nft -a list chain ${TABLE.join(' ')} ${chain} | grep comment | sed -n '${nth}s/.*handle //p')`;
 
@@ -65,29 +65,29 @@ table ip flannel-ipv4 {
 }
 `,
   faults: {
-    'a rule deleted': [script(deleteRule('postrtg', 3))],
-    'a rule changed': [
+    'a deleted rule': [script(deleteRule('postrtg', 3))],
+    'a changed rule': [
       script(
         `nft replace rule ${TABLE.join(' ')} forward handle ${handleOf('forward', 1)} ip saddr 10.6.0.0/16 accept`,
       ),
     ],
-    'a rule of ours twice': [script(`nft add rule ${TABLE.join(' ')} forward ${SECOND_RULE}`)],
+    'a rule of ours, twice': [script(`nft add rule ${TABLE.join(' ')} forward ${SECOND_RULE}`)],
     'our rules in another order': [
       script(deleteRule('forward', 2)),
       script(`nft insert rule ${TABLE.join(' ')} forward ${SECOND_RULE}`),
     ],
-    'the table deleted': [['nft', 'delete', 'table', ...TABLE]],
-    'a chain flushed': [['nft', 'flush', 'chain', ...TABLE, 'forward']],
-    'a chain deleted': [
+    'a deleted table': [['nft', 'delete', 'table', ...TABLE]],
+    'a flushed chain': [['nft', 'flush', 'chain', ...TABLE, 'forward']],
+    'a deleted chain': [
       ['nft', 'flush', 'chain', ...TABLE, 'postrtg'],
       ['nft', 'delete', 'chain', ...TABLE, 'postrtg'],
     ],
-    'a rule put before ours': [['nft', 'insert', 'rule', ...TABLE, 'forward', 'drop']],
-    'a chain that drops put beside ours': [
+    'a rule before ours': [['nft', 'insert', 'rule', ...TABLE, 'forward', 'drop']],
+    'a chain that drops beside ours': [
       ['nft', 'add chain ip flannel-ipv4 more { type filter hook forward priority -5; policy drop; }'],
     ],
-    'the policy set to drop': [['nft', 'add chain ip flannel-ipv4 forward { policy drop; }']],
-    'the table put to sleep': [['nft', 'add table ip flannel-ipv4 { flags dormant; }']],
-    'a set put into our table': [['nft', 'add set ip flannel-ipv4 s { type ipv4_addr; }']],
+    'a policy of drop': [['nft', 'add chain ip flannel-ipv4 forward { policy drop; }']],
+    'a dormant table': [['nft', 'add table ip flannel-ipv4 { flags dormant; }']],
+    'a set in our table': [['nft', 'add set ip flannel-ipv4 s { type ipv4_addr; }']],
   },
 });

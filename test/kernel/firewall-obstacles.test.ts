@@ -1,4 +1,4 @@
-// Chains of others that drop what we accept, as the real nft lists them.
+// Foreign chains that drop packets that we accept, as the real nft lists them.
 import { describe, expect, it } from 'vitest';
 import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
 import { LIMITS } from '../../agent/firewall/limits.ts';
@@ -14,7 +14,7 @@ const missing = missingForNetns('iptables', 'iptables-save', 'iptables-restore',
 const verdictsIn = async (ns: Netns): Promise<readonly string[]> =>
   (await findObstacles(ns.run, NETWORK)).map(({ verdict }) => verdict);
 
-/** A table of somebody whose chain for forwarded packets has these rules; `head` is for what comes before it. */
+/** A foreign table whose chain for forwarded packets has these rules. `head` is inserted before the chain. */
 const table = (policy: string, rules: readonly string[], head = ''): string =>
   `table inet theirs {
      ${head}
@@ -24,10 +24,10 @@ const table = (policy: string, rules: readonly string[], head = ''): string =>
      }
    }`;
 
-const NOBODY = 'counter reject with icmpx type admin-prohibited';
+const REJECT = 'counter reject with icmpx type admin-prohibited';
 const SUB = 'chain sub { ip saddr 10.5.0.0/16 accept; }';
 
-/** The chains of firewalld with its nftables backend, without what is not for forwarded packets. */
+/** The chains for forwarded packets of firewalld with its nftables backend. */
 const firewalld = (zones: string): string => `table inet firewalld {
   chain policies_pre { }
   chain policies_post { }
@@ -61,21 +61,21 @@ const firewalld = (zones: string): string => `table inet firewalld {
 
 describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => {
   it.each([
-    ['a policy to drop and nothing else', table('drop', [])],
-    ['answers of connections alone accepted', table('drop', ['ct state established,related accept'])],
+    ['a policy of drop without rules', table('drop', [])],
+    ['only established connections accepted', table('drop', ['ct state established,related accept'])],
     ['the same in a map', table('drop', ['ct state vmap { established : accept, invalid : drop }'])],
     ['a drop at the end', table('accept', ['ct state established accept', 'counter drop'])],
-    ['a reject at the end', table('accept', ['iifname lo accept', 'log prefix "x" ', NOBODY])],
+    ['a reject at the end', table('accept', ['iifname lo accept', 'log prefix "x" ', REJECT])],
     ['another network accepted', table('drop', ['ip saddr 10.6.0.0/16 accept', 'ip6 daddr ::1 accept'])],
     ['other networks accepted', table('drop', ['ip daddr { 10.6.0.0/16, 192.0.2.0-192.0.2.9 } accept'])],
     ['all but new connections accepted', table('drop', ['ct state != new accept'])],
     ['our network dropped', table('accept', ['ip saddr 10.0.0.0/8 drop', 'accept'])],
     ['a called chain that drops', table('accept', ['jump sub'], 'chain sub { meta nfproto ipv4 drop; }')],
     ['a called chain that returns', table('drop', ['jump sub'], 'chain sub { return; }')],
-    ['gone to a chain that ends', table('drop', ['goto sub', 'accept'], 'chain sub { counter; }')],
+    ['a goto to a chain that ends', table('drop', ['goto sub', 'accept'], 'chain sub { counter; }')],
     ['firewalld in its default zone', firewalld('')],
     ['firewalld that trusts others', firewalld('ip saddr 10.6.0.0/16 goto FWD_trusted')],
-  ])('is sure: %s', async (_, rules) => {
+  ])('is certain of a drop: %s', async (_, rules) => {
     await using ns = await createNetns();
     await createNftablesFirewall({ exec: ns.run }).ensure(RULES);
     await ns.exec('nft', rules);
@@ -85,19 +85,19 @@ describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => 
   it.each([
     ['packets from a link accepted', table('drop', ['iifname "eth0" accept'])],
     ['a mark accepted', table('accept', ['meta mark 7 accept', 'drop'])],
-    ['a part of the packets called away', table('drop', ['tcp dport 80 jump sub'], 'chain sub { accept; }')],
-    ['returns for some', table('accept', ['meta mark 7 return', 'drop'])],
+    ['a jump for some packets', table('drop', ['tcp dport 80 jump sub'], 'chain sub { accept; }')],
+    ['a return for some packets', table('accept', ['meta mark 7 return', 'drop'])],
     ['a set of addresses', table('drop', ['ip saddr @ok accept'], 'set ok { type ipv4_addr; }')],
-    ['as many as a limit allows', table('drop', ['limit rate 1/second accept'])],
+    ['a rate limit', table('drop', ['limit rate 1/second accept'])],
     ['a map of links', table('drop', ['iifname vmap { "eth0" : accept, "eth1" : drop }'])],
-  ])('is not sure: %s', async (_, rules) => {
+  ])('is uncertain: %s', async (_, rules) => {
     await using ns = await createNetns();
     await ns.exec('nft', rules);
     expect(await verdictsIn(ns)).toEqual(['may drop']);
   });
 
   it.each([
-    ['a policy to accept and drops for some', table('accept', ['iifname "eth0" drop', 'tcp dport 25 drop'])],
+    ['a policy of accept and drops for some', table('accept', ['iifname "eth0" drop', 'tcp dport 25 drop'])],
     ['our network accepted', table('drop', ['ip saddr 10.5.0.0/16 accept'])],
     ['a range around it accepted', table('drop', ['ip daddr 10.0.0.0-10.127.255.255 accept'])],
     [
@@ -114,28 +114,28 @@ describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => 
     ['another family', 'table ip6 x { chain c { type filter hook forward priority 0; policy drop; }; }'],
     ['firewalld that trusts our network', firewalld('ip saddr 10.5.0.0/16 goto FWD_trusted')],
     ['firewalld that trusts our link', firewalld('iifname "flannel.1" goto FWD_trusted')],
-  ])('has nothing to say: %s', async (_, rules) => {
+  ])('finds no obstacle: %s', async (_, rules) => {
     await using ns = await createNetns();
     await ns.exec('nft', rules);
     expect(await verdictsIn(ns)).toEqual([]);
   });
 
-  it('names table and chain, and finds nothing any more when the table goes', async () => {
+  it('names table and chain, and finds no obstacle after the table is deleted', async () => {
     await using ns = await createNetns();
     await ns.exec('nft', table('drop', []));
     expect(await findObstacles(ns.run, NETWORK)).toEqual([
       {
         verdict: 'drops',
         message:
-          'chain forwarded of nftables table inet theirs drops what is forwarded within 10.5.0.0/16; accept 10.5.0.0/16 there',
+          'chain forwarded of nftables table inet theirs drops packets forwarded within 10.5.0.0/16; accept 10.5.0.0/16 there',
       },
     ]);
     await ns.exec('nft', 'delete', 'table', 'inet', 'theirs');
     expect(await verdictsIn(ns)).toEqual([]);
   });
 
-  // Whatever nft makes of the flags, a table that sleeps is never called a sure obstacle.
-  it('is not sure of a table that is asleep', async () => {
+  // Versions of nft print the flag in different ways. None of them may make a dormant table a certain obstacle.
+  it('is never certain about a dormant table', async () => {
     await using ns = await createNetns();
     await ns.exec('nft', table('drop', []));
     expect(await verdictsIn(ns)).toEqual(['drops']);
@@ -143,7 +143,7 @@ describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => 
     expect(await verdictsIn(ns)).not.toContain('drops');
   });
 
-  it('takes the FORWARD of iptables for an obstacle only where our rules are not in it', async () => {
+  it('counts the FORWARD of iptables as an obstacle only without our rules in it', async () => {
     await using ns = await createNetns();
     await ns.exec('iptables-nft', '-P', 'FORWARD', 'DROP');
     await ns.exec('iptables-nft', '-A', 'FORWARD', '-j', 'REJECT');
@@ -152,7 +152,7 @@ describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => 
     expect(await verdictsIn(ns)).toEqual([]);
   });
 
-  it('reads so many chains and no more, and is not sure then', async () => {
+  it('reads a limited number of chains, and is uncertain about the rest', async () => {
     await using ns = await createNetns();
     const count = LIMITS.foreignChains + 5;
     const chains = Array.from({ length: count }, (__, i) => `chain c${i} { counter; }`);

@@ -1,21 +1,21 @@
-// What every firewall of ours must do with the real kernel, whichever program puts the rules in place. Each
-// test has a namespace of its own, with foreign rules in it that must stay as they are, byte for byte.
+// The suite of all firewall appliers on the real kernel. Each test has a namespace of its own, with foreign rules that
+// must stay the same, byte for byte.
 import { describe, expect, it } from 'vitest';
 import type { Exec } from '../../agent/base/exec.ts';
 import { planFirewall } from '../../agent/firewall/rules.ts';
 import type { Firewall, FirewallRules } from '../../agent/model/firewall.ts';
 import { createNetns, missingForNetns, type Netns, titleOf } from './netns.ts';
 
-/** A firewall under test and how to look at it and damage it from outside. */
+/** A firewall under test, and how to list and damage it from outside. */
 export interface FirewallCase {
   readonly title: string;
   readonly programs: readonly string[];
   create(exec: Exec): Firewall;
   /** Puts foreign rules, a FORWARD that drops included, into the namespace. */
   prepare(ns: Netns): Promise<void>;
-  /** Everything in the firewall, ours and foreign, without counters, handles and comments with the time. */
+  /** All rules, ours and foreign, without counters, handles and comments with the time. */
   list(ns: Netns): Promise<string>;
-  /** The listing that is right after `ensure`. */
+  /** The expected listing after `ensure`. */
   readonly golden: string;
   /** Ways to damage our rules: commands, each one a program and its arguments. */
   readonly faults: Readonly<Record<string, readonly (readonly [string, ...string[]])[]>>;
@@ -38,7 +38,7 @@ const OTHER = {
 export function describeFirewall(test: FirewallCase): void {
   const missing = missingForNetns(...test.programs);
   describe.skipIf(missing !== undefined)(titleOf(test.title, missing), () => {
-    it('puts exactly the rules of flannel in place, and then finds them present', async () => {
+    it('writes exactly the rules of flannel, and then finds them present', async () => {
       await using ns = await createNetns();
       await test.prepare(ns);
       expect(await test.create(ns.run).ensure(RULES)).toBe('repaired');
@@ -59,7 +59,7 @@ export function describeFirewall(test: FirewallCase): void {
       expect(await firewall.ensure(RULES)).toBe('present');
     });
 
-    it('replaces the rules when they change, and removes a chain that has none any more', async () => {
+    it('replaces changed rules, and removes a chain without rules', async () => {
       await using ns = await createNetns();
       await test.prepare(ns);
       const before = await test.list(ns);
@@ -75,7 +75,7 @@ export function describeFirewall(test: FirewallCase): void {
       expect(await test.list(ns)).toBe(before);
     });
 
-    it('removes all that is ours and nothing else', async () => {
+    it('removes all rules of ours and no others', async () => {
       await using ns = await createNetns();
       await test.prepare(ns);
       const before = await test.list(ns);
@@ -87,7 +87,7 @@ export function describeFirewall(test: FirewallCase): void {
       expect(await firewall.remove()).toBe(false);
     });
 
-    it('makes nothing where there is nothing to remove', async () => {
+    it('creates nothing when there is nothing to remove', async () => {
       await using ns = await createNetns();
       expect(await test.create(ns.run).remove()).toBe(false);
       expect(await ns.exec('nft', 'list', 'ruleset')).toBe('');
@@ -101,7 +101,7 @@ export function describeFirewall(test: FirewallCase): void {
       expect(await firewall.ensure(RULES)).toBe('present');
     });
 
-    it('never lets a packet pass without the rules while they are rewritten', async () => {
+    it('lets no packet pass without the rules while they are rewritten', async () => {
       await using router = await createNetns('router');
       await using outside = await createNetns('outside');
       await using inside = await createNetns('inside');
@@ -126,8 +126,8 @@ export function describeFirewall(test: FirewallCase): void {
   });
 }
 
-// Each datagram is a new connection: a moment without masquerade shows as another source address, and a moment
-// without forward rules as a lost datagram where the policy is to drop.
+// Each datagram is a new connection. A moment without masquerade shows as another source address; a moment without
+// forward rules shows as a lost datagram, because the policy is drop.
 const SENDER = `
   const { createSocket } = require('node:dgram');
   const send = (text, then) => {

@@ -13,8 +13,8 @@ export async function usableProcessors(): Promise<readonly number[]> {
 }
 
 /**
- * Holds the processes of each group, with all their threads and what they start from now on, to a processor of their own.
- * Disposing of it lets them go. Does nothing where there are more groups than processors.
+ * Holds the processes of each group, with all their threads and what they start from now on, to a processor of their
+ * own. Disposing of it lets them go. Does nothing where there are more groups than processors.
  */
 export async function holdToProcessors(groups: readonly (readonly number[])[]): Promise<AsyncDisposable> {
   const usable = await usableProcessors();

@@ -1,6 +1,6 @@
 // A program: asks an agent for /healthz and /readyz again and again, and prints a line whenever an answer is another
-// one than the last time, and for each answer that was slow: the wall clock in milliseconds, the path, the status or why
-// there is none, how many milliseconds the answer took, and its text.
+// one than the last time, and for each answer that was slow: the wall clock in milliseconds, the path, the status or
+// why there is none, how many milliseconds the answer took, and its text.
 //
 //     node watch-health.js PORT EVERY_MS SLOW_MS
 import { Agent, get } from 'node:http';

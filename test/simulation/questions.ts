@@ -17,7 +17,9 @@ interface Question {
   readonly unable: Set<Host>;
 }
 
-/** With longer ways than this an answer may come too late, whatever the holder does: its watch delivers twice in a row. */
+/**
+ * With longer ways than this an answer may come too late, whatever the holder does: its watch delivers twice in a row.
+ */
 const SWIFT_MS = CHALLENGE_WAIT_MS / 4;
 
 export class Questions {

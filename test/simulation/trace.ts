@@ -1,5 +1,5 @@
-// What happened in a simulation, line by line: the last lines to look at, and a digest of all of them, by which two runs
-// of one seed are compared.
+// What happened in a simulation, line by line: the last lines to look at, and a digest of all of them, by which two
+// runs of one seed are compared.
 import type { Logger } from '../../agent/base/log.ts';
 
 /** How many lines are shown of a run that failed. */

@@ -1,5 +1,5 @@
-// Reads a TypeScript file as far as the tidy rules need it: the code without its comments and texts, and what it
-// imports. A scanner of a page, because the compiler offers no parser to programs.
+// Scans a TypeScript file for the tidy rules: its code without comments and texts, its comments, and its imports. A
+// small scanner of our own, because the compiler offers no parser to programs.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,7 @@ export interface Import {
   /** As written: `./ip.ts`, `node:fs`, `etcd3`. */
   readonly specifier: string;
   readonly line: number;
-  /** Nothing is left of it in the program that runs. */
+  /** The import is erased from the program. */
   readonly typeOnly: boolean;
 }
 
@@ -20,12 +20,14 @@ export interface Source {
   /** Path from the project's folder. */
   readonly path: string;
   readonly text: string;
-  /** The text with comments and the contents of string, template and regex literals blanked; same lines. */
+  /** The text with comments and the contents of string, template and regex literals blanked. Same offsets. */
   readonly code: string;
+  /** Offsets of the comments, start and end. */
+  readonly comments: readonly (readonly [number, number])[];
   readonly imports: readonly Import[];
 }
 
-/** All files under a folder of the project, by path, sorted; none where the folder is missing. */
+/** All files under a folder of the project, by path, sorted. Empty if the folder is missing. */
 export function listFiles(folder: string): readonly string[] {
   try {
     return readdirSync(join(ROOT, folder), { withFileTypes: true })
@@ -45,7 +47,7 @@ export function readSource(path: string): Source {
   return scanSource(path, readFileSync(join(ROOT, path), 'utf8'));
 }
 
-/** Number of the line that an offset is on, from 1. */
+/** Number of the line at an offset, from 1. */
 export function lineOf(text: string, offset: number): number {
   return text.slice(0, offset).split('\n').length;
 }
@@ -59,6 +61,7 @@ const TOKEN =
 /** Scans text as if it were the file at `path`. */
 export function scanSource(path: string, text: string): Source {
   const imports: Import[] = [];
+  const comments: (readonly [number, number])[] = [];
   // For each open brace: whether it is the `${` of a template, which its closing brace continues.
   const braces: boolean[] = [];
   let code = '';
@@ -100,10 +103,11 @@ export function scanSource(path: string, text: string): Source {
       }
       skip(token.length, `${first}${blank(token.slice(1, -1))}${first}`);
     } else {
+      if (/^\/[/*]/.test(token)) comments.push([at, at + token.length]);
       skip(token.length, blank(token));
     }
   }
-  return { path, text, code, imports };
+  return { path, text, code, comments, imports };
 }
 
 function blank(text: string): string {

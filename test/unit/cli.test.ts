@@ -1,4 +1,4 @@
-// Which command a command line asks for, and what the operator reads when one fails.
+// Command lines and the commands that they run, and the reports of failed commands.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../agent/base/errors.ts';
 import type { CommandContext } from '../../agent/cli/context.ts';
@@ -67,23 +67,23 @@ describe('a command line', () => {
     },
   );
 
-  it('prints help that names every flag', async () => {
+  it('with run --help prints every flag', async () => {
     const text = await print(['run', '--help']);
     for (const flag of FLAGS) expect(text).toContain(spell(flag.name));
   });
 
-  it.each([['plan'], ['network'], ['cleanup'], ['run']])('prints the help of %s', async (name) => {
+  it.each([['plan'], ['network'], ['cleanup'], ['run']])('with help %s prints its help', async (name) => {
     const text = await print(['help', name]);
     expect(text).toMatch(new RegExp(`^usage: twill ${name}`));
     expect(text).toBe(await print([name, '--help']));
   });
 
-  it('prints help without the rest of the command line being right', async () => {
+  it('with -h prints help even if the rest is invalid', async () => {
     expect(await print(['run', '--etcd-certfile=/c', '-h'])).toContain('usage: twill run');
   });
 });
 
-describe('a failure', () => {
+describe('the report of a failure', () => {
   it('is one line and a hint, with the exit code of its kind', () => {
     const error = new TwillError('datastore', 'cannot read\nthe config', { hint: 'start etcd' });
     expect(describeFailure(error, false)).toEqual({
@@ -92,12 +92,12 @@ describe('a failure', () => {
     });
   });
 
-  it('passes no terminal codes on', () => {
+  it('contains no terminal codes', () => {
     const { text } = describeFailure(new TwillError('config', 'is \u001b[2Jx\r'), false);
     expect(text).toBe('twill: is  [2Jx\n');
   });
 
-  it('that is a bug shows its stack only when everything was asked for', () => {
+  it('has a stack only for a bug with the full log', () => {
     const error = new TypeError('x is not a function');
     expect(describeFailure(error, false)).toEqual({
       text: 'twill: internal error: x is not a function\n',
@@ -106,12 +106,12 @@ describe('a failure', () => {
     expect(describeFailure(error, true).text).toContain('cli.test.ts');
   });
 
-  it('that is no error at all is still one line', () => {
+  it('is one line also for a thrown value that is no error', () => {
     expect(describeFailure('odd', true).text).toBe('twill: internal error: odd\n');
   });
 });
 
-describe('the right to change the network', () => {
+describe('the permission to change the network', () => {
   it.each([
     ['CapEff:\t000001ffffffffff\n', true],
     ['CapEff:\t0000000000001000\n', true],

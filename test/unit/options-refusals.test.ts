@@ -1,4 +1,4 @@
-// The command line and the environment, as tables: what is wrong, and the exact line that says so.
+// Invalid command lines and environments, as tables: the input and the exact line of the refusal.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../agent/base/errors.ts';
 import { parseCommandLine } from '../../agent/options/flag-values.ts';
@@ -107,7 +107,7 @@ describe('options', () => {
 
   const rows = refused.map(([args, message, hint]) => ({ args, message, hint }));
 
-  it.each(rows)('refuse $args', ({ args, message, hint }) => {
+  it.each(rows)('refuse the arguments $args', ({ args, message, hint }) => {
     const error = refusal(args);
     expect({ code: error.code, message: error.message, hint: error.hint }).toEqual({
       code: 'usage',
@@ -128,7 +128,7 @@ describe('options', () => {
     ],
   ];
 
-  it.each(refusedVariables)('name the variable %s that is wrong', (name, text, message) => {
+  it.each(refusedVariables)('name the invalid variable %s', (name, text, message) => {
     expect(refusal([], { [name]: text }).message).toBe(message);
   });
 

@@ -1,4 +1,4 @@
-// The command line and the environment, as tables: what is given, and the options that it means.
+// Valid command lines and environments, as tables: the input and the options.
 import { describe, expect, it } from 'vitest';
 import { parseCommandLine } from '../../agent/options/flag-values.ts';
 import { type AgentOptions, readAgentOptions } from '../../agent/options.ts';
@@ -21,7 +21,7 @@ const ETCD = {
 } as const;
 
 describe('options', () => {
-  it("are flannel's defaults when nothing is given", () => {
+  it("have flannel's defaults", () => {
     expect(read([])).toEqual({
       datastore: ETCD,
       iface: [],
@@ -61,8 +61,8 @@ describe('options', () => {
     ['all of several interfaces', ['--iface=eth1', '-iface', '10.0.0.1'], { iface: ['eth1', '10.0.0.1'] }],
     ['an empty interface as none', ['--iface='], { iface: [] }],
     ['an empty address as none', ['--public-ip=', '--iface-can-reach', ''], { publicIP: undefined }],
-    ['nothing after two dashes', ['--ip-masq', '--'], { ipMasq: true }],
-    ['the fully random switch turned round', ['--ip-masq-fully-random-disable'], { randomFully: false }],
+    ['two dashes at the end', ['--ip-masq', '--'], { ipMasq: true }],
+    ['the switch against fully random ports', ['--ip-masq-fully-random-disable'], { randomFully: false }],
     ['a blackhole route', ['--ip-blackhole-route'], { blackholeRoute: true }],
     ['the resync period', ['--iptables-resync=30'], { firewallResyncSeconds: 30 }],
     ['the ends of the renew margin', ['--subnet-lease-renew-margin=1439'], { renewMarginMinutes: 1439 }],
@@ -136,7 +136,7 @@ describe('options', () => {
     ],
   ];
 
-  it.each(accepted)('take %s', (_, args, expected) => {
+  it.each(accepted)('accept %s', (_, args, expected) => {
     expect(read(args)).toMatchObject(expected);
   });
 
@@ -162,23 +162,18 @@ describe('options', () => {
       { FLANNELD_STORE: 'file:/s' },
       { datastore: { kind: 'file', directory: '/s', prefix: ETCD.prefix } },
     ],
-    ['nothing from an empty variable', [], { FLANNELD_IP_MASQ: '' }, { ipMasq: false }],
+    ['no value of an empty variable', [], { FLANNELD_IP_MASQ: '' }, { ipMasq: false }],
     [
-      'nothing where the command line has a value',
+      'no value if the command line has one',
       ['--iface=eth0'],
       { FLANNELD_IFACE: 'eth1' },
       { iface: ['eth0'] },
     ],
-    [
-      'nothing impossible where the command line has a value',
-      ['-v=0'],
-      { FLANNELD_V: 'x' },
-      { logLevel: 'info' },
-    ],
-    ['nothing from a variable named like `version`', [], { FLANNELD_VERSION: 'v0.28.9' }, {}],
+    ['no invalid value if the command line has one', ['-v=0'], { FLANNELD_V: 'x' }, { logLevel: 'info' }],
+    ['no value of a variable named like `version`', [], { FLANNELD_VERSION: 'v0.28.9' }, {}],
   ];
 
-  it.each(fromEnvironment)('take %s from the environment', (_, args, environment, expected) => {
+  it.each(fromEnvironment)('read %s from the environment', (_, args, environment, expected) => {
     expect(read(args, environment)).toMatchObject(expected);
   });
 });

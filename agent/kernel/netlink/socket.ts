@@ -17,7 +17,7 @@ import {
 } from 'netlink';
 import { systemClock } from '../../base/clock.ts';
 import { messageOf, TwillError } from '../../base/errors.ts';
-import { createPace } from '../../base/pace.ts';
+import { createYieldTurn } from '../../base/yield-turn.ts';
 import { LIMITS } from '../limits.ts';
 
 export type { RtNetlinkSocket };
@@ -78,10 +78,10 @@ export async function dump<T>(
 ): Promise<T[]> {
   const flags = FlagsGet.DUMP;
   const [messages] = await socket.socket.request(type, request.bufs, { flags, ...BOUNDED });
-  const pace = createPace(systemClock);
+  const yieldTurn = createYieldTurn(systemClock);
   const found: T[] = [];
   for (const message of messages) {
-    await pace();
+    await yieldTurn();
     const made = read(rt.parseMessage(message.type, message.data));
     if (made !== undefined) found.push(made);
   }

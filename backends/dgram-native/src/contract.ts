@@ -10,14 +10,18 @@ export interface WasmMemory {
   readonly buffer: ArrayBuffer;
 }
 
-/** A block of memory with a stable address. The views all show the same bytes, in the machine's (little endian) order. */
+/**
+ * A block of memory with a stable address. The views all show the same bytes, in the machine's (little endian) order.
+ */
 export interface Arena {
   readonly memory: WasmMemory;
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
   readonly byteLength: number;
-  /** Takes `bytes` bytes of what is not taken yet, on a boundary of 64; throws when there is no room. Never given back. */
+  /**
+   * Takes `bytes` bytes of what is not taken yet, on a boundary of 64; throws when there is no room. Never given back.
+   */
   reserve(bytes: number): number;
 }
 
@@ -34,7 +38,10 @@ export interface UdpSocket extends Disposable {
   stopSegmenting(): void;
   /** One receive may carry many datagrams of one size (UDP_GRO). */
   readonly canCoalesce: boolean;
-  /** Largest datagram payload that the path to `address` takes without fragments, as the kernel knows it now; undefined: unknown. */
+  /**
+   * Largest datagram payload that the path to `address` takes without fragments, as the kernel knows it now; undefined:
+   * unknown.
+   */
   pathPayloadBytes(address: number): number | undefined;
 }
 
@@ -77,8 +84,8 @@ export interface Sender {
 /** Receives messages, many in one system call. */
 export interface Receiver {
   /**
-   * Receives at most `most` messages, 1 to as many as there is room for, which is the default. Gives their number; 0: none
-   * is waiting; below 0: minus the errno. The last ones' bytes are overwritten.
+   * Receives at most `most` messages, 1 to as many as there is room for, which is the default. Gives their number; 0:
+   * none is waiting; below 0: minus the errno. The last ones' bytes are overwritten.
    */
   receive(most?: number): number;
   offset(i: number): number;
@@ -106,8 +113,8 @@ export interface PacketFile {
 /** Waits for several file descriptors. */
 export interface Poller {
   /**
-   * Waits until one can be read or has failed, at most `timeoutMs` (-1: for ever). Gives a bit mask of those that can be
-   * read, in the order in which they were given; `failed` is the mask of those in error.
+   * Waits until one can be read or has failed, at most `timeoutMs` (-1: for ever). Gives a bit mask of those that can
+   * be read, in the order in which they were given; `failed` is the mask of those in error.
    */
   wait(timeoutMs: number): number;
   readonly failed: number;

@@ -6,7 +6,9 @@ import { libc } from './libc.ts';
 import { EAGAIN, EINTR, UIO_MAXIOV } from './numbers.ts';
 import { createPieceTable } from './piece-table.ts';
 
-/** Makes a packet file for a descriptor that does not block, with a table of at most `pieces` (1 to 1024) in the arena. */
+/**
+ * Makes a packet file for a descriptor that does not block, with a table of at most `pieces` (1 to 1024) in the arena.
+ */
 export function createPacketFile(arena: Arena, fd: number, pieces: number): PacketFile {
   const maxPieces = checkCount('pieces', pieces, UIO_MAXIOV);
   const { u32 } = arena;

@@ -61,7 +61,9 @@ export function openTun({ name, runs = true }: TunOptions): Tun {
   }
 }
 
-/** Uses a device that another thread opened, and that stays open as long as it is used; disposing of it closes nothing. */
+/**
+ * Uses a device that another thread opened, and that stays open as long as it is used; disposing of it closes nothing.
+ */
 export function attachTun(handle: TunHandle): Tun {
   return new KernelTun({ fd: handle.fd }, handle);
 }

@@ -20,7 +20,9 @@ declare const WebAssembly: {
   ) => { readonly exports: Readonly<Record<string, unknown>> };
 };
 
-/** The sum of `length` bytes (at most 65,536) from any place, folded to 16 bits; an odd byte counts as followed by 0. */
+/**
+ * The sum of `length` bytes (at most 65,536) from any place, folded to 16 bits; an odd byte counts as followed by 0.
+ */
 export type Sum = (at: number, length: number) => number;
 
 /** The fastest sum over this memory that the machine can do. */
@@ -74,7 +76,9 @@ export function swap16(value: number): number {
   return ((value & 0xff) << 8) | ((value >>> 8) & 0xff);
 }
 
-/** The sum of the pseudo header: both addresses of the IPv4 packet, the protocol, the length of what follows its header. */
+/**
+ * The sum of the pseudo header: both addresses of the IPv4 packet, the protocol, the length of what follows its header.
+ */
 export function sumPseudoHeader(
   memory: PacketMemory,
   at: number,

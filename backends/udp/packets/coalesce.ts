@@ -15,8 +15,8 @@ import { CWR, FIN, PSH, RST, SYN, TCP, UDP, URG } from './transport.ts';
 
 export interface Coalescer {
   /**
-   * Adds a packet of exactly `length` bytes as it came, if it goes on with the run; false, and nothing is changed, where
-   * it does not. What was found out about the first packet holds for it too: header, addresses, time to live.
+   * Adds a packet of exactly `length` bytes as it came, if it goes on with the run; false, and nothing is changed,
+   * where it does not. What was found out about the first packet holds for it too: header, addresses, time to live.
    */
   join(at: number, length: number): boolean;
   /** Writes the run so far and begins another with this packet: good, let in, and one hop already taken from it. */
@@ -83,8 +83,8 @@ export function createCoalescer(parts: CoalescerParts): Coalescer {
   let segmentBytes = 0;
   let isHeadVerified = false;
   let pseudoSum = 0;
-  // What the next packet has to have: its first word, less the length; hops and protocol; the word of fragments; of TCP the
-  // word with the flags, less those that may differ.
+  // What the next packet has to have: its first word, less the length; hops and protocol; the word of fragments; of TCP
+  // the word with the flags, less those that may differ.
   let start = 0;
   let hopsAndProtocol = 0;
   let fragment = 0;

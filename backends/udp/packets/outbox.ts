@@ -1,8 +1,7 @@
-// Datagrams that are about to leave, gathered into as few messages and system calls as they allow: datagrams of one size
-// in a row to one peer are one message that the kernel, or the network card, cuts apart again (the sender does where they
-// cannot), and messages
-// to different peers leave together. A datagram is two pieces of the memory, its header and its payload, which have to
-// stay as they are until the next flush.
+// Datagrams that are about to leave, gathered into as few messages and system calls as they allow: datagrams of one
+// size in a row to one peer are one message that the kernel, or the network card, cuts apart again (the sender does
+// where they cannot), and messages to different peers leave together. A datagram is two pieces of the memory, its
+// header and its payload, which have to stay as they are until the next flush.
 //
 // It also knows what to do when the kernel refuses a message; what does not fit its path is handed to `tooBig`.
 import type { Sender } from 'dgram-native';
@@ -29,8 +28,8 @@ export interface DatagramSink {
   /** Where the header of the next datagram may be written, on a boundary of 16: `HEADER_ROOM` bytes. */
   headerRoom(): number;
   /**
-   * Adds a datagram to the public address of a peer. `headerBytes` of it were written into the header room that was given
-   * last; 0: it has no header of its own.
+   * Adds a datagram to the public address of a peer. `headerBytes` of it were written into the header room that was
+   * given last; 0: it has no header of its own.
    */
   add(address: number, headerBytes: number, payloadAt: number, payloadBytes: number): void;
 }

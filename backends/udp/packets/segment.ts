@@ -9,8 +9,8 @@ import type { DatagramSink } from './outbox.ts';
 import type { PacketMemory } from './packet-memory.ts';
 import { CWR, FIN, PSH, TCP, UDP } from './transport.ts';
 
-// Places of fields that are written into each header, in halves; of the flags in bytes. In this file, since what another
-// one exports has to be looked up each time.
+// Places of fields that are written into each header, in halves; of the flags in bytes. In this file, since what
+// another one exports has to be looked up each time.
 const TOTAL_LENGTH = IPV4.totalLength >> 1;
 const ID = IPV4.id >> 1;
 const IP_CHECKSUM = IPV4.checksum >> 1;

@@ -130,7 +130,9 @@ async function cutOff(bed: FaultBed, work: () => Promise<void>): Promise<void> {
   }
 }
 
-/** While nobody watches, `leave` of ten peers leave, one is changed, one comes, and the history of that is forgotten. */
+/**
+ * While nobody watches, `leave` of ten peers leave, one is changed, one comes, and the history of that is forgotten.
+ */
 async function leaveUnseen(
   bed: FaultBed,
   leave: number,

@@ -80,8 +80,8 @@ export const STORE_FAULTS: readonly Fault[] = [
     await cluster.admin.create(`${NETWORK_PREFIX}/config`, cluster.configText, undefined);
   }),
   onAll('the store loses its data, and the configuration is written again', async (cluster, healed) => {
-    // Not by way of the hosts' ways, which other faults open: it may be started anew more than once at a time, or during
-    // an outage, and hosts may join meanwhile. None of them has a connection that has seen both stores.
+    // Not by way of the hosts' ways, which other faults open: it may be started anew more than once at a time, or
+    // during an outage, and hosts may join meanwhile. None of them has a connection that has seen both stores.
     const { server } = cluster;
     server.restarts += 1;
     server.ends += 1;

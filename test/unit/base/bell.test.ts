@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { createBell } from '../../../agent/base/bell.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
-// What a wait came to so far.
+// The outcome of a wait so far.
 function watch<T>(promise: Promise<T>): { outcome: T | 'waiting' | Error } {
   const seen: { outcome: T | 'waiting' | Error } = { outcome: 'waiting' };
   promise.then(
@@ -22,7 +22,7 @@ const setUp = () => {
 };
 
 describe('a bell', () => {
-  it('wakes who waits', async () => {
+  it('wakes the waiting loop', async () => {
     const { clock, bell, stop } = setUp();
     const wait = watch(bell.wait(stop.signal));
     await clock.advance(60_000);
@@ -33,7 +33,7 @@ describe('a bell', () => {
     expect(clock.sleepers).toBe(0);
   });
 
-  it('is heard later when nobody waited, and many rings are one', async () => {
+  it('keeps a ring until the next wait, and coalesces many rings into one', async () => {
     const { clock, bell, stop } = setUp();
     for (let i = 0; i < 5; i++) bell.ring();
     expect(await bell.wait(stop.signal, 100)).toBe('rung');
@@ -44,7 +44,7 @@ describe('a bell', () => {
     expect(second.outcome).toBe('timeout');
   });
 
-  it('does not lose a ring between a time-out and the next wait', async () => {
+  it('keeps a ring that comes between a time-out and the next wait', async () => {
     const { clock, bell, stop } = setUp();
     const first = watch(bell.wait(stop.signal, 100));
     await clock.advance(100);
@@ -53,7 +53,7 @@ describe('a bell', () => {
     expect(await bell.wait(stop.signal, 100)).toBe('rung');
   });
 
-  it('gives up with the signal’s reason, and keeps a ring for the next one', async () => {
+  it('rejects an aborted wait with the signal’s reason, and keeps a ring for the next wait', async () => {
     const { clock, bell, stop } = setUp();
     const wait = watch(bell.wait(stop.signal, 100));
     stop.abort(new Error('stop'));
@@ -65,11 +65,11 @@ describe('a bell', () => {
     expect(await bell.wait(new AbortController().signal)).toBe('rung');
   });
 
-  it('leaves nothing on the signal, however often it is waited for', async () => {
+  it('leaves no listener on the signal after many waits', async () => {
     const { clock, bell } = setUp();
     const signal = new AbortController().signal;
     let listeners = 0;
-    // A signal remembers what was derived from it, for as long as it lives.
+    // A signal keeps a reference to every signal that was derived from it.
     const derive = vi.spyOn(AbortSignal, 'any');
     const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
     signal.addEventListener = (...args: Parameters<typeof add>) => {

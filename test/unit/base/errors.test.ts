@@ -3,7 +3,7 @@ import { asTwillError, EXIT_CODES, errnoOf, messageOf, TwillError } from '../../
 
 const systemError = (code: string): Error => Object.assign(new Error(`${code}: it failed`), { code });
 
-describe('errors', () => {
+describe('operating errors', () => {
   it('have an exit code of their own for each kind, and none is 0', () => {
     const codes = Object.values(EXIT_CODES);
     expect(new Set(codes).size).toBe(codes.length);
@@ -17,7 +17,7 @@ describe('errors', () => {
     [undefined, 'undefined'],
     [null, 'null'],
     [42, '42'],
-  ])('%j is told in one line', (thrown, message) => {
+  ])('%j has a message of one line', (thrown, message) => {
     expect(messageOf(thrown)).toBe(message);
   });
 
@@ -29,11 +29,11 @@ describe('errors', () => {
     [new Error('x'), undefined],
     [{ code: 'ENOENT' }, undefined],
     ['ENOENT', undefined],
-  ])('finds the name of the system error in %s', (thrown, errno) => {
+  ])('errnoOf finds the name of the system error in %s', (thrown, errno) => {
     expect(errnoOf(thrown)).toBe(errno);
   });
 
-  it('convert what was thrown once, and keep what it was', () => {
+  it('are converted once, and keep the thrown value as their cause', () => {
     const cause = systemError('EACCES');
     const error = asTwillError(cause, 'host', 'cannot write /x', 'become root');
     expect(error).toMatchObject({

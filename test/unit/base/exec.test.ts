@@ -7,7 +7,7 @@ const countPipes = (): number =>
 const PIPES_BEFORE = countPipes();
 
 describe('exec', () => {
-  it('gives exit code, output and complaint, whatever the code is', async () => {
+  it('returns exit code, stdout and stderr, also if the code is not 0', async () => {
     const script = 'cat; echo out; echo err >&2; exit 3';
     expect(await exec('sh', ['-c', script], { input: 'in ' })).toEqual({
       exitCode: 3,
@@ -16,23 +16,23 @@ describe('exec', () => {
     });
   });
 
-  it('hands arguments over as they are: nothing is a shell’s', async () => {
+  it('passes arguments unchanged, without a shell', async () => {
     const hostile = ['$(echo x)', '; echo x', '`x`', '*', '$HOME', 'a b', "'", '"', '\n', ''];
     const { stdout } = await exec('printf', ['<%s>', ...hostile]);
     expect(stdout).toBe(hostile.map((text) => `<${text}>`).join(''));
     await expect(exec('echo x; echo', [])).rejects.toMatchObject({ errno: 'ENOENT' });
   });
 
-  it('reads characters of several bytes whole', async () => {
+  it('decodes characters of several bytes', async () => {
     const text = '€ü'.repeat(100_000);
     expect((await exec('cat', [], { input: text })).stdout).toBe(text);
   });
 
-  it('does not mind a program that reads nothing of its input', async () => {
+  it('accepts a program that reads nothing of its input', async () => {
     expect((await exec('true', [], { input: 'x'.repeat(1_000_000) })).exitCode).toBe(0);
   });
 
-  it('says that a program is not there', async () => {
+  it('says that a program is missing', async () => {
     await expect(exec('twill-no-such-program', [])).rejects.toMatchObject({
       code: 'host',
       errno: 'ENOENT',
@@ -49,28 +49,28 @@ describe('exec', () => {
   });
 
   it.each([
-    ['ends at its time-out', 'exec sleep 60'],
-    ['ends at its time-out though it ignores a polite signal', 'trap "" TERM; exec sleep 60'],
-    ['is not waited for where a child of its own keeps the pipes open', 'sleep 3 & exit 0'],
-  ])('a program that takes too long %s', async (_, script) => {
+    ['runs too long', 'exec sleep 60'],
+    ['runs too long and ignores SIGTERM', 'trap "" TERM; exec sleep 60'],
+    ['leaves a child that keeps the pipes open', 'sleep 3 & exit 0'],
+  ])('ends at the time-out if the program %s', async (_, script) => {
     const before = systemClock.monotonicMs();
     await expect(exec('sh', ['-c', script], { timeoutMs: 150 })).rejects.toMatchObject({
       code: 'host',
       message: `sh -c ${script}: no answer within 150 ms`,
     });
     expect(systemClock.monotonicMs() - before).toBeLessThan(2_000);
-    // Nothing of it keeps the process alive.
+    // No pipe of it keeps this process alive.
     await expect.poll(countPipes).toBeLessThanOrEqual(PIPES_BEFORE);
   });
 
-  it('ends a program that prints without end', async () => {
+  it('kills a program that prints without end', async () => {
     await expect(exec('cat', ['/dev/zero'])).rejects.toMatchObject({
       code: 'host',
       message: 'cat /dev/zero: printed more than 32 MiB',
     });
   });
 
-  it('ends with its signal, before and after the program is started', async () => {
+  it('rejects when its signal is aborted, before and after the program is started', async () => {
     const stop = new AbortController();
     const running = exec('sleep', ['60'], { signal: stop.signal });
     stop.abort(new Error('stop'));

@@ -5,7 +5,7 @@ const T = '2026-01-31T12:00:00.000Z';
 const format = (message: string, fields?: LogFields): string =>
   formatEvent(T, 'info', 'lease', message, fields);
 
-describe('an event', () => {
+describe('a log event', () => {
   it('is one line of time, level, part, message and fields', () => {
     expect(format('took 10.5.34.0/24', { ttl: 86_400, dual: false, gone: undefined, by: 'h1' })).toBe(
       `${T} info  lease: took 10.5.34.0/24 ttl=86400 dual=false by=h1`,
@@ -30,7 +30,7 @@ describe('an event', () => {
     ['x\r', String.raw`"x\r"`],
     ['\u001b[2J', String.raw`"\u001b[2J"`],
     ['\u0000', String.raw`"\u0000"`],
-    // The controls that JSON leaves alone: DEL, the upper table with its own escape, separators, marks of direction.
+    // Characters that JSON leaves as they are: DEL, C1 controls with their own escape, separators, marks of direction.
     ['\u007f', String.raw`"\u007f"`],
     ['\u009b2J', String.raw`"\u009b2J"`],
     ['\u2028', String.raw`"\u2028"`],
@@ -69,12 +69,12 @@ describe('a logger', () => {
     ['info', 1],
     ['warn', 2],
     ['error', 3],
-  ])('of level %s writes that and what is above, for all its parts', (level, from) => {
+  ])('of level %s writes that level and those above, for all its parts', (level, from) => {
     const all = ['debug a: 1', 'info  a: 2 n=2', 'warn  a: 3', 'error a: 4'].slice(from);
     expect(record(level)).toEqual([...all, ...all.map((line) => line.replace(' a:', ' b:'))]);
   });
 
-  it('has its own level and sink, whatever others have', () => {
+  it('has its own level and sink', () => {
     expect(record('error')).toHaveLength(2);
     expect(record('debug')).toHaveLength(8);
   });

@@ -16,14 +16,14 @@ describe('the system clock', () => {
     await expect(systemClock.sleep(0, stop.signal)).rejects.toThrow('stop');
   });
 
-  it('counts from the start of the machine, in the pace of the others', async () => {
+  it('counts boot time as fast as monotonic time', async () => {
     const [boot, monotonic] = [systemClock.bootMs(), systemClock.monotonicMs()];
     await systemClock.sleep(200);
     const slept = systemClock.monotonicMs() - monotonic;
     expect(Math.abs(systemClock.bootMs() - boot - slept)).toBeLessThan(50);
   });
 
-  it('sleeps longer than a timer can', async () => {
+  it('sleeps longer than the longest timer', async () => {
     vi.useFakeTimers();
     try {
       let isAwake = false;
@@ -48,13 +48,13 @@ describe('the system clock', () => {
 });
 
 describe('a deadline', () => {
-  it('says what took too long', async () => {
+  it('names the request that took too long', async () => {
     using limit = deadline(undefined, 1, 'GET /x');
     await expect.poll(() => limit.aborted).toBe(true);
     expect(limit.reason).toMatchObject({ message: 'GET /x: no answer within 1 ms' });
   });
 
-  it('comes at once with its parent, and never once it is disposed of', async () => {
+  it('is aborted with its parent, and never after it is disposed', async () => {
     const parent = new AbortController();
     const disposed = deadline(parent.signal, 1, 'x');
     disposed[Symbol.dispose]();
@@ -112,7 +112,7 @@ describe('retry', () => {
     await expect(done).resolves.toBe('done');
   });
 
-  it('ends with what is thrown on a failure, and when it is aborted', async () => {
+  it('ends when `onFailure` throws, and when it is aborted', async () => {
     const fail = (): Promise<string> => Promise.reject(new Error('not yet'));
     const refuse = (): void => {
       throw new Error('never');
@@ -133,7 +133,7 @@ describe('a channel', () => {
     return items;
   };
 
-  it('gives what was pushed, before and while it is read, in order', async () => {
+  it('delivers items in order, pushed before or while it is read', async () => {
     const channel = createChannel<number>('numbers', 10);
     channel.push(1);
     const items = read(channel);
@@ -145,7 +145,7 @@ describe('a channel', () => {
     expect(await items).toEqual([1, 2, 3]);
   });
 
-  it('holds as much as its limit, and fails after that much when there is more', async () => {
+  it('delivers as many items as its limit, then fails if there were more', async () => {
     const full = createChannel<number>('numbers', 3);
     for (const n of [1, 2, 3]) full.push(n);
     full.close();
@@ -163,7 +163,7 @@ describe('a channel', () => {
     expect(seen).toEqual([1, 2, 3]);
   });
 
-  it('ends with the first error that it was given, after what came before', async () => {
+  it('delivers the items before an error, then throws the first error', async () => {
     const channel = createChannel<number>('numbers', 3);
     channel.push(1);
     channel.fail(new Error('lost'));
@@ -172,7 +172,7 @@ describe('a channel', () => {
     await expect(read(channel)).rejects.toThrow('lost');
   });
 
-  it('forgets everything when its reader leaves', async () => {
+  it('drops its items when the reader leaves', async () => {
     const channel = createChannel<number>('numbers', 3);
     for (const n of [1, 2]) channel.push(n);
     for await (const n of channel) if (n === 1) break;
@@ -182,7 +182,7 @@ describe('a channel', () => {
 });
 
 describe('the virtual clock', () => {
-  it('wakes sleepers in order, and those that begin meanwhile', async () => {
+  it('wakes sleepers in order, also those that begin during an advance', async () => {
     const clock = createVirtualClock();
     const seen: string[] = [];
     const sleeper = async (name: string, ...waits: number[]): Promise<void> => {
@@ -201,7 +201,7 @@ describe('the virtual clock', () => {
     expect(clock.sleepers).toBe(0);
   });
 
-  it('ends a sleep that is aborted', async () => {
+  it('rejects an aborted sleep', async () => {
     const clock = createVirtualClock();
     const stop = new AbortController();
     const sleep = clock.sleep(10, stop.signal);

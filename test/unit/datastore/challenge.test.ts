@@ -40,12 +40,12 @@ async function ask(answers: boolean): Promise<{ readonly answered: boolean; read
   return { answered: await asking, tookMs };
 }
 
-describe('a question to a holder whose answer cannot be watched, since history is gone', () => {
-  it('is answered within the time that the holder has', async () => {
+describe('a challenge whose answer cannot be watched, because history is lost', () => {
+  it('is answered if the holder answers within its time', async () => {
     expect(await ask(true)).toMatchObject({ answered: true });
   });
 
-  it('is unanswered only after that time', async () => {
+  it('is unanswered only after the full time', async () => {
     expect(await ask(false)).toEqual({ answered: false, tookMs: WAIT_MS });
   });
 });

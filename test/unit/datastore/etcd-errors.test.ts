@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { etcdError, isServerFailure, readFailure } from '../../../agent/datastore/etcd-errors.ts';
+import { etcdError, isServerFailure, parseEtcdFailure } from '../../../agent/datastore/etcd-errors.ts';
 
 /** An error as gRPC makes it. */
 function failure(code: number, details: string): Error {
@@ -18,12 +18,12 @@ describe('errors of etcd', () => {
       code: 14,
       details:
         'No connection established. Last error: A0:error:0A000412:SSL routines:ssl3_read_bytes:sslv3 alert bad certificate:../rec.c:1601:SSL alert number 42\n (2026-11-21T10:40:17.198Z). Resolution note: ',
-      text: 'it refuses our client certificate, or wants one (sslv3 alert bad certificate)',
+      text: 'it refuses our client certificate, or requires one (sslv3 alert bad certificate)',
     },
     {
       code: 14,
       details: 'No connection established. Last error: Error: read ECONNRESET. Resolution note: ',
-      text: 'it broke the connection off (read ECONNRESET)',
+      text: 'it reset the connection (read ECONNRESET)',
     },
     {
       code: 3,
@@ -42,7 +42,7 @@ describe('errors of etcd', () => {
     },
     { code: 14, details: 'etcdserver: no leader', text: 'no leader' },
   ]) {
-    it(`says: ${text}`, () => {
+    it(`have the message: ${text}`, () => {
       const error = etcdError(failure(code, details), ['http://a:1', 'http://b:2'], 'list /x');
       expect(error.message).toBe(`etcd at http://a:1, http://b:2: cannot list /x: ${text}`);
       expect(error.code).toBe('datastore');
@@ -50,8 +50,8 @@ describe('errors of etcd', () => {
     });
   }
 
-  it('takes what is no error of gRPC for a failure of the server', () => {
-    expect(isServerFailure(readFailure(new Error('the server ended the stream')))).toBe(true);
-    expect(isServerFailure(readFailure(failure(7, 'permission denied')))).toBe(false);
+  it('count as a failure of the server if they do not come from gRPC', () => {
+    expect(isServerFailure(parseEtcdFailure(new Error('the server ended the stream')))).toBe(true);
+    expect(isServerFailure(parseEtcdFailure(failure(7, 'permission denied')))).toBe(false);
   });
 });

@@ -11,7 +11,7 @@ function put(key: string, value = 'x') {
   return { op: 'put', key, value, session: undefined } as const;
 }
 
-/** The changes that a watch from a revision would tell, in short. */
+/** The changes that a watch from a revision would deliver, as short texts. */
 function told(document: KvDocument, prefix: string, from: number): readonly string[] | undefined {
   return changesSince(document, prefix, from)?.map((change) =>
     change.type === 'put'
@@ -21,7 +21,7 @@ function told(document: KvDocument, prefix: string, from: number): readonly stri
 }
 
 describe('the document of a store', () => {
-  it('gives changes made together one revision', () => {
+  it('gives the changes of one transaction one revision', () => {
     const document = emptyDocument();
     applyWrites(document, [put('/a'), put('/b')], 10);
     applyWrites(document, [{ op: 'delete', key: '/a' }, put('/c')], 10);
@@ -30,27 +30,27 @@ describe('the document of a store', () => {
     expect(told(document, '/', 1)).toEqual(['1 /a=x', '1 /b=x', '2 /a deleted', '2 /c=x']);
   });
 
-  it('tells no deletion of a key that is not there', () => {
+  it('records no deletion of a missing key', () => {
     const document = emptyDocument();
     applyWrites(document, [{ op: 'delete', key: '/a' }], 10);
     expect(told(document, '/', 1)).toEqual([]);
   });
 
-  it('tells changes under the prefix and from the revision on, and no others', () => {
+  it('returns only the changes under the prefix and from the revision on', () => {
     const document = emptyDocument();
     for (const key of ['/a/1', '/b/1', '/a/2', '/a/3']) applyWrites(document, [put(key)], 10);
     expect(told(document, '/a/', 2)).toEqual(['3 /a/2=x', '4 /a/3=x']);
     expect(told(document, '/a/', 5)).toEqual([]);
   });
 
-  it('forgets the oldest changes beyond the limit, and says so', () => {
+  it('drops the oldest changes beyond the limit, and then returns undefined for them', () => {
     const document = emptyDocument();
     for (const key of ['/1', '/2', '/3', '/4']) applyWrites(document, [put(key)], 2);
     expect(told(document, '/', 2)).toBeUndefined();
     expect(told(document, '/', 3)).toEqual(['3 /3=x', '4 /4=x']);
   });
 
-  it('forgets changes that were made together, together', () => {
+  it('drops the changes of one transaction together', () => {
     const document = emptyDocument();
     applyWrites(document, [put('/1'), put('/2'), put('/3')], 2);
     expect(told(document, '/', 1)).toBeUndefined();
@@ -58,7 +58,7 @@ describe('the document of a store', () => {
     expect(told(document, '/', 2)).toEqual([]);
   });
 
-  it('forgets everything and goes on', () => {
+  it('accepts writes after its whole history was dropped', () => {
     const document = emptyDocument();
     applyWrites(document, [put('/1')], 10);
     forgetChanges(document, 0);

@@ -1,4 +1,4 @@
-// What the watch of leases tells when history is lost: while the connection is broken, and while the process stands still.
+// The lease watch when history is lost, during a lost connection and while the process is suspended.
 import { expect, it } from 'vitest';
 import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
 import { watchLeases } from '../../../agent/datastore/lease-watch.ts';
@@ -7,11 +7,11 @@ import type { Kv } from '../../../agent/model/kv.ts';
 import { formatSubnets } from '../../../agent/model/lease.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
-it('lists at once when it finds history lost, however long the datastore was away', async () => {
+it('the lease watch lists at once if history is lost, however long the datastore was away', async () => {
   const clock = createVirtualClock();
   const memory = createMemoryStore(clock);
   const own = memory.open();
-  // As etcd does: a watch stands before it says that its revision is gone.
+  // As in etcd, a watch is established before it says that its revision is gone.
   const kv: Kv = {
     ...own,
     async *watch(prefix, from, signal) {
@@ -29,7 +29,7 @@ it('lists at once when it finds history lost, however long the datastore was awa
   };
   const followed = follow();
   const other = memory.open();
-  // Still there afterwards: the store is the same one.
+  // It is still there afterwards: the store is the same one.
   await other.create('/net/subnets/10.5.1.0-24', '{}', await other.openSession(86_400));
   await clock.advance(1_000);
   own.setReachable(false);
@@ -48,7 +48,7 @@ it('lists at once when it finds history lost, however long the datastore was awa
   expect(atOf('snapshot')).toBe(atOf('connected'));
 });
 
-it('lists again when it stood still between a listing and its watch, since the store may be another one', async () => {
+it('the lease watch lists again if the process was suspended between listing and watch', async () => {
   const clock = createVirtualClock();
   const memory = createMemoryStore(clock);
   const own = memory.open();
@@ -77,7 +77,7 @@ it('lists again when it stood still between a listing and its watch, since the s
   const followed = follow();
   await clock.advance(1_000);
   expect(known).toEqual(['10.5.1.0/24', '10.5.2.0/24']);
-  // The new store has come further than the old one when the watch begins.
+  // The new store has passed the old revision when the watch begins.
   memory.wipe();
   for (const subnet of ['10.5.3.0', '10.5.4.0', '10.5.5.0']) await write(subnet);
   await clock.advance(60_000);

@@ -1,5 +1,4 @@
-// How the appliers take failures of the programs that they run. What the programs do to the kernel is tested
-// with the real ones.
+// How the appliers handle failures of the programs that they run. Their effect on the kernel is tested in test/kernel.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import type { Exec, ExecResult } from '../../../agent/base/exec.ts';
@@ -18,7 +17,7 @@ const rules = planFirewall({
 const ok = (stdout = ''): ExecResult => ({ exitCode: 0, stdout, stderr: '' });
 const failure = (stderr: string): ExecResult => ({ exitCode: 4, stdout: '', stderr });
 
-/** An `exec` that answers by program, and remembers what was run. */
+/** An `exec` that answers by program, and records its calls. */
 function scripted(answer: (file: string, call: number) => ExecResult): {
   readonly exec: Exec;
   readonly calls: { readonly file: string; readonly input: string | undefined }[];
@@ -34,7 +33,7 @@ function scripted(answer: (file: string, call: number) => ExecResult): {
 const notInstalled: Exec = (file) =>
   Promise.reject(new TwillError('host', `cannot run ${file}: not found in PATH`, { errno: 'ENOENT' }));
 
-describe('a firewall', () => {
+describe('an applier', () => {
   it.each([
     ['iptables', createIptablesFirewall, 'install the package iptables'],
     ['nft', createNftablesFirewall, 'install the package nftables'],
@@ -55,7 +54,7 @@ describe('a firewall', () => {
     ["# Warning: x\n\ncan't initialize iptables table `nat': Table does not exist", /EnableNFTables/],
     ['Another app is currently holding the xtables lock; still 4s', /xtables\.lock/],
     ['something new', undefined],
-  ])('gives the complaint %j in one line with a hint', async (stderr, hint) => {
+  ])('reports the stderr %j in one line with a hint', async (stderr, hint) => {
     const { exec } = scripted((file) => (file === 'iptables' ? ok('iptables v1.8.9') : failure(stderr)));
     const error = await createIptablesFirewall({ exec })
       .ensure(rules)
@@ -68,7 +67,7 @@ describe('a firewall', () => {
 });
 
 describe('createIptablesFirewall', () => {
-  it('reads again and writes again when others changed the table in between', async () => {
+  it('reads and writes again if another program changed the table in between', async () => {
     const { exec, calls } = scripted((file, call) =>
       file === 'iptables-restore' && call < 5 ? failure('line 3 failed') : ok('iptables v1.8.9'),
     );
@@ -96,7 +95,7 @@ describe('createIptablesFirewall', () => {
     { version: 'v1.6.1', randomFully: true, expected: false },
     { version: 'v1.6.2', randomFully: true, expected: true },
     { version: 'v1.6.2', randomFully: false, expected: false },
-  ])('uses --random-fully: $expected, when asked: $randomFully, with $version', async (row) => {
+  ])('passes --random-fully: $expected, if wanted: $randomFully, with iptables $version', async (row) => {
     const { exec, calls } = scripted(() => ok(`iptables ${row.version}`));
     await createIptablesFirewall({ exec }).ensure({ ...rules, randomFully: row.randomFully });
     const input = calls.find((call) => call.file === 'iptables-restore')?.input ?? '';
@@ -106,7 +105,7 @@ describe('createIptablesFirewall', () => {
 });
 
 describe('createNftablesFirewall', () => {
-  it('does not take a table that it cannot read for a missing one', async () => {
+  it('does not mistake an unreadable table for a missing one', async () => {
     const tables =
       '{"nftables":[{"metainfo":{}},{"table":{"family":"ip","name":"flannel-ipv4","handle":7}}]}';
     const { exec } = scripted((_, call) => (call === 1 ? failure('Error: busy') : ok(tables)));

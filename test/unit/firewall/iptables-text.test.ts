@@ -56,7 +56,7 @@ describe('planRestore', () => {
 
   const deletion = JUMP.replace('-A', '-D');
   it.each([
-    { found: 'nothing of ours', lines: [FOREIGN], deletions: [] },
+    { found: 'no rule of ours', lines: [FOREIGN], deletions: [] },
     { found: 'no jump', lines: [CHAIN, FOREIGN, ...RULES], deletions: [] },
     { found: 'the jump behind another rule', lines: [CHAIN, FOREIGN, JUMP, ...RULES], deletions: [deletion] },
     { found: 'the jump twice', lines: [CHAIN, JUMP, JUMP, ...RULES], deletions: [deletion, deletion] },
@@ -66,19 +66,19 @@ describe('planRestore', () => {
       deletions: ['-D FORWARD -i eth0 -j FLANNEL-FWD'],
     },
     { found: 'an empty chain', lines: [CHAIN, JUMP], deletions: [deletion] },
-    { found: 'a rule gone', lines: [CHAIN, JUMP, ...RULES.slice(1)], deletions: [deletion] },
-    { found: 'a rule added', lines: [CHAIN, JUMP, ...RULES, ...RULES], deletions: [deletion] },
+    { found: 'a missing rule', lines: [CHAIN, JUMP, ...RULES.slice(1)], deletions: [deletion] },
+    { found: 'an additional rule', lines: [CHAIN, JUMP, ...RULES, ...RULES], deletions: [deletion] },
     { found: 'rules in another order', lines: [CHAIN, JUMP, ...RULES.toReversed()], deletions: [deletion] },
   ])('rewrites chain and jump when it finds $found', ({ lines, deletions }) => {
     expect(plan(own, ...lines)).toBe(rewrite(...deletions));
   });
 
-  it('takes a comment that looks like a jump for a comment', () => {
+  it('does not mistake a comment for a jump', () => {
     const comment = '-A FORWARD -m comment --comment "to -j FLANNEL-FWD" -j ACCEPT';
     expect(plan(own, CHAIN, JUMP, comment, ...RULES)).toBeUndefined();
   });
 
-  it('makes a table that does not exist yet', () => {
+  it('writes a table that does not exist yet', () => {
     expect(planRestore(own, undefined)).toBe(rewrite());
   });
 
@@ -89,7 +89,7 @@ describe('planRestore', () => {
     );
   });
 
-  it('removes nothing when there is nothing of ours', () => {
+  it('writes nothing when no rules are wanted and none exist', () => {
     expect(plan({ ...own, rules: [] }, FOREIGN)).toBeUndefined();
     expect(planRestore({ ...own, rules: [] }, undefined)).toBeUndefined();
   });

@@ -17,7 +17,7 @@ const rules = planFirewall({
 });
 const wanted = planNftTable(rules);
 
-/** The entries as nft lists them: with its own head and with handles, all chains first. */
+/** The entries as nft lists them: with a header and with handles, all chains first. */
 function listing(entries: readonly NftEntry[]): string {
   const withHandle = (entry: NftEntry, handle: number): object =>
     Object.fromEntries(
@@ -32,11 +32,11 @@ function listing(entries: readonly NftEntry[]): string {
 const listed = (entries: readonly NftEntry[]): readonly NftEntry[] => parseNftListing(listing(entries));
 
 describe('sameNftTable', () => {
-  it('finds the table again in what nft lists', () => {
+  it('accepts the listing of nft as the same table', () => {
     expect(sameNftTable(listed(wanted), wanted)).toBe(true);
   });
 
-  it('takes flags in a list for the same flags', () => {
+  it('accepts a list of flags as the same flags', () => {
     const text = listing(wanted).replaceAll('"fully-random"', '["fully-random"]');
     expect(sameNftTable(parseNftListing(text), wanted)).toBe(true);
   });
@@ -44,23 +44,23 @@ describe('sameNftTable', () => {
   const replaced = (from: string, to: string): readonly NftEntry[] =>
     parseNftListing(listing(wanted).replace(from, to));
   it.each([
-    { change: 'a rule gone', found: listed(wanted.filter((_, i) => i !== 3)) },
+    { change: 'a missing rule', found: listed(wanted.filter((_, i) => i !== 3)) },
     { change: 'a rule twice', found: listed([...wanted, ...wanted.slice(-1)]) },
     { change: 'rules of a chain in another order', found: listed(wanted.toReversed()) },
     { change: 'another prefix', found: replaced('10.5.34.0', '10.5.35.0') },
     { change: 'another verdict', found: replaced('"accept":null', '"drop":null') },
     { change: 'another priority', found: replaced('"prio":100', '"prio":101') },
-    { change: 'a policy to drop', found: replaced('"policy":"accept"', '"policy":"drop"') },
+    { change: 'the policy drop', found: replaced('"policy":"accept"', '"policy":"drop"') },
     {
-      change: 'a table put to sleep',
+      change: 'a dormant table',
       found: replaced('"name":"flannel-ipv4"', '"name":"flannel-ipv4","flags":"x"'),
     },
     {
-      change: 'a set of somebody',
+      change: 'a foreign set',
       found: listed([...wanted, { set: { name: 'mine', table: 'flannel-ipv4' } }]),
     },
     { change: 'no table', found: [] },
-  ])('sees $change', ({ found }) => {
+  ])('notices $change', ({ found }) => {
     expect(sameNftTable(found, wanted)).toBe(false);
   });
 });
@@ -78,7 +78,7 @@ describe('planNftTable', () => {
 });
 
 describe('formatNftReplacement', () => {
-  it('deletes the table even if it does not exist yet, before it makes the new one', () => {
+  it('adds and deletes the table before it makes the new one, so that the table may be missing', () => {
     const { nftables } = JSON.parse(formatNftReplacement(wanted)) as { nftables: readonly object[] };
     expect(nftables.map((command) => Object.keys(command)[0]).slice(0, 3)).toEqual(['add', 'delete', 'add']);
     expect(nftables).toHaveLength(2 + wanted.length);

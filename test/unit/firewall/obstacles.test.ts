@@ -1,11 +1,11 @@
-// What other versions of nft list; what this machine's lists is tested with the real one.
+// Listings of other versions of nft. The version of this machine is tested in test/kernel.
 import { describe, expect, it } from 'vitest';
 import type { Exec } from '../../../agent/base/exec.ts';
 import { findObstacles } from '../../../agent/firewall/obstacles.ts';
 
 const NETWORK = { family: 4, address: '10.5.3.1', length: 16 } as const;
 
-/** An nft with one table and one chain that drops, whose rules and table's flags are these. */
+/** An nft that lists one table with these flags, and in it one chain with these rules and the policy drop. */
 const nftWith =
   (rules: readonly unknown[], flags: unknown): Exec =>
   (_, args) => {
@@ -29,16 +29,16 @@ describe('findObstacles', () => {
   it.each([
     ['no flags', undefined, ['drops']],
     ['an owner', 'owner', ['drops']],
-    ['an owner that may go', ['owner', 'persist'], ['drops']],
-    ['asleep', 'dormant', []],
-    ['asleep, with an owner', ['dormant', 'owner'], []],
-    ['something new', ['new'], ['may drop']],
-  ])('takes a table by its flags: %s', async (_, flags, expected) => {
+    ['an owner and persist', ['owner', 'persist'], ['drops']],
+    ['dormant', 'dormant', []],
+    ['dormant, with an owner', ['dormant', 'owner'], []],
+    ['an unknown flag', ['new'], ['may drop']],
+  ])('evaluates the flags of a table: %s', async (_, flags, expected) => {
     expect(await verdicts([], flags)).toEqual(expected);
   });
 
   it.each([
-    ['a statement that nobody knows', [{ something: {} }, accept]],
+    ['an unknown statement', [{ something: {} }, accept]],
     ['an extension without a name', [{ xt: null }, accept]],
     [
       'a match in another form',
@@ -46,17 +46,17 @@ describe('findObstacles', () => {
     ],
     ['a match of another kind', [{ match: { op: '<', left: 1, right: 2 } }, accept]],
     ['no statements', 'none'],
-    ['a call of nothing', [{ jump: {} }]],
-  ])('is not sure where it meets %s', async (_, expr) => {
+    ['a call without a target', [{ jump: {} }]],
+  ])('is uncertain about %s', async (_, expr) => {
     expect(await verdicts([expr])).toEqual(['may drop']);
   });
 
   it.each([
     ['the network', '10.5.0.0', 16, []],
-    ['more than it', '10.4.0.0', 14, []],
+    ['a larger prefix', '10.4.0.0', 14, []],
     ['a part of it', '10.5.128.0', 17, []],
     ['its neighbour', '10.4.0.0', 16, ['drops']],
-  ])('takes prefixes for what they cover: %s', async (_, addr, len, expected) => {
+  ])('compares the prefix of an accept with the network: %s', async (_, addr, len, expected) => {
     const left = { payload: { protocol: 'ip', field: 'saddr' } };
     const rule = [{ match: { op: '==', left, right: { prefix: { addr, len } } } }, accept];
     expect(await verdicts([rule])).toEqual(expected);

@@ -37,12 +37,17 @@ const WITHOUT_RANDOM = POSTROUTING.replaceAll(' --random-fully', '');
 
 describe('planFirewall', () => {
   it.each([
-    { asked: 'both kinds', change: {}, postrouting: POSTROUTING, forward: FORWARD },
+    { asked: 'both kinds of rules', change: {}, postrouting: POSTROUTING, forward: FORWARD },
     { asked: 'no masquerade', change: { ipMasq: false }, postrouting: '', forward: FORWARD },
     { asked: 'no forward rules', change: { forwardRules: false }, postrouting: POSTROUTING, forward: '' },
-    { asked: 'neither', change: { ipMasq: false, forwardRules: false }, postrouting: '', forward: '' },
     {
-      asked: 'source ports in order',
+      asked: 'neither kind of rules',
+      change: { ipMasq: false, forwardRules: false },
+      postrouting: '',
+      forward: '',
+    },
+    {
+      asked: 'source ports that are not random',
       change: { randomFully: false },
       postrouting: WITHOUT_RANDOM,
       forward: FORWARD,
@@ -53,7 +58,7 @@ describe('planFirewall', () => {
       postrouting: POSTROUTING,
       forward: FORWARD,
     },
-  ])('gives the rules of flannel when asked for $asked', ({ change, postrouting, forward }) => {
+  ])('plans the rules of flannel with $asked', ({ change, postrouting, forward }) => {
     const rules = planFirewall({ ...input, ...change });
     const text = (list: readonly FirewallRule[]): string =>
       list.map((rule) => formatIptablesRule(rule, rules.randomFully)).join('\n');

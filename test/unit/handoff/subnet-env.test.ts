@@ -24,14 +24,14 @@ FLANNEL_IPMASQ=true
 `;
 
 describe('formatSubnetEnv', () => {
-  it('writes what flannel writes, to the byte', () => {
+  it("writes flannel's text, to the byte", () => {
     expect(formatSubnetEnv(env)).toBe(TEXT);
     expect(formatSubnetEnv({ ...env, ipMasq: false, mtuBytes: 1500 })).toBe(
       TEXT.replace('1450', '1500').replace('true', 'false'),
     );
   });
 
-  it('is read back to the same values', () => {
+  it('writes a text that parseSubnetEnv reads back', () => {
     expect(parseSubnetEnv(formatSubnetEnv(env))).toEqual(env);
   });
 });
@@ -54,7 +54,7 @@ describe('parseSubnetEnv', () => {
   });
 });
 
-describe('the file', () => {
+describe('the subnet file', () => {
   let folder = '';
   let path = '';
   beforeEach(async () => {
@@ -63,14 +63,14 @@ describe('the file', () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  it('is made with its folder, readable by everybody, with nothing left beside it', async () => {
+  it('is made with its folder, readable for all users, with no other file beside it', async () => {
     expect(await writeSubnetEnv(path, env)).toBe(true);
     expect(await readFile(path, 'utf8')).toBe(TEXT);
     expect((await stat(path)).mode & 0o777).toBe(0o644);
     expect(await readdir(join(folder, 'run'))).toEqual(['subnet.env']);
   });
 
-  it('is written again only when its content or mode differs', async () => {
+  it('is rewritten only if its content or mode differs', async () => {
     await writeSubnetEnv(path, env);
     const { ino } = await stat(path);
     expect(await writeSubnetEnv(path, env)).toBe(false);
@@ -84,12 +84,12 @@ describe('the file', () => {
     expect(await readFile(path, 'utf8')).toBe(TEXT);
   });
 
-  it('names the previous subnet', async () => {
+  it('gives the previous subnet', async () => {
     await writeSubnetEnv(path, env);
     expect(await readPreviousSubnet(path)).toEqual(env.subnet);
   });
 
-  it('that is missing, garbage, a folder, endless or a pipe names no previous subnet', async () => {
+  it('gives no previous subnet if it is missing, garbage, a folder, endless or a pipe', async () => {
     expect(await readPreviousSubnet(path)).toBeUndefined();
     expect(await readPreviousSubnet(folder)).toBeUndefined();
     expect(await readPreviousSubnet('/dev/zero')).toBeUndefined();
@@ -101,7 +101,7 @@ describe('the file', () => {
     expect(await readPreviousSubnet(garbage)).toBeUndefined();
   });
 
-  it('that cannot be written is an error that names it', async () => {
+  it('is named in the error if it cannot be written', async () => {
     await writeFile(join(folder, 'run'), '');
     await expect(writeSubnetEnv(path, env)).rejects.toMatchObject({
       code: 'host',

@@ -40,7 +40,7 @@ describe('the health server', () => {
     expect(await ask(server.port, path, method)).toEqual({ status, body });
   });
 
-  it('says why it is not ready, in one line, and follows the state', async () => {
+  it('answers 503 with the reason in one line, and follows the state', async () => {
     await using server = await start();
     conditions = [{ part: 'firewall', state: 'failing', reason: 'firewall:\nnft failed' }];
     expect(await ask(server.port, '/readyz')).toEqual({ status: 503, body: 'firewall: nft failed\n' });
@@ -66,7 +66,7 @@ describe('the health server', () => {
     socket.destroy();
   });
 
-  it('ends at once although a client holds a connection', async () => {
+  it('closes at once although a client holds a connection', async () => {
     const server = await start();
     const socket = connect(server.port, '127.0.0.1');
     await once(socket, 'connect');
@@ -78,7 +78,7 @@ describe('the health server', () => {
     await expect(ask(server.port, '/healthz')).rejects.toThrow(/ECONNREFUSED/);
   });
 
-  it('names the address when it cannot have it', async () => {
+  it('names an address that is not available', async () => {
     await using server = await start();
     const { port } = server;
     const options = { port, hangs: () => undefined, metrics: () => [], conditions: () => [] };

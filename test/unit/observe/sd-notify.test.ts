@@ -1,4 +1,4 @@
-// With the real systemd-notify, and a listener in python3 in systemd's place that says who sent what.
+// Tests with the real systemd-notify. A listener in python3 replaces systemd and prints sender and message.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -43,7 +43,7 @@ function record(): { readonly log: ReturnType<typeof createLogger>; readonly lin
 describe.skipIf(missing !== undefined)(
   `the service notifier${missing === undefined ? '' : ` (skipped: ${missing})`}`,
   () => {
-    it('tells systemd in the name of the agent itself that it is ready', async () => {
+    it('notifies systemd in the name of the agent', async () => {
       const folder = await mkdtemp(join(tmpdir(), 'twill-notify-'));
       const socket = join(folder, 'notify');
       const listener = spawn('python3', ['-c', LISTENER, socket], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -72,7 +72,7 @@ describe.skipIf(missing !== undefined)(
 );
 
 describe('the service notifier without systemd', () => {
-  it('runs nothing when nobody listens', async () => {
+  it('runs no program without NOTIFY_SOCKET', async () => {
     const { log, lines } = record();
     const refuse: Exec = () => Promise.reject(new Error('was run'));
     const notifier = createServiceNotifier({ socket: undefined, exec: refuse, log });

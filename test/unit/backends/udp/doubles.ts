@@ -1,5 +1,6 @@
-// A kernel in memory for the forwarder: the contract of sockets and TUN devices, faithful in what matters. A sender that
-// cuts messages into datagrams, a TUN device that takes and gives packets, a socket that refuses what it is told to.
+// A kernel in memory for the forwarder: the contract of sockets and TUN devices, faithful in what matters. A sender
+// that cuts messages into datagrams, a TUN device that takes and gives packets, a socket that refuses what it is told
+// to.
 import type { Arena, PacketFile, Poller, Receiver, Sender } from 'dgram-native';
 
 export interface Datagram {

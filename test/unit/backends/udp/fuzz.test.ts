@@ -1,5 +1,5 @@
-// Millions of damaged packets from peers, strangers and spoofers: whatever comes, nothing is read or written outside, and
-// nothing is delivered that was not sent by a peer from its own subnet to ours. `TWILL_FUZZ_PACKETS` says how many.
+// Millions of damaged packets from peers, strangers and spoofers: whatever comes, nothing is read or written outside,
+// and nothing is delivered that was not sent by a peer from its own subnet to ours. `TWILL_FUZZ_PACKETS` says how many.
 import { expect, it } from 'vitest';
 import { DROP_REASONS } from '../../../../backends/udp/counters.ts';
 import { seededRandom } from '../../../fakes/seeded-random.ts';

@@ -1,16 +1,16 @@
-// Which calls into the world have not come back yet, so that one that hangs is seen, whoever waits for it.
+// Tracks calls that have not returned yet, so that a call that hangs is noticed while its caller waits.
 import type { Clock } from '../base/clock.ts';
 import type { Condition } from '../model/condition.ts';
 
-export interface Pulse {
-  /** Does `work`, known as `what` until it is done: `reading the kernel`. */
+export interface Watchdog {
+  /** Runs `work` and tracks it under a name such as `reading the kernel` until it settles. */
   during<T>(what: string, work: () => Promise<T>): Promise<T>;
   /** The oldest call that has taken longer than this, as a condition; empty: there is none. */
   conditions(limitMs: number): readonly Condition[];
 }
 
-export function createPulse(clock: Clock): Pulse {
-  // In the order in which they began.
+export function createWatchdog(clock: Clock): Watchdog {
+  // In the order of their start.
   const calls = new Set<{ readonly what: string; readonly sinceMs: number }>();
   return {
     async during(what, work) {

@@ -1,0 +1,39 @@
+// Puts the calls of a node to its kernel, firewall and files under a watchdog: a call that hangs is noticed while its
+// loop still waits.
+import type { NodeFirewall } from '../model/firewall.ts';
+import type { Watchdog } from '../observe/watchdog.ts';
+import type { NodeWorld } from './world.ts';
+
+/** The same world, with its calls tracked by `watchdog`. The datastore has time limits of its own. */
+export function watchWorld(world: NodeWorld, watchdog: Watchdog): NodeWorld {
+  const { kernel, hostSource, handOff } = world;
+  return {
+    ...world,
+    kernel: {
+      read: (signal) => watchdog.during('reading the kernel', () => kernel.read(signal)),
+      apply: (changes, signal) => watchdog.during('changing the kernel', () => kernel.apply(changes, signal)),
+      watch: (signal) => kernel.watch(signal),
+      [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
+    },
+    hostSource: {
+      read: () => watchdog.during('reading the interfaces', () => hostSource.read()),
+      watch: (onChange, signal) => hostSource.watch(onChange, signal),
+    },
+    handOff: {
+      name: handOff.name,
+      previousSubnet: () => handOff.previousSubnet(),
+      write: (env) => watchdog.during(`writing ${handOff.name}`, () => handOff.write(env)),
+    },
+    openFirewall: async (config, signal) => watchFirewall(await world.openFirewall(config, signal), watchdog),
+  };
+}
+
+function watchFirewall(firewall: NodeFirewall, watchdog: Watchdog): NodeFirewall {
+  const what = `looking after the ${firewall.mode} rules`;
+  return {
+    mode: firewall.mode,
+    ensure: (rules, signal) => watchdog.during(what, () => firewall.ensure(rules, signal)),
+    remove: (signal) => watchdog.during(what, () => firewall.remove(signal)),
+    obstacles: (network, signal) => watchdog.during(what, () => firewall.obstacles(network, signal)),
+  };
+}
