@@ -14,6 +14,30 @@ export interface Bell {
 export function createBell(clock: Clock): Bell {
   let isRung = false;
   let wake: (() => void) | undefined;
+
+  // Waits are many and short: a wait without a time-out makes no timer, and neither makes an error for its end.
+  const nextRing = (signal: AbortSignal, timeoutMs: number | undefined): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const timer = timeoutMs === undefined ? undefined : new AbortController();
+      const end = (): void => {
+        wake = undefined;
+        signal.removeEventListener('abort', stop);
+        timer?.abort(OVER);
+      };
+      const stop = (): void => {
+        end();
+        reject(signal.reason);
+      };
+      const finish = (): void => {
+        end();
+        resolve();
+      };
+      wake = finish;
+      // Not AbortSignal.any: the long-lived signal would keep a reference to each of millions of waits.
+      signal.addEventListener('abort', stop, { once: true });
+      if (timer !== undefined) clock.sleep(timeoutMs ?? 0, timer.signal).then(finish, () => undefined);
+    });
+
   return {
     ring() {
       isRung = true;
@@ -21,25 +45,7 @@ export function createBell(clock: Clock): Bell {
     },
     async wait(signal, timeoutMs) {
       signal.throwIfAborted();
-      if (!isRung) {
-        const done = new AbortController();
-        // Not AbortSignal.any: the long-lived signal would keep a reference to each of millions of waits.
-        const stop = (): void => done.abort(signal.reason);
-        signal.addEventListener('abort', stop, { once: true });
-        const rung = new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        const timer = clock.sleep(timeoutMs ?? FOR_EVER_MS, done.signal);
-        try {
-          await Promise.race([rung, timer]);
-        } finally {
-          wake = undefined;
-          signal.removeEventListener('abort', stop);
-          done.abort();
-          // Our own abort rejects it after the race.
-          timer.catch(() => undefined);
-        }
-      }
+      if (!isRung) await nextRing(signal, timeoutMs);
       const outcome = isRung ? 'rung' : 'timeout';
       isRung = false;
       return outcome;
@@ -47,5 +53,4 @@ export function createBell(clock: Clock): Bell {
   };
 }
 
-// The longest delay of a timer, 24 days. The caller then waits again.
-const FOR_EVER_MS = 2 ** 31 - 1;
+const OVER = 'the wait is over';

@@ -13,7 +13,10 @@ export interface Clock {
   bootMs(): number;
   /** Milliseconds since 1970 by the machine's clock. */
   wallMs(): number;
-  /** Resolves after `ms`. Rejects with the signal's reason if the signal is aborted first. */
+  /**
+   * Resolves after `ms`; 0 is one turn of the event loop. Rejects with the signal's reason if the signal is aborted
+   * first.
+   */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
@@ -29,6 +32,11 @@ export const systemClock: Clock = {
     new Promise((resolve, reject) => {
       if (signal?.aborted === true) {
         reject(signal.reason);
+        return;
+      }
+      // One turn of the event loop is meant, and the shortest timer is 1 ms.
+      if (ms === 0) {
+        setImmediate(resolve);
         return;
       }
       let timer: NodeJS.Timeout;

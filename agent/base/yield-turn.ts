@@ -7,7 +7,7 @@ const SLICE_MS = 5;
 /**
  * A function to await between two steps of long work. It yields to the event loop if `sliceMs` have passed since the
  * last yield; otherwise it returns undefined, which costs no turn. Time spent waiting counts too, which costs at most
- * one yield too many.
+ * one turn too many.
  */
 export function createYieldTurn(clock: Clock, sliceMs: number = SLICE_MS): () => Promise<void> | undefined {
   let sinceMs = clock.monotonicMs();

@@ -13,8 +13,8 @@ import {
 import type { Change } from '../model/kernel.ts';
 
 /**
- * Gives the changes that make `actual` equal to `desired`, in an order that the kernel accepts: deletions (routes before
- * the links that they use), then links and their addresses, then the entries that need those.
+ * Gives the changes that make `actual` equal to `desired`, in an order that the kernel accepts: deletions (routes
+ * before the links that they use), then links and their addresses, then the entries that need those.
  *
  * `actual` may hold several objects of one key, as the kernel may; all but the desired one are deleted.
  */

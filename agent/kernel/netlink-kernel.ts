@@ -58,8 +58,8 @@ export function openNetlinkKernel(): Kernel {
     async apply(changes, signal) {
       const failures: ChangeFailure[] = [];
       let links = await table();
-      // The echo of thousands of changes overruns a socket's buffer, and an overrun ends the process: the package cannot
-      // report it. So the monitors pause during so many changes, and one read afterwards finds everything.
+      // The echo of thousands of changes overruns a socket's buffer, and an overrun ends the process: the package
+      // cannot report it. So the monitors pause during so many changes, and one read afterwards finds everything.
       using _ = changes.length > LIMITS.quietChanges ? silence(monitors) : undefined;
       for (const run of runsOf(changes)) {
         if (run[0]?.object.kind === 'link') {
@@ -176,8 +176,8 @@ async function changeEntries(
 ): Promise<ChangeFailure[]> {
   const failures: ChangeFailure[] = [];
   const yieldTurn = createYieldTurn(systemClock);
-  // Requests are made one batch at a time. The kernel answers before the send returns, and the package looks for the next
-  // answer before another task has a turn.
+  // Requests are made one batch at a time. The kernel answers before the send returns, and the package looks for the
+  // next answer before another task has a turn.
   for (let start = 0; start < changes.length; start += LIMITS.netlinkBatch) {
     await yieldTurn();
     const sent: Change[] = [];

@@ -1,5 +1,5 @@
-// The host state: the links and entries that a node's kernel should hold, as a value. An object is one line in the words
-// of `ip` and `bridge`: two objects are equal when their lines are. Its key is unique in the kernel.
+// The host state: the links and entries that a node's kernel should hold, as a value. An object is one line in the
+// words of `ip` and `bridge`: two objects are equal when their lines are. Its key is unique in the kernel.
 import { fdbKind } from './kinds/fdb-entry.ts';
 import type { EntryKind, LinkKind } from './kinds/kind.ts';
 import { addressKind } from './kinds/link-address.ts';
@@ -106,7 +106,9 @@ export function matchesOwnName(pattern: string): boolean {
   return isOwnName(pattern) || (pattern.startsWith('flannel') && pattern.endsWith('*'));
 }
 
-/** The object of `known` with the same line, else `object` itself: `diff` compares one and the same object at no cost. */
+/**
+ * The object of `known` with the same line, else `object` itself: `diff` compares one and the same object at no cost.
+ */
 export function recognize(known: ReadonlyMap<string, HostObject>, object: HostObject): HostObject {
   const same = known.get(keyOf(object));
   return same !== undefined && formatObject(same) === formatObject(object) ? same : object;

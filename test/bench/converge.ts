@@ -1,6 +1,6 @@
 // How soon a new lease in etcd is a route in the kernel of every host, and the processor time that each agent takes for
-// it. Leases come one at a time to agents that are idle, and then many at once. Before that the same puts are made where
-// no agent looks for leases: they show the time that etcd takes, and the work of an idle agent.
+// it. Leases come one at a time to agents that are idle, and then many at once. Before that the same puts are made
+// where no agent looks for leases: they show the time that etcd takes, and the work of an idle agent.
 import { systemClock } from '../../agent/base/clock.ts';
 import { type AgentProcess, HEALTHZ_PORT } from '../lab/agent-process.ts';
 import { type LabEtcd, startLabEtcd } from '../lab/datastore.ts';

@@ -1,5 +1,5 @@
-// A program: writes leases of nodes that are not there, AT_ONCE of them every EVERY_MS, counted from FIRST. At its end it
-// prints one LeaseRound a line as JSON. The leases stay.
+// A program: writes leases of nodes that are not there, AT_ONCE of them every EVERY_MS, counted from FIRST. At its end
+// it prints one LeaseRound a line as JSON. The leases stay.
 //
 //     node lease-puts.js URL PREFIX FIRST ROUNDS AT_ONCE EVERY_MS
 import { systemClock } from '../../agent/base/clock.ts';

@@ -1,6 +1,6 @@
-// Notes when routes appear on the hosts of a lab. One `ip monitor` in the router's namespace hears the kernel's events of
-// all hosts, because the kernel numbers the namespaces at the other ends of the router's links. It stamps each event and
-// writes it into a file, so that no other process wakes up while agents are measured.
+// Notes when routes appear on the hosts of a lab. One `ip monitor` in the router's namespace hears the kernel's events
+// of all hosts, because the kernel numbers the namespaces at the other ends of the router's links. It stamps each event
+// and writes it into a file, so that no other process wakes up while agents are measured.
 import type { Lab } from '../lab/lab.ts';
 import type { LabProcess } from '../lab/process.ts';
 import type { LeaseRound } from './lease-puts.ts';
@@ -27,8 +27,8 @@ export function parseRouteTimes(log: string): RouteTimes {
 }
 
 /**
- * Milliseconds from the first put of a round until the last of `hosts` had the last of its routes; undefined: a route is
- * missing.
+ * Milliseconds from the first put of a round until the last of `hosts` had the last of its routes; undefined: a route
+ * is missing.
  */
 export function roundMs(
   times: RouteTimes,

@@ -1,5 +1,5 @@
-// A kernel in memory that refuses the same changes as Linux. One suite tests it and the real kernel, so that a simulation
-// with it says something about Linux.
+// A kernel in memory that refuses the same changes as Linux. One suite tests it and the real kernel, so that a
+// simulation with it says something about Linux.
 import { type Channel, createChannel } from '../../agent/base/channel.ts';
 import { TwillError } from '../../agent/base/errors.ts';
 import {

@@ -1,5 +1,6 @@
-// Sends many requests in one message to the kernel. The kernel executes all of them before the send returns, and answers
-// only the refused ones and the last one: thousands of entries cost some dozen system calls instead of thousands.
+// Sends many requests in one message to the kernel. The kernel executes all of them before the send returns, and
+// answers only the refused ones and the last one: thousands of entries cost some dozen system calls instead of
+// thousands.
 import { getSystemErrorName } from 'node:util';
 import {
   type AttrStream,

@@ -1,5 +1,5 @@
-// Watches the kernel, and reduces its messages to events of objects that could be ours and of links that those may need.
-// On a busy host each container that comes or goes makes messages: they cost the reconciler nothing.
+// Watches the kernel, and reduces its messages to events of objects that could be ours and of links that those may
+// need. On a busy host each container that comes or goes makes messages: they cost the reconciler nothing.
 import { Protocol, rt } from 'netlink';
 import { createChannel } from '../../base/channel.ts';
 import { type Entry, formatObject, type HostObject, keyOf } from '../../model/host-state.ts';
@@ -18,7 +18,9 @@ const GROUPS = [LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH];
 export interface Monitor extends Disposable {
   /** Events until `signal` is aborted. The first one is `unknown`. */
   events(signal: AbortSignal): AsyncIterable<KernelEvent>;
-  /** Takes the names of a link table. Messages keep them up to date, but some are missed: before, in a pause, by loss. */
+  /**
+   * Takes the names of a link table. Messages keep them up to date, but some are missed: before, in a pause, by loss.
+   */
   learn(names: LinkNames): void;
   /** Stops listening until `resume`, which gives an event `unknown`. */
   pause(): void;

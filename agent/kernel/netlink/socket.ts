@@ -53,7 +53,10 @@ export function openRouteSocket(): RtNetlinkSocket {
   return socket;
 }
 
-/** Opens a socket for events that belongs to no multicast group yet. Fails as `host`, with `cannot` and `what` it was for. */
+/**
+ * Opens a socket for events that belongs to no multicast group yet. Fails as `host`, with `cannot` and `what` it was
+ * for.
+ */
 export function openEventSocket(protocol: Protocol, what: string): NetlinkSocket {
   try {
     return createNetlink(protocol, {
