@@ -1,5 +1,5 @@
 // `twill plan`: what the agent would make of this host, computed in the same way and changing nothing.
-import { createBackend } from '../backends/index.ts';
+import { readNetwork } from '../backends/index.ts';
 import { systemClock } from './base/clock.ts';
 import { TwillError } from './base/errors.ts';
 import { createLogger } from './base/log.ts';
@@ -12,7 +12,6 @@ import { createLeaseTable, type LeaseTable } from './lease/lease-table.ts';
 import { formatHostState } from './model/host-state.ts';
 import { formatPrefix } from './model/ip.ts';
 import type { LeaseStore } from './model/lease-store.ts';
-import { parseNetworkConfig } from './model/network-config.ts';
 import { announcement, planHostState } from './node/plan.ts';
 import type { AgentOptions } from './options.ts';
 
@@ -31,8 +30,7 @@ export async function planHost(options: AgentOptions, signal: AbortSignal): Prom
       hint: store.configHint,
     });
   }
-  const config = parseNetworkConfig(table.config, store.configPath);
-  const backend = await createBackend(config.backend, store.configPath);
+  const { config, backend } = await readNetwork(table.config, store.configPath);
   const leases = table.leases;
   const announced = announcement(backend, host);
   const own = leases.find(

@@ -49,8 +49,8 @@ async function getConfig(options: AgentOptions, context: CommandContext): Promis
 async function setConfig(source: string, options: AgentOptions, context: CommandContext): Promise<void> {
   const { text, where } = await readSource(source, context);
   const config = parseNetworkConfig(text, where);
-  const { createBackend } = await import('../../backends/index.ts');
-  await createBackend(config.backend, where);
+  const { parseOptions } = await import('../../backends/index.ts');
+  await parseOptions(config.backend, where);
   await using store = await openStore(options);
   await store.writeConfig(text, context.signal);
   await context.print(`wrote ${store.configPath}\n`);

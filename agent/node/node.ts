@@ -5,14 +5,14 @@
 //     netlink events ─▶ host facts ─▶ plan, lease keeper, subnet.env
 //
 // Events only ring bells; each loop does its work at its own pace. What stands in the kernel outlives us.
-import { createBackend } from '../../backends/index.ts';
+import { readNetwork } from '../../backends/index.ts';
 import { messageOf } from '../base/errors.ts';
 import { runTasks } from '../base/tasks.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
 import { type Condition, failingFirst } from '../model/condition.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import { formatPrefix } from '../model/ip.ts';
-import { type NetworkConfig, parseNetworkConfig } from '../model/network-config.ts';
+import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
 import { gauge, type Metric } from '../observe/metrics.ts';
 import { createWatchdog } from '../observe/watchdog.ts';
@@ -57,8 +57,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
     ]);
 
   const serve = async (host: HostFollower, signal: AbortSignal): Promise<void> => {
-    const config = parseNetworkConfig(await follower.configText(signal), store.configPath);
-    const backend = await createBackend(config.backend, store.configPath);
+    const { config, backend } = await readNetwork(await follower.configText(signal), store.configPath);
     log.info(`network ${formatPrefix(config.network)}`, {
       backend: config.backendIsDefault ? `${backend.type} (none is configured)` : backend.type,
       mtu: backend.mtuBytes(host.facts.underlay),
