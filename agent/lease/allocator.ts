@@ -1,15 +1,8 @@
 // Which subnet a node should have. Pure: the store decides who gets it.
 import { TwillError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
-import {
-  addressBits,
-  containsPrefix,
-  formatPrefix,
-  networkOf,
-  type PerFamily,
-  type Prefix,
-} from '../model/ip.ts';
-import { formatSubnets, type Lease, type NodeIdentity } from '../model/lease.ts';
+import { addressBits, containsPrefix, formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
+import { formatSubnets, type Lease } from '../model/lease.ts';
 import { type NetworkConfig, subnetAt, subnetCount } from '../model/network-config.ts';
 
 /** Whether a subnet is one that the configuration would lease. */
@@ -25,25 +18,6 @@ export function mayKeep({ subnets: { 4: subnet }, session }: Lease, config: Netw
   if (subnet === undefined) return false;
   if (session !== undefined) return fits(subnet, config);
   return subnet.length === config.subnetLength && containsPrefix(config.network, subnet);
-}
-
-/**
- * What a lease is to us; undefined: somebody else's.
- *
- * - `ours`: at our public address, written by this node, or by flannel, which says nothing of the node
- * - `moved`: written by this node at another address; perhaps ours before the host got a new one, perhaps that of a
- *   clone, which has the same machine id and name
- * - `doubtful`: at our address, written by a node that calls itself otherwise; perhaps this one before it was installed
- *   anew, perhaps another one that has the same address by mistake
- */
-export function ownership(
-  { attrs: { publicIP: address, node: holder } }: Lease,
-  publicIP: PerFamily<string>,
-  node: NodeIdentity,
-): 'ours' | 'moved' | 'doubtful' | undefined {
-  const isSame = holder?.id === node.id && holder.name === node.name;
-  if (address[4] !== publicIP[4]) return isSame ? 'moved' : undefined;
-  return holder === undefined || isSame ? 'ours' : 'doubtful';
 }
 
 /**

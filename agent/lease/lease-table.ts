@@ -1,7 +1,8 @@
 // Everyone's leases, as the store's events tell them. It does no I/O; what is malformed changes nothing that was
 // known before, so that a bad entry never takes a route away.
 import type { Lease } from '../model/lease.ts';
-import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
+import type { KnownLeases } from '../model/lease-holder.ts';
+import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';
 
 /** What an event changed. */
 export interface TableChange {
@@ -13,15 +14,11 @@ export interface TableChange {
 }
 
 /** Iterating it gives the leases. */
-export interface LeaseTable extends Iterable<Lease> {
-  /** Takes in an event. */
+export interface LeaseTable extends Iterable<Lease>, KnownLeases {
+  /** Updates the table by an event. */
   apply(event: StoreEvent): TableChange;
-  /** Text of the network configuration; undefined: there is none. */
-  readonly config: string | undefined;
-  /** Whether a snapshot has been taken in. */
+  /** Whether there was a snapshot. */
   readonly isComplete: boolean;
-  /** A copy. */
-  readonly leases: readonly Lease[];
   get(key: string): Lease | undefined;
   readonly leaseCount: number;
   /** How many malformed entries the store holds. */
@@ -101,26 +98,4 @@ export function createLeaseTable(): LeaseTable {
       return malformed.size;
     },
   };
-}
-
-/** What the event says of the lease with this key, as an event of that lease alone; undefined: nothing. */
-export function newsOf(event: StoreEvent, key: string): StoreEvent | undefined {
-  const isSame = (other: { readonly key: string | undefined }): boolean => other.key === key;
-  switch (event.type) {
-    case 'snapshot': {
-      const lease = event.leases.find(isSame);
-      const entry = event.malformed.find(isSame);
-      if (lease !== undefined) return { type: 'lease', lease };
-      if (entry !== undefined) return { type: 'malformed', entry };
-      return { type: 'lease-removed', key, revision: event.revision };
-    }
-    case 'lease':
-      return isSame(event.lease) ? event : undefined;
-    case 'lease-removed':
-      return isSame(event) ? event : undefined;
-    case 'malformed':
-      return isSame(event.entry) ? event : undefined;
-    default:
-      return undefined;
-  }
 }

@@ -2,7 +2,7 @@
 // data, restored from an old copy or read in part looks like one that most nodes have left at once. Pure.
 
 import type { Lease } from '../model/lease.ts';
-import type { StoreEvent } from '../model/lease-store.ts';
+import type { StoreEvent } from '../model/lease-source.ts';
 import { LIMITS } from './limits.ts';
 
 type Snapshot = Extract<StoreEvent, { type: 'snapshot' }>;

@@ -41,9 +41,10 @@ export interface Node {
 export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
   const watchdog = createWatchdog(bareWorld.clock);
   const world = watchWorld(bareWorld, watchdog);
-  const { store, kernel, clock, random, log } = world;
+  const { leaseSource, configSource, kernel, clock, random, log } = world;
   const reconciler = new Reconciler({ kernel, clock, random, log: log.for('kernel') });
-  const follower = new StoreFollower({ store, clock, random, log, onLarge: world.onLarge });
+  const { onLarge } = world;
+  const follower = new StoreFollower({ leaseSource, configSource, clock, random, log, onLarge });
   let hostFollower: HostFollower | undefined;
   let network: NodeNetwork | undefined;
 
@@ -57,7 +58,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
     ]);
 
   const serve = async (host: HostFollower, signal: AbortSignal): Promise<void> => {
-    const { config, backend } = await readNetwork(await follower.configText(signal), store.configPath);
+    const { config, backend } = await readNetwork(await follower.configText(signal), configSource.where);
     log.info(`network ${formatPrefix(config.network)}`, {
       backend: config.backendIsDefault ? `${backend.type} (none is configured)` : backend.type,
       mtu: backend.mtuBytes(host.facts.underlay),

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
-import { DAY_MS, PREFIX, world } from './keeper-world.ts';
+import { DAY_MS, PREFIX, world } from './holder-world.ts';
 
 describe('another announcement', () => {
   it('is written to the same key under the same session, while the lease stays held', () =>
@@ -11,14 +11,14 @@ describe('another announcement', () => {
       await self.start('10.5.77.0/24');
       const key = `${PREFIX}/subnets/10.5.77.0-24`;
       const before = await kv.get(key);
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
       await clock.advance(0);
       const after = await kv.get(key);
       expect(JSON.parse(after?.value ?? '')).toMatchObject({ PublicIP: '192.168.77.11' });
       expect(after?.session).toBe(before?.session);
-      expect(self.keeper.held?.lease.revision).toBe(after?.revision);
+      expect(self.holder.held?.lease.revision).toBe(after?.revision);
       const lines = self.lines.length;
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
       await clock.advance(0);
       expect(self.lines).toHaveLength(lines);
       await clock.advance(3 * DAY_MS);
@@ -31,9 +31,9 @@ describe('another announcement', () => {
       const self = await node();
       await self.start('10.5.77.0/24');
       self.kv.setReachable(false);
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
       await clock.advance(60_000);
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.12' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.12' } });
       self.kv.setReachable(true);
       await clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.12']);
@@ -56,10 +56,10 @@ describe('another announcement', () => {
       });
       await self.start('10.5.77.0/24');
       lose = true;
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
       await clock.advance(0);
       expect(lose).toBe(false);
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.12' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.12' } });
       await clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.12']);
       expect(self.changes).toEqual([]);
@@ -71,7 +71,7 @@ describe('another announcement', () => {
       await self.start('10.5.77.0/24');
       const entry = await kv.get(`${PREFIX}/subnets/10.5.77.0-24`);
       if (entry !== undefined) await kv.delete(entry);
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
       await clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.11']);
     }));
@@ -94,8 +94,8 @@ describe('another announcement', () => {
       const entry = await kv.get(`${PREFIX}/subnets/10.5.77.0-24`);
       if (entry !== undefined) await kv.delete(entry);
       await clock.advance(500);
-      expect(self.keeper.held).toBeUndefined();
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
+      expect(self.holder.held).toBeUndefined();
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
       await clock.advance(1_000);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.11']);
     }));
@@ -107,12 +107,12 @@ describe('a lease in doubt', () => {
       const self = await node();
       await self.start('10.5.77.0/24');
       self.kv.setReachable(false);
-      self.keeper.doubt();
+      self.holder.recheck();
       await clock.advance(60_000);
-      expect(self.keeper.trouble()).toBe('asking whether our lease still stands');
+      expect(self.reason()).toBe('asking whether our lease still stands');
       self.kv.setReachable(true);
       await clock.advance(DATASTORE_BACKOFF.maxMs);
-      expect(self.keeper.trouble()).toBeUndefined();
+      expect(self.reason()).toBeUndefined();
       expect(self.changes).toEqual([]);
     }));
 });

@@ -1,10 +1,9 @@
 // How a node keeps its lease, and what it does when it is lost.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
-import { formatSubnets } from '../../../agent/model/lease.ts';
 import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
 import { lease, leaseAttrs } from '../../support/build.ts';
-import { DAY_MS, FLANNELS, MARGIN_MINUTES, PREFIX, type World, world } from './keeper-world.ts';
+import { DAY_MS, FLANNELS, MARGIN_MINUTES, PREFIX, type World, world } from './holder-world.ts';
 
 describe('keeping a lease', () => {
   it('renews it when the margin is left, and rewrites no key', () =>
@@ -82,7 +81,7 @@ describe('a lease that is lost', () => {
       await all.clock.advance(0);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
       expect(self.changes).toEqual(['10.5.77.0/24']);
-      expect(self.keeper.held?.lease.key).toBe('10.5.77.0-24');
+      expect(self.holder.held?.lease.key).toBe('10.5.77.0-24');
     }));
 
   it('is taken again elsewhere where another has it by now', () =>
@@ -137,12 +136,9 @@ describe('a lease that is lost', () => {
       await self.acquire('10.5.77.0/24');
       await drop(all, '10.5.77.0/24');
       await all.clock.advance(0);
-      expect(self.keeper.held).toBeUndefined();
+      expect(self.holder.held).toBeUndefined();
       const stop = new AbortController();
-      const running = self.keeper.run(
-        (held) => self.changes.push(formatSubnets(held.lease.subnets)),
-        stop.signal,
-      );
+      const running = self.holder.run(self.noteChange, stop.signal);
       await all.clock.advance(0);
       expect(self.changes).toEqual(['10.5.77.0/24']);
       stop.abort();
@@ -153,17 +149,17 @@ describe('a lease that is lost', () => {
     world(async ({ node }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
-      const held = self.keeper.held;
+      const held = self.holder.held;
       const revision = held?.lease.revision ?? 0;
       const removed = (subnet: string, at: number): void =>
-        self.keeper.notice({ type: 'lease-removed', key: subnet.replace('/', '-'), revision: at });
+        self.notice({ type: 'lease-removed', key: subnet.replace('/', '-'), revision: at });
       removed('10.5.77.0/24', revision - 1);
       removed('10.5.77.0/24', revision);
       removed('10.5.78.0/24', revision + 1);
       removed('10.5.77.0/25', revision + 1);
-      expect(self.keeper.held).toBe(held);
+      expect(self.holder.held).toBe(held);
       removed('10.5.77.0/24', revision + 1);
-      expect(self.keeper.held).toBeUndefined();
+      expect(self.holder.held).toBeUndefined();
     }));
 
   it('is asked for again and again while the datastore fails or is full', () =>
@@ -182,8 +178,8 @@ describe('a lease that is lost', () => {
       failure = new TwillError('exhausted', 'full');
       await drop(all, '10.5.77.0/24');
       await all.clock.advance(60_000);
-      expect(self.keeper.held).toBeUndefined();
-      const tries = self.lines.filter((line) => line.endsWith('cannot take a lease again: full')).length;
+      expect(self.holder.held).toBeUndefined();
+      const tries = self.lines.filter((line) => line.endsWith('cannot claim a lease again: full')).length;
       expect(tries).toBeGreaterThan(10);
       expect(tries).toBeLessThan(40);
       failure = undefined;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { createLeaseTable, type LeaseTable } from '../../../agent/lease/lease-table.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
-import type { MalformedEntry, StoreEvent } from '../../../agent/model/lease-store.ts';
+import type { MalformedEntry, StoreEvent } from '../../../agent/model/lease-source.ts';
 import { hostGwPeer } from '../../kernel/golden-states.ts';
 
 const bad = (n: number, reason = 'broken'): MalformedEntry => ({

@@ -1,15 +1,14 @@
 // What a node does about its own key: written over, taken by another, gone with everything else.
 import { describe, expect, it } from 'vitest';
-import { formatPrefix } from '../../../agent/model/ip.ts';
+import { formatSubnets } from '../../../agent/model/lease.ts';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
-import { DAY_MS, FLANNELS, PREFIX, type TestNode, type World, world } from './keeper-world.ts';
+import { DAY_MS, FLANNELS, PREFIX, type TestNode, type World, world } from './holder-world.ts';
 
 const KEY = `${PREFIX}/subnets/10.5.77.0-24`;
 const SUBNET = '10.5.77.0/24';
 const OTHER = { ...FLANNELS, PublicIP: '192.168.77.9', Node: { ID: '0000000000000099', Name: 'h9' } };
 
-const inUse = ({ keeper }: TestNode): string | undefined =>
-  keeper.subnets?.[4] && formatPrefix(keeper.subnets?.[4]);
+const inUse = ({ holder }: TestNode): string | undefined => holder.subnets && formatSubnets(holder.subnets);
 
 async function entryOf({ kv }: World) {
   const entry = await kv.get(KEY);
@@ -37,7 +36,7 @@ describe('our own key', () => {
       const after = await entryOf(all);
       expect(JSON.parse(after.value)).toMatchObject(JSON.parse(before.value));
       expect(after.session).toBe(before.session);
-      expect(self.lines).toContainEqual(expect.stringContaining('somebody wrote over our lease'));
+      expect(self.lines).toContainEqual(expect.stringContaining('our lease was overwritten'));
       expect([self.changes, inUse(self)]).toEqual([[], SUBNET]);
       // It is kept alive as before.
       await all.clock.advance(3 * DAY_MS);
@@ -66,12 +65,12 @@ describe('our own key', () => {
       const self = await all.node();
       await self.start(SUBNET);
       self.kv.setReachable(false);
-      self.keeper.notice({ type: 'snapshot', config: '{}', leases: [], malformed: [], revision: 1 });
+      self.notice({ type: 'snapshot', config: '{}', leases: [], malformed: [], revision: 1 });
       await all.clock.advance(60_000);
-      expect([inUse(self), self.keeper.trouble()]).toEqual([SUBNET, 'asking whether our lease still stands']);
+      expect([inUse(self), self.reason()]).toEqual([SUBNET, 'asking whether our lease still stands']);
       self.kv.setReachable(true);
       await all.clock.advance(2 * DATASTORE_BACKOFF.maxMs);
-      expect([inUse(self), self.keeper.trouble(), self.changes]).toEqual([SUBNET, undefined, []]);
+      expect([inUse(self), self.reason(), self.changes]).toEqual([SUBNET, undefined, []]);
     }));
 
   it('becomes a reservation where somebody wrote it as one', () =>
@@ -79,7 +78,7 @@ describe('our own key', () => {
       const self = await all.node();
       await self.start(SUBNET);
       await overwrite(all, (await entryOf(all)).value, undefined);
-      expect(self.keeper.held?.ttlSeconds).toBeUndefined();
+      expect(self.holder.held?.ttlSeconds).toBeUndefined();
       await all.clock.advance(3 * DAY_MS);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1 reserved']);
     }));
@@ -113,7 +112,7 @@ describe('a subnet that another node has now', () => {
       self.kv.setReachable(true);
       if (!reachable) await all.clock.advance(DATASTORE_BACKOFF.firstMs);
       expect(inUse(self)).toBeUndefined();
-      expect(self.keeper.trouble()).toBe('another node has our subnet: taking another one');
+      expect(self.reason()).toBe('another node has our subnet: claiming another one');
       await all.clock.advance(60_000);
       const [subnet = ''] = self.changes;
       expect(subnet).not.toBe(SUBNET);
@@ -124,7 +123,7 @@ describe('a subnet that another node has now', () => {
       expect(self.lines).toContain(
         `error h1: this node has another subnet from now on: start its containers anew was=10.5.77.0/24 is=${subnet}`,
       );
-      expect(self.keeper.trouble()).toBeUndefined();
+      expect(self.reason()).toBeUndefined();
     }),
   );
 
@@ -155,10 +154,10 @@ describe('a subnet whose lease is gone', () => {
       self.refuseClaims(() => refuses);
       await all.kv.closeSession((await entryOf(all)).session ?? '');
       await all.clock.advance(3_600_000);
-      expect([inUse(self), self.keeper.trouble()]).toEqual([SUBNET, 'taking a lease again']);
+      expect([inUse(self), self.reason()]).toEqual([SUBNET, 'claiming a lease again']);
       refuses = false;
       await all.clock.advance(DATASTORE_BACKOFF.maxMs);
-      expect([inUse(self), self.keeper.trouble()]).toEqual([SUBNET, undefined]);
+      expect([inUse(self), self.reason()]).toEqual([SUBNET, undefined]);
       expect(self.changes).toEqual([SUBNET]);
     }));
 
@@ -187,12 +186,12 @@ describe('a subnet whose lease is gone', () => {
       await all.kv.closeSession((await entryOf(all)).session ?? '');
       await all.clock.advance(DAY_MS);
       expect(await all.leases()).toEqual([]);
-      expect([inUse(self), self.keeper.trouble()]).toEqual([
+      expect([inUse(self), self.reason()]).toEqual([
         SUBNET,
         'the network configuration is gone from the datastore: waiting for it',
       ]);
       hasConfig = true;
-      self.keeper.notice({ type: 'config', text: '{}' });
+      self.notice({ type: 'config', text: '{}' });
       await all.clock.advance(0);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
       expect(self.changes).toEqual([SUBNET]);
@@ -229,7 +228,7 @@ describe('a subnet whose lease is gone', () => {
       await all.kv.closeSession((await entryOf(all)).session ?? '');
       await all.clock.advance(1_000);
       hasConfig = true;
-      self.keeper.notice({ type: 'snapshot', config: '{}', leases: [], malformed: [], revision: 99 });
+      self.notice({ type: 'snapshot', config: '{}', leases: [], malformed: [], revision: 99 });
       await all.clock.advance(0);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
@@ -238,7 +237,7 @@ describe('a subnet whose lease is gone', () => {
     world(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
-      self.keeper.notice({ type: 'lease-removed', key: SUBNET.replace('/', '-'), revision: 99 });
+      self.notice({ type: 'lease-removed', key: SUBNET.replace('/', '-'), revision: 99 });
       await all.clock.advance(0);
       expect(self.changes).toEqual([SUBNET]);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);

@@ -3,6 +3,7 @@ import { TwillError } from '../../../agent/base/errors.ts';
 import { createLogger } from '../../../agent/base/log.ts';
 import { createKvLeaseStore } from '../../../agent/datastore/kv-lease-store.ts';
 import { createMemoryStore, type MemoryKv, type MemoryStore } from '../../../agent/datastore/memory-kv.ts';
+import { KvLeaseHolder } from '../../../agent/lease/kv-lease-holder.ts';
 import type { FirewallRules } from '../../../agent/model/firewall.ts';
 import { formatPrefix, type Prefix } from '../../../agent/model/ip.ts';
 import type { Kv } from '../../../agent/model/kv.ts';
@@ -77,9 +78,15 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
     let refusesHandOff = false;
     let rules: FirewallRules | undefined;
     let address = `192.168.77.${n}`;
+    const leases = createKvLeaseStore(wrap?.(own) ?? own, {
+      prefix: PREFIX,
+      clock,
+      random,
+      log,
+      configHint: '',
+    });
     const node = createNode(
       {
-        renewMarginMinutes: 60,
         ipMasq: true,
         randomFully: true,
         forwardRules: true,
@@ -91,7 +98,10 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         random,
         log,
         kernel,
-        store: createKvLeaseStore(wrap?.(own) ?? own, { prefix: PREFIX, clock, random, log, configHint: '' }),
+        leaseSource: leases,
+        configSource: leases.config,
+        createHolder: (input) =>
+          new KvLeaseHolder({ ...input, store: leases, clock, random, renewMarginMinutes: 60 }),
         hostSource: {
           read: async () => ({
             ...hostFacts({ address }),
@@ -160,7 +170,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
       random: seededRandom(1),
       log: createLogger('test', 'error'),
       configHint: '',
-    }).writeConfig(text);
+    }).config.write(text);
   };
 
   try {
