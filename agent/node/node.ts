@@ -1,8 +1,8 @@
 // One node: its loops, over contracts only. The same code runs on a real host and in a simulated cluster.
 //
 //     store events ─▶ lease table ─▶ plan ─▶ reconciler ─▶ kernel
-//     lease keeper ─▶ own subnet ──▶ plan, firewall, subnet.env
-//     netlink events ─▶ host facts ─▶ plan, lease keeper, subnet.env
+//     lease holder ─▶ own subnet ──▶ plan, firewall, subnet.env
+//     netlink events ─▶ host facts ─▶ plan, lease holder, subnet.env
 //
 // Events only ring bells; each loop does its work at its own pace. What stands in the kernel outlives us.
 import { readNetwork } from '../../backends/index.ts';

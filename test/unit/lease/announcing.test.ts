@@ -1,4 +1,4 @@
-// What a node that keeps a lease says in it, when that changes, and when nobody knows whether it still stands.
+// A holder that announces other attributes, or is told to recheck its lease.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
@@ -65,7 +65,7 @@ describe('another announcement', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('comes with a lease that is taken after a loss', () =>
+  it('comes with a lease that is claimed after a loss', () =>
     world(async ({ node, kv, leases, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
@@ -76,7 +76,7 @@ describe('another announcement', () => {
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.11']);
     }));
 
-  it('is written where it came while the lease was being taken again', () =>
+  it('is written where it came while the lease was being claimed again', () =>
     world(async ({ node, kv, leases, clock }) => {
       let isSlow = false;
       const self = await node({
@@ -101,8 +101,8 @@ describe('another announcement', () => {
     }));
 });
 
-describe('a lease in doubt', () => {
-  it('is asked for at once, and is doubtful until the store has answered', () =>
+describe('a lease to recheck', () => {
+  it('is asked for at once, with a condition until the store has answered', () =>
     world(async ({ node, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');

@@ -36,17 +36,17 @@ export interface TestNode {
   readonly kv: MemoryKv;
   readonly store: KvLeaseStore;
   readonly holder: KvLeaseHolder;
-  /** What it announces first. */
+  /** Its first announcement. */
   readonly attrs: OwnAttrs;
   readonly lines: string[];
   /** Asked at each claim from now on: true lets it fail as if the store did. */
   readonly refuseClaims: (refuses: () => boolean) => void;
   /** Subnets that it got after a loss. */
   readonly changes: string[];
-  /** Takes a lease and keeps it. */
+  /** Acquires a lease and keeps it; gives its subnet. */
   readonly start: (previous?: string) => Promise<string>;
   readonly acquire: (previous?: string) => Promise<void>;
-  /** What `start` gives to `run`: adds to `changes`. */
+  /** Adds to `changes`; `start` gives it to `run`. */
   readonly noteChange: () => void;
   readonly notice: (event: StoreEvent) => void;
   /** The reason of its condition; undefined: it has none. */
@@ -191,5 +191,5 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
   }
 }
 
-/** What flannel writes at the address that nodes have unless told otherwise. */
+/** A value of flannel at the default address of nodes. */
 export const FLANNELS = { PublicIP: '192.168.77.1', PublicIPv6: null, BackendType: 'host-gw' };

@@ -1,4 +1,4 @@
-// What a node does about its own key: written over, taken by another, gone with everything else.
+// A holder whose own key is overwritten, taken by another node, or gone.
 import { describe, expect, it } from 'vitest';
 import { formatSubnets } from '../../../agent/model/lease.ts';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
@@ -60,7 +60,7 @@ describe('our own key', () => {
       expect(inUse(self)).toBe(SUBNET);
     }));
 
-  it('is in doubt until it was looked at', () =>
+  it('has a condition until it was read', () =>
     world(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -73,7 +73,7 @@ describe('our own key', () => {
       expect([inUse(self), self.reason(), self.changes]).toEqual([SUBNET, undefined, []]);
     }));
 
-  it('becomes a reservation where somebody wrote it as one', () =>
+  it('becomes a reservation where it was written as one', () =>
     world(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -97,8 +97,8 @@ describe('our own key', () => {
 describe('a subnet that another node has now', () => {
   it.each([
     ['by an event', true],
-    ['by what is found when the datastore is back', false],
-  ])('is out of use at once, another one is taken, and both are named: %s', (_, reachable) =>
+    ['by the listing when the datastore is back', false],
+  ])('is out of use at once, another one is claimed, and both are named: %s', (_, reachable) =>
     world(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -146,7 +146,7 @@ describe('a subnet that another node has now', () => {
 });
 
 describe('a subnet whose lease is gone', () => {
-  it('stays in use while it is taken again, however long that takes', () =>
+  it('stays in use until it is claimed again, however late that is', () =>
     world(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -161,7 +161,7 @@ describe('a subnet whose lease is gone', () => {
       expect(self.changes).toEqual([SUBNET]);
     }));
 
-  it('is taken again when the datastore is back after longer than it lived, and stays in use meanwhile', () =>
+  it('is claimed again when the datastore is back after longer than it lived, and stays in use meanwhile', () =>
     world(async (all) => {
       // A life of ten minutes, so that the test has fewer attempts to wait for.
       await all.write(SUBNET, FLANNELS, 600);
@@ -177,7 +177,7 @@ describe('a subnet whose lease is gone', () => {
       expect(inUse(self)).toBe(SUBNET);
     }));
 
-  it('is taken again only when there is a network configuration', () =>
+  it('is claimed again only when there is a network configuration', () =>
     world(async (all) => {
       let hasConfig = true;
       const self = await all.node({ hasConfig: () => hasConfig });
@@ -197,7 +197,7 @@ describe('a subnet whose lease is gone', () => {
       expect(self.changes).toEqual([SUBNET]);
     }));
 
-  it('is taken again where the news of its loss overtakes the answer that we have it', () =>
+  it('is claimed again where the event of its loss comes before the answer that granted it', () =>
     world(async (all) => {
       let answers = 0;
       const self = await all.node({
@@ -219,7 +219,7 @@ describe('a subnet whose lease is gone', () => {
       expect(answers).toBe(2);
     }));
 
-  it('is taken again when a snapshot brings the network configuration back', () =>
+  it('is claimed again when a snapshot brings the network configuration back', () =>
     world(async (all) => {
       let hasConfig = true;
       const self = await all.node({ hasConfig: () => hasConfig });
