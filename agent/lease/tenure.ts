@@ -1,14 +1,12 @@
 // This node's tenure of its lease: one value, changed by events of the lease source and by answers of the store. Pure.
 //
-//               claim             granted
-//       none ──────────▶ claiming ─────────▶ held ◀──┐ checked: renewed, or written again
-//                         ▲  ▲  │              │ └───┘
-//                   claim │  │  │ refused      │
-//                         │  │  ▼              │
-//         ┌──────────── lost │ the state       ├── our key was deleted, or its session has ended ──▶ lost
-//         │ another          │ before          │
-//         │ node has it      │                 │
-//         └───────────────▶ taken ◀────────────┘ another node's lease has our key
+//     none ──┐                                          ┌── key deleted, or session ended ──▶ lost
+//     lost ──┼── claim ──▶ claiming ── granted ──▶ held ┤
+//     taken ─┘                │                    ▲  │ └── another node has the key ───────▶ taken
+//                             │                    └──┘ checked: renewed, or written again
+//                             └── refused ──▶ the state before
+//
+//     lost ── another node has the key ──▶ taken
 //
 // The subnets of a lost lease stay in use: a store that lost its data cuts nobody off. Those of a taken one do not.
 import type { PerFamily, Prefix } from '../model/ip.ts';
