@@ -68,7 +68,7 @@ export class NodeNetwork implements AsyncDisposable {
     const { clock, random, log, host, table, options, backend, config, firewall, handOff } = deps;
     this.#bell = createBell(clock);
     this.#slot = createConditionSlot('network', log);
-    this.#slot.wait('waiting for a lease');
+    this.#slot.wait('waiting for subnets');
     const { blackholeRoute } = options;
     this.#planner = createPlanner({ backend, networks: { 4: config.network }, blackholeRoute });
     this.#dataPlane = new DataPlaneKeeper({ backend, clock, log });
