@@ -40,7 +40,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the demo', NEEDS_CLUSTER), () => {
     expect(stderr).toBe('');
     expect(exitCode).toBe(0);
     expect(stdout).toContain(`${nodes} hosts, backend ${backend}, datastore ${store}`);
-    expect(stdout.match(/ claimed 10\.5\.\d+\.0\/24 /g)).toHaveLength(nodes);
+    expect(stdout.match(/ took 10\.5\.\d+\.0\/24 /g)).toHaveLength(nodes);
     const device = backend === 'vxlan' ? 'flannel.1' : 'eth0';
     expect(stdout.match(new RegExp(`10\\.5\\.\\d+\\.0/24 via \\S+ dev ${device} `, 'g'))).toHaveLength(
       nodes - 1,
