@@ -2,7 +2,6 @@
 // the key exists. A lease lives as long as its session. A key without a session is a reservation, and stays one.
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../base/clock.ts';
-import { TwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { ConfigStore } from '../model/config-source.ts';
 import type { Kv, KvEntry } from '../model/kv.ts';
@@ -11,6 +10,7 @@ import type { LeaseSource } from '../model/lease-source.ts';
 import type { HeldLease, LeaseStore } from '../model/lease-store.ts';
 import { LEASE_TTL_SECONDS } from '../model/limits.ts';
 import { askHolder } from './challenge.ts';
+import { createKvConfigStore } from './kv-config-store.ts';
 import { createLeaseKeys, isLease } from './lease-keys.ts';
 import { watchLeases } from './lease-watch.ts';
 import { LIMITS } from './limits.ts';
@@ -118,22 +118,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
   }
 
   return {
-    config: {
-      where: keys.config,
-      hint: options.configHint,
-      read: async (signal) => (await kv.get(keys.config, signal))?.value,
-      async write(text, signal) {
-        for (let attempt = 0; attempt < LIMITS.configAttempts; attempt++) {
-          const entry = await kv.get(keys.config, signal);
-          const written =
-            entry === undefined
-              ? await kv.create(keys.config, text, undefined, signal)
-              : await kv.update(entry, text, signal);
-          if (written !== undefined) return;
-        }
-        throw new TwillError('datastore', `cannot write ${keys.config}: others write it all the time`);
-      },
-    },
+    config: createKvConfigStore(kv, keys.config, options.configHint),
     watch: (signal) => watchLeases(kv, keys, clock, random, signal),
     claim(subnets, attrs, signal) {
       const wanted = { key: formatSubnetKey(subnets), subnets, attrs };

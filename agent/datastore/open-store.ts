@@ -14,8 +14,8 @@ export interface StoreContext {
 const EXAMPLE = `'{"Network":"10.5.0.0/16"}'`;
 
 /**
- * Opens the datastore that `options` name. An etcd is not asked anything yet, so that it may come up later. Options that
- * cannot work, such as unreadable certificates or a folder without write permission, fail as `datastore` at once.
+ * Opens the datastore that `options` name. An etcd is not asked anything yet, so that it may come up later. Options
+ * that cannot work, such as unreadable certificates or a folder without write permission, fail as `datastore` at once.
  */
 export async function openLeaseStore(
   options: DatastoreOptions,

@@ -22,8 +22,8 @@ export function mayKeep({ subnets: { 4: subnet }, session }: Lease, config: Netw
 
 /**
  * The subnet to claim next: the previous one where it is free, else any free one by chance, so that nodes that start
- * together rarely choose the same. A free subnet overlaps none in `taken`. These may have other lengths, from an earlier
- * configuration; those outside of the network do not count. Undefined: all are taken.
+ * together rarely choose the same. A free subnet overlaps none in `taken`. These may have other lengths, from an
+ * earlier configuration; those outside of the network do not count. Undefined: all are taken.
  */
 export function chooseSubnet(
   config: NetworkConfig,

@@ -18,7 +18,9 @@ export interface ChallengeDeps {
   readonly log: Logger;
 }
 
-/** Whether another node answers for the lease. Fails as `conflict` when that node has our address, and as `datastore`. */
+/**
+ * Whether another node answers for the lease. Fails as `conflict` when that node has our address, and as `datastore`.
+ */
 export async function isAnswered(
   { store, log }: ChallengeDeps,
   { lease, because }: Extract<Choice, { kind: 'ask' }>,

@@ -1,5 +1,5 @@
-// Everyone's leases, by the events of the lease source. No I/O. A malformed entry leaves the lease that was known before
-// it in place: a bad entry never removes a route.
+// Everyone's leases, by the events of the lease source. No I/O. A malformed entry leaves the lease that was known
+// before it in place: a bad entry never removes a route.
 import type { Lease } from '../model/lease.ts';
 import type { KnownLeases } from '../model/lease-holder.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';

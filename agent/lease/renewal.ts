@@ -5,8 +5,8 @@ import { LEASE_TTL_SECONDS } from '../model/limits.ts';
 /**
  * Milliseconds until a lease is renewed: then `marginMinutes` of it are left.
  *
- * A reservation does not expire, but is read once in the time to live of a lease. A lease with a longer time to live than
- * ours have is renewed as often.
+ * A reservation does not expire, but is read once in the time to live of a lease. A lease with a longer time to live
+ * than ours is renewed as often as ours.
  */
 export function renewAfterMs({ ttlSeconds }: HeldLease, marginMinutes: number): number {
   const ttlMs = Math.min(ttlSeconds ?? LEASE_TTL_SECONDS, LEASE_TTL_SECONDS) * 1000;

@@ -1,5 +1,5 @@
-// Decides whether to believe a listing that lacks known leases. A datastore that was started on empty data, restored from
-// an old copy or read in part looks like one that most nodes have left at once. Pure.
+// Decides whether to believe a listing that lacks known leases. A datastore that was started on empty data, restored
+// from an old copy or read in part looks like one that most nodes have left at once. Pure.
 import type { Lease } from '../model/lease.ts';
 import type { StoreEvent } from '../model/lease-source.ts';
 import { LIMITS } from './limits.ts';
