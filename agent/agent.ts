@@ -11,6 +11,7 @@ import { subnetFile } from './handoff/subnet-env.ts';
 import { createHostSource } from './kernel/host-facts.ts';
 import { watchRuleset } from './kernel/netlink/ruleset-monitor.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
+import { KvLeaseHolder } from './lease/kv-lease-holder.ts';
 import { createNode } from './node/node.ts';
 import { startHealthServer } from './observe/health.ts';
 import { createServiceNotifier } from './observe/sd-notify.ts';
@@ -34,7 +35,16 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     clock,
     random,
     log,
-    store,
+    leaseSource: store,
+    configSource: store.config,
+    createHolder: (input) =>
+      new KvLeaseHolder({
+        ...input,
+        store,
+        clock,
+        random,
+        renewMarginMinutes: options.renewMarginMinutes,
+      }),
     kernel,
     hostSource: createHostSource(options, options.publicIP),
     handOff: subnetFile(options.subnetFile),

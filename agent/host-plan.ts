@@ -1,22 +1,28 @@
-// `twill plan`: what the agent would make of this host, computed in the same way and changing nothing.
-import { createBackend } from '../backends/index.ts';
+// `twill plan`: the host state that the agent would make of this host. It claims no lease and changes nothing.
+import { readNetwork } from '../backends/index.ts';
 import { systemClock } from './base/clock.ts';
-import { TwillError } from './base/errors.ts';
 import { createLogger } from './base/log.ts';
-import { systemRandom } from './base/random.ts';
+import { printable } from './base/printable.ts';
+import { type Random, systemRandom } from './base/random.ts';
 import { openLeaseStore } from './datastore/open-store.ts';
 import { readPreviousSubnet } from './handoff/subnet-env.ts';
 import { readHostFacts } from './kernel/host-facts.ts';
-import { chooseSubnet, describeTaken, mayKeep, ownership } from './lease/allocator.ts';
+import { exhausted } from './lease/allocator.ts';
+import { type Choice, choose } from './lease/choose.ts';
 import { createLeaseTable, type LeaseTable } from './lease/lease-table.ts';
+import type { Backend } from './model/backend.ts';
+import { requireConfig } from './model/config-source.ts';
+import type { HostFacts } from './model/host-facts.ts';
 import { formatHostState } from './model/host-state.ts';
-import { formatPrefix } from './model/ip.ts';
-import type { LeaseStore } from './model/lease-store.ts';
-import { parseNetworkConfig } from './model/network-config.ts';
+import { formatPrefix, type PerFamily, type Prefix } from './model/ip.ts';
+import { formatSubnets, type Lease } from './model/lease.ts';
+import type { LeaseSource } from './model/lease-source.ts';
+import type { NetworkConfig } from './model/network-config.ts';
+import type { NodeOptions } from './model/node-options.ts';
 import { announcement, planHostState } from './node/plan.ts';
 import type { AgentOptions } from './options.ts';
 
-/** The text of `twill plan`: a comment on the lease, then the host state. Takes no lease and changes nothing. */
+/** The text of `twill plan` for this host. */
 export async function planHost(options: AgentOptions, signal: AbortSignal): Promise<string> {
   const host = await readHostFacts(options, options.publicIP);
   const log = createLogger('twill', 'warn');
@@ -26,34 +32,62 @@ export async function planHost(options: AgentOptions, signal: AbortSignal): Prom
     log,
   });
   const table = await readTable(store, signal);
-  if (table.config === undefined) {
-    throw new TwillError('config', `no network configuration at ${store.configPath}`, {
-      hint: store.configHint,
-    });
-  }
-  const config = parseNetworkConfig(table.config, store.configPath);
-  const backend = await createBackend(config.backend, store.configPath);
-  const leases = table.leases;
-  const announced = announcement(backend, host);
-  const own = leases.find(
-    (lease) => ownership(lease, announced.publicIP, host.node) === 'ours' && mayKeep(lease, config),
-  );
-  const taken = leases.flatMap(({ subnets }) => subnets[4] ?? []);
-  const subnet =
-    own?.subnets[4] ??
-    chooseSubnet(config, taken, await readPreviousSubnet(options.subnetFile), systemRandom);
-  if (subnet === undefined) throw new TwillError('exhausted', describeTaken(config, leases));
-  const how = own === undefined ? 'free, not taken by this command' : 'ours';
-  return [
-    `# network ${formatPrefix(config.network)}, backend ${backend.type}, subnet ${formatPrefix(subnet)} (${how}), mtu ${backend.mtuBytes(host.underlay)}\n`,
-    formatHostState(planHostState({ options, host, config, backend, subnets: { 4: subnet }, leases })),
-  ].join('');
+  const text = requireConfig(table.config, store.config);
+  const { config, backend } = await readNetwork(text, store.config.where);
+  const subnet = await readPreviousSubnet(options.subnetFile);
+  const previous = subnet && { [subnet.family]: subnet };
+  const { leases } = table;
+  return planText({ options, host, config, backend, leases, previous, random: systemRandom });
 }
 
-async function readTable(store: LeaseStore, signal: AbortSignal): Promise<LeaseTable> {
+export interface PlanTextInput {
+  readonly options: Pick<NodeOptions, 'blackholeRoute'>;
+  readonly host: HostFacts;
+  readonly config: NetworkConfig;
+  readonly backend: Backend;
+  /** Everyone's. */
+  readonly leases: readonly Lease[];
+  /** The subnets that were handed off last. */
+  readonly previous: PerFamily<Prefix> | undefined;
+  readonly random: Random;
+}
+
+/** A comment on the lease, then the host state. Fails as `exhausted`. Pure. */
+export function planText({
+  options,
+  host,
+  config,
+  backend,
+  leases,
+  previous,
+  random,
+}: PlanTextInput): string {
+  const self = announcement(backend, host);
+  const choice = choose({ leases, config, self, previous, random });
+  if (choice.kind === 'full') throw exhausted(config, leases);
+  const { subnets } = choice.kind === 'claim' ? choice : choice.lease;
+  const comment = [
+    `network ${formatPrefix(config.network)}`,
+    `backend ${backend.type}`,
+    `subnet ${formatSubnets(subnets)} (${explain(choice)})`,
+    `mtu ${backend.mtuBytes(host.underlay)}`,
+  ].join(', ');
+  return `# ${comment}\n${formatHostState(planHostState({ options, host, config, backend, subnets, leases }))}`;
+}
+
+function explain(choice: Exclude<Choice, { kind: 'full' }>): string {
+  if (choice.kind === 'keep') return 'ours';
+  if (choice.kind === 'claim') return 'free; this command does not claim it';
+  if (choice.because === 'moved')
+    return 'ours from before this host had another address, unless another host answers for it';
+  const name = printable(choice.lease.attrs.node?.name ?? 'unknown');
+  return `of node ${name} at our address: ours unless that node answers for it`;
+}
+
+async function readTable(source: LeaseSource, signal: AbortSignal): Promise<LeaseTable> {
   const table = createLeaseTable();
   const stop = new AbortController();
-  for await (const event of store.watch(AbortSignal.any([signal, stop.signal]))) {
+  for await (const event of source.watch(AbortSignal.any([signal, stop.signal]))) {
     if (event.type === 'disconnected') throw event.error;
     table.apply(event);
     if (table.isComplete) break;

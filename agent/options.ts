@@ -22,6 +22,8 @@ export interface AgentOptions extends NodeOptions {
   /** The address announced to peers; undefined: the underlay's address. */
   readonly publicIP: string | undefined;
   readonly subnetFile: string;
+  /** A lease is renewed when this many minutes of it are left, 1 to 1439. */
+  readonly renewMarginMinutes: number;
   /** Undefined: no HTTP server. */
   readonly healthz: { readonly ip: string; readonly port: number } | undefined;
   readonly logLevel: LogLevel;

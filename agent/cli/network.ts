@@ -6,7 +6,8 @@ import { systemClock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
-import type { LeaseStore } from '../model/lease-store.ts';
+import type { KvLeaseStore } from '../datastore/kv-lease-store.ts';
+import { requireConfig } from '../model/config-source.ts';
 import { parseNetworkConfig } from '../model/network-config.ts';
 import type { AgentOptions } from '../options.ts';
 import type { CommandContext } from './context.ts';
@@ -37,26 +38,21 @@ export async function networkCommand(
 
 async function getConfig(options: AgentOptions, context: CommandContext): Promise<void> {
   await using store = await openStore(options);
-  const text = await store.readConfig(context.signal);
-  if (text === undefined) {
-    throw new TwillError('config', `no network configuration at ${store.configPath}`, {
-      hint: store.configHint,
-    });
-  }
+  const text = requireConfig(await store.config.read(context.signal), store.config);
   await context.print(text.endsWith('\n') ? text : `${text}\n`);
 }
 
 async function setConfig(source: string, options: AgentOptions, context: CommandContext): Promise<void> {
   const { text, where } = await readSource(source, context);
   const config = parseNetworkConfig(text, where);
-  const { createBackend } = await import('../../backends/index.ts');
-  await createBackend(config.backend, where);
+  const { parseOptions } = await import('../../backends/index.ts');
+  await parseOptions(config.backend, where);
   await using store = await openStore(options);
-  await store.writeConfig(text, context.signal);
-  await context.print(`wrote ${store.configPath}\n`);
+  await store.config.write(text, context.signal);
+  await context.print(`wrote ${store.config.where}\n`);
 }
 
-async function openStore(options: AgentOptions): Promise<LeaseStore> {
+async function openStore(options: AgentOptions): Promise<KvLeaseStore> {
   const { openLeaseStore } = await import('../datastore/open-store.ts');
   const log = createLogger('network', options.logLevel === 'debug' ? 'debug' : 'error');
   return openLeaseStore(options.datastore, { clock: systemClock, random: systemRandom, log });

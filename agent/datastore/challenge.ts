@@ -1,12 +1,12 @@
-// Asks the holder of a lease for a sign of life: we write a key, a holder that runs deletes it. The key has a
-// session of its own, so that nothing of it stays where the asking node dies.
+// Asks the holder of a lease for a sign of life: we write a key, and a holder that runs deletes it. The key has a
+// session of its own, so that the key ends where the asking node dies.
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import { HistoryLost, type Kv, type KvEntry } from '../model/kv.ts';
 import type { Lease, NodeIdentity } from '../model/lease.ts';
 import { formatChallenge, type LeaseKeys } from './lease-keys.ts';
 
-// The key must not end by itself before we stop waiting: that would look like an answer.
+// A key that ended by itself before we stop waiting would look like an answer.
 const SPARE_SECONDS = 5;
 
 /** True: the holder answered within `waitMs`. Fails as `datastore`. */
@@ -19,7 +19,7 @@ export async function askHolder(
 ): Promise<boolean> {
   const session = await kv.openSession(Math.ceil(waitMs / 1_000) + SPARE_SECONDS, signal);
   try {
-    // Named after the session, so that two nodes that ask the same thing do not take each other's keys for answers.
+    // Named after the session: two nodes that ask about one lease must not see each other's keys end.
     const key = keys.challenges(lease.key) + session;
     const entry = await kv.create(key, formatChallenge(by), session, signal);
     if (entry === undefined) throw new TwillError('datastore', `cannot write ${key}: its session has ended`);
@@ -46,7 +46,7 @@ async function isDeleted(
     }
   } catch (error) {
     if (!(error instanceof HistoryLost)) throw error;
-    // Nothing tells of the answer any more, but the holder has its time, and the key says it in the end.
+    // The watch cannot tell of the answer any more. The holder still has its time, and the key is read in the end.
     await waited;
   } finally {
     wake();

@@ -1,20 +1,20 @@
-// Leases in any key-value store, under flannel's keys. Who gets a subnet is decided by the store alone, by a create
-// that fails where the key exists; a lease lives as long as its session, and a key without one is a
-// reservation, which must never get one.
+// Leases in any key-value store, under flannel's keys. The store alone decides who gets a subnet: a create fails where
+// the key exists. A lease lives as long as its session. A key without a session is a reservation, and stays one.
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../base/clock.ts';
-import { TwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import type { ConfigStore } from '../model/config-source.ts';
 import type { Kv, KvEntry } from '../model/kv.ts';
 import { formatLeaseValue, formatSubnetKey, type Lease, type LeaseAttrs } from '../model/lease.ts';
+import type { LeaseSource } from '../model/lease-source.ts';
 import type { HeldLease, LeaseStore } from '../model/lease-store.ts';
 import { LEASE_TTL_SECONDS } from '../model/limits.ts';
 import { askHolder } from './challenge.ts';
+import { createKvConfigStore } from './kv-config-store.ts';
 import { createLeaseKeys, isLease } from './lease-keys.ts';
 import { watchLeases } from './lease-watch.ts';
 import { LIMITS } from './limits.ts';
 
-/** What a lease store needs beside its key-value store. */
 export interface KvLeaseStoreOptions {
   /** Without a slash at its end. */
   readonly prefix: string;
@@ -25,17 +25,22 @@ export interface KvLeaseStoreOptions {
   readonly configHint: string;
 }
 
+/** All that a key-value store is to the agent. */
+export interface KvLeaseStore extends LeaseSource, LeaseStore {
+  readonly config: ConfigStore;
+}
+
 /** A lease store over `kv`, which it disposes of at its end. */
-export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseStore {
+export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeaseStore {
   const { clock, random, log } = options;
   const keys = createLeaseKeys(options.prefix);
-  // A session whose claim was lost, kept for the next claim.
+  /** The session of a claim that was lost, kept for the next claim. */
   let spare: { readonly session: string; readonly losses: number } | undefined;
 
-  async function takeSession(signal?: AbortSignal): Promise<{ session: string; losses: number }> {
+  async function nextSession(signal?: AbortSignal): Promise<{ session: string; losses: number }> {
     const kept = spare;
     spare = undefined;
-    // A claim is also lost with a session that has ended, so one that keeps losing is checked.
+    // A claim is also refused where its session has ended: a session that loses again is checked.
     if (
       kept !== undefined &&
       (kept.losses === 1 || (await kv.keepAlive(kept.session, signal)) !== undefined)
@@ -65,7 +70,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
     }
     const found = await readLease(held.lease, signal);
     if (found === undefined || !sameOwner(found.lease.attrs, held.lease.attrs)) return undefined;
-    // Somebody turned the reservation into a lease: then it has to be kept alive like one.
+    // The reservation was turned into a lease, which has to be kept alive.
     if (found.lease.session !== undefined)
       return renew({ lease: found.lease, ttlSeconds: undefined }, signal);
     return { lease: found.lease, ttlSeconds: undefined };
@@ -77,7 +82,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
     write: (value: string, session: string) => Promise<KvEntry | undefined>,
     signal?: AbortSignal,
   ): Promise<HeldLease | undefined> {
-    const { session, losses } = await takeSession(signal);
+    const { session, losses } = await nextSession(signal);
     try {
       const entry = await write(formatLeaseValue(lease.attrs), session);
       if (entry === undefined) {
@@ -87,13 +92,13 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
       }
       return { lease: { ...lease, revision: entry.revision, session }, ttlSeconds: LEASE_TTL_SECONDS };
     } catch (error) {
-      // The key may have been written all the same; it goes with its session.
+      // The key may have been written all the same; it ends with its session.
       await abandon(session);
       throw error;
     }
   }
 
-  async function takeOver(
+  async function keepAndWrite(
     { entry, lease }: { readonly entry: KvEntry; readonly lease: Lease },
     attrs: LeaseAttrs,
     signal?: AbortSignal,
@@ -113,20 +118,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
   }
 
   return {
-    configPath: keys.config,
-    configHint: options.configHint,
-    readConfig: async (signal) => (await kv.get(keys.config, signal))?.value,
-    async writeConfig(text, signal) {
-      for (let attempt = 0; attempt < LIMITS.configAttempts; attempt++) {
-        const entry = await kv.get(keys.config, signal);
-        const written =
-          entry === undefined
-            ? await kv.create(keys.config, text, undefined, signal)
-            : await kv.update(entry, text, signal);
-        if (written !== undefined) return;
-      }
-      throw new TwillError('datastore', `cannot write ${keys.config}: others write it all the time`);
-    },
+    config: createKvConfigStore(kv, keys.config, options.configHint),
     watch: (signal) => watchLeases(kv, keys, clock, random, signal),
     claim(subnets, attrs, signal) {
       const wanted = { key: formatSubnetKey(subnets), subnets, attrs };
@@ -137,19 +129,19 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
     async adopt(lease, attrs, signal) {
       const found = await readLease(lease, signal);
       if (found === undefined) return undefined;
-      // The revision alone says little: in a store that lost its data, another node's lease may have the same one.
+      // Equal revisions prove nothing: in a store that lost its data, another node's lease may have the same one.
       if (!isDeepStrictEqual(found.lease, lease) && !sameOwner(found.lease.attrs, attrs)) return undefined;
       const { entry, lease: former } = found;
-      // Another node, which may only have been slow, still knows the session, and may end it at any time.
+      // The former holder may only have been slow. It knows the session and may end it at any time.
       const held =
         former.session === undefined || sameNode(former.attrs, attrs)
-          ? await takeOver(found, attrs, signal)
+          ? await keepAndWrite(found, attrs, signal)
           : await bind(
               { ...former, attrs: merge(former.attrs, attrs) },
               (value, session) => kv.update({ ...entry, session }, value, signal),
               signal,
             );
-      // Whoever asked while nobody ran here has been told to us before the lease was ours to speak for.
+      // Challenges written before we started were delivered before we held the lease. Answer them now.
       if (held !== undefined) await answerChallenge(lease.key, signal);
       return held;
     },
@@ -158,16 +150,16 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
       const found = entry && keys.readLease(entry);
       if (entry === undefined || found === undefined) return undefined;
       if (isLease(found)) {
-        // Where our address has just changed, the key may still say the former one.
+        // Where our address has just changed, the key may still have the former one.
         const isOurs =
           sameOwner(found.attrs, attrs) ||
           sameOwner(found.attrs, lease.attrs) ||
           (found.session !== undefined &&
             found.session === lease.session &&
             found.attrs.node?.id === attrs.node?.id);
-        return isOurs ? takeOver({ entry, lease: found }, attrs, signal) : undefined;
+        return isOurs ? keepAndWrite({ entry, lease: found }, attrs, signal) : undefined;
       }
-      // Whoever wrote it may have taken the session away, and a lease must not become a reservation by that.
+      // The write may have removed the session, and a lease must not become a reservation by that.
       const isReservation = lease.session === undefined;
       const kept = isReservation ? undefined : await kv.keepAlive(lease.session, signal);
       const session =
@@ -195,7 +187,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): LeaseS
   };
 }
 
-// What we do not know in a value is kept.
+// Unknown fields of the value are kept.
 function merge(former: LeaseAttrs, attrs: LeaseAttrs): LeaseAttrs {
   return { ...attrs, extra: { ...former.extra, ...attrs.extra } };
 }

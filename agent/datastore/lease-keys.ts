@@ -7,7 +7,7 @@ import { messageOf } from '../base/errors.ts';
 import { excerpt, parseJson, v } from '../base/schema.ts';
 import type { KvEntry, KvEvent } from '../model/kv.ts';
 import { type Lease, type NodeIdentity, parseLeaseValue, parseSubnetKey } from '../model/lease.ts';
-import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
+import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';
 
 export interface LeaseKeys {
   /** Prefix of all keys of the network. */

@@ -14,7 +14,7 @@ import { backoffMs } from '../base/retry.ts';
 import { createYieldTurn } from '../base/yield-turn.ts';
 import { HistoryLost, type Kv, type KvEntry, type KvListing } from '../model/kv.ts';
 import type { Lease } from '../model/lease.ts';
-import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
+import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import { isLease, type LeaseKeys } from './lease-keys.ts';
 import { LIMITS } from './limits.ts';

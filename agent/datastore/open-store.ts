@@ -1,12 +1,10 @@
-// From options to a lease store. Libraries of a store are loaded only when that store is asked for.
+// Opens the store that the options name. The library of a store is loaded only where that store is used.
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { DatastoreOptions } from '../model/datastore-options.ts';
 import type { Kv } from '../model/kv.ts';
-import type { LeaseStore } from '../model/lease-store.ts';
-import { createKvLeaseStore } from './kv-lease-store.ts';
+import { createKvLeaseStore, type KvLeaseStore } from './kv-lease-store.ts';
 
-/** What every store needs. */
 export interface StoreContext {
   readonly clock: Clock;
   readonly random: () => number;
@@ -16,10 +14,13 @@ export interface StoreContext {
 const EXAMPLE = `'{"Network":"10.5.0.0/16"}'`;
 
 /**
- * Opens the datastore that `options` name. An etcd is not asked anything yet, so that it may come up later; options
- * that cannot work (unreadable certificates, a folder that cannot be written) fail as `datastore` at once.
+ * Opens the datastore that `options` name. An etcd is not asked anything yet, so that it may come up later. Options
+ * that cannot work, such as unreadable certificates or a folder without write permission, fail as `datastore` at once.
  */
-export async function openLeaseStore(options: DatastoreOptions, context: StoreContext): Promise<LeaseStore> {
+export async function openLeaseStore(
+  options: DatastoreOptions,
+  context: StoreContext,
+): Promise<KvLeaseStore> {
   return createKvLeaseStore(await openKv(options, context), {
     ...context,
     prefix: options.prefix,

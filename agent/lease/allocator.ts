@@ -1,18 +1,11 @@
-// Which subnet a node should have. Pure: the store decides who gets it.
+// Finds a free subnet for a node. Pure: the store decides who gets it.
 import { TwillError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
-import {
-  addressBits,
-  containsPrefix,
-  formatPrefix,
-  networkOf,
-  type PerFamily,
-  type Prefix,
-} from '../model/ip.ts';
-import { formatSubnets, type Lease, type NodeIdentity } from '../model/lease.ts';
+import { addressBits, containsPrefix, formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
+import { formatSubnets, type Lease } from '../model/lease.ts';
 import { type NetworkConfig, subnetAt, subnetCount } from '../model/network-config.ts';
 
-/** Whether a subnet is one that the configuration would lease. */
+/** Whether the configuration allows to lease a subnet. */
 export function fits(subnet: Prefix, config: NetworkConfig): boolean {
   if (subnet.family !== 4 || subnet.length !== config.subnetLength) return false;
   if (networkOf(subnet).address !== subnet.address) return false;
@@ -20,7 +13,7 @@ export function fits(subnet: Prefix, config: NetworkConfig): boolean {
   return bits >= addressBits(config.subnetMin.address) && bits <= addressBits(config.subnetMax.address);
 }
 
-/** Whether a node may keep its lease: a reservation may lie outside what is leased by chance. */
+/** Whether a node may keep its lease: a reservation may lie outside of the range, from `subnetMin` to `subnetMax`. */
 export function mayKeep({ subnets: { 4: subnet }, session }: Lease, config: NetworkConfig): boolean {
   if (subnet === undefined) return false;
   if (session !== undefined) return fits(subnet, config);
@@ -28,28 +21,9 @@ export function mayKeep({ subnets: { 4: subnet }, session }: Lease, config: Netw
 }
 
 /**
- * What a lease is to us; undefined: somebody else's.
- *
- * - `ours`: at our public address, written by this node, or by flannel, which says nothing of the node
- * - `moved`: written by this node at another address; perhaps ours before the host got a new one, perhaps that of a
- *   clone, which has the same machine id and name
- * - `doubtful`: at our address, written by a node that calls itself otherwise; perhaps this one before it was installed
- *   anew, perhaps another one that has the same address by mistake
- */
-export function ownership(
-  { attrs: { publicIP: address, node: holder } }: Lease,
-  publicIP: PerFamily<string>,
-  node: NodeIdentity,
-): 'ours' | 'moved' | 'doubtful' | undefined {
-  const isSame = holder?.id === node.id && holder.name === node.name;
-  if (address[4] !== publicIP[4]) return isSame ? 'moved' : undefined;
-  return holder === undefined || isSame ? 'ours' : 'doubtful';
-}
-
-/**
- * The subnet to try next: the previous one where it is free, else any free one by chance, so that nodes that start
- * together rarely meet. Free is what overlaps nothing in `taken`, which may hold subnets of other lengths, of an
- * earlier configuration; what is not inside the network takes nothing of it. Undefined: all are taken.
+ * The subnet to claim next: the previous one where it is free, else any free one by chance, so that nodes that start
+ * together rarely choose the same. A free subnet overlaps none in `taken`. These may have other lengths, from an
+ * earlier configuration; those outside of the network do not count. Undefined: all are taken.
  */
 export function chooseSubnet(
   config: NetworkConfig,

@@ -1,9 +1,10 @@
-// Everyone's leases, as the store's events tell them. It does no I/O; what is malformed changes nothing that was
-// known before, so that a bad entry never takes a route away.
+// Everyone's leases, by the events of the lease source. No I/O. A malformed entry leaves the lease that was known
+// before it in place: a bad entry never removes a route.
 import type { Lease } from '../model/lease.ts';
-import type { MalformedEntry, StoreEvent } from '../model/lease-store.ts';
+import type { KnownLeases } from '../model/lease-holder.ts';
+import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';
 
-/** What an event changed. */
+/** The changes by one event. */
 export interface TableChange {
   /** Keys of the leases that came, changed or went; `all`: any of them may have. */
   readonly leases: readonly string[] | 'all';
@@ -13,15 +14,11 @@ export interface TableChange {
 }
 
 /** Iterating it gives the leases. */
-export interface LeaseTable extends Iterable<Lease> {
-  /** Takes in an event. */
+export interface LeaseTable extends Iterable<Lease>, KnownLeases {
+  /** Updates the table by an event. */
   apply(event: StoreEvent): TableChange;
-  /** Text of the network configuration; undefined: there is none. */
-  readonly config: string | undefined;
-  /** Whether a snapshot has been taken in. */
+  /** Whether there was a snapshot. */
   readonly isComplete: boolean;
-  /** A copy. */
-  readonly leases: readonly Lease[];
   get(key: string): Lease | undefined;
   readonly leaseCount: number;
   /** How many malformed entries the store holds. */
@@ -36,8 +33,8 @@ export function createLeaseTable(): LeaseTable {
   let config: string | undefined;
   let isComplete = false;
 
-  const isNews = ({ where, reason }: MalformedEntry): boolean => malformed.get(where)?.reason !== reason;
-  // What stood for a subnet is no longer malformed once it was written anew or is gone.
+  const isNew = ({ where, reason }: MalformedEntry): boolean => malformed.get(where)?.reason !== reason;
+  // A new lease under the key, or its deletion, ends the malformed entry.
   const forgetMalformed = (key: string): void => {
     for (const entry of malformed.values()) if (entry.key === key) malformed.delete(entry.where);
   };
@@ -57,10 +54,10 @@ export function createLeaseTable(): LeaseTable {
             const known = key === undefined ? undefined : before.get(key);
             if (known !== undefined) leases.set(known.key, known);
           }
-          const news = event.malformed.filter(isNews);
+          const reported = event.malformed.filter(isNew);
           malformed = new Map(event.malformed.map((entry) => [entry.where, entry]));
           isComplete = true;
-          return { leases: 'all', config: setConfig(event.config), malformed: news };
+          return { leases: 'all', config: setConfig(event.config), malformed: reported };
         }
         case 'lease': {
           leases.set(event.lease.key, event.lease);
@@ -71,9 +68,9 @@ export function createLeaseTable(): LeaseTable {
           forgetMalformed(event.key);
           return leases.delete(event.key) ? { ...NOTHING, leases: [event.key] } : NOTHING;
         case 'malformed': {
-          const news = [event.entry].filter(isNews);
+          const reported = [event.entry].filter(isNew);
           malformed.set(event.entry.where, event.entry);
-          return { ...NOTHING, malformed: news };
+          return { ...NOTHING, malformed: reported };
         }
         case 'config':
           return { ...NOTHING, config: setConfig(event.text) };
@@ -101,26 +98,4 @@ export function createLeaseTable(): LeaseTable {
       return malformed.size;
     },
   };
-}
-
-/** What the event says of the lease with this key, as an event of that lease alone; undefined: nothing. */
-export function newsOf(event: StoreEvent, key: string): StoreEvent | undefined {
-  const isSame = (other: { readonly key: string | undefined }): boolean => other.key === key;
-  switch (event.type) {
-    case 'snapshot': {
-      const lease = event.leases.find(isSame);
-      const entry = event.malformed.find(isSame);
-      if (lease !== undefined) return { type: 'lease', lease };
-      if (entry !== undefined) return { type: 'malformed', entry };
-      return { type: 'lease-removed', key, revision: event.revision };
-    }
-    case 'lease':
-      return isSame(event.lease) ? event : undefined;
-    case 'lease-removed':
-      return isSame(event) ? event : undefined;
-    case 'malformed':
-      return isSame(event.entry) ? event : undefined;
-    default:
-      return undefined;
-  }
 }

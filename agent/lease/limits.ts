@@ -1,4 +1,4 @@
-// Limits of what a node does for its lease.
+// Limits of the lease room.
 
 export const LIMITS = {
   /** Attempts to get a subnet when others take them at the same time, before the store is read again. */

@@ -1,8 +1,6 @@
 // The operator's wishes for a node, whatever its world is.
 
 export interface NodeOptions {
-  /** A lease is renewed when this many minutes of it are left, 1 to 1439. */
-  readonly renewMarginMinutes: number;
   readonly ipMasq: boolean;
   /** Masquerade with random source ports where supported. */
   readonly randomFully: boolean;

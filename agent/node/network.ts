@@ -12,7 +12,6 @@ import { backoffMs, retry } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
 import { planFirewall } from '../firewall/rules.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
-import { createLeaseKeeper, type LeaseKeeper } from '../lease/lease-keeper.ts';
 import type { LeaseTable, TableChange } from '../lease/lease-table.ts';
 import type { Backend } from '../model/backend.ts';
 import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
@@ -20,12 +19,12 @@ import type { NodeFirewall } from '../model/firewall.ts';
 import type { HostFacts } from '../model/host-facts.ts';
 import type { PerFamily, Prefix } from '../model/ip.ts';
 import { formatSubnetKey, formatSubnets } from '../model/lease.ts';
-import type { StoreEvent } from '../model/lease-store.ts';
+import type { LeaseHolder } from '../model/lease-holder.ts';
+import type { StoreEvent } from '../model/lease-source.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
 import type { Metric } from '../observe/metrics.ts';
-import { answerChallenge } from './challenge-answer.ts';
 import { DataPlaneKeeper } from './data-plane-keeper.ts';
 import { FirewallKeeper } from './firewall-keeper.ts';
 import { HandOffKeeper } from './hand-off-keeper.ts';
@@ -52,7 +51,7 @@ export class NodeNetwork implements AsyncDisposable {
   readonly #deps: NodeNetworkDeps;
   readonly #bell;
   readonly #slot;
-  readonly #holder: LeaseKeeper;
+  readonly #holder: LeaseHolder;
   readonly #planner: Planner;
   readonly #firewall: FirewallKeeper | undefined;
   readonly #dataPlane: DataPlaneKeeper;
@@ -69,7 +68,7 @@ export class NodeNetwork implements AsyncDisposable {
     const { clock, random, log, host, table, options, backend, config, firewall, handOff } = deps;
     this.#bell = createBell(clock);
     this.#slot = createConditionSlot('network', log);
-    this.#slot.wait('waiting for a lease');
+    this.#slot.wait('waiting for subnets');
     const { blackholeRoute } = options;
     this.#planner = createPlanner({ backend, networks: { 4: config.network }, blackholeRoute });
     this.#dataPlane = new DataPlaneKeeper({ backend, clock, log });
@@ -83,21 +82,16 @@ export class NodeNetwork implements AsyncDisposable {
         clock,
         log,
       });
-    this.#holder = createLeaseKeeper({
-      store: deps.store,
-      clock,
-      random,
+    this.#holder = deps.createHolder({
       log: log.for('lease'),
       config,
       attrs: announcement(backend, host.facts),
-      leases: () => table.leases,
-      hasConfig: () => table.config !== undefined,
-      renewMarginMinutes: options.renewMarginMinutes,
+      known: table,
     });
   }
 
   /**
-   * Takes a lease, makes everything for it, and keeps it so until `signal` is aborted. Fails where the operator has to
+   * Gets a lease, makes everything for it, and keeps it so until `signal` is aborted. Fails where the operator has to
    * act before containers can talk for the first time.
    */
   async run(signal: AbortSignal): Promise<void> {
@@ -115,9 +109,8 @@ export class NodeNetwork implements AsyncDisposable {
   }
 
   conditions(): readonly Condition[] {
-    const lease = this.#wasReady ? this.#holder.trouble() : undefined;
     return [
-      ...(lease === undefined ? [] : [{ part: 'lease', state: 'failing', reason: lease } as const]),
+      ...this.#holder.conditions(),
       ...conditionsIn(this.#slot),
       ...this.#handOff.conditions(),
       ...(this.#firewall?.conditions() ?? []),
@@ -146,9 +139,9 @@ export class NodeNetwork implements AsyncDisposable {
 
   /** Takes notice of a change of this host. */
   noticeHost({ facts, moved, back }: HostChange): void {
-    const { backend, store, table, log } = this.#deps;
+    const { backend, leaseSource, table, log } = this.#deps;
     // Connections from an address that is gone would hang for long, and those over a link that was down too.
-    if (moved || back) store.reconnect();
+    if (moved || back) leaseSource.reconnect();
     if (moved) {
       this.#holder.announce(announcement(backend, facts));
       warnOfNamesake(table.leases, facts, log);
@@ -158,34 +151,28 @@ export class NodeNetwork implements AsyncDisposable {
 
   /** Takes notice of an event of the store; the lease table has it already, and `change` says what it changed there. */
   notice(event: StoreEvent, change: TableChange, signal: AbortSignal): void {
-    const { table, log, host } = this.#deps;
+    const { table } = this.#deps;
     const before = this.#holder.subnets;
-    this.#holder.notice(event);
+    this.#holder.notice(event, signal);
     const own = this.#holder.subnets;
     const isChanged = change.leases === 'all' || change.leases.length > 0;
     if (change.leases === 'all') this.#planner.invalidate();
     else for (const key of change.leases) this.#planner.update(key, table.get(key));
     if (isChanged) this.#dataPlane.noticePeers();
     if (isChanged || own !== before) this.#bell.ring();
-    if (event.type === 'challenge' && own !== undefined && event.key === formatSubnetKey(own)) {
-      const { name } = event.by;
-      const public_ip = host.facts.ends[4]?.publicIP;
-      log.warn(`node ${name} has our public address too; it is told that we are alive`, { public_ip });
-      void answerChallenge(this.#deps, event.key, name, signal);
-    }
   }
 
   // The lease may have run out meanwhile, and another node may have our subnet.
   #noticeSuspension(asleepMs: number): void {
-    const { store, log } = this.#deps;
+    const { leaseSource, log } = this.#deps;
     log.warn('this machine was suspended: asking for our lease', { seconds: Math.round(asleepMs / 1000) });
-    store.reconnect();
-    this.#holder.doubt();
+    leaseSource.reconnect();
+    this.#holder.recheck();
     this.#firewall?.notice();
   }
 
-  #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<unknown> {
-    const attempt = (): Promise<unknown> => this.#holder.acquire(previous, signal);
+  #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<void> {
+    const attempt = (): Promise<void> => this.#holder.acquire(previous && { 4: previous }, signal);
     const onFailure = (error: unknown): void => {
       if (!(error instanceof TwillError) || error.code !== 'datastore') throw error;
       this.#deps.log.warn(error.message);

@@ -1,18 +1,18 @@
 // One node: its loops, over contracts only. The same code runs on a real host and in a simulated cluster.
 //
 //     store events ─▶ lease table ─▶ plan ─▶ reconciler ─▶ kernel
-//     lease keeper ─▶ own subnet ──▶ plan, firewall, subnet.env
-//     netlink events ─▶ host facts ─▶ plan, lease keeper, subnet.env
+//     lease holder ─▶ own subnet ──▶ plan, firewall, subnet.env
+//     netlink events ─▶ host facts ─▶ plan, lease holder, subnet.env
 //
 // Events only ring bells; each loop does its work at its own pace. What stands in the kernel outlives us.
-import { createBackend } from '../../backends/index.ts';
+import { readNetwork } from '../../backends/index.ts';
 import { messageOf } from '../base/errors.ts';
 import { runTasks } from '../base/tasks.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
 import { type Condition, failingFirst } from '../model/condition.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import { formatPrefix } from '../model/ip.ts';
-import { type NetworkConfig, parseNetworkConfig } from '../model/network-config.ts';
+import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
 import { gauge, type Metric } from '../observe/metrics.ts';
 import { createWatchdog } from '../observe/watchdog.ts';
@@ -41,9 +41,10 @@ export interface Node {
 export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
   const watchdog = createWatchdog(bareWorld.clock);
   const world = watchWorld(bareWorld, watchdog);
-  const { store, kernel, clock, random, log } = world;
+  const { leaseSource, configSource, kernel, clock, random, log } = world;
   const reconciler = new Reconciler({ kernel, clock, random, log: log.for('kernel') });
-  const follower = new StoreFollower({ store, clock, random, log, onLarge: world.onLarge });
+  const { onLarge } = world;
+  const follower = new StoreFollower({ leaseSource, configSource, clock, random, log, onLarge });
   let hostFollower: HostFollower | undefined;
   let network: NodeNetwork | undefined;
 
@@ -57,8 +58,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
     ]);
 
   const serve = async (host: HostFollower, signal: AbortSignal): Promise<void> => {
-    const config = parseNetworkConfig(await follower.configText(signal), store.configPath);
-    const backend = await createBackend(config.backend, store.configPath);
+    const { config, backend } = await readNetwork(await follower.configText(signal), configSource.where);
     log.info(`network ${formatPrefix(config.network)}`, {
       backend: config.backendIsDefault ? `${backend.type} (none is configured)` : backend.type,
       mtu: backend.mtuBytes(host.facts.underlay),

@@ -1,10 +1,10 @@
 // The host state of this node from everything that is known, and the node's announcement to its peers. Pure.
-import type { OwnAttrs } from '../lease/find-own.ts';
 import type { Backend } from '../model/backend.ts';
 import type { HostFacts } from '../model/host-facts.ts';
 import type { HostState } from '../model/host-state.ts';
 import { FAMILIES, type PerFamily, type Prefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
+import type { OwnAttrs } from '../model/lease-holder.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
 import { createPlanner } from './planner.ts';

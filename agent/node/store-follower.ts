@@ -11,12 +11,14 @@ import type { Random } from '../base/random.ts';
 import { createLeaseTable, type LeaseTable, type TableChange } from '../lease/lease-table.ts';
 import { findVanished, isDoubtful } from '../lease/vanished.ts';
 import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
+import type { ConfigSource } from '../model/config-source.ts';
 import type { Lease } from '../model/lease.ts';
-import type { LeaseStore, StoreEvent } from '../model/lease-store.ts';
+import type { LeaseSource, StoreEvent } from '../model/lease-source.ts';
 import { LIMITS } from './limits.ts';
 
 export interface StoreFollowerDeps {
-  readonly store: LeaseStore;
+  readonly leaseSource: LeaseSource;
+  readonly configSource: ConfigSource;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -63,7 +65,7 @@ export class StoreFollower {
         () => round.abort(),
         () => undefined,
       );
-      for await (const event of this.#deps.store.watch(either)) this.#take(event);
+      for await (const event of this.#deps.leaseSource.watch(either)) this.#take(event);
     }
   }
 
@@ -74,13 +76,13 @@ export class StoreFollower {
 
   /** The text of the network configuration, as soon as there is one. */
   async configText(signal: AbortSignal): Promise<string> {
-    const { store, log } = this.#deps;
+    const { configSource, log } = this.#deps;
     this.#start.wait('waiting for the datastore');
     while (!this.table.isComplete) await this.#bell.wait(signal);
     if (this.table.config === undefined) {
-      const what = `waiting for the network configuration at ${store.configPath}`;
+      const what = `waiting for the network configuration at ${configSource.where}`;
       this.#start.wait(what);
-      log.info(what, { write_it_with: store.configHint });
+      log.info(what, { write_it_with: configSource.hint });
     }
     while (this.table.config === undefined) await this.#bell.wait(signal);
     this.#configInUse = this.table.config;

@@ -2,18 +2,23 @@
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
+import type { ConfigSource } from '../model/config-source.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import type { HandOff } from '../model/hand-off.ts';
 import type { HostSource } from '../model/host-facts.ts';
 import type { Kernel } from '../model/kernel.ts';
-import type { LeaseStore } from '../model/lease-store.ts';
+import type { HolderInput, LeaseHolder } from '../model/lease-holder.ts';
+import type { LeaseSource } from '../model/lease-source.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 
 export interface NodeWorld {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly store: LeaseStore;
+  readonly leaseSource: LeaseSource;
+  readonly configSource: ConfigSource;
+  /** The holder of this node's lease. */
+  readonly createHolder: (input: HolderInput) => LeaseHolder;
   readonly kernel: Kernel;
   readonly hostSource: HostSource;
   readonly handOff: HandOff;

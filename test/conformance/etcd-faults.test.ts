@@ -178,7 +178,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     const between = await proxy();
     const store = leaseStoreOver(await open([between.port]), prefix);
     const events = follow(store);
-    await store.writeConfig('{}');
+    await store.config.write('{}');
     await next(events, 'snapshot');
     await store.claim({ 4: subnetOf(2) }, attrsOf(2));
     await next(events, 'lease');

@@ -1,9 +1,9 @@
 // The conformance suite of the lease store, for every datastore.
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
+import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import type { Kv } from '../../agent/model/kv.ts';
 import { formatLeaseValue, formatSubnets } from '../../agent/model/lease.ts';
-import type { LeaseStore } from '../../agent/model/lease-store.ts';
 import { waitFor } from '../lab/wait.ts';
 import type { KvBed } from './kv-suite.ts';
 import { attrsOf, counted, follow, leaseStoreOver, next, subnetOf } from './leases.ts';
@@ -19,8 +19,8 @@ export function describeLeaseStore(
   describe.skipIf(isSkipped)(title, () => {
     let bed: KvBed;
     let kv: Kv;
-    let store: LeaseStore;
-    let other: LeaseStore;
+    let store: KvLeaseStore;
+    let other: KvLeaseStore;
     let otherKv: Kv;
     let prefix: string;
     let tests = 0;
@@ -42,17 +42,17 @@ export function describeLeaseStore(
     });
 
     it('writes, rewrites and reads the network configuration', async () => {
-      expect(await store.readConfig()).toBeUndefined();
-      await store.writeConfig('{"Network":"10.5.0.0/16"}');
-      await other.writeConfig('{"Network":"10.6.0.0/16"}');
-      expect(await store.readConfig()).toBe('{"Network":"10.6.0.0/16"}');
-      expect(store.configPath).toBe(`${prefix}/config`);
+      expect(await store.config.read()).toBeUndefined();
+      await store.config.write('{"Network":"10.5.0.0/16"}');
+      await other.config.write('{"Network":"10.6.0.0/16"}');
+      expect(await store.config.read()).toBe('{"Network":"10.6.0.0/16"}');
+      expect(store.config.where).toBe(`${prefix}/config`);
     });
 
     it('reports a change and the removal of the network configuration', async () => {
       const events = follow(store);
       expect((await next(events, 'snapshot')).config).toBeUndefined();
-      await other.writeConfig('{}');
+      await other.config.write('{}');
       expect(await next(events, 'config')).toEqual({ type: 'config', text: '{}' });
       const entry = await kv.get(`${prefix}/config`);
       if (entry !== undefined) await kv.delete(entry);
@@ -171,7 +171,7 @@ export function describeLeaseStore(
       const events = follow(other);
       await next(events, 'snapshot');
       for (let i = 0; i < 5; i++) expect(await store.renew(held)).toEqual(held);
-      await other.writeConfig('{}');
+      await other.config.write('{}');
       await next(events, 'config');
       expect(events.map(({ type }) => type)).toEqual(['snapshot', 'config']);
     });
@@ -198,7 +198,7 @@ export function describeLeaseStore(
       const { kv: watchedKv, counts } = counted(otherKv);
       const events = follow(leaseStoreOver(watchedKv, prefix));
       expect((await next(events, 'snapshot')).leases).toHaveLength(manyLeases);
-      await store.writeConfig('{}');
+      await store.config.write('{}');
       await next(events, 'config');
       expect(counts).toEqual({ list: 1, watch: 1 });
     });

@@ -3,11 +3,11 @@ import { onTestFinished } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
 import { createLogger } from '../../agent/base/log.ts';
 import { systemRandom } from '../../agent/base/random.ts';
-import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
+import { createKvLeaseStore, type KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import type { Prefix } from '../../agent/model/ip.ts';
 import type { Kv } from '../../agent/model/kv.ts';
 import type { LeaseAttrs } from '../../agent/model/lease.ts';
-import type { LeaseStore, StoreEvent } from '../../agent/model/lease-store.ts';
+import type { LeaseSource, StoreEvent } from '../../agent/model/lease-source.ts';
 import { waitFor } from '../lab/wait.ts';
 
 /** Attributes of the `n`-th node. */
@@ -28,7 +28,7 @@ export function subnetOf(n: number): Prefix {
 }
 
 /** A lease store over `kv` under a prefix. */
-export function leaseStoreOver(kv: Kv, prefix: string): LeaseStore {
+export function leaseStoreOver(kv: Kv, prefix: string): KvLeaseStore {
   return createKvLeaseStore(kv, {
     prefix,
     clock: systemClock,
@@ -39,7 +39,7 @@ export function leaseStoreOver(kv: Kv, prefix: string): LeaseStore {
 }
 
 /** Reads a store's events in the background until the test ends. */
-export function follow(store: LeaseStore): StoreEvent[] {
+export function follow(store: LeaseSource): StoreEvent[] {
   const events: StoreEvent[] = [];
   const stop = new AbortController();
   const reading = (async () => {

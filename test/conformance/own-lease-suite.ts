@@ -1,8 +1,9 @@
 // The part of the lease store's conformance suite that concerns a node's own lease.
 import { describe, expect, it } from 'vitest';
+import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import type { Kv } from '../../agent/model/kv.ts';
 import { formatLeaseValue } from '../../agent/model/lease.ts';
-import type { HeldLease, LeaseStore } from '../../agent/model/lease-store.ts';
+import type { HeldLease } from '../../agent/model/lease-store.ts';
 import { attrsOf, follow, next, subnetOf } from './leases.ts';
 
 /** Asserts that the lease is held. */
@@ -13,7 +14,7 @@ export function present(held: HeldLease | undefined): HeldLease {
 
 /** Tests a store at a prefix that no other test uses. */
 export function describeOwnLease(
-  parts: () => { readonly kv: Kv; readonly store: LeaseStore; readonly prefix: string },
+  parts: () => { readonly kv: Kv; readonly store: KvLeaseStore; readonly prefix: string },
 ): void {
   describe('a lease of our own', () => {
     it('is adopted from an earlier run, and written only if it differs', async () => {

@@ -8,8 +8,8 @@ import { systemClock } from '../../agent/base/clock.ts';
 import { type ExecResult, exec } from '../../agent/base/exec.ts';
 import { createLogger } from '../../agent/base/log.ts';
 import { systemRandom } from '../../agent/base/random.ts';
+import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { openLeaseStore } from '../../agent/datastore/open-store.ts';
-import type { LeaseStore } from '../../agent/model/lease-store.ts';
 import { parseNetworkConfig, subnetAt, subnetCount } from '../../agent/model/network-config.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { TWILL } from '../lab/paths.ts';
@@ -59,7 +59,7 @@ function titled<T extends { readonly title: string }>(rows: readonly T[]) {
   return rows.map((row) => [row.title, row] as const);
 }
 
-async function openStore(directory: string): Promise<LeaseStore> {
+async function openStore(directory: string): Promise<KvLeaseStore> {
   const options = { kind: 'file', directory, prefix: '/coreos.com/network' } as const;
   const log = createLogger('test', 'error');
   return openLeaseStore(options, { clock: systemClock, random: systemRandom, log });
@@ -122,7 +122,7 @@ describe.skipIf(NEEDS_LAB.missing)(
     const STORE = '/run/store';
     const GOOD = '{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}';
     let lab: Lab;
-    let store: LeaseStore;
+    let store: KvLeaseStore;
 
     beforeAll(async () => {
       lab = await openLab({ hosts: 1 });
@@ -154,7 +154,7 @@ describe.skipIf(NEEDS_LAB.missing)(
     }
 
     async function runAgent(config: string, flags: readonly string[], starter: readonly string[] = []) {
-      await store.writeConfig(config);
+      await store.config.write(config);
       const before = await traces();
       const argv = [...starter, ...TWILL, 'run', `--store=file:${STORE}`, ...flags];
       const result = await lab.host(1).namespace.exec(argv, { timeoutMs: RUN_MS });
@@ -164,7 +164,7 @@ describe.skipIf(NEEDS_LAB.missing)(
 
     it.each(titled(CONFIG_ROWS))('configuration: %s', async (_, { config, message }) => {
       expect(complaint(await runAgent(config, []))).toEqual(
-        refusal(EXIT.config, after(store.configPath, message)),
+        refusal(EXIT.config, after(store.config.where, message)),
       );
     });
 

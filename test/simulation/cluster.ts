@@ -1,12 +1,12 @@
 // A simulated cluster: its hosts, its store, its time and its chance, all of them made from one seed.
 import type { Random } from '../../agent/base/random.ts';
+import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { createLeaseKeys, isLease } from '../../agent/datastore/lease-keys.ts';
 import { createMemoryStore, type MemoryStore } from '../../agent/datastore/memory-kv.ts';
 import type { Backend } from '../../agent/model/backend.ts';
 import type { Kernel } from '../../agent/model/kernel.ts';
 import type { Kv } from '../../agent/model/kv.ts';
 import type { Lease } from '../../agent/model/lease.ts';
-import type { LeaseStore } from '../../agent/model/lease-store.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../agent/model/network-config.ts';
 import { createBackend } from '../../backends/index.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
@@ -22,7 +22,7 @@ export interface Sabotage {
   /** The store that everybody shares. */
   readonly kv?: (kv: Kv) => Kv;
   /** What a node hears of it and gets from it. */
-  readonly leases?: (store: LeaseStore) => LeaseStore;
+  readonly leases?: (store: KvLeaseStore) => KvLeaseStore;
   readonly kernel?: (kernel: Kernel) => Kernel;
 }
 

@@ -2,6 +2,7 @@
 // of its agent, which a supervisor starts again.
 import { messageOf, TwillError } from '../../agent/base/errors.ts';
 import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
+import { KvLeaseHolder } from '../../agent/lease/kv-lease-holder.ts';
 import type { NodeFirewall } from '../../agent/model/firewall.ts';
 import type { SubnetEnv } from '../../agent/model/hand-off.ts';
 import type { HostFacts } from '../../agent/model/host-facts.ts';
@@ -21,7 +22,6 @@ import { Witness } from './witness.ts';
 export const NETWORK_PREFIX = '/coreos.com/network';
 
 export const NODE_OPTIONS: NodeOptions = {
-  renewMarginMinutes: 60,
   ipMasq: true,
   randomFully: true,
   forwardRules: true,
@@ -117,13 +117,23 @@ export class Host {
       configHint: '',
     });
     const heard = witness.over(store);
+    const leases = sabotage.leases?.(heard) ?? heard;
     const onApply = (changes: readonly Change[]): void => laws.apply(this, changes);
     const kernel = openSimKernel({ ...deps, kernel: this.kernel, onApply });
     const node = createNode(NODE_OPTIONS, {
       clock: life.clock,
       random,
       log,
-      store: sabotage.leases?.(heard) ?? heard,
+      leaseSource: leases,
+      configSource: leases.config,
+      createHolder: (input) =>
+        new KvLeaseHolder({
+          ...input,
+          store: leases,
+          clock: life.clock,
+          random,
+          renewMarginMinutes: 60,
+        }),
       kernel: sabotage.kernel?.(kernel) ?? kernel,
       hostSource: {
         read: () => this.#takes('read interfaces', life, () => this.facts),

@@ -1,6 +1,6 @@
 // The simulation can fail: each of these clusters has one part that does not do what it should, and is found out.
 import { expect, it } from 'vitest';
-import type { StoreEvent } from '../../agent/model/lease-store.ts';
+import type { StoreEvent } from '../../agent/model/lease-source.ts';
 import type { Sabotage } from './cluster.ts';
 import { simulate } from './simulate.ts';
 

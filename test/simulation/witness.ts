@@ -1,8 +1,10 @@
 // What one run of a node has been told, kept apart from the node's own notes: which leases there are, and which one it
 // was granted. What the node does is held against it.
+import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import type { Kv } from '../../agent/model/kv.ts';
 import { formatSubnets, type Lease, type NodeIdentity, parseSubnetKey } from '../../agent/model/lease.ts';
-import type { HeldLease, LeaseStore, StoreEvent } from '../../agent/model/lease-store.ts';
+import type { StoreEvent } from '../../agent/model/lease-source.ts';
+import type { HeldLease } from '../../agent/model/lease-store.ts';
 import type { Life } from './life.ts';
 
 export class Witness {
@@ -74,7 +76,7 @@ export class Witness {
   }
 
   /** The same store, with us listening. */
-  over(store: LeaseStore): LeaseStore {
+  over(store: KvLeaseStore): KvLeaseStore {
     const grant = (held: HeldLease | undefined): HeldLease | undefined => {
       if (held === undefined) return held;
       this.granted = held.lease;

@@ -10,6 +10,8 @@ export interface Layer {
 }
 
 const FOUNDATION = ['base', 'model'];
+// Claims, sessions and challenges: a contract between two parts, which a node knows nothing of.
+const LEASE_STORE = 'lease store';
 
 // They never import each other: only agent.ts brings them together.
 const SIBLINGS = ['datastore', 'lease', 'kernel', 'firewall', 'handoff', 'observe'];
@@ -18,9 +20,14 @@ const PARTS = [...SIBLINGS, 'options', 'backends'];
 
 export const LAYERS: readonly Layer[] = [
   { name: 'base', files: /^agent\/base\//, uses: [] },
+  { name: LEASE_STORE, files: /^agent\/model\/lease-store\.ts$/, uses: FOUNDATION },
   { name: 'model', files: /^agent\/model\//, uses: ['base'] },
   { name: 'options', files: /^agent\/options(?:\/|\.ts$)/, uses: FOUNDATION },
-  ...SIBLINGS.map((name) => ({ name, files: new RegExp(`^agent/${name}/`), uses: FOUNDATION })),
+  ...SIBLINGS.map((name) => ({
+    name,
+    files: new RegExp(`^agent/${name}/`),
+    uses: name === 'lease' || name === 'datastore' ? [...FOUNDATION, LEASE_STORE] : FOUNDATION,
+  })),
   // A package of its own: nothing of the program's is in it, and nobody knows more of it than its exports.
   { name: 'dgram-native', files: /^backends\/dgram-native\//, uses: [] },
   ...BACKENDS.map((name) => ({

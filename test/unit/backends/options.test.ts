@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { JsonValue } from '../../../agent/base/schema.ts';
-import { BACKEND_NAMES, createBackend } from '../../../backends/index.ts';
+import { BACKEND_NAMES, createBackend, parseOptions, readNetwork } from '../../../backends/index.ts';
 import { parseVxlanOptions } from '../../../backends/vxlan/options.ts';
 
 const WHERE = '/coreos.com/network/config';
@@ -20,9 +20,9 @@ describe('a backend', () => {
   it.each(['', 'VXLAN', 'vxlan ', 'aws-vpc', '__proto__', 'constructor', 'toString'])(
     'that is called %j is not known',
     async (type) => {
-      await expect(createBackend({ type, options: {} }, WHERE)).rejects.toThrow(
-        refused(`Backend.Type: must be one of ${BACKEND_NAMES.join(', ')}, is ${JSON.stringify(type)}`),
-      );
+      const message = `Backend.Type: must be one of ${BACKEND_NAMES.join(', ')}, is ${JSON.stringify(type)}`;
+      await expect(createBackend({ type, options: {} }, WHERE)).rejects.toThrow(refused(message));
+      await expect(parseOptions({ type, options: {} }, WHERE)).rejects.toThrow(refused(message));
     },
   );
 });
@@ -80,5 +80,28 @@ describe('the options of vxlan', () => {
     [{ DirectRouting: [] }, 'Backend: DirectRouting: must be true or false, is []'],
   ])('%j are refused', async (options, message) => {
     await expect(createBackend({ type: 'vxlan', options }, WHERE)).rejects.toThrow(refused(message));
+    await expect(parseOptions({ type: 'vxlan', options }, WHERE)).rejects.toThrow(refused(message));
+  });
+
+  it('are checked without the backend', async () => {
+    const options = { VNI: 7, Port: 4789 };
+    expect(await parseOptions({ type: 'vxlan', options }, WHERE)).toEqual(parseVxlanOptions(options, WHERE));
+  });
+});
+
+describe('a network configuration', () => {
+  it('is read with its backend', async () => {
+    const { config, backend } = await readNetwork(
+      '{"Network":"10.5.0.0/16","Backend":{"Type":"host-gw"}}',
+      WHERE,
+    );
+    expect([config.network.address, backend.type]).toEqual(['10.5.0.0', 'host-gw']);
+  });
+
+  it.each([
+    ['{', 'not valid JSON'],
+    ['{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan","VNI":0}}', 'Backend: VNI: must be a whole number'],
+  ])('%s is refused', async (text, message) => {
+    await expect(readNetwork(text, WHERE)).rejects.toThrow(`${WHERE}: ${message}`);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { chooseSubnet, describeTaken, fits, ownership } from '../../../agent/lease/allocator.ts';
+import { chooseSubnet, describeTaken, fits } from '../../../agent/lease/allocator.ts';
 import { formatPrefix } from '../../../agent/model/ip.ts';
-import { formatSubnets, type Lease, type NodeIdentity } from '../../../agent/model/lease.ts';
+import { formatSubnets } from '../../../agent/model/lease.ts';
 import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { hostGwPeer } from '../../kernel/golden-states.ts';
@@ -87,26 +87,6 @@ describe('chooseSubnet', () => {
     // By chance 30 of 31 hit 19.4 different ones; a preference for some would be far from that.
     expect(collisions / 50).toBeGreaterThan(8);
     expect(collisions / 50).toBeLessThan(14);
-  });
-});
-
-describe('ownership', () => {
-  const SELF: NodeIdentity = { id: '00000000000000aa', name: 'h1' };
-  const lease = (publicIP: string, node?: NodeIdentity): Lease => {
-    const found = hostGwPeer(2, publicIP);
-    return { ...found, attrs: { ...found.attrs, node } };
-  };
-
-  it.each([
-    ['ours by both', lease('192.168.77.1', SELF), 'ours'],
-    ['written by flannel', lease('192.168.77.1'), 'ours'],
-    ['with another machine', lease('192.168.77.1', { ...SELF, id: '00000000000000bb' }), 'doubtful'],
-    ['with another name, as of a cloned machine', lease('192.168.77.1', { ...SELF, name: 'h2' }), 'doubtful'],
-    ['at another address', lease('192.168.77.2', SELF), 'moved'],
-    ['of another node', lease('192.168.77.2', { ...SELF, name: 'h2' }), undefined],
-    ['of a flannel node', lease('192.168.77.2'), undefined],
-  ] as const)('knows whose a lease %s is', (_, held, expected) => {
-    expect(ownership(held, { 4: '192.168.77.1' }, SELF)).toBe(expected);
   });
 });
 

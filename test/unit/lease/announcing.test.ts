@@ -1,8 +1,8 @@
-// What a node that keeps a lease says in it, when that changes, and when nobody knows whether it still stands.
+// A holder that announces other attributes, or is told to recheck its lease.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
-import { DAY_MS, PREFIX, world } from './keeper-world.ts';
+import { DAY_MS, PREFIX, world } from './holder-world.ts';
 
 describe('another announcement', () => {
   it('is written to the same key under the same session, while the lease stays held', () =>
@@ -11,14 +11,14 @@ describe('another announcement', () => {
       await self.start('10.5.77.0/24');
       const key = `${PREFIX}/subnets/10.5.77.0-24`;
       const before = await kv.get(key);
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
       await clock.advance(0);
       const after = await kv.get(key);
       expect(JSON.parse(after?.value ?? '')).toMatchObject({ PublicIP: '192.168.77.11' });
       expect(after?.session).toBe(before?.session);
-      expect(self.keeper.held?.lease.revision).toBe(after?.revision);
+      expect(self.holder.held?.lease.revision).toBe(after?.revision);
       const lines = self.lines.length;
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
       await clock.advance(0);
       expect(self.lines).toHaveLength(lines);
       await clock.advance(3 * DAY_MS);
@@ -31,9 +31,9 @@ describe('another announcement', () => {
       const self = await node();
       await self.start('10.5.77.0/24');
       self.kv.setReachable(false);
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
       await clock.advance(60_000);
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.12' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.12' } });
       self.kv.setReachable(true);
       await clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.12']);
@@ -56,27 +56,27 @@ describe('another announcement', () => {
       });
       await self.start('10.5.77.0/24');
       lose = true;
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
       await clock.advance(0);
       expect(lose).toBe(false);
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.12' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.12' } });
       await clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.12']);
       expect(self.changes).toEqual([]);
     }));
 
-  it('comes with a lease that is taken after a loss', () =>
+  it('comes with a lease that is claimed after a loss', () =>
     world(async ({ node, kv, leases, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       const entry = await kv.get(`${PREFIX}/subnets/10.5.77.0-24`);
       if (entry !== undefined) await kv.delete(entry);
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
       await clock.advance(DATASTORE_BACKOFF.maxMs);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.11']);
     }));
 
-  it('is written where it came while the lease was being taken again', () =>
+  it('is written where it came while the lease was being claimed again', () =>
     world(async ({ node, kv, leases, clock }) => {
       let isSlow = false;
       const self = await node({
@@ -94,25 +94,25 @@ describe('another announcement', () => {
       const entry = await kv.get(`${PREFIX}/subnets/10.5.77.0-24`);
       if (entry !== undefined) await kv.delete(entry);
       await clock.advance(500);
-      expect(self.keeper.held).toBeUndefined();
-      self.keeper.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
+      expect(self.holder.held).toBeUndefined();
+      self.holder.announce({ ...self.attrs, publicIP: { 4: '192.168.77.11' } });
       await clock.advance(1_000);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.11']);
     }));
 });
 
-describe('a lease in doubt', () => {
-  it('is asked for at once, and is doubtful until the store has answered', () =>
+describe('a lease to recheck', () => {
+  it('is asked for at once, with a condition until the store has answered', () =>
     world(async ({ node, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       self.kv.setReachable(false);
-      self.keeper.doubt();
+      self.holder.recheck();
       await clock.advance(60_000);
-      expect(self.keeper.trouble()).toBe('asking whether our lease still stands');
+      expect(self.reason()).toBe('asking whether our lease still stands');
       self.kv.setReachable(true);
       await clock.advance(DATASTORE_BACKOFF.maxMs);
-      expect(self.keeper.trouble()).toBeUndefined();
+      expect(self.reason()).toBeUndefined();
       expect(self.changes).toEqual([]);
     }));
 });

@@ -1,10 +1,9 @@
-// How a node keeps its lease, and what it does when it is lost.
+// A holder that renews its lease, and claims it again after a loss.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
-import { formatSubnets } from '../../../agent/model/lease.ts';
 import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
 import { lease, leaseAttrs } from '../../support/build.ts';
-import { DAY_MS, FLANNELS, MARGIN_MINUTES, PREFIX, type World, world } from './keeper-world.ts';
+import { DAY_MS, FLANNELS, MARGIN_MINUTES, PREFIX, type World, world } from './holder-world.ts';
 
 describe('keeping a lease', () => {
   it('renews it when the margin is left, and rewrites no key', () =>
@@ -20,14 +19,14 @@ describe('keeping a lease', () => {
         }),
       });
       await self.start('10.5.77.0/24');
-      const taken = clock.monotonicMs();
+      const granted = clock.monotonicMs();
       const before = await kv.get(`${PREFIX}/subnets/10.5.77.0-24`);
       await clock.advance(3 * DAY_MS);
       const period = DAY_MS - MARGIN_MINUTES * 60_000;
       expect(renewals).toHaveLength(3);
-      // The wait began when it was taken, at most the moments of taking earlier.
+      // The wait began when it was granted, at most the moments of the claim earlier.
       for (const [i, at] of renewals.entries()) {
-        expect(Math.abs(at - taken - period * (i + 1))).toBeLessThanOrEqual(2 * CHALLENGE_WAIT_MS);
+        expect(Math.abs(at - granted - period * (i + 1))).toBeLessThanOrEqual(2 * CHALLENGE_WAIT_MS);
       }
       expect(await kv.get(`${PREFIX}/subnets/10.5.77.0-24`)).toEqual(before);
       expect(self.changes).toEqual([]);
@@ -48,7 +47,7 @@ describe('keeping a lease', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('does not renew all the time where somebody gave the lease a longer life than ours have', () =>
+  it('does not renew all the time where the lease has a longer life than ours have', () =>
     world(async ({ node, write, clock }) => {
       let renewals = 0;
       await write('10.5.77.0/24', FLANNELS, 90 * LEASE_TTL_SECONDS);
@@ -74,7 +73,7 @@ describe('a lease that is lost', () => {
     expect(await kv.delete(entry)).toBe(true);
   };
 
-  it('is taken again, the same subnet where it is free', () =>
+  it('is claimed again, the same subnet where it is free', () =>
     world(async (all) => {
       const self = await all.node();
       await self.start('10.5.77.0/24');
@@ -82,10 +81,10 @@ describe('a lease that is lost', () => {
       await all.clock.advance(0);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
       expect(self.changes).toEqual(['10.5.77.0/24']);
-      expect(self.keeper.held?.lease.key).toBe('10.5.77.0-24');
+      expect(self.holder.held?.lease.key).toBe('10.5.77.0-24');
     }));
 
-  it('is taken again elsewhere where another has it by now', () =>
+  it('is replaced by another one where another node has it by now', () =>
     world(async (all) => {
       const self = await all.node();
       await self.start('10.5.77.0/24');
@@ -102,9 +101,9 @@ describe('a lease that is lost', () => {
       );
     }));
 
-  it('is taken again where it expired while nobody heard of it, though we still list it as ours', () =>
+  it('is claimed again where it expired unnoticed, though we still list it as ours', () =>
     world(async ({ node, leases, clock }) => {
-      // A node that hears nothing of the store but what it asks for.
+      // The node gets no event of the store, only answers.
       const self = await node({
         wrap: (store) => ({
           ...store,
@@ -131,39 +130,36 @@ describe('a lease that is lost', () => {
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('is taken again also when it was lost before anybody kept it', () =>
+  it('is claimed again also when it was lost before `run`', () =>
     world(async (all) => {
       const self = await all.node();
       await self.acquire('10.5.77.0/24');
       await drop(all, '10.5.77.0/24');
       await all.clock.advance(0);
-      expect(self.keeper.held).toBeUndefined();
+      expect(self.holder.held).toBeUndefined();
       const stop = new AbortController();
-      const running = self.keeper.run(
-        (held) => self.changes.push(formatSubnets(held.lease.subnets)),
-        stop.signal,
-      );
+      const running = self.holder.run(self.noteChange, stop.signal);
       await all.clock.advance(0);
       expect(self.changes).toEqual(['10.5.77.0/24']);
       stop.abort();
       await expect(running).rejects.toThrow();
     }));
 
-  it('is not lost by news that are older than it, or of another subnet', () =>
+  it('is not lost by events that are older than it, or of another subnet', () =>
     world(async ({ node }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
-      const held = self.keeper.held;
+      const held = self.holder.held;
       const revision = held?.lease.revision ?? 0;
       const removed = (subnet: string, at: number): void =>
-        self.keeper.notice({ type: 'lease-removed', key: subnet.replace('/', '-'), revision: at });
+        self.notice({ type: 'lease-removed', key: subnet.replace('/', '-'), revision: at });
       removed('10.5.77.0/24', revision - 1);
       removed('10.5.77.0/24', revision);
       removed('10.5.78.0/24', revision + 1);
       removed('10.5.77.0/25', revision + 1);
-      expect(self.keeper.held).toBe(held);
+      expect(self.holder.held).toBe(held);
       removed('10.5.77.0/24', revision + 1);
-      expect(self.keeper.held).toBeUndefined();
+      expect(self.holder.held).toBeUndefined();
     }));
 
   it('is asked for again and again while the datastore fails or is full', () =>
@@ -182,8 +178,8 @@ describe('a lease that is lost', () => {
       failure = new TwillError('exhausted', 'full');
       await drop(all, '10.5.77.0/24');
       await all.clock.advance(60_000);
-      expect(self.keeper.held).toBeUndefined();
-      const tries = self.lines.filter((line) => line.endsWith('cannot take a lease again: full')).length;
+      expect(self.holder.held).toBeUndefined();
+      const tries = self.lines.filter((line) => line.endsWith('cannot claim a lease again: full')).length;
       expect(tries).toBeGreaterThan(10);
       expect(tries).toBeLessThan(40);
       failure = undefined;

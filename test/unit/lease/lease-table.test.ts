@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { createLeaseTable, type LeaseTable } from '../../../agent/lease/lease-table.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
-import type { MalformedEntry, StoreEvent } from '../../../agent/model/lease-store.ts';
+import type { MalformedEntry, StoreEvent } from '../../../agent/model/lease-source.ts';
 import { hostGwPeer } from '../../kernel/golden-states.ts';
 
 const bad = (n: number, reason = 'broken'): MalformedEntry => ({
@@ -74,7 +74,7 @@ describe('the lease table', () => {
     expect(table.config).toBeUndefined();
   });
 
-  it('is not changed by what says nothing of leases', () => {
+  it('is not changed by events of other things than leases', () => {
     const table = tableWith(snapshot([hostGwPeer(2)]));
     for (const event of [
       { type: 'connected' },
@@ -88,7 +88,7 @@ describe('the lease table', () => {
 });
 
 describe('a malformed entry', () => {
-  it('takes no lease away that was known, neither by an event nor in a snapshot', () => {
+  it('removes no known lease, neither by an event nor in a snapshot', () => {
     const table = tableWith(snapshot([hostGwPeer(2), hostGwPeer(3)]), { type: 'malformed', entry: bad(2) });
     expect(subnets(table)).toBe('10.5.2.0 10.5.3.0');
     table.apply(snapshot([hostGwPeer(3)], [bad(2), NO_LEASE]));
@@ -103,7 +103,7 @@ describe('a malformed entry', () => {
     expect(table.malformedCount).toBe(2);
   });
 
-  it('is news once, and again when it is malformed in another way', () => {
+  it('is reported once, and again when it is malformed in another way', () => {
     const table = createLeaseTable();
     expect(table.apply(snapshot([], [bad(2), NO_LEASE])).malformed).toEqual([bad(2), NO_LEASE]);
     expect(table.apply(snapshot([], [bad(2), NO_LEASE])).malformed).toEqual([]);

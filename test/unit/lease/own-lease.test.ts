@@ -1,15 +1,14 @@
-// What a node does about its own key: written over, taken by another, gone with everything else.
+// A holder whose own key is overwritten, taken by another node, or gone.
 import { describe, expect, it } from 'vitest';
-import { formatPrefix } from '../../../agent/model/ip.ts';
+import { formatSubnets } from '../../../agent/model/lease.ts';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
-import { DAY_MS, FLANNELS, PREFIX, type TestNode, type World, world } from './keeper-world.ts';
+import { DAY_MS, FLANNELS, PREFIX, type TestNode, type World, world } from './holder-world.ts';
 
 const KEY = `${PREFIX}/subnets/10.5.77.0-24`;
 const SUBNET = '10.5.77.0/24';
 const OTHER = { ...FLANNELS, PublicIP: '192.168.77.9', Node: { ID: '0000000000000099', Name: 'h9' } };
 
-const inUse = ({ keeper }: TestNode): string | undefined =>
-  keeper.subnets?.[4] && formatPrefix(keeper.subnets?.[4]);
+const inUse = ({ holder }: TestNode): string | undefined => holder.subnets && formatSubnets(holder.subnets);
 
 async function entryOf({ kv }: World) {
   const entry = await kv.get(KEY);
@@ -37,7 +36,7 @@ describe('our own key', () => {
       const after = await entryOf(all);
       expect(JSON.parse(after.value)).toMatchObject(JSON.parse(before.value));
       expect(after.session).toBe(before.session);
-      expect(self.lines).toContainEqual(expect.stringContaining('somebody wrote over our lease'));
+      expect(self.lines).toContainEqual(expect.stringContaining('our lease was overwritten'));
       expect([self.changes, inUse(self)]).toEqual([[], SUBNET]);
       // It is kept alive as before.
       await all.clock.advance(3 * DAY_MS);
@@ -61,25 +60,25 @@ describe('our own key', () => {
       expect(inUse(self)).toBe(SUBNET);
     }));
 
-  it('is in doubt until it was looked at', () =>
+  it('has a condition until it was read', () =>
     world(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       self.kv.setReachable(false);
-      self.keeper.notice({ type: 'snapshot', config: '{}', leases: [], malformed: [], revision: 1 });
+      self.notice({ type: 'snapshot', config: '{}', leases: [], malformed: [], revision: 1 });
       await all.clock.advance(60_000);
-      expect([inUse(self), self.keeper.trouble()]).toEqual([SUBNET, 'asking whether our lease still stands']);
+      expect([inUse(self), self.reason()]).toEqual([SUBNET, 'asking whether our lease still stands']);
       self.kv.setReachable(true);
       await all.clock.advance(2 * DATASTORE_BACKOFF.maxMs);
-      expect([inUse(self), self.keeper.trouble(), self.changes]).toEqual([SUBNET, undefined, []]);
+      expect([inUse(self), self.reason(), self.changes]).toEqual([SUBNET, undefined, []]);
     }));
 
-  it('becomes a reservation where somebody wrote it as one', () =>
+  it('becomes a reservation where it was written as one', () =>
     world(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       await overwrite(all, (await entryOf(all)).value, undefined);
-      expect(self.keeper.held?.ttlSeconds).toBeUndefined();
+      expect(self.holder.held?.ttlSeconds).toBeUndefined();
       await all.clock.advance(3 * DAY_MS);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1 reserved']);
     }));
@@ -98,8 +97,8 @@ describe('our own key', () => {
 describe('a subnet that another node has now', () => {
   it.each([
     ['by an event', true],
-    ['by what is found when the datastore is back', false],
-  ])('is out of use at once, another one is taken, and both are named: %s', (_, reachable) =>
+    ['by the listing when the datastore is back', false],
+  ])('is out of use at once, another one is claimed, and both are named: %s', (_, reachable) =>
     world(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -113,7 +112,7 @@ describe('a subnet that another node has now', () => {
       self.kv.setReachable(true);
       if (!reachable) await all.clock.advance(DATASTORE_BACKOFF.firstMs);
       expect(inUse(self)).toBeUndefined();
-      expect(self.keeper.trouble()).toBe('another node has our subnet: taking another one');
+      expect(self.reason()).toBe('another node has our subnet: claiming another one');
       await all.clock.advance(60_000);
       const [subnet = ''] = self.changes;
       expect(subnet).not.toBe(SUBNET);
@@ -124,7 +123,7 @@ describe('a subnet that another node has now', () => {
       expect(self.lines).toContain(
         `error h1: this node has another subnet from now on: start its containers anew was=10.5.77.0/24 is=${subnet}`,
       );
-      expect(self.keeper.trouble()).toBeUndefined();
+      expect(self.reason()).toBeUndefined();
     }),
   );
 
@@ -147,7 +146,7 @@ describe('a subnet that another node has now', () => {
 });
 
 describe('a subnet whose lease is gone', () => {
-  it('stays in use while it is taken again, however long that takes', () =>
+  it('stays in use until it is claimed again, however late that is', () =>
     world(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -155,14 +154,14 @@ describe('a subnet whose lease is gone', () => {
       self.refuseClaims(() => refuses);
       await all.kv.closeSession((await entryOf(all)).session ?? '');
       await all.clock.advance(3_600_000);
-      expect([inUse(self), self.keeper.trouble()]).toEqual([SUBNET, 'taking a lease again']);
+      expect([inUse(self), self.reason()]).toEqual([SUBNET, 'claiming a lease again']);
       refuses = false;
       await all.clock.advance(DATASTORE_BACKOFF.maxMs);
-      expect([inUse(self), self.keeper.trouble()]).toEqual([SUBNET, undefined]);
+      expect([inUse(self), self.reason()]).toEqual([SUBNET, undefined]);
       expect(self.changes).toEqual([SUBNET]);
     }));
 
-  it('is taken again when the datastore is back after longer than it lived, and stays in use meanwhile', () =>
+  it('is claimed again when the datastore is back after longer than it lived, and stays in use meanwhile', () =>
     world(async (all) => {
       // A life of ten minutes, so that the test has fewer attempts to wait for.
       await all.write(SUBNET, FLANNELS, 600);
@@ -178,7 +177,7 @@ describe('a subnet whose lease is gone', () => {
       expect(inUse(self)).toBe(SUBNET);
     }));
 
-  it('is taken again only when there is a network configuration', () =>
+  it('is claimed again only when there is a network configuration', () =>
     world(async (all) => {
       let hasConfig = true;
       const self = await all.node({ hasConfig: () => hasConfig });
@@ -187,18 +186,18 @@ describe('a subnet whose lease is gone', () => {
       await all.kv.closeSession((await entryOf(all)).session ?? '');
       await all.clock.advance(DAY_MS);
       expect(await all.leases()).toEqual([]);
-      expect([inUse(self), self.keeper.trouble()]).toEqual([
+      expect([inUse(self), self.reason()]).toEqual([
         SUBNET,
         'the network configuration is gone from the datastore: waiting for it',
       ]);
       hasConfig = true;
-      self.keeper.notice({ type: 'config', text: '{}' });
+      self.notice({ type: 'config', text: '{}' });
       await all.clock.advance(0);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
       expect(self.changes).toEqual([SUBNET]);
     }));
 
-  it('is taken again where the news of its loss overtakes the answer that we have it', () =>
+  it('is claimed again where the event of its loss comes before the answer that granted it', () =>
     world(async (all) => {
       let answers = 0;
       const self = await all.node({
@@ -220,7 +219,7 @@ describe('a subnet whose lease is gone', () => {
       expect(answers).toBe(2);
     }));
 
-  it('is taken again when a snapshot brings the network configuration back', () =>
+  it('is claimed again when a snapshot brings the network configuration back', () =>
     world(async (all) => {
       let hasConfig = true;
       const self = await all.node({ hasConfig: () => hasConfig });
@@ -229,7 +228,7 @@ describe('a subnet whose lease is gone', () => {
       await all.kv.closeSession((await entryOf(all)).session ?? '');
       await all.clock.advance(1_000);
       hasConfig = true;
-      self.keeper.notice({ type: 'snapshot', config: '{}', leases: [], malformed: [], revision: 99 });
+      self.notice({ type: 'snapshot', config: '{}', leases: [], malformed: [], revision: 99 });
       await all.clock.advance(0);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
@@ -238,7 +237,7 @@ describe('a subnet whose lease is gone', () => {
     world(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
-      self.keeper.notice({ type: 'lease-removed', key: SUBNET.replace('/', '-'), revision: 99 });
+      self.notice({ type: 'lease-removed', key: SUBNET.replace('/', '-'), revision: 99 });
       await all.clock.advance(0);
       expect(self.changes).toEqual([SUBNET]);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);

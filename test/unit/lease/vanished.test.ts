@@ -22,8 +22,8 @@ const listing = (leases: readonly Lease[], more: object = {}) => ({
 const doubts = (known: readonly Lease[], snapshot: ReturnType<typeof listing>): boolean =>
   isDoubtful(known, findVanished(known, snapshot), snapshot);
 
-describe('what has vanished', () => {
-  it('is what was known and is not listed, malformed entries apart', () => {
+describe('a vanished lease', () => {
+  it('is a known one that is not listed, not even as malformed', () => {
     const bad = { where: 'x', key: '10.5.3.0-24', reason: 'broken' };
     const snapshot = listing(nodes(4, 9), { malformed: [bad, { ...bad, key: undefined }] });
     expect(findVanished(nodes(1, 5), snapshot).map(({ key }) => key)).toEqual(['10.5.1.0-24', '10.5.2.0-24']);

@@ -3,9 +3,11 @@ import { TwillError } from '../../../agent/base/errors.ts';
 import { createLogger } from '../../../agent/base/log.ts';
 import { createKvLeaseStore } from '../../../agent/datastore/kv-lease-store.ts';
 import { createMemoryStore, type MemoryKv, type MemoryStore } from '../../../agent/datastore/memory-kv.ts';
+import { KvLeaseHolder } from '../../../agent/lease/kv-lease-holder.ts';
 import type { FirewallRules } from '../../../agent/model/firewall.ts';
 import { formatPrefix, type Prefix } from '../../../agent/model/ip.ts';
 import type { Kv } from '../../../agent/model/kv.ts';
+import type { LeaseHolder } from '../../../agent/model/lease-holder.ts';
 import { createNode, type Node } from '../../../agent/node/node.ts';
 import { createBackend } from '../../../backends/index.ts';
 import { createMemoryKernel, type MemoryKernel } from '../../fakes/memory-kernel.ts';
@@ -50,9 +52,15 @@ export interface NodeBed {
   readonly kv: MemoryKv;
   /**
    * Starts the node number `n`, which had 10.5.`n`.0/24 before, and waits until it is ready. `wrap` puts something
-   * between it and the store; the kernel may not answer until `answerKernel`, and then it is not waited for.
+   * between it and the store; the kernel may not answer until `answerKernel`, and then it is not waited for. `holder`
+   * holds its lease; default: it claims one in the store.
    */
-  readonly start: (n: number, wrap?: (kv: Kv) => Kv, kernelAnswers?: boolean) => Promise<TestHost>;
+  readonly start: (
+    n: number,
+    wrap?: (kv: Kv) => Kv,
+    kernelAnswers?: boolean,
+    holder?: LeaseHolder,
+  ) => Promise<TestHost>;
   readonly writeConfig: (text: string) => Promise<void>;
 }
 
@@ -64,7 +72,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
   const end = new AbortController();
   const running: Promise<void>[] = [];
 
-  const start = async (n: number, wrap?: (kv: Kv) => Kv, kernelAnswers = true): Promise<TestHost> => {
+  const start: NodeBed['start'] = async (n, wrap, kernelAnswers = true, holder) => {
     const own = store.open();
     const kernel = createMemoryKernel({ name: 'eth0', prefix: '192.168.77.0/24' });
     const read = kernel.read.bind(kernel);
@@ -77,9 +85,15 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
     let refusesHandOff = false;
     let rules: FirewallRules | undefined;
     let address = `192.168.77.${n}`;
+    const leases = createKvLeaseStore(wrap?.(own) ?? own, {
+      prefix: PREFIX,
+      clock,
+      random,
+      log,
+      configHint: '',
+    });
     const node = createNode(
       {
-        renewMarginMinutes: 60,
         ipMasq: true,
         randomFully: true,
         forwardRules: true,
@@ -91,7 +105,10 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         random,
         log,
         kernel,
-        store: createKvLeaseStore(wrap?.(own) ?? own, { prefix: PREFIX, clock, random, log, configHint: '' }),
+        leaseSource: leases,
+        configSource: leases.config,
+        createHolder: (input) =>
+          holder ?? new KvLeaseHolder({ ...input, store: leases, clock, random, renewMarginMinutes: 60 }),
         hostSource: {
           read: async () => ({
             ...hostFacts({ address }),
@@ -160,7 +177,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
       random: seededRandom(1),
       log: createLogger('test', 'error'),
       configHint: '',
-    }).writeConfig(text);
+    }).config.write(text);
   };
 
   try {

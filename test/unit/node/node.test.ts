@@ -22,7 +22,7 @@ describe('a node whose subnet another one has now', () => {
       await kv.update({ ...entry, session: undefined }, OTHERS);
       await clock.advance(100);
       expect([first.routes(), first.rules(), first.kernel.print()]).toEqual([[], undefined, '']);
-      expect(first.reason()).toBe('another node has our subnet: taking another one');
+      expect(first.reason()).toBe('another node has our subnet: claiming another one');
       expect(second.routes()).toEqual(['10.5.1.0/24', '10.5.3.0/24', ...BLOCKS]);
       await clock.advance(60_000);
       expect([first.rules(), first.handedOff()]).toEqual([undefined, '10.5.1.0/24']);

@@ -2,13 +2,13 @@
 import { expect } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { createLogger } from '../../../agent/base/log.ts';
-import { createKvLeaseStore } from '../../../agent/datastore/kv-lease-store.ts';
+import { createKvLeaseStore, type KvLeaseStore } from '../../../agent/datastore/kv-lease-store.ts';
 import { createMemoryStore, type MemoryKv } from '../../../agent/datastore/memory-kv.ts';
-import type { OwnAttrs } from '../../../agent/lease/find-own.ts';
-import { createLeaseKeeper, type LeaseKeeper } from '../../../agent/lease/lease-keeper.ts';
+import { KvLeaseHolder } from '../../../agent/lease/kv-lease-holder.ts';
 import { createLeaseTable } from '../../../agent/lease/lease-table.ts';
 import { formatSubnets } from '../../../agent/model/lease.ts';
-import type { HeldLease, LeaseStore } from '../../../agent/model/lease-store.ts';
+import type { OwnAttrs } from '../../../agent/model/lease-holder.ts';
+import type { StoreEvent } from '../../../agent/model/lease-source.ts';
 import { CHALLENGE_WAIT_MS, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
 import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
@@ -28,24 +28,29 @@ interface NodeOptions {
   readonly seed?: number;
   /** Default: there is always one. */
   readonly hasConfig?: () => boolean;
-  /** Puts something between the keeper and its store. */
-  readonly wrap?: (store: LeaseStore) => LeaseStore;
+  /** Puts something between the holder and its store. */
+  readonly wrap?: (store: KvLeaseStore) => KvLeaseStore;
 }
 
 export interface TestNode {
   readonly kv: MemoryKv;
-  readonly store: LeaseStore;
-  readonly keeper: LeaseKeeper;
-  /** What it announces first. */
+  readonly store: KvLeaseStore;
+  readonly holder: KvLeaseHolder;
+  /** Its first announcement. */
   readonly attrs: OwnAttrs;
   readonly lines: string[];
   /** Asked at each claim from now on: true lets it fail as if the store did. */
   readonly refuseClaims: (refuses: () => boolean) => void;
-  /** Subnets that it took after a loss. */
+  /** Subnets that it got after a loss. */
   readonly changes: string[];
-  /** Takes a lease and keeps it. */
+  /** Acquires a lease and keeps it; gives its subnet. */
   readonly start: (previous?: string) => Promise<string>;
-  readonly acquire: (previous?: string) => Promise<HeldLease>;
+  readonly acquire: (previous?: string) => Promise<void>;
+  /** Adds to `changes`; `start` gives it to `run`. */
+  readonly noteChange: () => void;
+  readonly notice: (event: StoreEvent) => void;
+  /** The reason of its condition; undefined: it has none. */
+  readonly reason: () => string | undefined;
   /** As if killed: nothing is given back. */
   readonly stop: () => Promise<void>;
 }
@@ -78,7 +83,7 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
     const direct = createKvLeaseStore(own, { prefix: PREFIX, clock, random, log, configHint: '' });
     let refuses = (): boolean => false;
     const wrapped = options.wrap?.(direct) ?? direct;
-    const store: LeaseStore = {
+    const store: KvLeaseStore = {
       ...wrapped,
       claim: async (...args) => {
         if (refuses()) throw new TwillError('datastore', 'refused');
@@ -87,35 +92,46 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
     };
     const table = createLeaseTable();
     const attrs: OwnAttrs = { ...leaseAttrs(ip), node: { id, name } };
-    const keeper = createLeaseKeeper({
+    const holder = new KvLeaseHolder({
       store,
       clock,
       random,
       log,
       config: parseNetworkConfig(JSON.stringify({ Network: '10.5.0.0/16', ...options.fields }), 'config'),
       attrs,
-      leases: () => table.leases,
-      hasConfig: () => options.hasConfig?.() ?? true,
+      known: {
+        get leases() {
+          return table.leases;
+        },
+        get config() {
+          return (options.hasConfig?.() ?? true) ? '{}' : undefined;
+        },
+      },
       renewMarginMinutes: MARGIN_MINUTES,
     });
     const end = new AbortController();
     const follow = async (): Promise<void> => {
       for await (const event of store.watch(end.signal)) {
         table.apply(event);
-        keeper.notice(event);
-        const held = keeper.held;
-        if (event.type === 'challenge' && held !== undefined)
-          await store.answerChallenge(held.lease.key, end.signal);
+        holder.notice(event, end.signal);
       }
     };
     let tasks: Promise<unknown>[] = [follow()];
     await clock.settle();
-    const acquire = async (previous?: string): Promise<HeldLease> => {
-      const taking = keeper.acquire(previous === undefined ? undefined : prefix(previous), end.signal);
+    const inUse = (): string | undefined => holder.subnets && formatSubnets(holder.subnets);
+    const noteChange = (): void => {
+      const subnet = inUse();
+      if (subnet !== undefined) changes.push(subnet);
+    };
+    const acquire = async (previous?: string): Promise<void> => {
+      const acquiring = holder.acquire(
+        previous === undefined ? undefined : { 4: prefix(previous) },
+        end.signal,
+      );
       // The time that a holder has to answer passes too, and whatever comes of it is the caller's.
-      taking.catch(() => undefined);
+      acquiring.catch(() => undefined);
       await clock.advance(CHALLENGE_WAIT_MS * 2);
-      return await taking;
+      return await acquiring;
     };
     const stop = async (): Promise<void> => {
       end.abort();
@@ -129,7 +145,8 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
     return {
       kv: own,
       store,
-      keeper,
+      holder,
+      notice: (event) => holder.notice(event, end.signal),
       attrs,
       lines,
       changes,
@@ -137,12 +154,15 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
         refuses = next;
       },
       acquire,
+      noteChange,
+      reason: () => holder.conditions()[0]?.reason,
       stop,
       async start(previous) {
-        const held = await acquire(previous);
-        tasks.push(keeper.run((changed) => changes.push(formatSubnets(changed.lease.subnets)), end.signal));
+        await acquire(previous);
+        const acquired = inUse();
+        tasks.push(holder.run(noteChange, end.signal));
         await clock.settle();
-        return formatSubnets(held.lease.subnets);
+        return acquired ?? 'none';
       },
     };
   };
@@ -171,5 +191,5 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
   }
 }
 
-/** What flannel writes at the address that nodes have unless told otherwise. */
+/** A value of flannel at the default address of nodes. */
 export const FLANNELS = { PublicIP: '192.168.77.1', PublicIPv6: null, BackendType: 'host-gw' };

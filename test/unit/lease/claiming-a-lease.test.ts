@@ -1,16 +1,15 @@
-// How a node comes to its lease.
+// A holder that gets its lease: its own, the previous subnet, or any.
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../../agent/lease/limits.ts';
-import { formatSubnets } from '../../../agent/model/lease.ts';
 import { CHALLENGE_WAIT_MS, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
-import { DAY_MS, FLANNELS, PREFIX, world } from './keeper-world.ts';
+import { DAY_MS, FLANNELS, PREFIX, world } from './holder-world.ts';
 
 const H1 = { ID: '00000000000000aa', Name: 'h1' };
 const H9 = { ID: '0000000000000099', Name: 'h9' };
 const FOUR = { SubnetMin: '10.5.10.0', SubnetMax: '10.5.13.0' };
 
-describe('taking a lease', () => {
-  it('prefers the previous subnet, and else takes one by chance', () =>
+describe('claiming a lease', () => {
+  it('prefers the previous subnet, and else claims one by chance', () =>
     world(async ({ node, leases }) => {
       expect(await (await node()).start('10.5.77.0/24')).toBe('10.5.77.0/24');
       const other = await (await node({ ip: '192.168.77.2', name: 'h2' })).start('10.5.77.0/24');
@@ -32,7 +31,7 @@ describe('taking a lease', () => {
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('takes over what flannel left at its address, and writes who it is', () =>
+  it('adopts a lease of flannel at its address, and adds its identity', () =>
     world(async ({ node, write, kv }) => {
       await write('10.5.77.0/24', { ...FLANNELS, Zone: 'a' }, LEASE_TTL_SECONDS);
       expect(await (await node()).start()).toBe('10.5.77.0/24');
@@ -41,12 +40,12 @@ describe('taking a lease', () => {
       );
     }));
 
-  it('keeps a reservation as one, also outside of what is leased by chance', () =>
+  it('keeps a reservation as one, also outside of the range', () =>
     world(async ({ node, write, leases, clock }) => {
       await write('10.5.77.0/24', FLANNELS);
       const self = await node({ fields: FOUR });
       expect(await self.start('10.5.10.0/24')).toBe('10.5.77.0/24');
-      expect(self.keeper.held?.ttlSeconds).toBeUndefined();
+      expect(self.holder.held?.ttlSeconds).toBeUndefined();
       await clock.advance(3 * DAY_MS);
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1 reserved']);
       expect(self.changes).toEqual([]);
@@ -61,7 +60,7 @@ describe('taking a lease', () => {
       expect(self.lines).toContainEqual(expect.stringMatching(/does not fit .* subnet=10\.5\.77\.0\/24$/));
     }));
 
-  it('tries another subnet at once when somebody else was faster', () =>
+  it('tries another subnet at once when another node was faster', () =>
     world(async ({ node, leases, clock }) => {
       // All choose on the same knowledge, and by the same chance.
       const nodes = await Promise.all(
@@ -70,17 +69,17 @@ describe('taking a lease', () => {
         ),
       );
       const before = clock.monotonicMs();
-      const taking = Promise.all(
-        nodes.map(({ keeper }) => keeper.acquire(undefined, new AbortController().signal)),
+      const acquiring = Promise.all(
+        nodes.map(({ holder }) => holder.acquire(undefined, new AbortController().signal)),
       );
-      const held = await taking;
-      expect(new Set(held.map(({ lease }) => lease.key)).size).toBe(4);
+      await acquiring;
+      expect(new Set(nodes.map(({ holder }) => holder.held?.lease.key)).size).toBe(4);
       expect(clock.monotonicMs()).toBe(before);
       expect(await leases()).toHaveLength(4);
       expect(nodes.flatMap(({ lines }) => lines).join('\n')).toContain('lost the race for a subnet');
     }));
 
-  it('takes a subnet that overlaps no lease of another length', () =>
+  it('claims a subnet that overlaps no lease of another length', () =>
     world(async ({ node, write }) => {
       await write('10.5.8.0/22', { ...FLANNELS, PublicIP: '192.168.77.9' }, LEASE_TTL_SECONDS);
       const self = await node({ fields: { SubnetMin: '10.5.9.0', SubnetMax: '10.5.12.0' } });
@@ -119,7 +118,7 @@ describe('taking a lease', () => {
 });
 
 describe('a lease at our address that another node wrote', () => {
-  it('is ours where nobody answers for it: the host was installed anew', () =>
+  it('is ours where no node answers for it: the host was installed anew', () =>
     world(async ({ node, write, leases, clock }) => {
       await write('10.5.77.0/24', { ...FLANNELS, Node: H9 }, LEASE_TTL_SECONDS);
       const before = clock.monotonicMs();
@@ -153,14 +152,14 @@ describe('a lease at our address that another node wrote', () => {
       await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node();
       const before = clock.monotonicMs();
-      const held = await self.keeper.acquire(undefined, new AbortController().signal);
-      expect(formatSubnets(held.lease.subnets)).toBe('10.5.77.0/24');
+      await self.holder.acquire(undefined, new AbortController().signal);
+      expect(self.holder.held?.lease.key).toBe('10.5.77.0-24');
       expect(clock.monotonicMs()).toBe(before);
     }));
 });
 
 describe('a lease of our name at another address', () => {
-  it('is ours where nobody answers for it: the host has a new address', () =>
+  it('is ours where no node answers for it: the host has a new address', () =>
     world(async ({ node, write, leases }) => {
       await write('10.5.77.0/24', { ...FLANNELS, PublicIP: '192.168.77.9', Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node();
