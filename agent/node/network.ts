@@ -206,8 +206,12 @@ export class NodeNetwork implements AsyncDisposable {
     const { subnets } = this.#holder;
     if (subnets === undefined) return this.#withdraw();
     const call = this.#wantKernel(subnets);
-    if (this.#established?.subnets !== subnets) this.#established = { subnets, call };
     this.#wantRules();
+    if (this.#established?.subnets !== subnets) {
+      this.#established = { subnets, call };
+      // Earlier subnets are not handed over any more, even where that has failed so far.
+      this.#handOff.want(undefined);
+    }
     if (reconciler.applied < this.#established.call || this.#firewall?.stands === false) {
       this.#slot.wait(`making routes and rules for ${formatSubnets(subnets)}`);
       return;
@@ -232,9 +236,10 @@ export class NodeNetwork implements AsyncDisposable {
 
   #wantRules(): void {
     const { ipMasq, forwardRules, randomFully } = this.#deps.options;
-    for (const { network, subnet } of this.#planner.planes) {
-      this.#firewall?.want(planFirewall({ network, subnet, ipMasq, forwardRules, randomFully }));
-    }
+    const [plane] = this.#planner.planes;
+    if (plane === undefined) return;
+    const { network, subnet } = plane;
+    this.#firewall?.want(planFirewall({ network, subnet, ipMasq, forwardRules, randomFully }));
   }
 
   #wantHandOff({ underlay }: HostFacts, { 4: subnet }: PerFamily<Prefix>): void {
