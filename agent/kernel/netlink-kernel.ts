@@ -45,9 +45,18 @@ export function openNetlinkKernel(): Kernel {
     reading = result.catch(() => undefined);
     return result;
   };
+  // The links as read last; undefined: one has changed since, or no monitor has listened all the time.
+  let lastLinks: LinkTable | undefined;
+  let linkChanges = 0;
+  const onLinks = (): void => {
+    linkChanges++;
+    lastLinks = undefined;
+  };
   const readTable = async (): Promise<LinkTable> => {
+    const before = linkChanges;
     const links = await reader('links', () => readLinks(dumps));
     for (const monitor of monitors) monitor.learn(links.names);
+    if (linkChanges === before && monitors.size > 0) lastLinks = links;
     return links;
   };
   const table = (): Promise<LinkTable> => exclusively(readTable);
@@ -57,7 +66,7 @@ export function openNetlinkKernel(): Kernel {
 
     async apply(changes, signal) {
       const failures: ChangeFailure[] = [];
-      let links = await table();
+      let links = lastLinks ?? (await table());
       // The echo of thousands of changes overruns a socket's buffer, and an overrun ends the process: the package
       // cannot report it. So the monitors pause during so many changes, and one read afterwards finds everything.
       using _ = changes.length > LIMITS.quietChanges ? silence(monitors) : undefined;
@@ -74,7 +83,7 @@ export function openNetlinkKernel(): Kernel {
     },
 
     async *watch(signal) {
-      using monitor = openMonitor();
+      using monitor = openMonitor(onLinks);
       monitors.add(monitor);
       try {
         // The monitor listens already, so that it misses no link that is made while the table is read.
@@ -82,6 +91,7 @@ export function openNetlinkKernel(): Kernel {
         yield* monitor.events(signal);
       } finally {
         monitors.delete(monitor);
+        onLinks();
       }
     },
 

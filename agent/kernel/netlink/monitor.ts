@@ -27,24 +27,28 @@ export interface Monitor extends Disposable {
   resume(): void;
 }
 
-/** Starts to listen. */
-export function openMonitor(): Monitor {
+/** Starts to listen. Calls `onLinks` when a link has changed, or may have changed unheard. */
+export function openMonitor(onLinks: () => void): Monitor {
   const names: NamesNow = { own: new Map(), all: new Map() };
   const channel = createChannel<KernelEvent>('kernel events', LIMITS.kernelEvents);
   const socket = openEventSocket(Protocol.ROUTE, 'watch the kernel');
-  const unknown = (): void => channel.push({ type: 'unknown' });
+  const unknown = (): void => {
+    onLinks();
+    channel.push({ type: 'unknown' });
+  };
   // A message of an unknown form means an unknown change.
   socket.on('error', unknown);
   socket.on('invalid', unknown);
   socket.on('message', (messages) => {
     for (const { type, data } of messages) {
-      let event: KernelEvent | undefined = { type: 'unknown' };
+      if (type === NEWLINK || type === DELLINK) onLinks();
       try {
-        event = parseEvent(type, data, names);
+        const event = parseEvent(type, data, names);
+        if (event !== undefined) channel.push(event);
       } catch {
         // An exception in the socket's callback would end the process.
+        unknown();
       }
-      if (event !== undefined) channel.push(event);
     }
   });
   const listen = (): void => {
@@ -72,6 +76,7 @@ export function openMonitor(): Monitor {
       for (const [index, name] of read.all) names.all.set(index, name);
     },
     pause() {
+      onLinks();
       for (const group of GROUPS) socket.dropMembership(group);
     },
     resume: listen,
@@ -82,7 +87,7 @@ export function openMonitor(): Monitor {
   };
 }
 
-const { DELLINK, DELADDR, DELROUTE, DELNEIGH } = rt.MessageType;
+const { NEWLINK, DELLINK, DELADDR, DELROUTE, DELNEIGH } = rt.MessageType;
 const DELETIONS: ReadonlySet<number> = new Set([DELLINK, DELADDR, DELROUTE, DELNEIGH]);
 
 const CODECS = Object.values<EntryCodec<Entry>>(ENTRY_CODECS);
