@@ -47,9 +47,10 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
     {
       leases: (store) => ({
         ...store,
-        async claim(subnet, attrs, signal) {
-          const held = await store.claim(subnet, attrs, signal);
-          return held && { ...held, lease: { ...held.lease, subnet: { ...subnet, address: '10.5.0.0' } } };
+        async claim(subnets, attrs, signal) {
+          const held = await store.claim(subnets, attrs, signal);
+          const wrong = { 4: { family: 4, address: '10.5.0.0', length: 24 } } as const;
+          return held && { ...held, lease: { ...held.lease, subnets: wrong } };
         },
       }),
     },
