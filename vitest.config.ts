@@ -43,6 +43,8 @@ export default defineConfig({
   test: {
     passWithNoTests: false,
     projects: PARTS.map(({ name, include, testMs, setUpMs, workers }, order) => ({
+      // Our own packages are tested from their sources.
+      ssr: { resolve: { conditions: ['twill-source'] } },
       test: {
         name,
         include: [include],
