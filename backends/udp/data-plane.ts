@@ -5,7 +5,7 @@ import { asTwillError, errnoOf, type TwillError } from '../../agent/base/errors.
 import { systemRandom } from '../../agent/base/random.ts';
 import { backoffMs } from '../../agent/base/retry.ts';
 import type { DataPlane, DataPlaneDeps, DataPlaneInput, PlaneInput } from '../../agent/model/backend.ts';
-import { addressBits, samePrefix } from '../../agent/model/ip.ts';
+import { samePrefix } from '../../agent/model/ip.ts';
 import type { Plane } from '../../agent/model/plane.ts';
 import { type RunningForwarder, startForwarder } from './forwarder-control.ts';
 import { LIMITS } from './limits.ts';
@@ -137,14 +137,13 @@ function open(setup: UdpDataPlaneSetup, { end, network, subnet }: Plane): Opened
     // It may have been deleted, and made again by this very call.
     tun.setPersistent(true);
     socket = openUdpSocket({
-      address: Number(addressBits(end.address)),
+      address: end.address,
       port: setup.port,
       receiveBufferBytes: LIMITS.socketBufferBytes,
       sendBufferBytes: LIMITS.socketBufferBytes,
     });
     const closeAll = [socket, tun];
-    const tunnelAddress = subnet.address;
-    const forwarder = startForwarder({ tun, socket, port: setup.port, network, subnet, tunnelAddress });
+    const forwarder = startForwarder({ tun, socket, port: setup.port, network, subnet });
     return { forwarder, [Symbol.dispose]: () => closeAll.forEach((each) => each[Symbol.dispose]()) };
   } catch (error) {
     socket?.[Symbol.dispose]();

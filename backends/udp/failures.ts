@@ -1,16 +1,27 @@
-// What to do when the kernel will not read or receive: once is that packet's fault, again and again is the device's.
+// Decides which failures to read or receive end the forwarder: a single one may be the fault of one packet, many in a
+// row are the fault of the device or the socket.
+import { errnoName } from 'dgram-native';
 import { TwillError } from '../../agent/base/errors.ts';
+import { ECONNREFUSED, EHOSTUNREACH, EINTR, EINVAL, EMSGSIZE, ENOBUFS, ENOMEM } from './errnos.ts';
 import { LIMITS } from './limits.ts';
 
-/** An invalid packet; a signal; a moment without memory; a message about a datagram that nobody took. */
-const PASSING: ReadonlySet<number> = new Set([4, 12, 22, 90, 105, 111, 113]);
+/** An invalid packet, a signal, a moment without memory, an ICMP error about a datagram that was sent before. */
+const PASSING: ReadonlySet<number> = new Set([
+  EINTR,
+  EINVAL,
+  EMSGSIZE,
+  ENOMEM,
+  ENOBUFS,
+  ECONNREFUSED,
+  EHOSTUNREACH,
+]);
 
-/** Takes the errno of each failure, and throws `host` for one that will not pass or when there are too many. */
-export function readFailure(what: string): (errno: number) => void {
+/** Makes a function that takes the errno of each failure. It throws `host` for one that lasts, and for too many. */
+export function createFailureLimit(source: string): (errno: number) => void {
   let failures = 0;
   return (errno) => {
     failures++;
     if (PASSING.has(errno) && failures < LIMITS.failures) return;
-    throw new TwillError('host', `cannot read from ${what}: errno ${errno}`);
+    throw new TwillError('host', `cannot read from ${source}: ${errnoName(errno)}`);
   };
 }

@@ -8,7 +8,7 @@ import type { Prefix } from '../../agent/model/ip.ts';
 import { type CounterName, createCounterMemory, readCounters } from './counters.ts';
 import type { ForwarderWorkerData } from './forwarder-worker.ts';
 import { LIMITS } from './limits.ts';
-import { maskOf } from './packets/mask.ts';
+import { maskOf, parseAddress } from './packets/address.ts';
 import { createPeerMemory, type PeerRoute, writePeers } from './peer-routes.ts';
 
 /** What a forwarder is started with. The device and the socket stay open until it has ended. */
@@ -19,8 +19,6 @@ export interface ForwarderSetup {
   readonly port: number;
   readonly network: Prefix;
   readonly subnet: Prefix;
-  /** Address of our TUN device, in our subnet. */
-  readonly tunnelAddress: string;
   /** The program of the thread; default: the one beside this file. */
   readonly program?: URL;
 }
@@ -60,7 +58,6 @@ export function startForwarder(setup: ForwarderSetup): RunningForwarder {
       port: setup.port,
       network,
       subnet,
-      tunnelAddress: addressNumber(setup.tunnelAddress),
       tcpRuns: setup.tun.tcpRuns,
       udpRuns: setup.tun.udpRuns,
     },
@@ -145,12 +142,12 @@ interface Range {
 }
 
 function rangeOf({ address, length }: Prefix): Range {
-  return { address: addressNumber(address), length };
+  return { address: parseAddress(address), length };
 }
 
 function routeOf({ subnet, publicAddress }: ForwarderPeer): PeerRoute {
   const { address, length } = rangeOf(subnet);
-  return { subnet: address & maskOf(length), length, publicAddress: addressNumber(publicAddress) };
+  return { subnet: address & maskOf(length), length, publicAddress: parseAddress(publicAddress) };
 }
 
 function isInside({ subnet, length, publicAddress }: PeerRoute, network: Range): boolean {
@@ -161,9 +158,4 @@ function isInside({ subnet, length, publicAddress }: PeerRoute, network: Range):
 function isOver({ subnet, length }: PeerRoute, own: Range): boolean {
   const mask = maskOf(Math.min(length, own.length));
   return (subnet & mask) === (own.address & mask);
-}
-
-/** A canonical IPv4 address as a signed 32-bit number. */
-function addressNumber(address: string): number {
-  return address.split('.').reduce((number, byte) => (number << 8) | Number(byte), 0);
 }

@@ -1,10 +1,10 @@
-// From the peers to the TUN device: receives datagrams, lets in what is a good packet of a peer for our subnet, and
-// writes it, put together into runs.
-import type { Receiver } from 'dgram-native';
+// From the peers to the TUN device: receives datagrams, admits each that is a good packet of a peer for our subnet, and
+// writes the packets, merged into runs.
+import type { Endpoints, Receiver } from 'dgram-native';
+import type { Coalescer } from './coalescer.ts';
 import { COUNTER, type Counters } from './counters.ts';
-import { readFailure } from './failures.ts';
+import { createFailureLimit } from './failures.ts';
 import { findAdmissionFault, type OwnSubnet, type PeerAddresses } from './packets/admission.ts';
-import type { Coalescer } from './packets/coalesce.ts';
 import { TIME_EXCEEDED } from './packets/icmp.ts';
 import { findHeaderFault, IPV4, takeHop } from './packets/ipv4.ts';
 import type { PacketMemory } from './packets/packet-memory.ts';
@@ -13,8 +13,7 @@ import type { Reporter } from './reporter.ts';
 export interface InboundParts {
   readonly memory: PacketMemory;
   readonly receiver: Receiver;
-  /** Messages that one receive takes at most. */
-  readonly receiverMessages: number;
+  readonly endpoints: Endpoints;
   readonly coalescer: Coalescer;
   readonly reporter: Pick<Reporter, 'toPeer'>;
   readonly routes: PeerAddresses;
@@ -23,29 +22,31 @@ export interface InboundParts {
 }
 
 export interface Inbound {
-  /** Receives at most so many times, and gives how many of them were full: fewer mean that nothing is left. */
+  /** Receives at most so many times, and gives how many receives were full. Fewer mean that nothing is left. */
   turn(receives: number): number;
 }
 
-// Long runs, of so many bytes a message, are received a few at a time, so that the processor's cache still has them
-// when they are looked at and written.
+// Messages of so many bytes on average are long runs. They are received a few at a time, so that the processor's cache
+// still has them when they are checked and written.
 const BULK_BYTES = 16_384;
 const BULK_MESSAGES = 2;
 
 export function createInbound(parts: InboundParts): Inbound {
-  const { memory, receiver, receiverMessages, coalescer, reporter, routes, own, counters } = parts;
+  const { memory, receiver, endpoints, coalescer, reporter, routes, own, counters } = parts;
   const { view } = memory;
-  const fail = readFailure('the UDP socket');
-  // Counted here and added up once a receive.
+  const { capacity } = receiver;
+  const fail = createFailureLimit('the UDP socket');
+  // Counted here and added to the counters once a receive.
   let packets = 0;
   let bytes = 0;
   // Whether the last messages were long runs.
   let isBulk = false;
-  // Who sent the run that is being put together.
+  // The sender of the run that is being merged.
   let runSender = 0;
 
   const datagram = (at: number, length: number, sender: number): void => {
-    if (coalescer.join(at, length)) {
+    // A packet that continues the run was checked with the run's first one. Asking this first is what makes runs cheap.
+    if (coalescer.joinAdmitted(at, length)) {
       packets++;
       bytes += length;
       return;
@@ -71,15 +72,15 @@ export function createInbound(parts: InboundParts): Inbound {
       counters.drop('truncated');
       return;
     }
-    const sender = receiver.sourceAddress(i) | 0;
-    // What was found out about the run's first packet holds for packets of the same sender only.
+    const sender = endpoints.ipv4(receiver.source(i));
+    // The checks of the run's first packet hold for packets of the same sender only.
     if (sender !== runSender) coalescer.flush();
     runSender = sender;
     const segmentBytes = receiver.segmentBytes(i);
     let at = receiver.offset(i);
     const end = at + receiver.length(i);
     if (end - at > segmentBytes) counters.add(COUNTER.received_coalesced_messages, 1);
-    // An empty datagram is one too: a drop to be counted.
+    // An empty datagram counts as a drop too.
     do {
       const left = end - at;
       datagram(at, left < segmentBytes ? left : segmentBytes, sender);
@@ -90,12 +91,12 @@ export function createInbound(parts: InboundParts): Inbound {
   return {
     turn(receives) {
       for (let done = 0; done < receives; done++) {
-        const most = isBulk ? BULK_MESSAGES : receiverMessages;
+        const most = isBulk ? BULK_MESSAGES : capacity;
         const count = receiver.receive(most);
         if (count < 0) fail(-count);
         if (count <= 0) return done;
         for (let i = 0; i < count; i++) message(i);
-        // The next receive writes over these.
+        // The next receive overwrites these packets.
         coalescer.flush();
         isBulk = bytes > count * BULK_BYTES;
         counters.add(COUNTER.receive_calls, 1);

@@ -1,8 +1,10 @@
-// From the TUN device to the peers: reads packets, finds whose they are, and leaves them in the outbox, cut into
-// segments and with their checksums complete.
+// From the TUN device to the peers: reads packets, finds the peer of each, and puts them into the outbox, cut into
+// segments and with complete checksums.
 import type { PacketFile } from 'dgram-native';
 import { COUNTER, type Counters } from './counters.ts';
-import { readFailure } from './failures.ts';
+import { createFailureLimit } from './failures.ts';
+import type { Outbox } from './outbox.ts';
+import type { Oversize } from './oversize.ts';
 import type { Sum } from './packets/checksum.ts';
 import { forbidsFragments } from './packets/fragment.ts';
 import { FRAGMENTATION_NEEDED, NET_UNREACHABLE, TIME_EXCEEDED } from './packets/icmp.ts';
@@ -16,7 +18,6 @@ import {
   takeHop,
 } from './packets/ipv4.ts';
 import { GSO_ECN, GSO_NONE, GSO_TCP4, GSO_UDP, NEEDS_CHECKSUM, OFFLOAD } from './packets/offload-header.ts';
-import type { Outbox, TakeTooBig } from './packets/outbox.ts';
 import type { PacketMemory } from './packets/packet-memory.ts';
 import { type Segmenter, transportBytes } from './packets/segment.ts';
 import type { PathLimits } from './path-limits.ts';
@@ -29,23 +30,23 @@ export interface OutboundParts {
   readonly file: PacketFile;
   readonly outbox: Outbox;
   readonly segmenter: Segmenter;
-  readonly oversize: TakeTooBig;
+  readonly oversize: Oversize;
   readonly reporter: Reporter;
   readonly routes: Pick<PeerRoutes, 'lookup'>;
   readonly paths: PathLimits;
   readonly counters: Counters;
-  /** Memory that packets are read into, on a boundary of 64; `READ_ROOM` bytes for each run that is sent together. */
+  /** Memory that packets are read into, on a boundary of 64: `READ_ROOM` bytes for each run that leaves in one flush. */
   readonly roomAt: number;
   readonly roomBytes: number;
 }
 
 export interface Outbound {
-  /** Moves at most `reads` packets or runs, and gives how many: fewer mean that none is left. Fails as `host`. */
+  /** Moves at most `reads` packets or runs, and gives their number. Fewer mean that none is left. Fails as `host`. */
   turn(reads: number): number;
 }
 
-// The kernel copies faster to where a line of the cache begins. With these bytes before, the payload of most of TCP
-// begins there. The packet is on a boundary of 4.
+// The kernel copies faster to the beginning of a line of the processor's cache. After this padding the payload of most TCP
+// packets begins there. The packet lies on a boundary of 4.
 const LINE = 64;
 const TCP_WITH_TIME_STAMPS = 32;
 const PADDING = LINE - OFFLOAD.bytes - IPV4.headerBytes - TCP_WITH_TIME_STAMPS;
@@ -58,7 +59,7 @@ export function createOutbound(parts: OutboundParts): Outbound {
   const { memory, file, outbox, segmenter, oversize, reporter, routes, paths, counters, roomAt, roomBytes } =
     parts;
   const { view } = memory;
-  const fail = readFailure('the TUN device');
+  const fail = createFailureLimit('the TUN device');
 
   const run = (
     offloadAt: number,
@@ -113,7 +114,6 @@ export function createOutbound(parts: OutboundParts): Outbound {
     } else if (limit !== undefined && length > limit) {
       outbox.flush();
       oversize(address, 0, 0, at, length, limit);
-      outbox.settle();
     } else {
       outbox.add(address, 0, at, length);
     }
@@ -153,7 +153,7 @@ function lineAfter(at: number): number {
   return (at + LINE - 1) & -LINE;
 }
 
-// Where the kernel left the checksum to us: of TCP or UDP, or of what a tunnel inside the packet carries.
+// Completes the checksum where the kernel left that to us: of TCP or UDP, or of a packet in a tunnel inside this one.
 function completeChecksum(
   { memory, sum }: Pick<OutboundParts, 'memory' | 'sum'>,
   offloadAt: number,
@@ -166,7 +166,7 @@ function completeChecksum(
   const offset = view.getUint16(offloadAt + OFFLOAD.checksumOffset, true);
   if (start < headerLength(memory, at) || start + offset + 2 > length) return false;
   const checksum = ~sum(at + start, length - start) & 0xffff;
-  // All ones is the same number, and in UDP 0 would mean that there is no checksum.
+  // All ones is the same sum, and in UDP 0 would mean that there is no checksum.
   view.setUint16(at + start + offset, checksum === 0 ? 0xffff : checksum, true);
   return true;
 }

@@ -1,13 +1,13 @@
-// How large a datagram may be on the way to a peer, for the few peers to whom it is less than our own link says.
-// Learnt when the kernel refuses one, asked again from time to time, as paths get wider too.
+// The largest datagram on the path to a peer, for the few peers whose path takes less than our own link. It is learnt when
+// the kernel refuses a datagram, and asked for again from time to time, as paths also become wider.
 import { LIMITS } from './limits.ts';
 
 export interface PathLimits {
-  /** Whether no limit is known at all: the usual case, and all that a packet then asks. */
+  /** Whether no limit is known at all. That is the usual case, in which no packet has to ask for more. */
   isEmpty(): boolean;
   /** Largest datagram payload to an address, in bytes; undefined: no limit known. */
   limitOf(address: number): number | undefined;
-  /** Asks the kernel, and remembers its answer. Undefined where it knows nothing. */
+  /** Asks the kernel, and remembers its answer. Undefined where the kernel knows nothing. */
   learn(address: number): number | undefined;
 }
 
@@ -16,7 +16,7 @@ interface Limit {
   readonly learntMs: number;
 }
 
-/** `ask` is the kernel's knowledge; `nowMs` a clock that does not go back. */
+/** `ask` asks the kernel; `nowMs` is a clock that does not go back. */
 export function createPathLimits(
   ask: (address: number) => number | undefined,
   nowMs: () => number,

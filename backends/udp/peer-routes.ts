@@ -10,7 +10,7 @@
 // A lookup is one probe of a hash table for each length of prefix that occurs, the longest first: usually one, whatever
 // the number of peers.
 
-import { maskOf } from './packets/mask.ts';
+import { maskOf } from './packets/address.ts';
 
 /** Where an inner packet goes. Addresses are 32-bit numbers, signed or not. */
 export interface PeerRoute {

@@ -1,5 +1,5 @@
-// Sends ICMP errors about packets that go no further: to our own host through the TUN device, or back to the peer that
-// sent the packet. At most so many a second.
+// Sends ICMP errors about packets that go no further: to our own host through the TUN device, or to the peer that sent
+// the packet. Their rate is limited.
 import type { PacketFile } from 'dgram-native';
 import { COUNTER, type Counters } from './counters.ts';
 import { LIMITS } from './limits.ts';
@@ -14,14 +14,14 @@ import {
   writeIcmpError,
 } from './packets/icmp.ts';
 import { OFFLOAD, writePlainOffload } from './packets/offload-header.ts';
-import type { Outbox } from './packets/outbox.ts';
 import type { PacketMemory } from './packets/packet-memory.ts';
 import { createTokenBucket } from './packets/token-bucket.ts';
+import type { Singles } from './singles.ts';
 
 export interface Reporter {
-  /** About the packet at `at`, whose header is good, that our own host sent. */
+  /** Reports about the packet at `at`, whose header is good, to our own host, which sent it. */
   toHost(error: IcmpError, at: number, length: number, mtuBytes?: number): void;
-  /** About one that came from the peer with this public address. Nothing may wait in the outbox. */
+  /** Reports about a packet to the peer with this public address, which sent it. */
   toPeer(error: IcmpError, at: number, length: number, address: number): void;
 }
 
@@ -29,21 +29,22 @@ export interface ReporterParts {
   readonly memory: PacketMemory;
   readonly sum: Sum;
   readonly file: PacketFile;
-  readonly outbox: Pick<Outbox, 'add' | 'flush'>;
+  readonly singles: Singles;
   readonly counters: Counters;
   readonly nowMs: () => number;
   /** `REPORT_ROOM` bytes on a boundary of 16. */
   readonly roomAt: number;
   /**
-   * Who speaks to our own host. Not our own address: the kernel throws away what claims to come from itself. The first
-   * address of the network is nobody's and routed to the TUN device, so it passes every check of the source.
+   * Source of errors to our own host. It cannot be our own address: the kernel drops packets that claim to come from
+   * itself. The first address of the network belongs to no host and is routed to the TUN device, so it passes every
+   * check of the source.
    */
-  readonly networkAddress: number;
-  /** Who speaks to peers: an address in our subnet. */
-  readonly tunnelAddress: number;
+  readonly sourceToHost: number;
+  /** Source of errors to peers: an address in our subnet, as their admission wants it. */
+  readonly sourceToPeers: number;
 }
 
-/** Room that a reporter needs. */
+/** Bytes of its memory. */
 export const REPORT_ROOM: number = 16 + ICMP_ERROR_BYTES;
 
 const COUNTED = new Map<IcmpError, number>([
@@ -53,11 +54,11 @@ const COUNTED = new Map<IcmpError, number>([
 ]);
 
 export function createReporter(parts: ReporterParts): Reporter {
-  const { memory, sum, file, outbox, counters, nowMs, roomAt, networkAddress, tunnelAddress } = parts;
+  const { memory, sum, file, singles, counters, nowMs, roomAt, sourceToHost, sourceToPeers } = parts;
   const bucket = createTokenBucket(LIMITS.icmp);
   const messageAt = roomAt + 16;
 
-  // Length of the message; 0: none is due.
+  // Writes a message and gives its length; 0: none may be sent.
   const write = (error: IcmpError, at: number, length: number, source: number, mtuBytes: number): number => {
     if (!mayAnswer(memory, at, length)) return 0;
     if (!bucket.take(nowMs())) {
@@ -70,7 +71,7 @@ export function createReporter(parts: ReporterParts): Reporter {
 
   return {
     toHost(error, at, length, mtuBytes = 0) {
-      const bytes = write(error, at, length, networkAddress, mtuBytes);
+      const bytes = write(error, at, length, sourceToHost, mtuBytes);
       if (bytes === 0) return;
       writePlainOffload(memory, roomAt);
       file.clear();
@@ -79,10 +80,10 @@ export function createReporter(parts: ReporterParts): Reporter {
       if (file.write() < 0) counters.drop('tun_refused');
     },
     toPeer(error, at, length, address) {
-      const bytes = write(error, at, length, tunnelAddress, 0);
+      const bytes = write(error, at, length, sourceToPeers, 0);
       if (bytes === 0) return;
-      outbox.add(address, 0, messageAt, bytes);
-      outbox.flush();
+      singles.add(address, 0, 0, messageAt, bytes);
+      singles.flush();
     },
   };
 }

@@ -4,7 +4,15 @@
 //     node datagram-echo-end.js ask ADDRESS PORT RATE MS      prints a PingTimes as JSON
 //
 // Both ends wait in poll and do nothing else, so a late answer was late on its way, or the processor was late for all.
-import { createArena, createPoller, createReceiver, createSender, openUdpSocket } from 'dgram-native';
+import {
+  createArena,
+  createEndpoints,
+  createPoller,
+  createReceiver,
+  createSender,
+  ENDPOINT_BYTES,
+  openUdpSocket,
+} from 'dgram-native';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { PingTimes } from './load.ts';
 
@@ -18,7 +26,7 @@ const WARM_UP = 200;
 const [role, ...rest] = process.argv.slice(2);
 const arena = createArena(4 << 20);
 const port = role === 'answer' ? Number(rest[0]) : 0;
-using socket = openUdpSocket({ address: 0, port, segmentation: false, coalescing: false });
+using socket = openUdpSocket({ address: '0.0.0.0', port, segmentation: false, coalescing: false });
 const sender = createSender(arena, socket, { messages: BATCH, pieces: BATCH });
 const receiver = createReceiver(arena, socket, { messages: BATCH, messageBytes: PAYLOAD_BYTES });
 const poller = createPoller(arena, [socket.fd]);
@@ -29,19 +37,21 @@ function answer(): never {
     poller.wait(-1);
     const messages = receiver.receive();
     for (let i = 0; i < messages; i += 1) {
-      sender.begin(receiver.sourceAddress(i), receiver.sourcePort(i), 0);
+      sender.begin(receiver.source(i), 0);
       sender.append(receiver.offset(i), receiver.length(i));
     }
     sender.flush();
   }
 }
 
-function ask(to: number, toPort: number, rate: number, forMs: number): PingTimes {
+function ask(address: string, toPort: number, rate: number, forMs: number): PingTimes {
   const count = WARM_UP + Math.floor((rate * forMs) / 1_000);
   const sentMs = new Float64Array(count);
   const answered = new Uint8Array(count);
   const timesUs: number[] = [];
   const at = arena.reserve(PAYLOAD_BYTES);
+  const to = arena.reserve(ENDPOINT_BYTES);
+  createEndpoints(arena).set(to, address, toPort);
   const startMs = systemClock.monotonicMs();
   let sent = 0;
   let lastMs = startMs;
@@ -49,7 +59,7 @@ function ask(to: number, toPort: number, rate: number, forMs: number): PingTimes
     const now = systemClock.monotonicMs();
     if (sent < count && now >= startMs + (sent * 1_000) / rate) {
       arena.u32[at >> 2] = sent;
-      sender.begin(to, toPort, 0);
+      sender.begin(to, 0);
       sender.append(at, PAYLOAD_BYTES);
       sentMs[sent] = now;
       sender.flush();
@@ -72,5 +82,4 @@ function ask(to: number, toPort: number, rate: number, forMs: number): PingTimes
 
 if (role === 'answer') answer();
 const [address = '', toPort, rate, forMs] = rest;
-const to = address.split('.').reduce((bits, byte) => bits * 256 + Number(byte), 0);
-process.stdout.write(`${JSON.stringify(ask(to, Number(toPort), Number(rate), Number(forMs)))}\n`);
+process.stdout.write(`${JSON.stringify(ask(address, Number(toPort), Number(rate), Number(forMs)))}\n`);

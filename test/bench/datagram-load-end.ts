@@ -6,7 +6,15 @@
 // SPREAD source ports send to SPREAD ports in turn, which makes SPREAD² flows. RATE is in datagrams a second; 0: as
 // many as the machine sends. Every datagram is a message of its own, as those of ordinary programs are: neither end
 // lets the kernel cut or put together runs.
-import { createArena, createPoller, createReceiver, createSender, openUdpSocket } from 'dgram-native';
+import {
+  createArena,
+  createEndpoints,
+  createPoller,
+  createReceiver,
+  createSender,
+  ENDPOINT_BYTES,
+  openUdpSocket,
+} from 'dgram-native';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { CountedDatagrams, SentDatagrams } from './load.ts';
 
@@ -23,7 +31,7 @@ const MAX_NUMBERS = 1 << 27;
 const PLAIN = { segmentation: false, coalescing: false } as const;
 
 function send(
-  to: number,
+  address: string,
   port: number,
   spread: number,
   sizes: string,
@@ -32,7 +40,7 @@ function send(
 ): SentDatagrams {
   const arena = createArena(4 << 20);
   const sockets = Array.from({ length: spread }, () =>
-    openUdpSocket({ address: 0, port: 0, sendBufferBytes: BUFFER_BYTES, ...PLAIN }),
+    openUdpSocket({ address: '0.0.0.0', port: 0, sendBufferBytes: BUFFER_BYTES, ...PLAIN }),
   );
   const senders = sockets.map((socket) =>
     createSender(arena, socket, { messages: BATCH, pieces: 2 * BATCH }),
@@ -43,6 +51,12 @@ function send(
   );
   const numbersAt = arena.reserve(BATCH * NUMBER_BYTES);
   const payloadAt = arena.reserve(ROOM_BYTES);
+  const endpoints = createEndpoints(arena);
+  const targets = Array.from({ length: spread }, (_, i) => {
+    const at = arena.reserve(ENDPOINT_BYTES);
+    endpoints.set(at, address, port + i);
+    return at;
+  });
   const fixed = sizes === 'mixed' ? undefined : Number(sizes);
   let number = 0;
   let refused = 0;
@@ -57,7 +71,7 @@ function send(
       for (let i = 0; i < Math.min(due, BATCH); i += 1) {
         const at = numbersAt + i * NUMBER_BYTES;
         arena.u32[at >> 2] = number;
-        sender?.begin(to, port + (i % spread), 0);
+        sender?.begin(targets[i % spread] ?? 0, 0);
         sender?.append(at, NUMBER_BYTES);
         sender?.append(payloadAt, (fixed ?? mixedBytes(number)) - NUMBER_BYTES);
         number += 1;
@@ -80,7 +94,7 @@ function mixedBytes(number: number): number {
 function count(port: number, spread: number): CountedDatagrams {
   const arena = createArena(spread * BATCH * ROOM_BYTES + (4 << 20));
   const sockets = Array.from({ length: spread }, (_, i) =>
-    openUdpSocket({ address: 0, port: port + i, receiveBufferBytes: BUFFER_BYTES, ...PLAIN }),
+    openUdpSocket({ address: '0.0.0.0', port: port + i, receiveBufferBytes: BUFFER_BYTES, ...PLAIN }),
   );
   const receivers = sockets.map((socket) =>
     createReceiver(arena, socket, { messages: BATCH, messageBytes: ROOM_BYTES }),
@@ -122,9 +136,8 @@ function count(port: number, spread: number): CountedDatagrams {
 const [role, ...rest] = process.argv.slice(2);
 if (role === 'send') {
   const [address = '', port, spread, sizes = '', rate, forMs] = rest;
-  const to = address.split('.').reduce((bits, byte) => bits * 256 + Number(byte), 0);
   process.stdout.write(
-    `${JSON.stringify(send(to, Number(port), Number(spread), sizes, Number(rate), Number(forMs)))}\n`,
+    `${JSON.stringify(send(address, Number(port), Number(spread), sizes, Number(rate), Number(forMs)))}\n`,
   );
 } else {
   process.stdout.write(`${JSON.stringify(count(Number(rest[0]), Number(rest[1])))}\n`);

@@ -39,9 +39,8 @@ const say = (what: unknown): void => {
 const { runs = true, segmentation = true, coalescing = true } = options;
 const subnet = prefix(options.subnet);
 const tun = openTun({ name: DEVICE, runs });
-const address = options.address.split('.').reduce((number, byte) => number * 256 + Number(byte), 0);
 const socket = openUdpSocket({
-  address,
+  address: options.address,
   port: PORT,
   segmentation,
   coalescing,
@@ -56,7 +55,7 @@ for (const args of [
   execFileSync('ip', args);
 }
 const network = prefix(options.network);
-const forwarder = startForwarder({ tun, socket, port: PORT, network, subnet, tunnelAddress: subnet.address });
+const forwarder = startForwarder({ tun, socket, port: PORT, network, subnet });
 const peers = options.peers.map((peer) => ({ ...peer, subnet: prefix(peer.subnet) }));
 const left = forwarder.setPeers(peers);
 void forwarder.failed.then(({ message }) => say({ failed: message, atMs: monotonicMs() }));

@@ -8,14 +8,15 @@ declare const WebAssembly: {
 
 const PAGE_BYTES = 65_536;
 const LINE_BYTES = 2 ** 32;
-/** A line of the processor's cache: the kernel copies faster to where one begins. */
+/** A line of the processor's cache. The kernel copies faster to the beginning of one. */
 const ALIGNMENT = 64;
 const ATTEMPTS = 8;
 
 /**
- * Makes an arena of at least `byteLength` bytes (whole pages of 64 KiB), all 0; memory is used as it is touched.
+ * Makes an arena of at least `byteLength` bytes (whole pages of 64 KiB), all 0. The system provides a page when it is
+ * first touched.
  *
- * The memory must not be grown, not even by nothing: that would take the views away. Throws a RangeError when it
+ * The memory must not be grown, not even by 0 pages: that detaches the views. Throws a RangeError where the memory
  * cannot be had.
  */
 export function createArena(byteLength: number): Arena {
@@ -23,10 +24,10 @@ export function createArena(byteLength: number): Arena {
     throw new RangeError(`an arena has 1 to ${LINE_BYTES - PAGE_BYTES} bytes, not ${byteLength}`);
   }
   const pages = Math.ceil(byteLength / PAGE_BYTES);
-  // Kept until there is one that fits: given back, the next one would lie in the same place.
+  // Refused blocks are kept until one fits: the next block would lie in the place of one that was given back.
   const refused: Arena[] = [];
   while (refused.length < ATTEMPTS) {
-    const arena = new MemoryArena(new WebAssembly.Memory({ initial: pages, maximum: pages }));
+    const arena = createViews(new WebAssembly.Memory({ initial: pages, maximum: pages }));
     const low = Number(BigInt.asUintN(32, libc().addressOf(arena.u8)));
     if (low + arena.byteLength <= LINE_BYTES) return arena;
     refused.push(arena);
@@ -34,33 +35,33 @@ export function createArena(byteLength: number): Arena {
   throw new RangeError(`no ${byteLength} bytes of memory that do not cross a 4 GiB line`);
 }
 
-class MemoryArena implements Arena {
-  readonly memory: WasmMemory;
-  readonly u8: Uint8Array;
-  readonly u16: Uint16Array;
-  readonly u32: Uint32Array;
-  readonly byteLength: number;
-  #taken = 0;
-
-  constructor(memory: WasmMemory) {
-    this.memory = memory;
-    this.u8 = new Uint8Array(memory.buffer);
-    this.u16 = new Uint16Array(memory.buffer);
-    this.u32 = new Uint32Array(memory.buffer);
-    this.byteLength = memory.buffer.byteLength;
-  }
-
-  reserve(bytes: number): number {
-    const offset = this.#taken;
-    if (!Number.isSafeInteger(bytes) || bytes < 0 || bytes > this.byteLength - offset) {
-      throw new RangeError(`no ${bytes} bytes left in the arena: ${offset} of ${this.byteLength} are taken`);
-    }
-    this.#taken = Math.min(this.byteLength, Math.ceil((offset + bytes) / ALIGNMENT) * ALIGNMENT);
-    return offset;
-  }
+function createViews(memory: WasmMemory): Arena {
+  const u8 = new Uint8Array(memory.buffer);
+  const { byteLength } = u8;
+  let taken = 0;
+  return {
+    memory,
+    u8,
+    u16: new Uint16Array(memory.buffer),
+    u32: new Uint32Array(memory.buffer),
+    byteLength,
+    reserve(bytes) {
+      const offset = taken;
+      if (!Number.isSafeInteger(bytes) || bytes < 0 || bytes > byteLength - offset) {
+        throw new RangeError(`no ${bytes} bytes left in the arena: ${offset} of ${byteLength} are taken`);
+      }
+      taken = Math.min(byteLength, offset + arenaBytes(bytes));
+      return offset;
+    },
+  };
 }
 
-/** Where an arena lies: the address of its first byte, whole and as two halves of 32 bits. */
+/** Bytes of an arena that parts of these sizes take when they are reserved one by one. */
+export function arenaBytes(...parts: readonly number[]): number {
+  return parts.reduce((sum, bytes) => sum + Math.ceil(bytes / ALIGNMENT) * ALIGNMENT, 0);
+}
+
+/** The address of an arena's first byte, whole and as two halves of 32 bits. */
 export interface ArenaAddress {
   readonly base: bigint;
   readonly low: number;
@@ -76,7 +77,7 @@ export function addressOfArena(arena: Arena): ArenaAddress {
   return { base, low, high };
 }
 
-/** The addresses of the structures of a table in the arena, made beforehand for calls that compute none. */
+/** The addresses of the structures of a table in the arena, computed once so that no call has to. */
 export function addressesOfTable(
   base: bigint,
   offset: number,
@@ -86,7 +87,7 @@ export function addressesOfTable(
   return Array.from({ length: count }, (_, i) => base + BigInt(offset + i * bytes));
 }
 
-/** Throws a RangeError where `length` bytes from `offset` are not all in the arena; NaN is not. */
+/** Throws a RangeError where `length` bytes from `offset` are not all in the arena, and for NaN. */
 export function checkRange(arena: Arena, offset: number, length: number): void {
   if (!(offset >= 0 && length >= 0 && offset + length <= arena.byteLength)) {
     throw new RangeError(`${length} bytes from ${offset} are not in the arena of ${arena.byteLength}`);

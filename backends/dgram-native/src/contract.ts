@@ -1,18 +1,14 @@
-// What this package gives: Linux datagram sockets and TUN devices, in batches, for code that must not allocate.
+// The contract of this package: Linux datagram sockets and TUN devices, in batches, for code that must not allocate.
 //
-// Everything works on an arena: one block of memory whose address never changes. Packets are numbers into it (offset
-// and length), so that the kernel, JavaScript and WebAssembly see the same bytes and nothing is copied between them.
-// Addresses are IPv4 as unsigned 32-bit numbers, the first byte the most significant: 10.0.0.1 is 0x0a000001. Where one
-// is taken the signed number of the same bits will do: numbers from 2^31 may be allocated on their way, those may not.
+// Everything works on an arena: one block of memory whose address never changes. Packets and endpoints are offsets in
+// it, so that the kernel, JavaScript and WebAssembly see the same bytes and nothing is copied between them.
 
-/** A WebAssembly.Memory, as far as it matters here; the compiler knows the whole of it only among a browser's types. */
+/** A WebAssembly.Memory. The compiler declares it for browsers only. */
 export interface WasmMemory {
   readonly buffer: ArrayBuffer;
 }
 
-/**
- * A block of memory with a stable address. The views all show the same bytes, in the machine's (little endian) order.
- */
+/** A block of memory with a stable address. The views all show the same bytes, in little-endian order. */
 export interface Arena {
   readonly memory: WasmMemory;
   readonly u8: Uint8Array;
@@ -20,9 +16,34 @@ export interface Arena {
   readonly u32: Uint32Array;
   readonly byteLength: number;
   /**
-   * Takes `bytes` bytes of what is not taken yet, on a boundary of 64; throws when there is no room. Never given back.
+   * Reserves `bytes` bytes on a boundary of 64 and gives their offset. They are never given back. Throws a RangeError
+   * where no room is left.
    */
   reserve(bytes: number): number;
+}
+
+/**
+ * Writes and reads endpoints. An endpoint is an address with a port, of either family; it is named by its offset in the
+ * arena, a multiple of 4, where `ENDPOINT_BYTES` bytes hold it in the kernel's own form (sockaddr_in, sockaddr_in6).
+ */
+export interface Endpoints {
+  /**
+   * Writes an endpoint. `address` is the text of an IPv4 or IPv6 address, without a zone. Throws a RangeError where it
+   * is not, and where the port is not from 0 to 65535.
+   */
+  set(at: number, address: string, port: number): void;
+  /**
+   * Writes an IPv4 endpoint without allocating. `address` has the first byte as the most significant one: 10.0.0.1 is
+   * 0x0a000001. The signed number of the same bits will do, and is the one that never has to be allocated.
+   */
+  setIpv4(at: number, address: number, port: number): void;
+  /** Whether two endpoints have the same address and port. */
+  equals(a: number, b: number): boolean;
+  /** The address as text, in canonical form. */
+  address(at: number): string;
+  /** The IPv4 address as a signed 32-bit number; 0 where the endpoint is not IPv4. Allocates nothing. */
+  ipv4(at: number): number;
+  port(at: number): number;
 }
 
 /** A UDP socket that never blocks. Its descriptor is -1 once it is closed. */
@@ -30,28 +51,28 @@ export interface UdpSocket extends Disposable {
   readonly fd: number;
   readonly port: number;
   /**
-   * One send may carry many datagrams of one size (UDP_SEGMENT). Where not, senders cut a run themselves. It becomes
-   * false when the kernel refuses a run at run time; other threads that use the socket find out for themselves.
+   * The kernel cuts a message into datagrams of one size (UDP_SEGMENT). Where it cannot, senders cut. It becomes false
+   * when the kernel refuses a run that it should take; each thread that uses the socket finds that out for itself.
    */
   readonly canSegment: boolean;
-  /** From now on nothing is left for the kernel to cut: `canSegment` is false. */
+  /** Makes `canSegment` false. */
   stopSegmenting(): void;
-  /** One receive may carry many datagrams of one size (UDP_GRO). */
+  /** The kernel may hand over many datagrams of one size as one message (UDP_GRO). */
   readonly canCoalesce: boolean;
   /**
-   * Largest datagram payload that the path to `address` takes without fragments, as the kernel knows it now; undefined:
-   * unknown.
+   * Largest datagram payload, in bytes, that the path to an address takes without fragments, as the kernel knows it
+   * now. Undefined where the kernel knows nothing.
    */
-  pathPayloadBytes(address: number): number | undefined;
+  pathPayloadBytes(address: string): number | undefined;
 }
 
-/** A TUN device: IP packets, each with a header of 10 bytes (struct virtio_net_hdr) before it. Never blocks. */
+/** A TUN device that never blocks. Each of its IP packets has a header of 10 bytes (struct virtio_net_hdr) before it. */
 export interface Tun extends Disposable {
   readonly fd: number;
   readonly name: string;
-  /** The kernel hands over, and takes, runs of TCP segments as one packet. */
+  /** The kernel gives and takes a run of TCP segments as one packet. */
   readonly tcpRuns: boolean;
-  /** The same for UDP (kernel 6.2 and later). */
+  /** The kernel gives and takes a run of UDP datagrams as one packet (Linux 6.2 and later). */
   readonly udpRuns: boolean;
   /** A persistent device outlives the process that made it. */
   setPersistent(persistent: boolean): void;
@@ -59,68 +80,93 @@ export interface Tun extends Disposable {
 
 /** Sends messages, many in one system call. `begin` and `append` only write down; nothing leaves before `flush`. */
 export interface Sender {
-  /** Room for messages and pieces that is left. */
+  /** Most messages in one flush. */
+  readonly capacity: number;
+  /** Most pieces in all messages of one flush. */
+  readonly pieceCapacity: number;
+  /** Messages that can still be begun before the next flush. */
   freeMessages(): number;
+  /** Pieces that can still be appended before the next flush. */
   freePieces(): number;
   /**
-   * Begins a message. `segmentBytes` > 0: it is cut into datagrams of that size, the last one may be shorter. A run
-   * stays one on its way through the kernel where it has at most 64 datagrams and 65,000 bytes; it may have 65,507.
+   * Begins a message to an endpoint, which must stay as it is until the flush.
+   *
+   * With `segmentBytes` 0 the message is one datagram. Otherwise it is cut into datagrams of that size; the last one may
+   * be shorter. A run of at most `MAX_RUN_DATAGRAMS` and `MAX_RUN_BYTES` stays in one piece on its way through the
+   * kernel; longer ones are cut earlier, and 65,507 bytes (IPv6: 65,527) are the most.
+   *
+   * Throws a RangeError where no message is free, the endpoint is outside the arena, or the size is not 0 to 65535.
    */
-  begin(address: number, port: number, segmentBytes: number): void;
-  /** Adds a piece of the arena to the message that was begun last. */
+  begin(endpoint: number, segmentBytes: number): void;
+  /**
+   * Appends a piece of the arena to the message that was begun last. The bytes must stay as they are until the flush.
+   * Throws a RangeError where no message was begun, no piece is free, or the bytes are outside the arena.
+   */
   append(offset: number, length: number): void;
   /**
-   * Sends everything that was begun, and forgets it. Gives how many messages were refused; `refusedErrno(i)` and
-   * `refusedMessage(i)` tell of them. Of a run that was cut by the sender, a part may have been sent all the same.
+   * Sends all messages that were begun, and forgets them. Gives the number of refused messages; `refusedErrno(i)` and
+   * `refusedMessage(i)` describe them. Some datagrams of a refused run may have been sent.
    *
-   * EMSGSIZE: a datagram is larger than the path. EAGAIN: the socket's buffer is full; nothing after it was tried.
+   * EMSGSIZE: a datagram is larger than the path takes. EAGAIN: the socket's buffer is full; no later message was tried.
    */
   flush(): number;
   refusedErrno(i: number): number;
-  /** Place of the refused message in the order of `begin`. */
+  /** Position of the refused message in the order of `begin`. */
   refusedMessage(i: number): number;
+  /** Number of its pieces. They can be read until the next `begin`. */
+  refusedPieces(i: number): number;
+  refusedOffset(i: number, piece: number): number;
+  refusedLength(i: number, piece: number): number;
 }
 
-/** Receives messages, many in one system call. */
+/** Receives messages, many in one system call. What it gives is valid until the next `receive`. */
 export interface Receiver {
+  /** Most messages in one call. */
+  readonly capacity: number;
   /**
-   * Receives at most `most` messages, 1 to as many as there is room for, which is the default. Gives their number; 0:
-   * none is waiting; below 0: minus the errno. The last ones' bytes are overwritten.
+   * Receives at most `most` messages, 1 to `capacity`, which is the default. Gives their number; 0: none waits; below 0:
+   * minus the errno. Throws a RangeError where `most` is out of range.
    */
   receive(most?: number): number;
+  /** Where the message begins in the arena. */
   offset(i: number): number;
   length(i: number): number;
-  /** Size of each datagram in the message; equal to `length` where it is one datagram. */
+  /** Size of each datagram in the message; equal to `length` where the message is one datagram. */
   segmentBytes(i: number): number;
-  sourceAddress(i: number): number;
-  sourcePort(i: number): number;
-  /** The message was longer than the room for it; `length` is what there is. */
+  /** The endpoint that the message came from. */
+  source(i: number): number;
+  /** The message was longer than the room for it; `length` bytes of it are there. */
   isTruncated(i: number): boolean;
 }
 
 /** Reads and writes a file descriptor in whole packets. */
 export interface PacketFile {
-  /** Bytes read into the arena; 0: none is waiting; below 0: minus the errno. What does not fit is lost. */
+  /**
+   * Reads one packet into the arena and gives its bytes; 0: none waits; below 0: minus the errno. Bytes beyond
+   * `maxBytes` are lost. Throws a RangeError where the room is outside the arena.
+   */
   read(offset: number, maxBytes: number): number;
-  /** Gathers pieces into one packet. */
+  /** Forgets the pieces that were appended. */
   clear(): void;
+  /** Appends a piece of the next packet. Throws a RangeError where no piece is free or the bytes are outside the arena. */
   append(offset: number, length: number): void;
+  /** Pieces that can still be appended. */
   freePieces(): number;
-  /** Writes the gathered pieces as one packet. Gives the bytes written, or minus the errno; forgets the pieces. */
+  /** Writes the pieces as one packet, and forgets them. Gives the bytes written, or minus the errno. */
   write(): number;
 }
 
 /** Waits for several file descriptors. */
 export interface Poller {
   /**
-   * Waits until one can be read or has failed, at most `timeoutMs` (-1: for ever). Gives a bit mask of those that can
-   * be read, in the order in which they were given; `failed` is the mask of those in error.
+   * Waits until a descriptor can be read or has failed, at most `timeoutMs` (-1: without end). Gives a bit mask of the
+   * descriptors that can be read, in the order in which they were given. `failed` is the mask of those in error.
    */
   wait(timeoutMs: number): number;
   readonly failed: number;
 }
 
-/** Wakes a thread that waits in a poller; the file descriptor may be handed to another thread. */
+/** Wakes a thread that waits in a poller. The file descriptor may be handed to another thread. */
 export interface Wakeup extends Disposable {
   readonly fd: number;
   ring(): void;

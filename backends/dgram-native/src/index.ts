@@ -1,7 +1,8 @@
-// dgram-native: Linux datagram sockets and TUN devices in batches. The whole of what the package gives.
-export { createArena } from './arena.ts';
+// dgram-native: Linux UDP sockets and TUN devices in batches. These are all exports of the package.
+export { arenaBytes, createArena } from './arena.ts';
 export type {
   Arena,
+  Endpoints,
   PacketFile,
   Poller,
   Receiver,
@@ -11,11 +12,12 @@ export type {
   Wakeup,
   WasmMemory,
 } from './contract.ts';
+export { createEndpoints, ENDPOINT_BYTES } from './endpoints.ts';
 export { errnoName, SystemError, UnsupportedError } from './errors.ts';
-export { createPacketFile } from './packet-file.ts';
-export { createPoller } from './poller.ts';
-export { createReceiver, type ReceiverOptions } from './receiver.ts';
-export { createSender, MAX_RUN_DATAGRAMS, type SenderOptions } from './sender.ts';
+export { createPacketFile, packetFileBytes } from './packet-file.ts';
+export { createPoller, pollerBytes } from './poller.ts';
+export { createReceiver, type ReceiverOptions, receiverBytes } from './receiver.ts';
+export { createSender, MAX_RUN_BYTES, MAX_RUN_DATAGRAMS, type SenderOptions, senderBytes } from './sender.ts';
 export { setSocketOption } from './socket-options.ts';
 export { attachTun, deleteTun, openTun, type TunHandle, type TunOptions } from './tun.ts';
 export {

@@ -1,9 +1,10 @@
-// The numbers of Linux that the calls take and give, under the names that its own headers have.
+// The numbers of Linux that system calls take and give, under the names of its own headers.
 import { constants } from 'node:os';
 
-export const { EAGAIN, EINTR, EINVAL, EIO } = constants.errno;
+export const { EAGAIN, EINTR, EINVAL, EIO, EMSGSIZE } = constants.errno;
 
 export const AF_INET = 2;
+export const AF_INET6 = 10;
 export const SOCK_DGRAM_NONBLOCK_CLOEXEC = 0x2 | 0x800 | 0x80000;
 export const O_RDWR_NONBLOCK_CLOEXEC = 0x2 | 0x800 | 0x80000;
 export const EFD_NONBLOCK_CLOEXEC = 0x800 | 0x80000;
@@ -21,6 +22,12 @@ export const IPPROTO_IP = 0;
 export const IP_MTU_DISCOVER = 10;
 export const IP_PMTUDISC_DO = 2;
 export const IP_MTU = 14;
+
+export const IPPROTO_IPV6 = 41;
+export const IPV6_MTU_DISCOVER = 23;
+export const IPV6_PMTUDISC_DO = 2;
+export const IPV6_MTU = 24;
+export const IPV6_V6ONLY = 26;
 
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;

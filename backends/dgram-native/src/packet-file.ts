@@ -1,13 +1,19 @@
-// Reads and writes a descriptor whose reads and writes are whole packets, such as a TUN device's.
-import { addressOfArena, checkCount, checkRange } from './arena.ts';
+// Reads and writes a descriptor that gives and takes whole packets, such as a TUN device's.
+import { addressOfArena, arenaBytes, checkCount, checkRange } from './arena.ts';
 import type { Arena, PacketFile } from './contract.ts';
 import { PIECE } from './layout.ts';
 import { libc } from './libc.ts';
 import { EAGAIN, EINTR, UIO_MAXIOV } from './numbers.ts';
 import { createPieceTable } from './piece-table.ts';
 
+/** Bytes of the arena that a packet file of so many pieces reserves. */
+export function packetFileBytes(pieces: number): number {
+  return arenaBytes(pieces * PIECE.bytes, PIECE.bytes);
+}
+
 /**
- * Makes a packet file for a descriptor that does not block, with a table of at most `pieces` (1 to 1024) in the arena.
+ * Makes a packet file for a descriptor that does not block, for packets of at most `pieces` (1 to 1024), with
+ * `packetFileBytes` of the arena. It belongs to one thread.
  */
 export function createPacketFile(arena: Arena, fd: number, pieces: number): PacketFile {
   const maxPieces = checkCount('pieces', pieces, UIO_MAXIOV);
@@ -16,7 +22,7 @@ export function createPacketFile(arena: Arena, fd: number, pieces: number): Pack
   const { readv, writev, errno: lastErrno } = libc();
   const table = createPieceTable(arena, maxPieces);
   const tableAddress = base + BigInt(table.at);
-  // Of the one piece that is read into.
+  // The one piece that is read into.
   const readAt = arena.reserve(PIECE.bytes);
   const readAddress = base + BigInt(readAt);
   u32[(readAt + PIECE.address + 4) >>> 2] = high;
@@ -27,7 +33,7 @@ export function createPacketFile(arena: Arena, fd: number, pieces: number): Pack
       u32[(readAt + PIECE.address) >>> 2] = low + offset;
       u32[(readAt + PIECE.length) >>> 2] = maxBytes;
       for (;;) {
-        // Not read: its address would have to be made for each call.
+        // With readv, since read would need the address of the room, computed for each call.
         const bytes = readv(fd, readAddress, 1);
         if (bytes >= 0) return bytes;
         const errno = lastErrno();

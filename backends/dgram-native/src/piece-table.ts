@@ -1,12 +1,12 @@
-// A table of pieces of an arena in the kernel's own form (struct iovec), which is filled anew again and again.
+// A table of pieces of an arena in the kernel's own form (struct iovec), which is filled again and again.
 import { addressOfArena, checkRange } from './arena.ts';
 import type { Arena } from './contract.ts';
 import { PIECE } from './layout.ts';
 
 export interface PieceTable {
-  /** Where it lies in the arena. */
+  /** Its offset in the arena. */
   readonly at: number;
-  /** Pieces in it. */
+  /** Pieces that it holds. */
   count(): number;
   append(offset: number, length: number): void;
   clear(): void;
@@ -35,7 +35,7 @@ export function createPieceTable(arena: Arena, capacity: number): PieceTable {
     at,
     count: () => count,
     append(offset, length) {
-      // The range is checked here first, since this is called for each packet.
+      // The checks stand here and not in a function, since this is called for each packet.
       if (count === capacity || !(offset >= 0 && length >= 0 && offset + length <= byteLength))
         refuse(offset, length);
       const piece = first + count * STEP;

@@ -1,26 +1,15 @@
-// Writes messages down in the kernel's own form, and sends them with as few system calls as it takes.
+// Writes messages down in the kernel's own form, and sends them with as few system calls as possible.
 //
-// A message may be a run: many datagrams of one size, cut by the kernel (UDP_SEGMENT). Where the kernel cannot, or
-// says so only when it is tried, the run is cut here, and the datagrams leave one by one in batches.
+// A message may be a run: many datagrams of one size that the kernel cuts (UDP_SEGMENT). Where the kernel cannot, which
+// may show only when it is tried, the run is cut here, and its datagrams leave one by one in batches.
 //
-// What is closed over here and never changes, such as the views of the arena, the compiler takes for constants; of the
-// fields of a class it would have to load each for each piece.
-import { addressesOfTable, addressOfArena, checkCount } from './arena.ts';
+// It is a closure for the reason that receiver.ts gives.
+import { addressesOfTable, addressOfArena, arenaBytes, checkCount, checkRange } from './arena.ts';
 import type { Arena, Sender, UdpSocket } from './contract.ts';
-import { DatagramCutter } from './datagram-cutter.ts';
-import { CONTROL, MESSAGE, NAME, PIECE, swap16, swap32 } from './layout.ts';
+import { createDatagramCutter, cutterBytes } from './datagram-cutter.ts';
+import { CONTROL, ENDPOINT, MESSAGE, PIECE } from './layout.ts';
 import { libc } from './libc.ts';
-import {
-  AF_INET,
-  EAGAIN,
-  EINTR,
-  EINVAL,
-  EIO,
-  MSG_DONTWAIT,
-  SOL_UDP,
-  UDP_SEGMENT,
-  UIO_MAXIOV,
-} from './numbers.ts';
+import { EAGAIN, EINTR, EINVAL, EIO, MSG_DONTWAIT, SOL_UDP, UDP_SEGMENT, UIO_MAXIOV } from './numbers.ts';
 import { createPieceTable } from './piece-table.ts';
 
 export interface SenderOptions {
@@ -30,22 +19,32 @@ export interface SenderOptions {
   readonly pieces: number;
 }
 
-/** The longest run that every kernel cuts; one that is longer may be refused by the kernel, and is then cut here. */
+/** Most datagrams of a run that every kernel cuts, and takes on a TUN device: UDP_MAX_SEGMENTS before Linux 6.11. */
 export const MAX_RUN_DATAGRAMS = 64;
 
-const MAX_PIECES = 65_536;
+/** Most bytes of a run that a device takes as one packet: below 64 KiB with every header of the network around it. */
+export const MAX_RUN_BYTES = 65_000;
 
-/** Makes a sender for a socket, with its tables in the arena. Of one thread; a socket may have several. */
+/** @internal */
+export const MAX_PIECES = 65_536;
+
+/** Bytes of the arena that a sender reserves. */
+export function senderBytes({ messages, pieces }: SenderOptions): number {
+  const tables = arenaBytes(messages * MESSAGE.bytes, messages * CONTROL.shortBytes, pieces * PIECE.bytes);
+  return tables + cutterBytes(pieces);
+}
+
+/** Makes a sender for a socket, with `senderBytes` of the arena. It belongs to one thread; a socket may have several. */
 export function createSender(arena: Arena, socket: UdpSocket, options: SenderOptions): Sender {
   const maxMessages = checkCount('messages', options.messages, UIO_MAXIOV);
   const maxPieces = checkCount('pieces', options.pieces, MAX_PIECES);
   const { u16, u32 } = arena;
+  const lastEndpoint = arena.byteLength - ENDPOINT.bytes;
   const { base, low, high } = addressOfArena(arena);
   const { sendmmsg, errno: lastErrno } = libc();
-  const cutter = new DatagramCutter(arena, maxPieces);
-  // Offsets in the arena: of the messages, and of what each of them has.
+  const cutter = createDatagramCutter(arena, maxPieces);
+  // Offsets in the arena.
   const headersAt = arena.reserve(maxMessages * MESSAGE.bytes);
-  const namesAt = arena.reserve(maxMessages * NAME.bytes);
   const controlsAt = arena.reserve(maxMessages * CONTROL.shortBytes);
   const table = createPieceTable(arena, maxPieces);
   const headers = addressesOfTable(base, headersAt, MESSAGE.bytes, maxMessages);
@@ -54,22 +53,19 @@ export function createSender(arena: Arena, socket: UdpSocket, options: SenderOpt
   const refusedErrnos = new Uint16Array(maxMessages);
   let messages = 0;
   let refused = 0;
-  // Of the message that is written down: its first piece, and the bytes so far.
+  // The first piece of the message that was begun last, and its bytes so far.
   let firstPiece = 0;
   let bytes = 0;
 
-  // What is the same in every message and in every piece is written once.
+  // The fields that are the same in every message are written once.
   for (let i = 0; i < maxMessages; i += 1) {
     const header = headersAt + i * MESSAGE.bytes;
-    const name = namesAt + i * NAME.bytes;
     const control = controlsAt + i * CONTROL.shortBytes;
-    u32[(header + MESSAGE.name) >>> 2] = low + name;
-    u32[(header + MESSAGE.name + 4) >>> 2] = high;
-    u32[(header + MESSAGE.nameLength) >>> 2] = NAME.bytes;
+    u32[(header + MESSAGE.endpoint + 4) >>> 2] = high;
+    u32[(header + MESSAGE.endpointLength) >>> 2] = ENDPOINT.bytes;
     u32[(header + MESSAGE.pieces + 4) >>> 2] = high;
     u32[(header + MESSAGE.control) >>> 2] = low + control;
     u32[(header + MESSAGE.control + 4) >>> 2] = high;
-    u16[(name + NAME.family) >>> 1] = AF_INET;
     u32[(control + CONTROL.length) >>> 2] = CONTROL.shortLength;
     u32[(control + CONTROL.level) >>> 2] = SOL_UDP;
     u32[(control + CONTROL.type) >>> 2] = UDP_SEGMENT;
@@ -82,12 +78,12 @@ export function createSender(arena: Arena, socket: UdpSocket, options: SenderOpt
 
   const isRun = (message: number): boolean => u32[(headerOf(message) + MESSAGE.controlLength) >>> 2] !== 0;
 
-  // What is known of a message only when it is complete.
+  // Writes the fields that are known only when a message is complete.
   const endMessage = (): void => {
     if (messages === 0) return;
     const message = messages - 1;
     const segmentBytes = segmentBytesOf(message);
-    // Only a message of two datagrams or more is a run: for one, the kernel has less to check and to refuse.
+    // A single datagram is not sent as a run: the kernel then has less to check and to refuse.
     const controlBytes = segmentBytes > 0 && bytes > segmentBytes ? CONTROL.shortBytes : 0;
     u32[(headerOf(message) + MESSAGE.pieceCount) >>> 2] = table.count() - firstPiece;
     u32[(headerOf(message) + MESSAGE.controlLength) >>> 2] = controlBytes;
@@ -113,35 +109,41 @@ export function createSender(arena: Arena, socket: UdpSocket, options: SenderOpt
     return errno === 0;
   };
 
-  // The kernel would not take the run as a run. When it takes the datagrams, it cannot segment on this way, and is
-  // not asked again. When it refuses them too, the fault is theirs: old kernels say EINVAL of a run whose datagrams
-  // are larger than the path, and of one that is too long.
+  // The kernel refused the run as a run. Where it takes the datagrams one by one, it cannot segment on this path, and is
+  // not asked again. Where it refuses them too, they are at fault: old kernels give EINVAL for a run whose datagrams are
+  // larger than the path, and for one that is too long.
   const retryCut = (message: number): void => {
     const isSent = sendCut(message);
     const datagrams = Math.ceil((messageBytes[message] as number) / segmentBytesOf(message));
     if (isSent && datagrams <= MAX_RUN_DATAGRAMS) socket.stopSegmenting();
   };
 
+  const headerOfRefused = (i: number): number => headerOf(refusedMessages[i] ?? 0);
+
+  const pieceOfRefused = (i: number, piece: number): number =>
+    (u32[(headerOfRefused(i) + MESSAGE.pieces) >>> 2] as number) - low + piece * PIECE.bytes;
+
   return {
+    capacity: maxMessages,
+    pieceCapacity: maxPieces,
     freeMessages: () => maxMessages - messages,
     freePieces: () => maxPieces - table.count(),
-    begin(address, port, segmentBytes) {
+    begin(endpoint, segmentBytes) {
       if (messages === maxMessages) throw new RangeError(`no room for more than ${maxMessages} messages`);
+      if (!(endpoint >= 0 && endpoint <= lastEndpoint)) checkRange(arena, endpoint, ENDPOINT.bytes);
       if (!(segmentBytes >= 0 && segmentBytes <= 0xffff)) {
         throw new RangeError(`datagrams of ${segmentBytes} bytes cannot be sent`);
       }
       endMessage();
       firstPiece = table.count();
-      const name = namesAt + messages * NAME.bytes;
-      u16[(name + NAME.port) >>> 1] = swap16(port);
-      u32[(name + NAME.address) >>> 2] = swap32(address);
+      u32[(headerOf(messages) + MESSAGE.endpoint) >>> 2] = low + endpoint;
       u32[(headerOf(messages) + MESSAGE.pieces) >>> 2] = low + table.at + firstPiece * PIECE.bytes;
       u16[(controlsAt + messages * CONTROL.shortBytes + CONTROL.data) >>> 1] = segmentBytes;
       messages += 1;
       bytes = 0;
     },
     append(offset, length) {
-      if (messages === 0) throw new RangeError('a piece belongs to a message: begin one');
+      if (messages === 0) throw new RangeError('no message was begun that the piece could belong to');
       table.append(offset, length);
       bytes += length;
     },
@@ -160,11 +162,11 @@ export function createSender(arena: Arena, socket: UdpSocket, options: SenderOpt
           i += sent;
           continue;
         }
-        // The kernel tells of a refusal only when the refused message is the first one.
+        // The kernel reports a refusal only where the refused message is the first one.
         const errno = sent < 0 ? lastErrno() : EAGAIN;
         if (errno === EINTR) continue;
         if (errno === EAGAIN) {
-          // The buffer is full: what comes after finds no room either.
+          // The buffer is full: the later messages would find no room either.
           for (; i < messages; i += 1) refuse(i, errno);
         } else {
           if ((errno === EIO || errno === EINVAL) && isRun(i)) retryCut(i);
@@ -178,5 +180,8 @@ export function createSender(arena: Arena, socket: UdpSocket, options: SenderOpt
     },
     refusedErrno: (i) => refusedErrnos[i] ?? 0,
     refusedMessage: (i) => refusedMessages[i] ?? 0,
+    refusedPieces: (i) => u32[(headerOfRefused(i) + MESSAGE.pieceCount) >>> 2] as number,
+    refusedOffset: (i, piece) => (u32[(pieceOfRefused(i, piece) + PIECE.address) >>> 2] as number) - low,
+    refusedLength: (i, piece) => u32[(pieceOfRefused(i, piece) + PIECE.length) >>> 2] as number,
   };
 }

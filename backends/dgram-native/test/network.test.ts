@@ -7,8 +7,8 @@ import { errnoName, openUdpSocket, type Sender } from '../src/index.ts';
 import { datagramsOf, isPayload, LOOPBACK, openPair } from './pair.ts';
 import { enterPrivateNetwork, ip, missing, titleOf } from './private-network.ts';
 
-const NOBODY = 0x0a630009;
-const ELSEWHERE = 0xc6336401;
+const NOBODY = '10.99.0.9';
+const ELSEWHERE = '198.51.100.1';
 
 const errnos = (sender: Sender, count: number): readonly string[] =>
   Array.from({ length: count }, (_, i) => errnoName(sender.refusedErrno(i)));
@@ -28,11 +28,11 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
     using pair = openPair({ from: { segmentation } });
     ip('link', 'set', 'lo', 'mtu', '1500');
     for (const bytes of [1472, 1473, 100]) {
-      pair.sender.begin(LOOPBACK, pair.to.port, 0);
+      pair.sender.begin(pair.target, 0);
       pair.sender.append(pair.payload, bytes);
     }
     for (const segmentBytes of [1473, 1472]) {
-      pair.sender.begin(LOOPBACK, pair.to.port, segmentBytes);
+      pair.sender.begin(pair.target, segmentBytes);
       pair.sender.append(pair.payload, 10 * segmentBytes);
     }
     const refused = pair.sender.flush();
@@ -49,7 +49,7 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
   });
 
   it('says what each path takes, as it is now', () => {
-    using socket = openUdpSocket({ address: 0, port: 0 });
+    using socket = openUdpSocket({ address: '0.0.0.0', port: 0 });
     const lengths = () => [LOOPBACK, NOBODY, ELSEWHERE].map((address) => socket.pathPayloadBytes(address));
     expect(lengths()).toEqual([65_507, 1472, undefined]);
     ip('link', 'set', 'lo', 'mtu', '1400');
@@ -63,9 +63,9 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
   });
 
   it('without a way to one peer refuses that message only', () => {
-    using pair = openPair({ from: { address: 0 } });
+    using pair = openPair({ from: { address: '0.0.0.0' } });
     for (const address of [LOOPBACK, ELSEWHERE, LOOPBACK]) {
-      pair.sender.begin(address, pair.to.port, 0);
+      pair.sender.begin(pair.endpoint(address, pair.to.port), 0);
       pair.sender.append(pair.payload, 10);
     }
     expect(errnos(pair.sender, pair.sender.flush())).toEqual(['ENETUNREACH']);
@@ -76,13 +76,14 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
   it.each([true, false])(
     'whose buffers are full refuses the rest at once, with segmentation %j',
     (segmentation) => {
-      using pair = openPair({ from: { address: 0, sendBufferBytes: 4608, segmentation } });
+      using pair = openPair({ from: { address: '0.0.0.0', sendBufferBytes: 4608, segmentation } });
+      const nobody = pair.endpoint(NOBODY, 9);
       // They wait for a neighbour that never answers, and lie in the socket's buffer as long.
       for (let i = 0; i < 30; i += 1) {
-        pair.sender.begin(NOBODY, 9, i === 20 ? 1000 : 0);
+        pair.sender.begin(nobody, i === 20 ? 1000 : 0);
         pair.sender.append(pair.payload, i === 20 ? 9000 : 1000);
       }
-      pair.sender.begin(LOOPBACK, pair.to.port, 0);
+      pair.sender.begin(pair.target, 0);
       pair.sender.append(pair.payload, 10);
       const refused = pair.sender.flush();
       expect(refused).toBeGreaterThan(20);

@@ -1,10 +1,14 @@
-// Two sockets on the loopback and everything to send from one to the other.
+// Two sockets on the loopback, and all that it takes to send from one to the other.
 import {
   type Arena,
   createArena,
+  createEndpoints,
   createPoller,
   createReceiver,
   createSender,
+  ENDPOINT_BYTES,
+  type Endpoints,
+  errnoName,
   openUdpSocket,
   type Receiver,
   type ReceiverOptions,
@@ -14,16 +18,32 @@ import {
   type UdpSocketOptions,
 } from '../src/index.ts';
 
-export const LOOPBACK = 0x7f000001;
+export const LOOPBACK = '127.0.0.1';
+export const LOOPBACK6 = '::1';
+
+/** The loopback of both families. `most` is the largest payload that its MTU of 65,536 takes. */
+export const FAMILIES = [
+  { family: 'IPv4', address: LOOPBACK, any: '0.0.0.0', most: 65_507 },
+  { family: 'IPv6', address: LOOPBACK6, any: '::', most: 65_488 },
+] as const;
 
 export interface Pair extends Disposable {
   readonly arena: Arena;
+  readonly endpoints: Endpoints;
+  /** The endpoint of `from`. */
+  readonly source: number;
+  /** The endpoint of `to`. */
+  readonly target: number;
+  /** Room for an endpoint. */
+  readonly unused: number;
   readonly from: UdpSocket;
   readonly to: UdpSocket;
   readonly sender: Sender;
   readonly receiver: Receiver;
   /** Offset of `payloadBytes` bytes, each of which differs from its neighbours'. */
   readonly payload: number;
+  /** An endpoint of its own in the arena. */
+  endpoint(address: string, port: number): number;
   /** Receives until so many bytes are there, or 2 s went by. */
   receiveBytes(bytes: number): readonly Received[];
 }
@@ -31,7 +51,7 @@ export interface Pair extends Disposable {
 export interface Received {
   readonly bytes: Uint8Array;
   readonly segmentBytes: number;
-  readonly address: number;
+  readonly address: string;
   readonly port: number;
   readonly isTruncated: boolean;
 }
@@ -41,6 +61,8 @@ const LIMIT_MS = 2_000;
 const BUFFER_BYTES = 4 << 20;
 
 export interface PairOptions {
+  /** Both sockets' address; default: LOOPBACK. */
+  readonly address?: string;
   readonly from?: Partial<UdpSocketOptions>;
   readonly to?: Partial<UdpSocketOptions>;
   readonly sender?: Partial<SenderOptions>;
@@ -50,10 +72,16 @@ export interface PairOptions {
 export function openPair(options: PairOptions = {}): Pair {
   const arena = createArena(8 << 20);
   const common = {
-    address: LOOPBACK,
+    address: options.address ?? LOOPBACK,
     port: 0,
     receiveBufferBytes: BUFFER_BYTES,
     sendBufferBytes: BUFFER_BYTES,
+  };
+  const endpoints = createEndpoints(arena);
+  const endpoint = (address: string, port: number): number => {
+    const at = arena.reserve(ENDPOINT_BYTES);
+    endpoints.set(at, address, port);
+    return at;
   };
   const from = openUdpSocket({ ...common, ...options.from });
   const to = openUdpSocket({ ...common, ...options.to });
@@ -63,6 +91,11 @@ export function openPair(options: PairOptions = {}): Pair {
   for (let i = 0; i < PAYLOAD_BYTES; i += 1) arena.u8[payload + i] = byteAt(i);
   return {
     arena,
+    endpoints,
+    endpoint,
+    source: endpoint(common.address, from.port),
+    unused: arena.reserve(ENDPOINT_BYTES),
+    target: endpoint(common.address, to.port),
     from,
     to,
     sender: createSender(arena, from, { messages: 64, pieces: 256, ...options.sender }),
@@ -99,13 +132,14 @@ export function isPayload(bytes: Uint8Array, from = 0): boolean {
 
 /** One call of `receive`, copied out of the arena. */
 export function receiveAll(arena: Arena, receiver: Receiver): readonly Received[] {
+  const endpoints = createEndpoints(arena);
   const count = receiver.receive();
   if (count < 0) throw new Error(`receive gave ${count}`);
   return Array.from({ length: count }, (_, i) => ({
     bytes: arena.u8.slice(receiver.offset(i), receiver.offset(i) + receiver.length(i)),
     segmentBytes: receiver.segmentBytes(i),
-    address: receiver.sourceAddress(i),
-    port: receiver.sourcePort(i),
+    address: endpoints.address(receiver.source(i)),
+    port: endpoints.port(receiver.source(i)),
     isTruncated: receiver.isTruncated(i),
   }));
 }
@@ -116,4 +150,12 @@ export function datagramsOf(messages: readonly Received[]): readonly Uint8Array[
     const count = Math.max(1, Math.ceil(bytes.length / Math.max(1, segmentBytes)));
     return Array.from({ length: count }, (_, i) => bytes.subarray(i * segmentBytes, (i + 1) * segmentBytes));
   });
+}
+
+/** The positions and the errnos of the refused messages of the last flush. */
+export function refusals(sender: Sender, count: number): readonly (readonly [number, string])[] {
+  return Array.from({ length: count }, (_, i) => [
+    sender.refusedMessage(i),
+    errnoName(sender.refusedErrno(i)),
+  ]);
 }

@@ -16,7 +16,7 @@ describe('a machine that cannot run it', () => {
     vi.resetModules();
     vi.doMock('node:os', async (original) => ({ ...(await original<object>()), ...machine }));
     const { createArena, createWakeup, openUdpSocket, UnsupportedError } = await import('../src/index.ts');
-    for (const use of [() => createArena(1), createWakeup, () => openUdpSocket({ address: 0, port: 0 })]) {
+    for (const use of [() => createArena(1), createWakeup, () => openUdpSocket({ address: '::', port: 0 })]) {
       expect(use).toThrow(UnsupportedError);
       expect(use).toThrow(message);
     }

@@ -4,11 +4,13 @@ import {
   type Arena,
   attachTun,
   createArena,
+  createEndpoints,
   createPacketFile,
   createPoller,
   createReceiver,
   createSender,
   deleteTun,
+  ENDPOINT_BYTES,
   openTun,
   openUdpSocket,
   type PacketFile,
@@ -19,8 +21,8 @@ import { datagramsOf, isPayload, openPair, receiveAll } from './pair.ts';
 import { enterPrivateNetwork, ip, missing, titleOf } from './private-network.ts';
 
 const NAME = 'tw-tun';
-const OURS = 0x0a620001;
-const MIRRORED = 0x0a620002;
+const OURS = '10.98.0.1';
+const MIRRORED = '10.98.0.2';
 const [GSO_TCP4, GSO_UDP] = [1, 5];
 
 function openUp(options: { readonly runs?: boolean } = {}): Tun {
@@ -87,7 +89,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     using tun = openUp({ runs: false });
     const { arena, file } = createMirror(tun);
     using pair = openPair({ from: { address: OURS } });
-    pair.sender.begin(MIRRORED, 7000, 300);
+    pair.sender.begin(pair.endpoint(MIRRORED, 7000), 300);
     pair.sender.append(pair.payload, 3000);
     expect(pair.sender.flush()).toBe(0);
     const packets = readAll(arena, file);
@@ -106,7 +108,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect(tun.tcpRuns).toBe(true);
     const { arena, file } = createMirror(tun);
     using pair = openPair({ from: { address: OURS } });
-    pair.sender.begin(MIRRORED, 7000, 300);
+    pair.sender.begin(pair.endpoint(MIRRORED, 7000), 300);
     pair.sender.append(pair.payload, 3000);
     expect(pair.sender.flush()).toBe(0);
     const packets = readAll(arena, file);
@@ -128,9 +130,11 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     const payload = arena.reserve(65_536);
     for (let i = 0; i < 65_536; i += 1) arena.u8[payload + i] = i * 7 + Math.floor(i / 251);
     // From the mirrored address to our own port: what the mirror makes of it comes from there.
-    sender.begin(MIRRORED, socket.port, 1000);
+    const mirrored = arena.reserve(ENDPOINT_BYTES);
+    createEndpoints(arena).set(mirrored, MIRRORED, socket.port);
+    sender.begin(mirrored, 1000);
     sender.append(payload, 30_500);
-    sender.begin(MIRRORED, socket.port, 0);
+    sender.begin(mirrored, 0);
     sender.append(payload, 1);
     expect(sender.flush()).toBe(0);
     const poller = createPoller(arena, [tun.fd]);

@@ -14,7 +14,7 @@ import {
   type Poller,
   type Wakeup,
 } from '../src/index.ts';
-import { LOOPBACK, openPair } from './pair.ts';
+import { openPair } from './pair.ts';
 
 const isBuilt = existsSync(new URL('../dist/index.js', import.meta.url));
 const title = (text: string) => (isBuilt ? text : `${text} (skipped: needs the built package)`);
@@ -53,7 +53,7 @@ describe('a poller', () => {
     wakeups[0]?.ring();
     wakeups[29]?.ring();
     expect(poller.wait(-1)).toBe(0x40000002);
-    pair.sender.begin(LOOPBACK, pair.to.port, 0);
+    pair.sender.begin(pair.target, 0);
     pair.sender.append(pair.payload, 1);
     pair.sender.flush();
     expect(poller.wait(1000)).toBe(0x40000003);

@@ -5,7 +5,6 @@
 // of its payload.
 import { fold, type Sum, sumHeader, sumPseudoHeader, swap16 } from './checksum.ts';
 import { headerLength, IPV4, PROTOCOL_TCP, PROTOCOL_UDP } from './ipv4.ts';
-import type { DatagramSink } from './outbox.ts';
 import type { PacketMemory } from './packet-memory.ts';
 import { CWR, FIN, PSH, TCP, UDP } from './transport.ts';
 
@@ -22,6 +21,20 @@ const UDP_CHECKSUM = UDP.checksum >> 1;
 
 // Of a header that is copied; its room is a multiple of it.
 const WORDS_AT_A_TIME = 4;
+
+/** Room for the largest headers: 60 bytes each of IPv4 and TCP, and more, so that each begins on a boundary of 64. */
+export const HEADER_ROOM = 128;
+
+/** Takes the datagrams that are cut. */
+export interface DatagramSink {
+  /** Where the header of the next datagram may be written, on a boundary of 16: `HEADER_ROOM` bytes. */
+  headerRoom(): number;
+  /**
+   * Adds a datagram to the public address of a peer. Its first `headerBytes` were written into the header room that was
+   * given last; 0: it has no header of its own.
+   */
+  add(address: number, headerBytes: number, payloadAt: number, payloadBytes: number): void;
+}
 
 export interface Segmenter {
   /**

@@ -1,5 +1,20 @@
-// A forwarder between a TUN device and a socket that are in memory: this node is 192.168.0.1 with 10.5.1.0/24, its
-// peers are 192.168.0.2 with 10.5.2.0/24 and 192.168.0.3 with 10.5.3.0/24 in 10.5.0.0/16.
+// A forwarder between a TUN device and a socket that are in memory: this node is 192.168.0.1 with 10.5.1.0/24, its peers
+// are 192.168.0.2 with 10.5.2.0/24 and 192.168.0.3 with 10.5.3.0/24 in 10.5.0.0/16.
+import { createArena } from 'dgram-native';
+import {
+  createMemoryFile,
+  createMemoryPoller,
+  createMemoryReceiver,
+  createMemorySender,
+  createMemorySocket,
+  createMemoryTun,
+  type Datagram,
+  endpointBytes,
+  type IncomingMessage,
+  type MemoryPoller,
+  type MemorySocket,
+  type MemoryTun,
+} from 'dgram-native/testing';
 import {
   type CounterName,
   createCounterMemory,
@@ -9,10 +24,10 @@ import {
 import {
   createForwarder,
   FORWARDER_BYTES,
+  FORWARDER_PARTS,
   type ForwarderConfig,
 } from '../../../../backends/udp/forwarder.ts';
 import { createPeerMemory, createPeerRoutes, writePeers } from '../../../../backends/udp/peer-routes.ts';
-import { createFakeArena, type Datagram, FakePoller, FakeReceiver, FakeSender, FakeTun } from './doubles.ts';
 import { addressOf } from './packets.ts';
 
 export const PEERS = [
@@ -20,15 +35,20 @@ export const PEERS = [
   { subnet: addressOf('10.5.3.0'), length: 24, publicAddress: addressOf('192.168.0.3') },
 ] as const;
 
+/** The settings of the node. */
+export const CONFIG: ForwarderConfig = {
+  port: 8285,
+  network: { address: addressOf('10.5.0.0'), length: 16 },
+  subnet: { address: addressOf('10.5.1.0'), length: 24 },
+  tcpRuns: true,
+  udpRuns: true,
+};
+
 export interface Bed {
-  readonly tun: FakeTun;
-  readonly sender: FakeSender;
-  readonly receiver: FakeReceiver;
-  readonly poller: FakePoller;
+  readonly tun: MemoryTun;
+  readonly socket: MemorySocket;
+  readonly poller: MemoryPoller;
   readonly peersMemory: SharedArrayBuffer;
-  /** What the kernel knows of paths. */
-  readonly paths: Map<number, number>;
-  readonly socket: { canSegment: boolean };
   nowMs: number;
   /** Called at each look around. */
   beforeWait: () => void;
@@ -37,7 +57,7 @@ export interface Bed {
   counters(): Record<CounterName, number>;
   /** Sends packets from the host and gives the datagrams that left. */
   fromHost(...packets: readonly Uint8Array[]): Datagram[];
-  /** Receives datagrams of one sender, each by itself, and gives what the TUN device was written. */
+  /** Receives datagrams of one sender, each by itself, and gives the packets that the TUN device was written. */
   fromPeer(sender: string, ...packets: readonly Uint8Array[]): Uint8Array[];
   /** The same as one message. All have one size, the last one may be shorter. */
   runFromPeer(sender: string, ...packets: readonly Uint8Array[]): Uint8Array[];
@@ -50,44 +70,34 @@ export function plain(packet: Uint8Array): Uint8Array {
   return Uint8Array.from([...PLAIN, ...packet]);
 }
 
-export function createBed(
-  options: Partial<Pick<ForwarderConfig, 'tcpRuns' | 'udpRuns' | 'subnet' | 'network'>> = {},
-  senderMessages = 64,
-): Bed {
-  const arena = createFakeArena(FORWARDER_BYTES + 8 * 65_536 + 65_536);
-  const tun = new FakeTun(arena.u8);
-  const sender = new FakeSender(arena.u8, { messages: senderMessages, pieces: 1_024 });
-  const receiver = new FakeReceiver(arena, 8);
+/** A message of a node with this public address. */
+export function messageFrom(
+  address: string,
+  bytes: Uint8Array,
+  segmentBytes = bytes.length,
+): IncomingMessage {
+  return { source: endpointBytes(address, 8285), bytes, segmentBytes };
+}
+
+export function createBed(options: Partial<ForwarderConfig> = {}, senderMessages = 64): Bed {
+  const arena = createArena(FORWARDER_BYTES);
+  const tun = createMemoryTun(arena);
+  const socket = createMemorySocket(8285);
   const countersMemory = createCounterMemory();
   const peersMemory = createPeerMemory(8_192);
   writePeers(peersMemory, PEERS);
-  const paths = new Map<number, number>();
-  const socket = { canSegment: true };
   let isIdle = false;
-  const poller = new FakePoller(tun, receiver, () => {
+  const poller = createMemoryPoller([() => tun.waiting.length > 0, () => socket.waiting() > 0], () => {
     isIdle = true;
   });
   const forwarder = createForwarder({
-    config: {
-      port: 8285,
-      network: { address: addressOf('10.5.0.0'), length: 16 },
-      subnet: { address: addressOf('10.5.1.0'), length: 24 },
-      tunnelAddress: addressOf('10.5.1.0'),
-      tcpRuns: true,
-      udpRuns: true,
-      ...options,
-    },
+    config: { ...CONFIG, ...options },
     arena,
-    sender,
-    receiver,
-    receiverMessages: 8,
-    socket: {
-      get canSegment() {
-        return socket.canSegment;
-      },
-      pathPayloadBytes: (address) => paths.get(address | 0),
-    },
-    tun,
+    sender: createMemorySender(arena, socket, { ...FORWARDER_PARTS.sender, messages: senderMessages }),
+    singleSender: createMemorySender(arena, socket, FORWARDER_PARTS.singleSender),
+    receiver: createMemoryReceiver(arena, socket, FORWARDER_PARTS.receiver),
+    socket,
+    tun: createMemoryFile(arena, tun, 128),
     poller,
     wakeup: { clear: () => undefined },
     routes: createPeerRoutes(peersMemory),
@@ -100,12 +110,9 @@ export function createBed(
   });
   const bed: Bed = {
     tun,
-    sender,
-    receiver,
+    socket,
     poller,
     peersMemory,
-    paths,
-    socket,
     nowMs: 1_000,
     beforeWait: () => undefined,
     settle() {
@@ -116,17 +123,16 @@ export function createBed(
     fromHost(...packets) {
       tun.waiting.push(...packets);
       bed.settle();
-      return sender.take();
+      return socket.take();
     },
     fromPeer(from, ...packets) {
-      const address = addressOf(from);
-      receiver.waiting.push(...packets.map((bytes) => ({ address, segmentBytes: bytes.length, bytes })));
+      socket.offer(packets.map((bytes) => messageFrom(from, bytes)));
       bed.settle();
       return tun.take();
     },
     runFromPeer(from, ...packets) {
       const bytes = Uint8Array.from(packets.flatMap((packet) => [...packet]));
-      receiver.waiting.push({ address: addressOf(from), segmentBytes: packets[0]?.length ?? 0, bytes });
+      socket.offer([messageFrom(from, bytes, packets[0]?.length)]);
       bed.settle();
       return tun.take();
     },

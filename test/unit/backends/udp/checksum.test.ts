@@ -1,3 +1,4 @@
+import { createArena } from 'dgram-native';
 import { describe, expect, it } from 'vitest';
 import {
   createPlainSum,
@@ -9,10 +10,9 @@ import {
 } from '../../../../backends/udp/packets/checksum.ts';
 import { createPacketMemory } from '../../../../backends/udp/packets/packet-memory.ts';
 import { seededRandom } from '../../../fakes/seeded-random.ts';
-import { createFakeArena } from './doubles.ts';
 import { naiveSum, pick } from './packets.ts';
 
-const arena = createFakeArena(3 * 65_536);
+const arena = createArena(3 * 65_536);
 const memory = createPacketMemory(arena.u8);
 
 const SUMS = [

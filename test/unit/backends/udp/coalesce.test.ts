@@ -57,13 +57,14 @@ describe('a run', () => {
   });
 
   it('that the device refuses is the last of its kind', () => {
-    const { file, coalescer, counters } = createParts();
-    file.refusal = -22;
+    const { tun, coalescer, counters } = createParts();
+    const { write } = tun;
+    tun.write = () => -22;
     offer(coalescer, datagramsOf(3_000, 1_000));
-    file.refusal = 0;
+    tun.write = write;
     offer(coalescer, datagramsOf(3_000, 1_000));
     offer(coalescer, segmentsOf(3_000, 1_000));
-    expect(file.take().map((run) => expand(run).length)).toEqual([1, 1, 1, 3]);
+    expect(tun.take().map((run) => expand(run).length)).toEqual([1, 1, 1, 3]);
     expect(readCounters(counters)).toMatchObject({ dropped_tun_refused: 3, merging_lost: 1 });
   });
 
@@ -186,14 +187,14 @@ describe('no run', () => {
   });
 
   it('is begun by a packet whose total length is another than its datagram', () => {
-    const { file, coalescer } = createParts();
+    const { tun, coalescer } = createParts();
     const [one, two] = [tcp(first), tcp(next)];
     arena.u8.set(one, roomAt);
     coalescer.begin(roomAt, one.length);
     arena.u8.set(two, roomAt + one.length);
-    expect(coalescer.join(roomAt + one.length, two.length + 1)).toBe(false);
+    expect(coalescer.joinAdmitted(roomAt + one.length, two.length + 1)).toBe(false);
     coalescer.flush();
-    expect(file.take()).toEqual([plain(one)]);
+    expect(tun.take()).toEqual([plain(one)]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { writePeers } from '../../../../backends/udp/peer-routes.ts';
-import { type Bed, createBed, PEERS, plain } from './bed.ts';
+import { type Bed, createBed, messageFrom, PEERS, plain } from './bed.ts';
 import { runOf } from './expand.ts';
 import { addressOf, get32, icmp, ipv4, tcp, udp } from './packets.ts';
 import { data, IN, OUT, oneHopLess } from './traffic.ts';
@@ -13,14 +13,10 @@ describe('the loop', () => {
     const order: string[] = [];
     for (let i = 0; i < 1_000; i++) {
       bed.tun.waiting.push(plain(udp({ ...OUT, data: data(30) })));
-      bed.receiver.waiting.push({
-        address: addressOf('192.168.0.2'),
-        segmentBytes: IN_PACKET.length,
-        bytes: IN_PACKET,
-      });
+      bed.socket.offer([messageFrom('192.168.0.2', IN_PACKET)]);
     }
     bed.beforeWait = () => {
-      if (bed.sender.take().length > 0) order.push('out');
+      if (bed.socket.take().length > 0) order.push('out');
       if (bed.tun.take().length > 0) order.push('in');
     };
     bed.settle();
@@ -48,8 +44,8 @@ describe('the loop', () => {
       );
     };
     bed.settle();
-    const sent = bed.sender.take();
-    expect(sent.filter(({ address }) => address === PEERS[0].publicAddress)).toHaveLength(40);
+    const sent = bed.socket.take();
+    expect(sent.filter(({ address }) => address === '192.168.0.2')).toHaveLength(40);
     expect(sent).toHaveLength(80);
     expect(bed.counters()).toMatchObject({ dropped_no_route: 40, peer_updates: 40 });
   });
@@ -57,9 +53,9 @@ describe('the loop', () => {
   it.each([
     [
       'the device cannot be read any more',
-      'TUN device: errno 77',
+      'cannot read from the TUN device: EBADFD',
       (bed: Bed) => {
-        bed.tun.readFailure = -77;
+        bed.tun.read = () => -77;
       },
     ],
     [

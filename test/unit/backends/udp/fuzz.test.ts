@@ -1,23 +1,25 @@
-// Millions of damaged packets from peers, strangers and spoofers: whatever comes, nothing is read or written outside,
-// and nothing is delivered that was not sent by a peer from its own subnet to ours. `TWILL_FUZZ_PACKETS` says how many.
+// Millions of damaged packets from peers, strangers and spoofers: whatever comes, nothing is read or written outside, and
+// nothing is delivered that was not sent by a peer from its own subnet to ours. `TWILL_FUZZ_PACKETS` says how many.
+import type { Pieces } from 'dgram-native/testing';
 import { expect, it } from 'vitest';
 import { DROP_REASONS } from '../../../../backends/udp/counters.ts';
 import { seededRandom } from '../../../fakes/seeded-random.ts';
+import { messageFrom } from './bed.ts';
 import { expand, runOf } from './expand.ts';
 import { addressOf, icmp, ipv4, randomBytes, tcp, udp } from './packets.ts';
-import { createQuietBed } from './quiet-doubles.ts';
+import { createQuietBed } from './quiet-bed.ts';
 
 const PACKETS = Number(process.env['TWILL_FUZZ_PACKETS'] ?? 300_000);
 const SEED = Number(process.env['TWILL_FUZZ_SEED'] ?? 1);
 
-const PEER = addressOf('192.168.0.2');
-const OTHER = addressOf('192.168.0.3');
-const SENDERS = [PEER, PEER, PEER, PEER, OTHER, addressOf('192.168.0.9'), 0, -1];
+const PEER = '192.168.0.2';
+const OTHER = '192.168.0.3';
+const SENDERS = [PEER, PEER, PEER, PEER, OTHER, '192.168.0.9', '0.0.0.0', '255.255.255.255'];
 const MESSAGES = 8;
 
 it(`survives ${PACKETS} damaged packets and delivers what it may`, { timeout: 600_000 }, () => {
   const bed = createQuietBed();
-  const { u8 } = bed.arena;
+  const { u8 } = bed;
   const random = seededRandom(SEED);
   const below = (n: number): number => Math.floor(random() * n);
   const messages = corpus();
@@ -25,78 +27,69 @@ it(`survives ${PACKETS} damaged packets and delivers what it may`, { timeout: 60
   let delivered = 0;
   let runs = 0;
 
-  const room = (i: number): number => bed.receiver.rooms[i] as number;
-  const length = (i: number): number => bed.receiver.lengths[i] as number;
-  const senderAt = (offset: number): number => {
-    for (let i = 0; i < MESSAGES; i++) {
-      const from = offset - room(i);
-      if (from >= 0 && from < length(i)) return i;
-    }
-    return -1;
-  };
+  const senders = Array.from({ length: MESSAGES }, () => PEER);
 
-  // Looks at what is written with as little shared with the forwarder as can be.
-  bed.tun.onWrite = () => {
-    const { offsets, lengths, pieces } = bed.tun;
-    const offload = offsets[0] as number;
-    const head = offsets[1] as number;
-    const first = senderAt(head);
-    if (pieces < 2 || lengths[0] !== 10 || first < 0) expect.fail('not a packet of a message');
-    const sender = bed.receiver.senders[first] as number;
+  // Checks what is written with as little code shared with the forwarder as can be.
+  bed.onWrite = (pieces: Pieces) => {
+    const offload = pieces.offset(0);
+    const head = pieces.offset(1);
+    const first = bed.messageAt(head, pieces.length(1));
+    if (pieces.count() < 2 || pieces.length(0) !== 10 || first < 0) expect.fail('not a packet of a message');
+    const sender = senders[first];
     let total = 0;
-    for (let i = 1; i < pieces; i++) {
-      const message = senderAt(offsets[i] as number);
-      const end = (offsets[i] as number) + (lengths[i] as number);
-      if (message < 0 || end > room(message) + length(message)) expect.fail('outside');
-      if (bed.receiver.senders[message] !== sender) expect.fail('a run of two senders');
-      total += lengths[i] as number;
+    for (let i = 1; i < pieces.count(); i++) {
+      const message = bed.messageAt(pieces.offset(i), pieces.length(i));
+      if (message < 0) expect.fail('outside');
+      if (senders[message] !== sender) expect.fail('a run of two senders');
+      total += pieces.length(i);
     }
     if (view.getUint16(head + 2) !== total || total < 20 || total > 65_535) expect.fail('wrong length');
     if ((u8[head] as number) >> 4 !== 4) expect.fail('not IPv4');
     const source = view.getInt32(head + 12);
     const isOfPeer = sender === PEER && source >> 8 === addressOf('10.5.2.0') >> 8;
     const isOfOther = sender === OTHER && source >> 8 === addressOf('10.5.3.0') >> 8;
-    const isHost = source === sender && (sender === PEER || sender === OTHER);
+    const isHost = (sender === PEER || sender === OTHER) && source === addressOf(sender);
     if (!isOfPeer && !isOfOther && !isHost) expect.fail('spoofed');
     if (view.getInt32(head + 16) >> 8 !== addressOf('10.5.1.0') >> 8) expect.fail('misdirected');
     if (headerSum(view, head) !== 0xffff) expect.fail('wrong header sum');
     if ((u8[offload + 1] as number) !== 0) runs++;
-    if ((u8[offload + 1] as number) === 0 && pieces !== 2) expect.fail('a run without a size');
+    if ((u8[offload + 1] as number) === 0 && pieces.count() !== 2) expect.fail('a run without a size');
     delivered++;
   };
 
-  const damage = (at: number, length: number, segmentBytes: number): void => {
+  const damage = (bytes: Uint8Array, segmentBytes: number): void => {
     for (let n = below(4); n > 0; n--) {
-      // Most of it in a header, where it says something.
+      // Most of it in a header, where every bit has a meaning.
       const within = random() < 0.8 ? below(44) : below(segmentBytes);
-      const place = below(Math.ceil(length / segmentBytes)) * segmentBytes + within;
-      if (place < length)
-        u8[at + place] = random() < 0.5 ? below(256) : (u8[at + place] as number) ^ (1 << below(8));
+      const place = below(Math.ceil(bytes.length / segmentBytes)) * segmentBytes + within;
+      if (place < bytes.length) {
+        bytes[place] = random() < 0.5 ? below(256) : (bytes[place] as number) ^ (1 << below(8));
+      }
     }
     if (random() < 0.5) {
-      for (let from = at; from + 20 <= at + length; from += segmentBytes)
-        mend(view, from, at + length - from);
+      const all = new DataView(bytes.buffer);
+      for (let from = 0; from + 20 <= bytes.length; from += segmentBytes)
+        mend(all, from, bytes.length - from);
     }
   };
 
   let fed = 0;
   while (fed < PACKETS) {
-    for (let i = 0; i < MESSAGES; i++) {
-      const { bytes, segmentBytes } = messages[below(messages.length)] ?? {
-        bytes: new Uint8Array(),
-        segmentBytes: 0,
-      };
-      const length = random() < 0.95 ? bytes.length : below(bytes.length + 1);
-      const at = room(i);
-      u8.set(length === bytes.length ? bytes : bytes.subarray(0, length), at);
-      const segment = random() < 0.95 ? Math.min(segmentBytes, length) : below(length + 1);
-      if (length > 0) damage(at, length, Math.max(segment, 1));
-      bed.receiver.lengths[i] = length;
-      bed.receiver.segments[i] = segment === 0 ? length : segment;
-      bed.receiver.senders[i] = SENDERS[below(SENDERS.length)] as number;
-      fed += Math.max(1, Math.ceil(length / Math.max(1, bed.receiver.segments[i] as number)));
-    }
-    bed.receiver.offer(MESSAGES);
+    const offered = senders.map((_, i) => {
+      const whole = messages[below(messages.length)] ?? { bytes: new Uint8Array(), segmentBytes: 0 };
+      const bytes = whole.bytes.slice(
+        0,
+        random() < 0.95 ? whole.bytes.length : below(whole.bytes.length + 1),
+      );
+      const { length } = bytes;
+      const segment = random() < 0.95 ? Math.min(whole.segmentBytes, length) : below(length + 1);
+      if (length > 0) damage(bytes, Math.max(segment, 1));
+      const sender = SENDERS[below(SENDERS.length)] ?? PEER;
+      senders[i] = sender;
+      fed += Math.max(1, Math.ceil(length / Math.max(1, segment === 0 ? length : segment)));
+      return messageFrom(sender, bytes, segment);
+    });
+    bed.offer(offered);
     bed.settle();
   }
 

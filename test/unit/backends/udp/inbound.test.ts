@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createBed, plain } from './bed.ts';
+import { createBed, messageFrom, plain } from './bed.ts';
 import { expand, runOf } from './expand.ts';
-import { addressOf, at, faultOf, tcp, text, udp } from './packets.ts';
+import { at, faultOf, tcp, text, udp } from './packets.ts';
 import { data, IN, oneHopLess } from './traffic.ts';
 
 const IN_PACKET = udp({ ...IN, data: data(1) });
@@ -20,7 +20,7 @@ describe('from peers', () => {
     const [first, second] = [segments.slice(0, 15), segments.slice(15)];
     for (const part of [first, second]) {
       const bytes = Uint8Array.from(part.flatMap((packet) => [...packet]));
-      bed.receiver.waiting.push({ address: addressOf('192.168.0.2'), segmentBytes: 1_040, bytes });
+      bed.socket.offer([messageFrom('192.168.0.2', bytes, 1_040)]);
     }
     bed.settle();
     const written = bed.tun.take();
@@ -39,14 +39,10 @@ describe('from peers', () => {
     const segments = expand(runOf(tcp({ ...IN, data: data(40 * 1_000), flags: 0x18 }), 1_000));
     const long = Uint8Array.from(segments.flatMap((packet) => [...packet]));
     const messages = (count: number, bytes: Uint8Array) =>
-      Array.from({ length: count }, () => ({
-        address: addressOf('192.168.0.2'),
-        segmentBytes: 1_040,
-        bytes,
-      }));
+      Array.from({ length: count }, () => messageFrom('192.168.0.2', bytes, 1_040));
     const callsFor = (count: number, bytes: Uint8Array): number => {
       const before = bed.counters().receive_calls;
-      bed.receiver.waiting.push(...messages(count, bytes));
+      bed.socket.offer(messages(count, bytes));
       bed.settle();
       return bed.counters().receive_calls - before;
     };
@@ -91,10 +87,7 @@ describe('from peers', () => {
   it('does not let a spoofer in behind the run of another sender', () => {
     const bed = createBed();
     const [first = IN_PACKET, second = IN_PACKET] = expand(runOf(tcp({ ...IN, data: data(200) }), 100));
-    bed.receiver.waiting.push(
-      { address: addressOf('192.168.0.2'), segmentBytes: first.length, bytes: first },
-      { address: addressOf('192.168.0.3'), segmentBytes: second.length, bytes: second },
-    );
+    bed.socket.offer([messageFrom('192.168.0.2', first), messageFrom('192.168.0.3', second)]);
     bed.settle();
     expect(bed.tun.take()).toEqual([plain(oneHopLess(first))]);
     expect(bed.counters().dropped_spoofed).toBe(1);
@@ -115,13 +108,7 @@ describe('from peers', () => {
 
   it('drops what was longer than the room for it', () => {
     const bed = createBed();
-    const bytes = udp({ ...IN, data: data(20) });
-    bed.receiver.waiting.push({
-      address: addressOf('192.168.0.2'),
-      segmentBytes: 48,
-      bytes,
-      truncated: true,
-    });
+    bed.socket.offer([messageFrom('192.168.0.2', new Uint8Array(65_537))]);
     bed.settle();
     expect(bed.counters().dropped_truncated).toBe(1);
   });
@@ -135,9 +122,9 @@ describe('from peers', () => {
   it('answers a packet without a hop left to the peer that sent it, from our own subnet', () => {
     const bed = createBed();
     expect(bed.fromPeer('192.168.0.2', udp({ ...IN, ttl: 1, data: data(20) }))).toEqual([]);
-    const [answer] = bed.sender.take();
+    const [answer] = bed.socket.take();
     const bytes = answer?.bytes ?? new Uint8Array();
-    expect(answer?.address).toBe(addressOf('192.168.0.2'));
+    expect(answer?.address).toBe('192.168.0.2');
     expect(faultOf(bytes)).toBeUndefined();
     expect([at(bytes, 20), text(bytes, 12), text(bytes, 16)]).toEqual([11, '10.5.1.0', '10.5.2.9']);
     expect(createBed().fromPeer('192.168.0.3', bytes)).toEqual([]);
@@ -145,7 +132,7 @@ describe('from peers', () => {
 
   it('counts packets that the device refuses', () => {
     const bed = createBed();
-    bed.tun.refusal = -5;
+    bed.tun.write = () => -5;
     bed.runFromPeer('192.168.0.2', ...expand(runOf(tcp({ ...IN, data: data(5_000) }), 1_000)));
     expect(bed.counters().dropped_tun_refused).toBe(5);
   });

@@ -1,16 +1,21 @@
+import { createEndpoints } from 'dgram-native';
 import { describe, expect, it } from 'vitest';
 import { createBed, plain } from './bed.ts';
 import { expand, runOf } from './expand.ts';
-import { addressOf, at, faultOf, get16, tcp, text, udp } from './packets.ts';
+import { at, faultOf, get16, tcp, text, udp } from './packets.ts';
 import { data, OUT, oneHopLess } from './traffic.ts';
 
 describe('a path that is too small', () => {
   const EMSGSIZE = 90;
   const narrow = (limit: number) => {
     const bed = createBed();
-    bed.paths.set(addressOf('192.168.0.2'), limit);
-    bed.sender.refuse = (address, segmentBytes, bytes) =>
-      (address & 255) === 2 && (segmentBytes > 0 ? segmentBytes : bytes) > limit ? EMSGSIZE : 0;
+    bed.socket.paths.set('192.168.0.2', limit);
+    bed.socket.send = (message) => {
+      const { arena, endpoint, segmentBytes, pieces } = message;
+      const isNarrow = createEndpoints(arena).address(endpoint) === '192.168.0.2';
+      const largest = segmentBytes > 0 ? segmentBytes : pieces.bytes();
+      return isNarrow && largest > limit ? EMSGSIZE : bed.socket.record(message);
+    };
     return bed;
   };
 
@@ -65,8 +70,8 @@ describe('a path that is too small', () => {
     const bed = narrow(1_000);
     const packet = plain(udp({ ...OUT, data: data(1_200) }));
     bed.fromHost(packet);
-    bed.sender.refuse = () => 0;
-    bed.paths.clear();
+    bed.socket.send = (message) => bed.socket.record(message);
+    bed.socket.paths.clear();
     expect(bed.fromHost(packet)).toEqual([]);
     bed.nowMs += 10_000;
     expect(bed.fromHost(packet)).toHaveLength(1);
@@ -86,7 +91,7 @@ describe('a path that is too small', () => {
     [101, 'send_refused'],
   ] as const)('counts what the kernel refuses with errno %i as %s', (errno, reason) => {
     const bed = createBed();
-    bed.sender.refuse = () => errno;
+    bed.socket.send = () => errno;
     bed.fromHost(runOf(tcp({ ...OUT, data: data(5_680) }), 1_420));
     expect(bed.counters()).toMatchObject({ [`dropped_${reason}`]: 4, sent_packets: 0, sent_bytes: 0 });
   });

@@ -1,27 +1,39 @@
-// From packets of one flow that arrive one after the other to one packet that stands for the run, which passes through
-// the kernel in one go: up to 45 times less work there. The reverse of segmenting, and as strict: only what the kernel
-// would make again from the run, byte for byte, is put into it. Packets join in order; what does not fit ends the run.
+// Merges packets of one flow that arrive in a row into one packet that stands for the run. The kernel then handles one
+// packet in place of up to 45. It is the reverse of segmenting, and as strict: a packet joins only if the kernel would
+// cut the very same bytes from the run again. Packets join in order; one that does not fit ends the run.
 //
-// The kernel takes the checksums of a run for granted, so those inside are verified first: a damaged packet would look
-// good afterwards. It goes by itself, and whom it is for finds out.
-import type { PacketFile } from 'dgram-native';
-import { COUNTER, type Counters } from '../counters.ts';
-import { fold, type Sum, sumHeader, sumPseudoHeader, swap16 } from './checksum.ts';
-import { DONT_FRAGMENT, IPV4, PROTOCOL_TCP, PROTOCOL_UDP, writeHeaderChecksum } from './ipv4.ts';
-import { GSO_ECN, GSO_TCP4, GSO_UDP, NEEDS_CHECKSUM, OFFLOAD, writePlainOffload } from './offload-header.ts';
-import type { PacketMemory } from './packet-memory.ts';
-import { transportBytes } from './segment.ts';
-import { CWR, FIN, PSH, RST, SYN, TCP, UDP, URG } from './transport.ts';
+// The kernel takes the checksums of a run for granted, so a packet's are verified before it joins: a damaged one would
+// look good afterwards. It is written by itself, and its receiver finds the damage.
+import { MAX_RUN_DATAGRAMS, type PacketFile } from 'dgram-native';
+import { COUNTER, type Counters } from './counters.ts';
+import { EINVAL } from './errnos.ts';
+import { fold, type Sum, sumHeader, sumPseudoHeader, swap16 } from './packets/checksum.ts';
+import { DONT_FRAGMENT, IPV4, PROTOCOL_TCP, PROTOCOL_UDP, writeHeaderChecksum } from './packets/ipv4.ts';
+import {
+  GSO_ECN,
+  GSO_TCP4,
+  GSO_UDP,
+  NEEDS_CHECKSUM,
+  OFFLOAD,
+  writePlainOffload,
+} from './packets/offload-header.ts';
+import type { PacketMemory } from './packets/packet-memory.ts';
+import { transportBytes } from './packets/segment.ts';
+import { CWR, FIN, PSH, RST, SYN, TCP, UDP, URG } from './packets/transport.ts';
 
 export interface Coalescer {
   /**
-   * Adds a packet of exactly `length` bytes as it came, if it goes on with the run; false, and nothing is changed,
-   * where it does not. What was found out about the first packet holds for it too: header, addresses, time to live.
+   * Adds a packet of exactly `length` bytes, as it was received, where it continues the run. Gives false and changes
+   * nothing where it does not.
+   *
+   * The packet needs no admission of its own, provided that its datagram has the sender of the run's first packet: it
+   * joins only with the same version, header length, addresses, protocol and time to live and with good checksums, so
+   * that every check would end as it did for the first.
    */
-  join(at: number, length: number): boolean;
-  /** Writes the run so far and begins another with this packet: good, let in, and one hop already taken from it. */
+  joinAdmitted(at: number, length: number): boolean;
+  /** Writes the run so far, and begins another with a packet that was admitted and lost its hop. */
   begin(at: number, length: number): void;
-  /** Writes the run so far; after it the packets' memory may be used again. */
+  /** Writes the run so far. Afterwards the packets' memory may be used again. */
   flush(): void;
 }
 
@@ -39,16 +51,14 @@ export interface CoalescerParts {
 
 const MOST_BYTES = 65_535;
 
-// The kernel refuses longer runs of UDP: of more than 64 before version 6.11, of more than 128 since.
-const MOST_DATAGRAMS = 64;
-
-const EINVAL = 22;
+// Numbers that other files export would be looked up for each packet.
+const MOST_DATAGRAMS = MAX_RUN_DATAGRAMS;
 
 // Only packets without IP options join runs.
 const IP = IPV4.headerBytes;
 const PLAIN_HEADER = 0x45;
 
-// Offsets in such a packet, for what is looked at in each: what other files export has to be looked up each time.
+// Offsets in such a packet, under names of this file for the same reason.
 const ID = IPV4.id;
 const FRAGMENT = IPV4.fragment;
 const HOPS = IPV4.ttl;
@@ -63,10 +73,10 @@ const CONTROL = IP + TCP.dataOffset;
 const URGENT = IP + TCP.urgent;
 const OPTIONS = IP + TCP.headerBytes;
 
-// Flags with which nothing can follow in a run, and those with which a packet is in no run at all.
+// A packet with one of the LAST flags ends its run; one with one of the ALONE flags is in no run.
 const LAST = FIN | PSH;
 const ALONE = SYN | RST | URG;
-/** Bits that the flags are shifted by in the word that begins with the data offset. */
+/** Bits by which the flags are shifted in the word that begins with the data offset. */
 const FLAGS = 16;
 
 export function createCoalescer(parts: CoalescerParts): Coalescer {
@@ -83,13 +93,13 @@ export function createCoalescer(parts: CoalescerParts): Coalescer {
   let segmentBytes = 0;
   let isHeadVerified = false;
   let pseudoSum = 0;
-  // What the next packet has to have: its first word, less the length; hops and protocol; the word of fragments; of TCP
-  // the word with the flags, less those that may differ.
+  // The next packet must have these: its first word without the length, hops and protocol, the fragment field, and the
+  // word with TCP's flags without those that may differ.
   let start = 0;
   let hopsAndProtocol = 0;
   let fragment = 0;
   let control = 0;
-  // The sum of all in an IP header that is the same in each.
+  // The sum of the IP header's fields that are the same in each packet.
   let ipSum = 0;
   let nextId = 0;
   let nextSequence = 0;
@@ -103,7 +113,7 @@ export function createCoalescer(parts: CoalescerParts): Coalescer {
     if (view.getUint16(at + HOPS) !== hopsAndProtocol) return false;
     if (view.getUint16(at + FRAGMENT) !== fragment) return false;
     const id = view.getUint16(at + ID, true);
-    // Where a packet may be fragmented its number says which fragments belong together.
+    // Where a packet may be fragmented, its identification says which fragments belong together.
     if (fragment !== DONT_FRAGMENT && id !== swap16(nextId)) return false;
     if (view.getInt32(at + SOURCE) !== view.getInt32(first + SOURCE)) return false;
     if (view.getInt32(at + DESTINATION) !== view.getInt32(first + DESTINATION)) return false;
@@ -147,7 +157,7 @@ export function createCoalescer(parts: CoalescerParts): Coalescer {
     view.setUint16(offloadAt + OFFLOAD.checksumOffset, checksumOffset, true);
   };
 
-  // A kernel that does not take runs after all loses the first one, and is given no other.
+  // A kernel that turns out not to take runs loses the first one, and gets no other.
   const takeRefusal = (errno: number): void => {
     for (let i = 0; i < packets; i++) counters.drop('tun_refused');
     if (errno !== EINVAL || packets === 1) return;
@@ -172,7 +182,7 @@ export function createCoalescer(parts: CoalescerParts): Coalescer {
   };
 
   return {
-    join(at, length) {
+    joinAdmitted(at, length) {
       const payload = length - headerBytes;
       if (!canGrow || payload <= 0 || payload > segmentBytes || total + payload > MOST_BYTES) return false;
       if (file.freePieces() === 0 || !isSameIp(at, length, head)) return false;
@@ -223,7 +233,7 @@ export function createCoalescer(parts: CoalescerParts): Coalescer {
       } else if (!isUdpThatJoins(at, length)) {
         return;
       }
-      // As it is on the wire: this packet's last hop is already taken.
+      // As it was received: this packet has lost a hop since.
       hopsAndProtocol = view.getUint16(at + IPV4.ttl) + 0x100;
       start = view.getUint16(at) << 16;
       ipSum =
