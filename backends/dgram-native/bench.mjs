@@ -1,7 +1,15 @@
-// What a call costs, on the loopback. Run after the build: node bench.mjs
-import { createArena, createPoller, createReceiver, createSender, openUdpSocket } from './dist/index.js';
+// Measures the cost of calls on the loopback. Run after the build: node bench.mjs
+import {
+  createArena,
+  createEndpoints,
+  createPoller,
+  createReceiver,
+  createSender,
+  ENDPOINT_BYTES,
+  openUdpSocket,
+} from './dist/index.js';
 
-const LOOPBACK = 0x7f000001;
+const LOOPBACK = '127.0.0.1';
 const ROUNDS = 100_000;
 const TIMES = 5;
 
@@ -13,10 +21,12 @@ const sender = createSender(arena, from, { messages: 64, pieces: 256 });
 const receiver = createReceiver(arena, to, { messages: 64, messageBytes: 65_536 });
 const poller = createPoller(arena, [to.fd]);
 const payload = arena.reserve(65_536);
+const target = arena.reserve(ENDPOINT_BYTES);
+createEndpoints(arena).set(target, LOOPBACK, to.port);
 
 function exchange(messages, bytes, segmentBytes) {
   for (let i = 0; i < messages; i += 1) {
-    sender.begin(LOOPBACK, to.port, segmentBytes);
+    sender.begin(target, segmentBytes);
     sender.append(payload, bytes);
   }
   if (sender.flush() !== 0 || receiver.receive() !== messages) throw new Error('lost');

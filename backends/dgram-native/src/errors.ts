@@ -1,15 +1,15 @@
-// What can go wrong outside of the hot path. Calls that move packets give numbers instead: a refusal is minus the
-// errno, so that nothing is allocated for it.
+// The errors of calls that open and set up. Calls that move packets give minus the errno instead, so that nothing is
+// allocated for a refusal.
 import { constants } from 'node:os';
 
-// Some numbers have two names (EAGAIN and EWOULDBLOCK); the first one listed is the usual one.
-// Node does not know what a TUN device says that was deleted under its user.
+// Some numbers have two names (EAGAIN and EWOULDBLOCK); the first one listed is the usual one. Node lacks the errno of a
+// TUN device that was deleted under its user.
 const NAMES = new Map<number, string>([[77, 'EBADFD']]);
 for (const [name, value] of Object.entries(constants.errno)) {
   if (!NAMES.has(value)) NAMES.set(value, name);
 }
 
-/** Name of an errno: `EMSGSIZE` for 90; for one without a name, its number as `E123`. */
+/** Name of an errno: `EMSGSIZE` for 90. Where it has no name, its number: `E123`. */
 export function errnoName(errno: number): string {
   return NAMES.get(errno) ?? `E${errno}`;
 }

@@ -1,9 +1,9 @@
 // The one door to foreign functions: the C library's system calls as JavaScript functions.
 //
-// Nobody checks an address: a wrong one in a system call is EFAULT at best and somebody else's memory at worst. So no
-// address leaves this package, and none is made of anything but an arena's or a scratch block's own and a checked
-// offset. Addresses are bigints: the compiler then tells them from offsets, and one that is kept is handed over as it
-// is, where a number of that size would be allocated anew for each call. What moves packets computes no address.
+// An address is not checked by anything: in a system call a wrong one is EFAULT at best and foreign memory at worst. So no
+// address leaves this package, and each is computed from the address of an arena or a scratch block and a checked offset.
+// Addresses are bigints: types then tell them from offsets, and a kept one is passed as it is, where a number of that size
+// would be allocated for each call. Functions that move packets compute no address.
 //
 // Results are declared as `int`: none of these calls gives more than 2^31 here, and a number that small is not
 // allocated. The library is opened when the first call needs it, so that importing the package fails nowhere.
@@ -12,7 +12,7 @@ import { arch, endianness, platform } from 'node:os';
 import type * as Koffi from 'koffi';
 import { UnsupportedError } from './errors.ts';
 
-// The arguments, in the words of the library.
+// The types of arguments, under koffi's names.
 const INT = 'int';
 const SIZE = 'size_t';
 const ADDRESS = 'int64';
@@ -50,17 +50,17 @@ type Values<Signature extends readonly (keyof Arguments)[]> = {
   -readonly [K in keyof Signature]: Arguments[Signature[K]];
 };
 
-/** The system calls. Each gives what C gives: below 0 it was refused, and `errno()` says why. */
+/** The system calls, with the results of C: below 0 the call was refused, and `errno()` says why. */
 export type Libc = {
   readonly [Name in keyof typeof FUNCTIONS]: (...args: Values<(typeof FUNCTIONS)[Name]>) => number;
 } & {
   /** The errno of this thread's last call. */
   readonly errno: () => number;
-  /** Where the bytes of an array begin. Keeps nothing alive: whoever uses the address holds the array. */
+  /** The address of an array's first byte. It keeps nothing alive: its user must hold the array. */
   addressOf(bytes: Uint8Array): bigint;
 };
 
-// All have 64 bits, little endian, and the generic numbers of ioctls and options.
+// All have 64 bits, are little endian, and have the generic numbers of ioctls and options.
 const ARCHITECTURES = ['x64', 'arm64', 'riscv64', 'loong64'];
 
 let loaded: Libc | undefined;
@@ -81,7 +81,7 @@ function load(): Libc {
   let library: Koffi.LibraryHandle;
   try {
     koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;
-    // The process itself: it has the C library that it runs with, glibc or musl, whatever the file is called.
+    // The process itself, which has its C library loaded, be it glibc or musl.
     library = koffi.load(null);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -1,9 +1,9 @@
-// System calls that open and set things up: they throw. Those that move packets have their own loops.
+// System calls that open and set up; they throw. The functions that move packets have loops of their own.
 import { SystemError } from './errors.ts';
 import { libc } from './libc.ts';
 import { EINTR } from './numbers.ts';
 
-/** Makes a system call until no signal interrupts it. Throws a SystemError that begins with `what` was tried. */
+/** Repeats a system call until no signal interrupts it. Throws a SystemError whose message begins with `what`. */
 export function invoke(syscall: string, what: string, call: () => number): number {
   for (;;) {
     const result = call();
@@ -13,7 +13,7 @@ export function invoke(syscall: string, what: string, call: () => number): numbe
   }
 }
 
-/** A few bytes at a known address, for what one call takes or gives. */
+/** A few bytes at a known address, for the arguments and results of one call. */
 export interface Scratch {
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;
@@ -26,8 +26,8 @@ const SCRATCH_BYTES = 128;
 let shared: Scratch | undefined;
 
 /**
- * The thread's scratch bytes, all 0. One block for ever, because an address keeps nothing alive: a block of the
- * call's own could be collected between taking its address and using it.
+ * The thread's scratch bytes, all 0. It is always the same block: an address keeps nothing alive, so a block for one call
+ * could be collected between the taking and the use of its address.
  */
 export function scratch(): Scratch {
   shared ??= createScratch();
@@ -48,7 +48,7 @@ function createScratch(): Scratch {
   };
 }
 
-/** A file descriptor that is closed once, so that the number, which the kernel gives out again, is not. */
+/** A file descriptor that is closed at most once: afterwards the kernel gives its number to another. */
 export class Descriptor implements Disposable {
   #fd: number;
 
@@ -65,7 +65,7 @@ export class Descriptor implements Disposable {
     if (this.#fd < 0) return;
     const fd = this.#fd;
     this.#fd = -1;
-    // Whatever it says, the descriptor is gone: asking again could close another's.
+    // The descriptor is gone even where this fails. A second close could hit another one of the same number.
     libc().close(fd);
   }
 }

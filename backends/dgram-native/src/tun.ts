@@ -1,4 +1,4 @@
-// TUN devices: opening, keeping and deleting them. Packets are read and written through a packet file.
+// TUN devices: opening, keeping and deleting them. Packet files read and write their packets.
 import type { Tun } from './contract.ts';
 import { libc } from './libc.ts';
 import {
@@ -18,29 +18,29 @@ import {
 import { Descriptor, invoke, scratch } from './system-call.ts';
 
 export interface TunOptions {
-  /** Name of the device, 1 to 15 bytes. One that is there is taken over, whatever state it was left in. */
+  /** Name of the device, 1 to 15 bytes. A device that exists is taken over, in whatever state it was left. */
   readonly name: string;
-  /** False: packets of one segment only, with complete checksums, as if the kernel could do no more. Default true. */
+  /** False: packets have one segment and complete checksums, as if the kernel could do no more. Default true. */
   readonly runs?: boolean;
 }
 
-/** What another thread needs to use an open device: plain values, which can be posted to it. */
+/** The values that another thread needs to use an open device. They are plain and can be posted to it. */
 export type TunHandle = Pick<Tun, 'fd' | 'name' | 'tcpRuns' | 'udpRuns'>;
 
 const DEVICE = '/dev/net/tun';
 const NAME_BYTES = 16;
 const VNET_HEADER_BYTES = 10;
 
-// From all to nothing; the kernel takes USO for both families or for none.
+// The offloads that are tried, from all to none; the kernel takes USO for both families or for none.
 const TCP = TUN_F_CSUM | TUN_F_TSO4;
 const UDP = TUN_F_USO4 | TUN_F_USO6;
 const STEPS = [TCP | UDP, TCP, 0];
 
 /**
- * Opens a TUN device, and makes it where it is missing; it goes with the last one who has it open, unless it is
- * persistent. Needs CAP_NET_ADMIN.
+ * Opens a TUN device, and makes it where it is missing. Unless it is persistent, the device disappears when it is closed.
+ * Needs CAP_NET_ADMIN.
  *
- * Throws a SystemError: EBUSY where another has it open, EINVAL where the name is of a device of another kind.
+ * Throws a SystemError: EBUSY where it is open already, EINVAL where a device of another kind has the name.
  */
 export function openTun({ name, runs = true }: TunOptions): Tun {
   const descriptor = openDevice(name);
@@ -50,7 +50,7 @@ export function openTun({ name, runs = true }: TunOptions): Tun {
     i32[0] = VNET_HEADER_BYTES;
     const what = `cannot open TUN device ${name}`;
     invoke('ioctl TUNSETVNETHDRSZ', what, () => libc().ioctl(fd, TUNSETVNETHDRSZ, address));
-    // Nothing is asked for aloud too: a persistent device remembers what the one before us asked for.
+    // No offloads are requested explicitly too: a persistent device remembers those of its last user.
     const offloads =
       (runs ? STEPS : [0]).find((flags) => libc().ioctl(fd, TUNSETOFFLOAD, BigInt(flags)) >= 0) ?? 0;
     const handle = { fd, name, tcpRuns: (offloads & TUN_F_TSO4) !== 0, udpRuns: (offloads & UDP) !== 0 };
@@ -61,16 +61,14 @@ export function openTun({ name, runs = true }: TunOptions): Tun {
   }
 }
 
-/**
- * Uses a device that another thread opened, and that stays open as long as it is used; disposing of it closes nothing.
- */
+/** Uses a device that another thread opened and keeps open meanwhile. Disposing of it does not close the device. */
 export function attachTun(handle: TunHandle): Tun {
   return new KernelTun({ fd: handle.fd }, handle);
 }
 
 /**
- * Deletes a persistent TUN device; nothing happens where there is none. Throws a SystemError: EBUSY where somebody
- * has it open, EINVAL where the name is of a device of another kind.
+ * Deletes a persistent TUN device; does nothing where there is none. Throws a SystemError: EBUSY where it is open, EINVAL
+ * where a device of another kind has the name.
  */
 export function deleteTun(name: string): void {
   checkName(name);
@@ -130,7 +128,7 @@ function setPersistent(fd: number, name: string, persistent: boolean): void {
   invoke('ioctl TUNSETPERSIST', what, () => libc().ioctl(fd, TUNSETPERSIST, persistent ? 1n : 0n));
 }
 
-// The kernel's own rule, and no percent sign: it would ask the kernel to number the device.
+// The kernel's own rule, and no percent sign, which would ask the kernel to number the device.
 function checkName(name: string): void {
   const isName = /^[^\s/:%\0]+$/.test(name) && name !== '.' && name !== '..';
   if (!isName || new TextEncoder().encode(name).length >= NAME_BYTES) {

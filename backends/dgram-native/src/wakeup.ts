@@ -1,5 +1,5 @@
-// A bell between threads (eventfd). A message port cannot reach a thread that waits in a poller; this can, because
-// it is a descriptor like those that the thread waits for.
+// A wakeup between threads (eventfd). A message port cannot reach a thread that waits in a poller; a wakeup can, since it
+// is one of the descriptors that the thread waits for.
 import type { Wakeup } from './contract.ts';
 import { libc } from './libc.ts';
 import { EAGAIN, EFD_NONBLOCK_CLOEXEC } from './numbers.ts';
@@ -14,7 +14,7 @@ export function createWakeup(): Wakeup {
   return new EventWakeup(descriptor, descriptor);
 }
 
-/** Uses the wakeup of another thread, which stays open as long as it is used; disposing of it closes nothing. */
+/** Uses a wakeup that another thread made and keeps open meanwhile. Disposing of it does not close the wakeup. */
 export function attachWakeup(fd: number): Wakeup {
   return new EventWakeup({ fd });
 }
@@ -43,7 +43,7 @@ class EventWakeup implements Wakeup {
     this.#invoke('read', 'cannot clear a wakeup', () => libc().read(this.fd, address, COUNT_BYTES));
   }
 
-  // Not now means, when writing, that it has been rung for centuries, and when reading, that it was not rung.
+  // EAGAIN says of a write that the count of rings is full, and of a read that there was no ring.
   #invoke(syscall: string, what: string, call: () => number): void {
     invoke(syscall, what, () => {
       const result = call();
