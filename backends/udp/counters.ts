@@ -1,60 +1,70 @@
-// What the data plane counts, in memory that the thread which moves packets writes and any other reads: reading costs
-// it nothing. One writer, no locks; a number may be read a moment before its neighbour.
-/** Why a packet went no further; the first five are faults of its header. Inbound is from peers to this host. */
+// The counters of the data plane, in shared memory: the thread that moves packets writes them and any other reads them,
+// at no cost to the writer. There is one writer and no lock, so a number may be older than its neighbour.
+/** The reasons to drop a packet. Inbound is from peers to this host. */
 export const DROP_REASONS = [
+  // Faults of its header.
   'short',
   'version',
   'header_length',
   'total_length',
   'checksum',
-  // Inbound: the datagram's sender is no peer; a peer sent what is not its own; not for our subnet; larger than a
-  // datagram.
+  // Inbound: the datagram's sender is no peer.
   'stranger',
+  // Inbound: the inner source is not the peer's.
   'spoofed',
+  // Inbound: the inner destination is not in our subnet.
   'misdirected',
+  // Inbound: the message was longer than the room for it.
   'truncated',
-  // No hop left; nobody has the destination; larger than the path and not to be fragmented.
+  // No hop is left.
   'hops',
+  // No peer has the destination.
   'no_route',
+  // It is larger than the path and forbids fragments.
   'too_big',
-  // An offload that we did not ask for.
+  // It has an offload that we did not ask for.
   'offload',
-  // The kernel refused it: on the way to a peer, or into the TUN device; or it had no room at that moment.
+  // The kernel refused to send it to a peer.
   'send_refused',
+  // The kernel had no room to send it at that moment.
   'send_full',
+  // The kernel refused it on the TUN device.
   'tun_refused',
 ] as const satisfies readonly string[];
 
 export type DropReason = (typeof DROP_REASONS)[number];
 
-/** Everything that is counted, in the order of the shared memory. Packets are inner ones; bytes are theirs. */
+/** All counters, in the order of the shared memory. Packets are inner ones; bytes are theirs. */
 const NAMES = [
   'sent_packets',
   'sent_bytes',
-  /** Messages handed to the kernel, each of one datagram or of many of one size; and how many of them were of many. */
+  /** Messages handed to the kernel, each of one datagram or of many of one size. */
   'sent_messages',
+  /** The messages among them that had many. */
   'sent_segmented_messages',
   'send_calls',
-  /** Reads from the TUN device, and how many of them brought a run of segments as one packet. */
+  /** Packets read from the TUN device. */
   'tun_reads',
+  /** The reads among them that brought a run of segments as one packet. */
   'tun_read_runs',
   'received_packets',
   'received_bytes',
   'received_messages',
   'received_coalesced_messages',
   'receive_calls',
-  /** Writes to the TUN device, and how many of them put a run of packets in as one. */
+  /** Packets written to the TUN device. */
   'tun_writes',
+  /** The writes among them that wrote a run of packets as one. */
   'tun_written_runs',
   'icmp_time_exceeded',
   'icmp_unreachable',
   'icmp_too_big',
-  /** Not sent, as too many were due at a time. */
+  /** ICMP errors that the rate limit held back. */
   'icmp_suppressed',
   'fragmented_packets',
-  /** 1 once the kernel refused runs of datagrams on this way, and each goes by itself. */
+  /** 1 once the kernel has refused runs of datagrams, which are cut by us since. */
   'segmentation_lost',
-  /** How many kinds of runs, TCP and UDP, the TUN device turned out not to take. */
+  /** Kinds of runs, TCP and UDP, that the TUN device turned out not to take. */
   'merging_lost',
   /** Tables of peers taken over. */
   'peer_updates',

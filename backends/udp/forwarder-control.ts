@@ -1,5 +1,5 @@
-// Starts the forwarder's thread, hands it peers, reads what it counts, and says when it ended. Nothing here waits for
-// the thread, and the thread waits for nothing here: a main thread that is stuck delays no packet.
+// Starts the forwarder's thread, hands it peers, reads its counters, and reports its end. Nothing here waits for the
+// thread, and the thread waits for nothing here: a main thread that is stuck delays no packet.
 import { Worker } from 'node:worker_threads';
 import { createWakeup, type TunHandle, type UdpSocketHandle } from 'dgram-native';
 import { systemClock } from '../../agent/base/clock.ts';
@@ -11,7 +11,7 @@ import { LIMITS } from './limits.ts';
 import { maskOf, parseAddress } from './packets/address.ts';
 import { createPeerMemory, type PeerRoute, writePeers } from './peer-routes.ts';
 
-/** What a forwarder is started with. The device and the socket stay open until it has ended. */
+/** The settings of a forwarder. The device and the socket must stay open until it has ended. */
 export interface ForwarderSetup {
   readonly tun: TunHandle;
   readonly socket: UdpSocketHandle;
@@ -19,7 +19,7 @@ export interface ForwarderSetup {
   readonly port: number;
   readonly network: Prefix;
   readonly subnet: Prefix;
-  /** The program of the thread; default: the one beside this file. */
+  /** The program of the thread. Default: the one beside this file. */
   readonly program?: URL;
 }
 
@@ -31,21 +31,21 @@ export interface ForwarderPeer {
 
 export interface RunningForwarder {
   /**
-   * Who the peers are from now on. Those whose subnet is not inside the network, or is partly ours, lead no traffic;
-   * gives how many were left out.
+   * Replaces the peers. A peer whose subnet is not inside the network, or overlaps ours, is left out, and so is one
+   * that finds no room. Gives the number of those.
    */
   setPeers(peers: readonly ForwarderPeer[]): number;
   counters(): Readonly<Record<CounterName, number>>;
-  /** Resolves when the thread ended without having been told to, with the reason. */
+  /** Resolves with the reason when the thread ended though it was not told to stop. */
   readonly failed: Promise<TwillError>;
-  /** Ends the thread; afterwards the device and the socket may be closed. */
+  /** Ends the thread. Afterwards the device and the socket may be closed. */
   stop(): Promise<void>;
 }
 
-// It allocates next to nothing while it runs; what it has at its start fits easily.
+// The thread allocates next to nothing while it runs, and starts with far less.
 const HEAP = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1, codeRangeSizeMb: 8, stackSizeMb: 1 };
 
-/** Starts a forwarder without peers. Fails as `host` when a thread cannot be had. */
+/** Starts a forwarder without peers. Fails as `host` when no thread can be started. */
 export function startForwarder(setup: ForwarderSetup): RunningForwarder {
   const network = rangeOf(setup.network);
   const subnet = rangeOf(setup.subnet);
@@ -127,7 +127,7 @@ function failureOf(reason: unknown, exitCode: number): TwillError {
   return new TwillError('host', `the forwarder ended: ${why}`, { cause: reason });
 }
 
-// Sockets and devices are objects with more than their plain values, which alone can be posted to a thread.
+// Sockets and devices have more than plain values; only those can be posted to a thread.
 function plainTun({ fd, name, tcpRuns, udpRuns }: TunHandle): TunHandle {
   return { fd, name, tcpRuns, udpRuns };
 }

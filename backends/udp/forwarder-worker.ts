@@ -1,5 +1,5 @@
-// The thread of the forwarder: it takes the descriptors and the shared memory that it was started with, and moves packets.
-// It opens nothing and closes nothing. Unless it was told to stop, it ends with the error that ended it.
+// The thread of the forwarder: it takes the descriptors and the shared memory that it was started with, and moves
+// packets. It opens nothing and closes nothing. Unless it was told to stop, it ends with the error that ended it.
 import { workerData } from 'node:worker_threads';
 import {
   attachUdpSocket,

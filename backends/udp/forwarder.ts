@@ -1,5 +1,5 @@
-// The loop that moves packets, both ways, until it is told to stop. It owns no descriptor and makes no system call itself:
-// it gets a sender, a receiver and a file. All memory is reserved at the start, none is allocated for a packet.
+// The loop that moves packets, both ways, until it is told to stop. It owns no descriptor and makes no system call
+// itself: it gets a sender, a receiver and a file. All memory is reserved at the start, none is allocated for a packet.
 //
 //     TUN device ── outbound ──► outbox ──► socket          peers: one table, replaced from another thread,
 //     TUN device ◄── inbound ◄──────────── socket           consulted before each turn

@@ -1,24 +1,26 @@
 // Limits of the udp data plane. Times are in milliseconds, sizes in bytes.
 
 export const LIMITS = {
-  /** Peers of the forwarder; those beyond are left out. */
+  /** Peers of the forwarder. Further ones are left out. */
   peers: 8_192,
-  /** ICMP errors that we send: at once, and a second. */
+  /** ICMP errors that are sent: in one burst, and a second. */
   icmp: { burst: 64, perSecond: 100 },
-  /** Peers with a path MTU below our own link's, and how long such a path MTU is believed. */
+  /** Peers with a path MTU below our own link's that are remembered. */
   pathLimits: 8_192,
+  /** Time after which such a path MTU is asked for again. */
   pathLimitMs: 10_000,
-  /** Reads from the TUN device, and receives from the socket, before the forwarder turns to the other side. */
+  /** Reads from the TUN device before the forwarder turns to the socket. */
   turnReads: 64,
+  /** Receives from the socket before the forwarder turns to the TUN device. */
   turnReceives: 8,
-  /** The forwarder looks around at least this often, even if nobody wakes it. */
+  /** The forwarder looks for new peers and for the order to stop at least this often, also where nothing wakes it. */
   idleMs: 1_000,
   /** Failures in a row to read or receive before the forwarder gives up. */
   failures: 64,
   /** Pauses between attempts to open the forwarder's device and socket again. */
   reopen: { firstMs: 50, maxMs: 1_000 },
-  /** Room for datagrams on their way, each way; the kernel takes it from us, whatever its limit. */
+  /** Socket buffer, each way. The system's limit does not apply to a process with CAP_NET_ADMIN. */
   socketBufferBytes: 8 * 1024 * 1024,
-  /** From telling the forwarder to stop to ending its thread. */
+  /** Time that the forwarder has to stop by itself, before its thread is ended. */
   stopMs: 400,
 } as const;

@@ -35,7 +35,9 @@ export interface OutboundParts {
   readonly routes: Pick<PeerRoutes, 'lookup'>;
   readonly paths: PathLimits;
   readonly counters: Counters;
-  /** Memory that packets are read into, on a boundary of 64: `READ_ROOM` bytes for each run that leaves in one flush. */
+  /**
+   * Memory that packets are read into, on a boundary of 64: `READ_ROOM` bytes for each run that leaves in one flush.
+   */
   readonly roomAt: number;
   readonly roomBytes: number;
 }
@@ -45,8 +47,8 @@ export interface Outbound {
   turn(reads: number): number;
 }
 
-// The kernel copies faster to the beginning of a line of the processor's cache. After this padding the payload of most TCP
-// packets begins there. The packet lies on a boundary of 4.
+// The kernel copies faster to the beginning of a line of the processor's cache. After this padding the payload of most
+// TCP packets begins there. The packet lies on a boundary of 4.
 const LINE = 64;
 const TCP_WITH_TIME_STAMPS = 32;
 const PADDING = LINE - OFFLOAD.bytes - IPV4.headerBytes - TCP_WITH_TIME_STAMPS;

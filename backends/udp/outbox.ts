@@ -1,7 +1,7 @@
-// Datagrams that are about to leave, gathered into as few messages and system calls as possible. Datagrams of one size in
-// a row to one peer are one message, which the kernel or the network card cuts apart again; the sender does where they
-// cannot. Messages to different peers leave in one call. A datagram is one or two pieces of the memory, a header and a
-// payload, which have to stay as they are until the next flush.
+// Datagrams that are about to leave, gathered into as few messages and system calls as possible. Datagrams of one size
+// in a row to one peer are one message, which the kernel or the network card cuts apart again; the sender does where
+// they cannot. Messages to different peers leave in one call. A datagram is one or two pieces of the memory, a header
+// and a payload, which have to stay as they are until the next flush.
 //
 // It also handles refusals: a datagram that does not fit its path is handed to `oversize`.
 import { ENDPOINT_BYTES, type Endpoints, MAX_RUN_BYTES, MAX_RUN_DATAGRAMS, type Sender } from 'dgram-native';
@@ -56,8 +56,8 @@ export function createOutbox(parts: OutboxParts): Outbox {
   let messageDatagrams = 0;
   let messageBytes = 0;
 
-  // Of a run that does not fit its path, the datagrams that do, such as a short end, are sent singly. The kernel may have
-  // sent them already: then they arrive twice.
+  // Of a run that does not fit its path, the datagrams that do, such as a short end, are sent singly. The kernel may
+  // have sent them already: then they arrive twice.
   const takeRefusal = (refused: number): void => {
     const peer = addresses[sender.refusedMessage(refused)] as number;
     const errno = sender.refusedErrno(refused);

@@ -1,5 +1,5 @@
-// Packets that are larger than the path to their peer. Where the packet forbids fragments, its sender gets an ICMP error;
-// otherwise it is cut into fragments. This is rare and slow, so a packet may be copied here.
+// Packets that are larger than the path to their peer. Where the packet forbids fragments, its sender gets an ICMP
+// error; otherwise it is cut into fragments. This is rare and slow, so a packet may be copied here.
 import { COUNTER, type Counters } from './counters.ts';
 import { FRAGMENT_HEADER_ROOM, forbidsFragments, fragmentPacket } from './packets/fragment.ts';
 import { FRAGMENTATION_NEEDED } from './packets/icmp.ts';
@@ -7,7 +7,9 @@ import type { PacketMemory } from './packets/packet-memory.ts';
 import type { Reporter } from './reporter.ts';
 import type { Singles } from './singles.ts';
 
-/** Takes a packet that is larger than the path to `address`, which takes `limitBytes`. Its bytes may change afterwards. */
+/**
+ * Takes a packet that is larger than the path to `address`, which takes `limitBytes`. Its bytes may change afterwards.
+ */
 export type Oversize = (
   address: number,
   headerAt: number,

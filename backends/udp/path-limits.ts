@@ -1,5 +1,5 @@
-// The largest datagram on the path to a peer, for the few peers whose path takes less than our own link. It is learnt when
-// the kernel refuses a datagram, and asked for again from time to time, as paths also become wider.
+// The largest datagram on the path to a peer, for the few peers whose path takes less than our own link. It is learnt
+// when the kernel refuses a datagram, and asked for again from time to time, as paths also become wider.
 import { LIMITS } from './limits.ts';
 
 export interface PathLimits {

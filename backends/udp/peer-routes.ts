@@ -1,18 +1,19 @@
-// Which peer has which subnet, in memory that two threads share: one hands over whole tables, the other, which moves
-// packets, takes each over with one copy and looks addresses up in its own. Neither ever waits for the other.
+// The table of peers and their subnets, in memory that two threads share. One thread writes whole tables; the other,
+// which moves packets, takes each over with one copy and looks addresses up in its own. Neither ever waits for the
+// other.
 //
 //     words   0        1          2 …                    … and the same again
 //             started  published  half 0: slots, number and list of lengths, routes, public addresses
 //
-// A table goes into the half that is not the published one. `started` says that a half is being written: a reader that
-// was overtaken by two tables while it copied sees it there, throws its copy away and comes again.
+// A table is written into the half that is not published. `started` is the version that is being written: a reader that
+// was overtaken by two tables while it copied sees it there, discards its copy and tries again.
 //
-// A lookup is one probe of a hash table for each length of prefix that occurs, the longest first: usually one, whatever
-// the number of peers.
+// A lookup is one probe of a hash table for each prefix length that occurs, the longest first. Usually only one length
+// occurs, however many peers there are.
 
 import { maskOf } from './packets/address.ts';
 
-/** Where an inner packet goes. Addresses are 32-bit numbers, signed or not. */
+/** A subnet and the node that has it. Addresses are 32-bit numbers, signed or not. */
 export interface PeerRoute {
   /** Host bits cleared. */
   readonly subnet: number;
@@ -21,11 +22,11 @@ export interface PeerRoute {
   readonly publicAddress: number;
 }
 
-/** The reader's side. Addresses come and go as signed 32-bit numbers. */
+/** The reader's side. Addresses are signed 32-bit numbers. */
 export interface PeerRoutes {
-  /** Takes over the newest table if there is a newer one; true where it did. */
+  /** Takes the newest table over where it is newer, and gives whether it was. */
   refresh(): boolean;
-  /** Public address of the peer whose subnet an address is in; 0: nobody's. */
+  /** Public address of the peer in whose subnet an address is; 0: no peer's. */
   lookup(address: number): number;
   /** Whether it is the public address of any peer. */
   isPublic(address: number): boolean;
@@ -35,12 +36,12 @@ const STARTED = 0;
 const PUBLISHED = 1;
 const HALVES = 2;
 
-// Of a half. 33 lengths are possible, 0 to 32.
+// Words of a half. 33 lengths are possible, 0 to 32.
 const SLOTS = 0;
 const LENGTHS = 1;
 const FIRST_LENGTH = 2;
 const ROUTES = FIRST_LENGTH + 33;
-// A route's slot: subnet, length + 1 (0: empty), public address.
+// Words of a slot: subnet, length + 1 (0: empty), public address.
 const ROUTE_WORDS = 3;
 const WORDS_A_SLOT = ROUTE_WORDS + 1;
 
@@ -52,8 +53,8 @@ export function createPeerMemory(capacity: number): SharedArrayBuffer {
 }
 
 /**
- * Replaces the table by these peers. Of two with the same subnet the first counts. Gives how many did not fit; those
- * are left out. For one thread only.
+ * Replaces the table. Of two peers with the same subnet the first counts. Peers that do not fit are left out; gives
+ * their number. For one thread only.
  */
 export function writePeers(memory: SharedArrayBuffer, peers: readonly PeerRoute[]): number {
   const shared = new Int32Array(memory);
@@ -95,7 +96,7 @@ function fillTable(half: Int32Array, peers: readonly PeerRoute[]): void {
   }
 }
 
-/** Reads the tables that `writePeers` puts into this memory. */
+/** Reads the tables that `writePeers` writes into this memory. */
 export function createPeerRoutes(memory: SharedArrayBuffer): PeerRoutes {
   const shared = new Int32Array(memory);
   const words = (shared.length - HALVES) / 2;
@@ -108,7 +109,7 @@ export function createPeerRoutes(memory: SharedArrayBuffer): PeerRoutes {
     const from = HALVES + (wanted & 1) * words;
     const slots = Math.min(Atomics.load(shared, from + SLOTS), slotsFor((words - ROUTES) / WORDS_A_SLOT / 2));
     spare.set(shared.subarray(from, from + halfWords(slots)));
-    // The half that was copied is written again by the next table but one.
+    // The next table but one is written into the half that was copied.
     return Atomics.load(shared, STARTED) - wanted < 2;
   };
 
@@ -153,13 +154,13 @@ function isSlotOf(table: Int32Array, at: number, subnet: number, length: number)
   return table[at] === subnet && table[at + 1] === length + 1;
 }
 
-// Subnets differ in few and neighbouring bits: multiplying spreads them over all.
+// Subnets differ in a few neighbouring bits. Multiplying spreads them over all bits.
 function hash(value: number, length: number): number {
   const mixed = Math.imul(value ^ Math.imul(length, 0x45d9f3b), 0x9e3779b1 | 0);
   return mixed ^ (mixed >>> 15);
 }
 
-// A power of two, at most half full: a search always ends at an empty slot.
+// A power of two, at most half full, so that each search ends at an empty slot.
 function slotsFor(peers: number): number {
   let slots = SMALLEST_SLOTS;
   while (slots < peers * 2) slots *= 2;

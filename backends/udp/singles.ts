@@ -1,5 +1,5 @@
-// Sends single datagrams past the outbox: fragments, the parts of a refused run, and ICMP errors to peers. They are rare,
-// and have a sender of their own, so that the outbox's refused messages stay readable meanwhile.
+// Sends single datagrams past the outbox: fragments, the parts of a refused run, and ICMP errors to peers. They are
+// rare, and have a sender of their own, so that the outbox's refused messages stay readable meanwhile.
 import { ENDPOINT_BYTES, type Endpoints, type Sender } from 'dgram-native';
 import { COUNTER, type Counters, type DropReason } from './counters.ts';
 import { EAGAIN, EMSGSIZE, ENOBUFS, ENOMEM } from './errnos.ts';

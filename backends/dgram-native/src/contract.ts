@@ -66,7 +66,9 @@ export interface UdpSocket extends Disposable {
   pathPayloadBytes(address: string): number | undefined;
 }
 
-/** A TUN device that never blocks. Each of its IP packets has a header of 10 bytes (struct virtio_net_hdr) before it. */
+/**
+ * A TUN device that never blocks. Each of its IP packets has a header of 10 bytes (struct virtio_net_hdr) before it.
+ */
 export interface Tun extends Disposable {
   readonly fd: number;
   readonly name: string;
@@ -91,8 +93,8 @@ export interface Sender {
   /**
    * Begins a message to an endpoint, which must stay as it is until the flush.
    *
-   * With `segmentBytes` 0 the message is one datagram. Otherwise it is cut into datagrams of that size; the last one may
-   * be shorter. A run of at most `MAX_RUN_DATAGRAMS` and `MAX_RUN_BYTES` stays in one piece on its way through the
+   * With `segmentBytes` 0 the message is one datagram. Otherwise it is cut into datagrams of that size; the last one
+   * may be shorter. A run of at most `MAX_RUN_DATAGRAMS` and `MAX_RUN_BYTES` stays in one piece on its way through the
    * kernel; longer ones are cut earlier, and 65,507 bytes (IPv6: 65,527) are the most.
    *
    * Throws a RangeError where no message is free, the endpoint is outside the arena, or the size is not 0 to 65535.
@@ -107,7 +109,8 @@ export interface Sender {
    * Sends all messages that were begun, and forgets them. Gives the number of refused messages; `refusedErrno(i)` and
    * `refusedMessage(i)` describe them. Some datagrams of a refused run may have been sent.
    *
-   * EMSGSIZE: a datagram is larger than the path takes. EAGAIN: the socket's buffer is full; no later message was tried.
+   * EMSGSIZE: a datagram is larger than the path takes. EAGAIN: the socket's buffer is full; no later message was
+   * tried.
    */
   flush(): number;
   refusedErrno(i: number): number;
@@ -124,8 +127,8 @@ export interface Receiver {
   /** Most messages in one call. */
   readonly capacity: number;
   /**
-   * Receives at most `most` messages, 1 to `capacity`, which is the default. Gives their number; 0: none waits; below 0:
-   * minus the errno. Throws a RangeError where `most` is out of range.
+   * Receives at most `most` messages, 1 to `capacity`, which is the default. Gives their number; 0: none waits; below
+   * 0: minus the errno. Throws a RangeError where `most` is out of range.
    */
   receive(most?: number): number;
   /** Where the message begins in the arena. */
@@ -148,7 +151,9 @@ export interface PacketFile {
   read(offset: number, maxBytes: number): number;
   /** Forgets the pieces that were appended. */
   clear(): void;
-  /** Appends a piece of the next packet. Throws a RangeError where no piece is free or the bytes are outside the arena. */
+  /**
+   * Appends a piece of the next packet. Throws a RangeError where no piece is free or the bytes are outside the arena.
+   */
   append(offset: number, length: number): void;
   /** Pieces that can still be appended. */
   freePieces(): number;

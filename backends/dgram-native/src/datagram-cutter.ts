@@ -1,5 +1,5 @@
-// Cuts a run into its datagrams where the kernel cannot. It has a table of messages and pieces of its own, in which each
-// datagram is the pieces, or parts of pieces, that it lies in. No byte of a packet is copied.
+// Cuts a run into its datagrams where the kernel cannot. It has a table of messages and pieces of its own, in which
+// each datagram is the pieces, or parts of pieces, that it lies in. No byte of a packet is copied.
 import { addressesOfTable, addressOfArena, arenaBytes } from './arena.ts';
 import type { Arena } from './contract.ts';
 import { MESSAGE, PIECE } from './layout.ts';

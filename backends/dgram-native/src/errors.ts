@@ -2,8 +2,8 @@
 // allocated for a refusal.
 import { constants } from 'node:os';
 
-// Some numbers have two names (EAGAIN and EWOULDBLOCK); the first one listed is the usual one. Node lacks the errno of a
-// TUN device that was deleted under its user.
+// Some numbers have two names (EAGAIN and EWOULDBLOCK); the first one listed is the usual one. Node lacks the errno of
+// a TUN device that was deleted under its user.
 const NAMES = new Map<number, string>([[77, 'EBADFD']]);
 for (const [name, value] of Object.entries(constants.errno)) {
   if (!NAMES.has(value)) NAMES.set(value, name);

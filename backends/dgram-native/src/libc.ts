@@ -1,9 +1,9 @@
 // The one door to foreign functions: the C library's system calls as JavaScript functions.
 //
-// An address is not checked by anything: in a system call a wrong one is EFAULT at best and foreign memory at worst. So no
-// address leaves this package, and each is computed from the address of an arena or a scratch block and a checked offset.
-// Addresses are bigints: types then tell them from offsets, and a kept one is passed as it is, where a number of that size
-// would be allocated for each call. Functions that move packets compute no address.
+// An address is not checked by anything: in a system call a wrong one is EFAULT at best and foreign memory at worst. So
+// no address leaves this package, and each is computed from the address of an arena or a scratch block and a checked
+// offset. Addresses are bigints: types then tell them from offsets, and a kept one is passed as it is, where a number
+// of that size would be allocated for each call. Functions that move packets compute no address.
 //
 // Results are declared as `int`: none of these calls gives more than 2^31 here, and a number that small is not
 // allocated. The library is opened when the first call needs it, so that importing the package fails nowhere.

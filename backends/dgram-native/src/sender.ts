@@ -34,7 +34,9 @@ export function senderBytes({ messages, pieces }: SenderOptions): number {
   return tables + cutterBytes(pieces);
 }
 
-/** Makes a sender for a socket, with `senderBytes` of the arena. It belongs to one thread; a socket may have several. */
+/**
+ * Makes a sender for a socket, with `senderBytes` of the arena. It belongs to one thread; a socket may have several.
+ */
 export function createSender(arena: Arena, socket: UdpSocket, options: SenderOptions): Sender {
   const maxMessages = checkCount('messages', options.messages, UIO_MAXIOV);
   const maxPieces = checkCount('pieces', options.pieces, MAX_PIECES);
@@ -109,9 +111,9 @@ export function createSender(arena: Arena, socket: UdpSocket, options: SenderOpt
     return errno === 0;
   };
 
-  // The kernel refused the run as a run. Where it takes the datagrams one by one, it cannot segment on this path, and is
-  // not asked again. Where it refuses them too, they are at fault: old kernels give EINVAL for a run whose datagrams are
-  // larger than the path, and for one that is too long.
+  // The kernel refused the run as a run. Where it takes the datagrams one by one, it cannot segment on this path, and
+  // is not asked again. Where it refuses them too, they are at fault: old kernels give EINVAL for a run whose datagrams
+  // are larger than the path, and for one that is too long.
   const retryCut = (message: number): void => {
     const isSent = sendCut(message);
     const datagrams = Math.ceil((messageBytes[message] as number) / segmentBytesOf(message));

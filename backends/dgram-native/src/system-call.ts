@@ -26,8 +26,8 @@ const SCRATCH_BYTES = 128;
 let shared: Scratch | undefined;
 
 /**
- * The thread's scratch bytes, all 0. It is always the same block: an address keeps nothing alive, so a block for one call
- * could be collected between the taking and the use of its address.
+ * The thread's scratch bytes, all 0. It is always the same block: an address keeps nothing alive, so a block for one
+ * call could be collected between the taking and the use of its address.
  */
 export function scratch(): Scratch {
   shared ??= createScratch();

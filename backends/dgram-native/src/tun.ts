@@ -37,8 +37,8 @@ const UDP = TUN_F_USO4 | TUN_F_USO6;
 const STEPS = [TCP | UDP, TCP, 0];
 
 /**
- * Opens a TUN device, and makes it where it is missing. Unless it is persistent, the device disappears when it is closed.
- * Needs CAP_NET_ADMIN.
+ * Opens a TUN device, and makes it where it is missing. Unless it is persistent, the device disappears when it is
+ * closed. Needs CAP_NET_ADMIN.
  *
  * Throws a SystemError: EBUSY where it is open already, EINVAL where a device of another kind has the name.
  */
@@ -67,8 +67,8 @@ export function attachTun(handle: TunHandle): Tun {
 }
 
 /**
- * Deletes a persistent TUN device; does nothing where there is none. Throws a SystemError: EBUSY where it is open, EINVAL
- * where a device of another kind has the name.
+ * Deletes a persistent TUN device; does nothing where there is none. Throws a SystemError: EBUSY where it is open,
+ * EINVAL where a device of another kind has the name.
  */
 export function deleteTun(name: string): void {
   checkName(name);

@@ -1,5 +1,5 @@
-// UDP sockets of either family: opening them, and asking the kernel for their abilities and paths. Senders and receivers
-// move the messages.
+// UDP sockets of either family: opening them, and asking the kernel for their abilities and paths. Senders and
+// receivers move the messages.
 import type { UdpSocket } from './contract.ts';
 import { writeEndpoint } from './endpoints.ts';
 import { SystemError } from './errors.ts';
@@ -152,7 +152,8 @@ class KernelUdpSocket implements UdpSocket {
       this.#probe ??= openProbe(this.fd, what);
       const { fd, family } = this.#probe;
       // It is connected anew each time, so that the kernel consults its routes and the errors that it heard of since.
-      // It is disconnected before (by an endpoint of no family, all 0), or it would keep the last path's source address.
+      // It is disconnected before (by an endpoint of no family, all 0), or it would keep the last path's source
+      // address.
       if (libc().connect(fd, scratch().address, ENDPOINT.bytes) < 0) return undefined;
       const endpoint = scratchEndpoint(address, PROBE_PORT);
       if (libc().connect(fd, endpoint, ENDPOINT.bytes) < 0) return undefined;

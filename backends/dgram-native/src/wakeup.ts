@@ -1,5 +1,5 @@
-// A wakeup between threads (eventfd). A message port cannot reach a thread that waits in a poller; a wakeup can, since it
-// is one of the descriptors that the thread waits for.
+// A wakeup between threads (eventfd). A message port cannot reach a thread that waits in a poller; a wakeup can, since
+// it is one of the descriptors that the thread waits for.
 import type { Wakeup } from './contract.ts';
 import { libc } from './libc.ts';
 import { EAGAIN, EFD_NONBLOCK_CLOEXEC } from './numbers.ts';

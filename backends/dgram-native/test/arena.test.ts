@@ -95,7 +95,7 @@ describe('the bytes that parts take of an arena', () => {
   });
 });
 
-describe('the bytes', () => {
+describe('bytes', () => {
   it.each([
     [0, 0],
     [0x2134, 0x3421],

@@ -1,4 +1,4 @@
-// What every sender, receiver and packet file must do, the kernel's and those in memory.
+// The duties of every sender, receiver and packet file, the kernel's and those in memory.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Arena, Endpoints, PacketFile, Receiver, Sender } from '../src/index.ts';
 import { datagramsOf, isPayload, LOOPBACK, type Received, refusals } from './pair.ts';

@@ -1,6 +1,6 @@
-// The mirror: what this machine sends to an address behind a TUN device comes back with its addresses exchanged, as
-// if the other one had sent it to ours. Checksums stay right, complete or not: they do not care for the order of what
-// they add up.
+// The mirror: packets that this machine sends to an address behind a TUN device come back with their addresses
+// exchanged, as if the other one had sent them. Checksums stay right, complete or not, as a sum does not depend on its
+// order.
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { type Arena, createArena, createPacketFile, type PacketFile, type Tun } from '../src/index.ts';
 
@@ -10,9 +10,9 @@ export const PACKET_BYTES = 65_536 + HEADER_BYTES;
 export interface Mirror {
   readonly arena: Arena;
   readonly file: PacketFile;
-  /** How many packets of each kind of run (0: none) went through. */
+  /** The number of packets of each kind of run (0: none) that went through. */
   readonly kinds: Map<number, number>;
-  /** Mirrors at most `most` packets; how many there were. */
+  /** Mirrors at most `most` packets, and gives their number. */
   reflect(most: number): number;
 }
 
@@ -47,7 +47,9 @@ export function createMirror(tun: Tun): Mirror {
   };
 }
 
-/** Sends bytes to 10.98.0.2, so that they arrive at 10.98.0.1, ours; how many arrived as they were sent. */
+/**
+ * Sends bytes to 10.98.0.2, so that they arrive at 10.98.0.1, which is ours. Gives the bytes that arrived unchanged.
+ */
 export async function streamThrough(mirror: Mirror, bytes: number): Promise<number> {
   const chunk = Buffer.from(
     Array.from({ length: 251 * 256 }, (_, i) => (i * 7 + Math.floor(i / 251)) & 0xff),

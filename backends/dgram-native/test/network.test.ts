@@ -24,31 +24,34 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
   });
   afterEach(() => void ip('link', 'set', 'lo', 'mtu', '65536'));
 
-  it.each([true, false])('refuses what is larger than the path, with segmentation %j', (segmentation) => {
-    using pair = openPair({ from: { segmentation } });
-    ip('link', 'set', 'lo', 'mtu', '1500');
-    for (const bytes of [1472, 1473, 100]) {
-      pair.sender.begin(pair.target, 0);
-      pair.sender.append(pair.payload, bytes);
-    }
-    for (const segmentBytes of [1473, 1472]) {
-      pair.sender.begin(pair.target, segmentBytes);
-      pair.sender.append(pair.payload, 10 * segmentBytes);
-    }
-    const refused = pair.sender.flush();
-    expect(errnos(pair.sender, refused)).toEqual(['EMSGSIZE', 'EMSGSIZE']);
-    expect([pair.sender.refusedMessage(0), pair.sender.refusedMessage(1)]).toEqual([1, 3]);
-    expect(pair.from.canSegment).toBe(segmentation);
-    const datagrams = datagramsOf(pair.receiveBytes(1572 + 14_720));
-    expect(datagrams.map(({ length }) => length)).toEqual([
-      1472,
-      100,
-      ...Array.from({ length: 10 }, () => 1472),
-    ]);
-    expect(datagrams.slice(2).every((datagram, i) => isPayload(datagram, i * 1472))).toBe(true);
-  });
+  it.each([true, false])(
+    'refuses a datagram that is larger than the path, with segmentation %j',
+    (segmentation) => {
+      using pair = openPair({ from: { segmentation } });
+      ip('link', 'set', 'lo', 'mtu', '1500');
+      for (const bytes of [1472, 1473, 100]) {
+        pair.sender.begin(pair.target, 0);
+        pair.sender.append(pair.payload, bytes);
+      }
+      for (const segmentBytes of [1473, 1472]) {
+        pair.sender.begin(pair.target, segmentBytes);
+        pair.sender.append(pair.payload, 10 * segmentBytes);
+      }
+      const refused = pair.sender.flush();
+      expect(errnos(pair.sender, refused)).toEqual(['EMSGSIZE', 'EMSGSIZE']);
+      expect([pair.sender.refusedMessage(0), pair.sender.refusedMessage(1)]).toEqual([1, 3]);
+      expect(pair.from.canSegment).toBe(segmentation);
+      const datagrams = datagramsOf(pair.receiveBytes(1572 + 14_720));
+      expect(datagrams.map(({ length }) => length)).toEqual([
+        1472,
+        100,
+        ...Array.from({ length: 10 }, () => 1472),
+      ]);
+      expect(datagrams.slice(2).every((datagram, i) => isPayload(datagram, i * 1472))).toBe(true);
+    },
+  );
 
-  it('says what each path takes, as it is now', () => {
+  it('knows the largest payload of each path at the moment', () => {
     using socket = openUdpSocket({ address: '0.0.0.0', port: 0 });
     const lengths = () => [LOOPBACK, NOBODY, ELSEWHERE].map((address) => socket.pathPayloadBytes(address));
     expect(lengths()).toEqual([65_507, 1472, undefined]);
@@ -62,7 +65,7 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
     expect(lengths()).toEqual([1372, 1472, undefined]);
   });
 
-  it('without a way to one peer refuses that message only', () => {
+  it('without a route to one peer refuses that message only', () => {
     using pair = openPair({ from: { address: '0.0.0.0' } });
     for (const address of [LOOPBACK, ELSEWHERE, LOOPBACK]) {
       pair.sender.begin(pair.endpoint(address, pair.to.port), 0);
@@ -74,7 +77,7 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
   });
 
   it.each([true, false])(
-    'whose buffers are full refuses the rest at once, with segmentation %j',
+    'with full buffers refuses the other messages at once, with segmentation %j',
     (segmentation) => {
       using pair = openPair({ from: { address: '0.0.0.0', sendBufferBytes: 4608, segmentation } });
       const nobody = pair.endpoint(NOBODY, 9);

@@ -1,12 +1,12 @@
-// A network namespace of the test process's own, so that nothing of the machine's network is touched, whatever goes
-// wrong. It goes with the process.
+// A network namespace of the test process's own, so that no test can touch the machine's network. It disappears with
+// the process.
 import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import type * as Koffi from 'koffi';
 
 const CLONE_NEWNET = 0x40000000;
 
-/** Why there can be no such namespace here, for a test's title; undefined: there can. */
+/** The reason why there can be no such namespace here, for a test's title; undefined: there can. */
 export const missing = process.getuid?.() === 0 ? undefined : 'needs root';
 
 /** The title of a suite, with the reason where it is skipped. */

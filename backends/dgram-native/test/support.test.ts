@@ -1,8 +1,8 @@
-// Machines that the package does not run on, and the names of what goes wrong.
+// Machines that the package does not run on, and the names of errors.
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { errnoName, SystemError } from '../src/index.ts';
 
-describe('a machine that cannot run it', () => {
+describe('a machine that cannot run the package', () => {
   afterEach(() => {
     vi.doUnmock('node:os');
     vi.resetModules();
@@ -12,7 +12,7 @@ describe('a machine that cannot run it', () => {
     [{ platform: () => 'darwin' }, 'needs Linux; this is darwin'],
     [{ endianness: () => 'BE' }, 'needs a little-endian processor'],
     [{ arch: () => 'arm' }, 'needs a processor of x64, arm64, riscv64, loong64; this is arm'],
-  ])('loads it, and is told why when it is first used: $1', async (machine, message) => {
+  ])('loads the package, and gets the reason on first use: $1', async (machine, message) => {
     vi.resetModules();
     vi.doMock('node:os', async (original) => ({ ...(await original<object>()), ...machine }));
     const { createArena, createWakeup, openUdpSocket, UnsupportedError } = await import('../src/index.ts');
@@ -35,7 +35,7 @@ describe('an errno', () => {
     expect(errnoName(errno)).toBe(name);
   });
 
-  it('is told with the call and with what was tried', () => {
+  it('is reported with the system call and the attempt', () => {
     const error = new SystemError('bind', 98, 'cannot open UDP port 8285');
     expect(error).toMatchObject({
       name: 'SystemError',

@@ -41,7 +41,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
   beforeAll(enterPrivateNetwork);
   afterEach(() => deleteTun(NAME));
 
-  it('goes with the last who has it open', () => {
+  it('disappears when it is closed', () => {
     const tun = openTun({ name: NAME });
     expect([tun.name, isThere()]).toEqual([NAME, true]);
     tun[Symbol.dispose]();
@@ -49,7 +49,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect([tun.fd, isThere()]).toEqual([-1, false]);
   });
 
-  it('that is persistent stays, is taken over with its addresses, and is deleted', () => {
+  it('that is persistent stays, is taken over with its addresses, and can be deleted', () => {
     const first = openUp();
     const { tcpRuns, udpRuns } = first;
     first.setPersistent(true);
@@ -66,7 +66,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     deleteTun(NAME);
   });
 
-  it('that is no longer persistent goes', () => {
+  it('that is no longer persistent disappears', () => {
     const tun = openTun({ name: NAME });
     tun.setPersistent(true);
     tun.setPersistent(false);
@@ -74,18 +74,18 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect(isThere()).toBe(false);
   });
 
-  it('is not deleted under another, nor opened twice', () => {
+  it('is neither deleted nor opened while it is open', () => {
     using _tun = openTun({ name: NAME });
     expect(() => openTun({ name: NAME })).toThrow(`cannot open TUN device ${NAME}: ioctl TUNSETIFF: EBUSY`);
     expect(() => deleteTun(NAME)).toThrow(expect.objectContaining({ code: 'EBUSY' }));
     expect(isThere()).toBe(true);
   });
 
-  it('has a name of its own', () => {
+  it('is not opened by the name of a device of another kind', () => {
     expect(() => openTun({ name: 'lo' })).toThrow('cannot open TUN device lo: ioctl TUNSETIFF: EINVAL');
   });
 
-  it('has packets of one segment with whole checksums where runs are not wanted', () => {
+  it('gives packets of one segment with complete checksums where runs are off', () => {
     using tun = openUp({ runs: false });
     const { arena, file } = createMirror(tun);
     using pair = openPair({ from: { address: OURS } });
@@ -103,7 +103,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     );
   });
 
-  it('has a whole run of datagrams as one packet, where the kernel can', () => {
+  it('gives a whole run of datagrams as one packet, where the kernel can', () => {
     using tun = openUp();
     expect(tun.tcpRuns).toBe(true);
     const { arena, file } = createMirror(tun);
@@ -162,7 +162,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect((mirror.kinds.get(GSO_TCP4) ?? 0) > 100).toBe(runs);
   });
 
-  it('that is deleted under its user fails in the poller and gives an error when read', () => {
+  it('that is deleted under its user fails in the poller, and reading it gives an error', () => {
     using tun = openUp();
     const arena = createArena(65_536);
     const poller = createPoller(arena, [tun.fd]);
@@ -188,7 +188,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect(isThere()).toBe(true);
   });
 
-  it('does not take a packet that makes no sense', () => {
+  it('refuses a malformed packet', () => {
     using tun = openUp();
     const arena = createArena(65_536);
     const file = createPacketFile(arena, tun.fd, 2);
@@ -219,7 +219,7 @@ function readAll(arena: Arena, file: PacketFile): readonly Uint8Array[] {
   }
 }
 
-// Of the whole of a UDP packet with its pseudo-header: 0xffff where the checksum is right.
+// The sum of a UDP packet with its pseudo-header: 0xffff where the checksum is right.
 function sumOfUdp(packet: Uint8Array): number {
   const words = new DataView(packet.buffer, packet.byteOffset, packet.length);
   let sum = 17 + (packet.length - 20);

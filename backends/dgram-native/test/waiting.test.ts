@@ -1,5 +1,4 @@
-// Waiting for descriptors, and being woken by another thread. What runs in threads and processes of its own is the
-// built package.
+// Pollers and wakeups. Threads and processes of their own run the built package.
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,7 +34,7 @@ describe('a poller', () => {
     [1, 1],
     [0.2, 1],
     [30, 30],
-  ])('waits for %j ms, and in vain where nothing happens', (timeoutMs, atLeastMs) => {
+  ])('waits for %j ms where nothing happens', (timeoutMs, atLeastMs) => {
     using wakeup = createWakeup();
     const poller = createOwnPoller([wakeup.fd]);
     const ms = timeOf(() => expect(poller.wait(timeoutMs)).toBe(0));
@@ -45,7 +44,7 @@ describe('a poller', () => {
     expect(ms).toBeLessThan(atLeastMs + 500);
   });
 
-  it('says which can be read, in the order in which they were given', () => {
+  it('gives the descriptors that can be read, in their order', () => {
     using pair = openPair();
     const wakeups: Wakeup[] = Array.from({ length: 30 }, () => createWakeup());
     const poller = createOwnPoller([pair.to.fd, ...wakeups.map(({ fd }) => fd)]);
@@ -63,7 +62,7 @@ describe('a poller', () => {
     for (const wakeup of wakeups) wakeup[Symbol.dispose]();
   });
 
-  it('says which have failed, and waits no longer for it', () => {
+  it('gives the descriptors that have failed, without waiting', () => {
     using open = createWakeup();
     const closed = createWakeup();
     const poller = createOwnPoller([open.fd, closed.fd]);
@@ -105,7 +104,7 @@ describe('a poller', () => {
 });
 
 describe('a wakeup', () => {
-  it('is heard once, however often it was rung, and not when it was not', () => {
+  it('is heard once for any number of rings, and not without one', () => {
     using wakeup = createWakeup();
     const poller = createOwnPoller([wakeup.fd]);
     wakeup.clear();
@@ -115,7 +114,7 @@ describe('a wakeup', () => {
     expect(poller.wait(0)).toBe(0);
   });
 
-  it('that is attached is the same one, and stays open when it is disposed of', () => {
+  it('that another thread made is rung by its descriptor, and stays open', () => {
     using wakeup = createWakeup();
     const attached = attachWakeup(wakeup.fd);
     attached.ring();
@@ -123,7 +122,7 @@ describe('a wakeup', () => {
     expect(createOwnPoller([wakeup.fd]).wait(0)).toBe(1);
   });
 
-  it('that is closed is not rung', () => {
+  it('that is closed cannot be rung or cleared', () => {
     const wakeup = createWakeup();
     wakeup[Symbol.dispose]();
     expect(() => wakeup.ring()).toThrow('cannot ring a wakeup: write: EBADF');

@@ -1,17 +1,17 @@
-// Who gets in. A datagram is believed only from the public address of a peer, and only if the packet inside comes from
-// that peer's own subnet (a container, the bridge, or the address of its TUN device) or from that public address itself
-// (a program on the host that is bound to it), and goes to our own subnet.
+// Admission of inbound packets. A datagram is admitted only from the public address of a peer, and only if the packet
+// in it goes to our own subnet and comes from that peer's subnet (a container, the bridge, or the address of its TUN
+// device) or from that public address itself (a program on the host that is bound to it).
 //
-// Our public address is no destination here: peers reach it without the overlay, past this host's firewall rules for
-// it. Our TUN device's and bridge's addresses are in our subnet.
+// Our public address is no destination here: peers reach it without the overlay, and the overlay would carry them past
+// this host's firewall rules for it. Our TUN device's and bridge's addresses are in our subnet.
 
 import { addressAt, IPV4 } from './ipv4.ts';
 import type { PacketMemory } from './packet-memory.ts';
 
-/** Why a packet is not let in. */
+/** Why a packet is not admitted. */
 export type AdmissionFault = 'stranger' | 'spoofed' | 'misdirected';
 
-/** As much of the peers as admission asks. */
+/** The questions that admission asks about peers. */
 export interface PeerAddresses {
   lookup(address: number): number;
   isPublic(address: number): boolean;
@@ -23,7 +23,7 @@ export interface OwnSubnet {
   readonly mask: number;
 }
 
-/** Looks at the packet at `at`, whose header is known to be good, that came in a datagram from `sender`. */
+/** Checks the packet at `at`, whose header is good, and which came in a datagram from `sender`. */
 export function findAdmissionFault(
   memory: PacketMemory,
   at: number,
@@ -32,7 +32,7 @@ export function findAdmissionFault(
   own: OwnSubnet,
 ): AdmissionFault | undefined {
   const source = addressAt(memory, at + IPV4.source);
-  // A peer may have several subnets, so it is the subnet that says whose it is.
+  // A peer may have several subnets: the lookup goes from the subnet to the peer.
   if (peers.lookup(source) !== sender || sender === 0) {
     if (!peers.isPublic(sender)) return 'stranger';
     if (source !== sender) return 'spoofed';

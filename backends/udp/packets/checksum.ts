@@ -1,13 +1,13 @@
-// The Internet checksum (RFC 1071): words of 16 bits are added, and what is carried out at the top comes in below.
+// The Internet checksum (RFC 1071): words of 16 bits are added, and carries out of the top are added at the bottom.
 //
-// Words are taken in the machine's order, not the network's: the sum of swapped words is the swapped sum, and no word
-// has to be turned. So a sum goes to and from packets as a little endian number, and numbers that are not read from
-// a packet, such as a length, are swapped before they are added.
+// Words are added in the machine's order, not the network's: the sum of swapped words is the swapped sum. So a sum is
+// read from and written to packets as a little-endian number, and a number that does not come from a packet, such as a
+// length, is swapped before it is added.
 import type { WasmMemory } from 'dgram-native';
 import { checksumModule } from './checksum-module.ts';
 import type { PacketMemory } from './packet-memory.ts';
 
-// As much of it as is used here: the compiler knows the whole only among a browser's types.
+// The compiler declares WebAssembly for browsers only; these are the parts used here.
 interface WasmModule {
   readonly isWasmModule: true;
 }
@@ -25,12 +25,12 @@ declare const WebAssembly: {
  */
 export type Sum = (at: number, length: number) => number;
 
-/** The fastest sum over this memory that the machine can do. */
+/** The fastest sum over this memory that the machine has. */
 export function createSum(shared: WasmMemory, memory: PacketMemory): Sum {
   return createSimdSum(shared) ?? createPlainSum(memory);
 }
 
-/** With WebAssembly's vectors; undefined where the machine has none. */
+/** A sum with WebAssembly's vectors; undefined where the machine has none. */
 export function createSimdSum(shared: WasmMemory): Sum | undefined {
   const module = checksumModule();
   if (!WebAssembly.validate(module)) return undefined;
@@ -38,7 +38,7 @@ export function createSimdSum(shared: WasmMemory): Sum | undefined {
   return exports['sum'] as Sum;
 }
 
-/** In plain JavaScript. Doubles hold sums of 2^20 words without loss, and four of them do not wait for each other. */
+/** A sum in plain JavaScript. Doubles add 2^20 words without loss, and four independent ones are added in parallel. */
 export function createPlainSum({ view, bytes }: PacketMemory): Sum {
   return (at, length) => {
     let [a, b, c, d] = [0, 0, 0, 0];
@@ -58,20 +58,20 @@ export function createPlainSum({ view, bytes }: PacketMemory): Sum {
   };
 }
 
-/** The sum of an even number of bytes, for headers: too short for the other to be worth its call. */
+/** The sum of an even number of bytes, for headers, which are too short for the call of the other one to pay. */
 export function sumHeader({ view }: PacketMemory, at: number, length: number): number {
   let sum = 0;
   for (let i = at; i < at + length; i += 2) sum += view.getUint16(i, true);
   return fold(sum);
 }
 
-/** Brings a sum of up to 65,536 words back to 16 bits. */
+/** Folds a sum of up to 65,536 words to 16 bits. */
 export function fold(sum: number): number {
   const once = (sum & 0xffff) + (sum >>> 16);
   return (once & 0xffff) + (once >>> 16);
 }
 
-/** A 16-bit number in the other order of bytes. */
+/** Swaps the bytes of a 16-bit number. */
 export function swap16(value: number): number {
   return ((value & 0xff) << 8) | ((value >>> 8) & 0xff);
 }

@@ -1,5 +1,5 @@
-// Cutting one IPv4 packet into fragments (RFC 791) for a path that is too small for it. The payload stays where it is:
-// what is written is a header for each fragment.
+// Cuts an IPv4 packet into fragments (RFC 791) for a path that is too small for it. The payload stays in its place;
+// only a header is written for each fragment.
 import {
   DONT_FRAGMENT,
   FRAGMENT_OFFSET,
@@ -10,10 +10,10 @@ import {
 } from './ipv4.ts';
 import type { PacketMemory } from './packet-memory.ts';
 
-/** Room that one header takes where they are written. */
+/** Bytes of the room for one header. */
 export const FRAGMENT_HEADER_ROOM = 64;
 
-/** Takes one fragment: its header and its part of the payload, both places in the memory. */
+/** Takes one fragment: the places of its header and of its part of the payload in the memory. */
 export type TakeFragment = (
   headerAt: number,
   headerBytes: number,
@@ -24,14 +24,15 @@ export type TakeFragment = (
 /** The smallest path that IPv4 allows, in bytes: 60 of header and 8 of payload. */
 export const SMALLEST_PATH_BYTES = 68;
 
-/** Whether the packet forbids to be fragmented. */
+/** Whether the packet forbids fragments. */
 export function forbidsFragments({ view }: PacketMemory, at: number): boolean {
   return (view.getUint16(at + IPV4.fragment) & DONT_FRAGMENT) !== 0;
 }
 
 /**
- * Cuts the packet at `at`, whose header is good, into fragments of at most `pathBytes` (68 or more). `headerRoom(i)`
- * says where the header of the i-th may be written. A fragment is cut further, its offset kept. Gives their number.
+ * Cuts the packet at `at`, whose header is good, into fragments of at most `pathBytes` (68 or more), and gives their
+ * number. `headerRoom(i)` gives the place for the header of the i-th. A packet that is a fragment itself keeps its
+ * offset.
  */
 export function fragmentPacket(
   memory: PacketMemory,
@@ -73,7 +74,7 @@ function blankFirstOnlyOptions({ view, bytes }: PacketMemory, header: number, he
     const option = view.getUint8(at);
     if (option === END_OF_OPTIONS) return;
     const length = option === NO_OPERATION || at + 1 >= end ? 1 : view.getUint8(at + 1);
-    // What cannot be read is nothing that anybody needs.
+    // An option that cannot be read is blanked too: nobody could use it.
     const isWhole = option === NO_OPERATION || (length >= 2 && at + length <= end);
     const stop = isWhole ? at + length : end;
     if ((option & COPIED) === 0 || !isWhole) bytes.fill(NO_OPERATION, at, stop);

@@ -1,4 +1,5 @@
-// Telling the sender of a packet why it went no further (RFC 792, RFC 1191, and RFC 1812 for when to be silent).
+// ICMP errors, which tell the sender of a packet why it went no further (RFC 792, RFC 1191; RFC 1812 says when to send
+// none).
 import { fold, type Sum } from './checksum.ts';
 import {
   addressAt,
@@ -11,11 +12,11 @@ import {
 } from './ipv4.ts';
 import type { PacketMemory } from './packet-memory.ts';
 
-/** What is told: type and code of ICMP. */
 export const TIME_EXCEEDED: IcmpError = { type: 11, code: 0 };
 export const NET_UNREACHABLE: IcmpError = { type: 3, code: 0 };
 export const FRAGMENTATION_NEEDED: IcmpError = { type: 3, code: 4 };
 
+/** Type and code of an ICMP error. */
 export interface IcmpError {
   readonly type: number;
   readonly code: number;
@@ -23,20 +24,20 @@ export interface IcmpError {
 
 const ICMP_BYTES = 8;
 
-/** The longest message (RFC 1812): nobody has to fragment it. Room for one is needed where it is written. */
+/** The longest error (RFC 1812), which no path has to fragment: the room that writing one needs. */
 export const ICMP_ERROR_BYTES = 576;
 
 // Precedence "internetwork control".
 const TOS = 0xc0;
 const TTL = 64;
 
-// Echo, timestamp, information, mask, and their answers; everything else is an error or nobody knows.
+// Echo, timestamp, information, mask, and their answers. All other types are errors or unknown.
 const QUERIES: readonly number[] = [0, 8, 13, 14, 15, 16, 17, 18];
 
 /**
- * Whether the packet at `at`, `length` bytes with a good header, may be answered by an error: never one that is an
- * error itself, a fragment other than the first, from or to nobody in particular. Otherwise two hosts could go on for
- * ever, or one packet call forth many.
+ * Whether an error may be sent about the packet at `at`, `length` bytes with a good header. There is none about another
+ * error, a fragment other than the first, or a packet whose source or destination is not a single host: otherwise two
+ * hosts could answer each other without end, or one packet could cause many.
  */
 export function mayAnswer(memory: PacketMemory, at: number, length: number): boolean {
   const { view } = memory;
@@ -55,8 +56,8 @@ function isUnicast(address: number): boolean {
 }
 
 /**
- * Writes an error about the packet at `at` to `into`, which must be even, from the address `source`. `mtuBytes` is for
- * "fragmentation needed". Gives its length. It quotes as much of the packet as fits.
+ * Writes an error about a packet to `into`, which must be even, and gives its length. It comes from the address
+ * `source` and quotes as much of the packet as fits. `mtuBytes` is for "fragmentation needed".
  */
 export function writeIcmpError(
   memory: PacketMemory,

@@ -1,4 +1,4 @@
-// The IPv4 header: where its fields are, whether it can be believed, and the one change that a forwarder makes to it.
+// The IPv4 header: its fields, its check, and the one change that a forwarder makes to it.
 import { fold, sumHeader } from './checksum.ts';
 import type { PacketMemory } from './packet-memory.ts';
 
@@ -27,14 +27,13 @@ export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;
 
 /**
- * Why a header cannot be believed. IPv6 comes as `version`: this is where it would begin its own way, once the
- * network has subnets of that family.
+ * Faults of a header. A packet of IPv6 has the fault `version`.
  */
 export type HeaderFault = 'short' | 'version' | 'header_length' | 'total_length' | 'checksum';
 
 /**
- * Looks at the header of a packet in `length` bytes. Bytes after its total length are nobody's and are left to the
- * caller to cut off.
+ * Checks the header of a packet in `length` bytes. Bytes after its total length are no part of it; the caller cuts them
+ * off.
  */
 export function findHeaderFault(memory: PacketMemory, at: number, length: number): HeaderFault | undefined {
   if (length < IPV4.headerBytes) return 'short';
@@ -52,12 +51,12 @@ export function headerLength({ view }: PacketMemory, at: number): number {
   return (view.getUint8(at) & 0x0f) << 2;
 }
 
-/** The address at `at`, as a signed number: that of a machine word, which costs no memory to pass around. */
+/** The address at `at`, as a signed number. */
 export function addressAt({ view }: PacketMemory, at: number): number {
   return view.getInt32(at);
 }
 
-/** Writes the checksum of a header anew. */
+/** Computes and writes the checksum of a header. */
 export function writeHeaderChecksum(memory: PacketMemory, at: number): void {
   memory.view.setUint16(at + IPV4.checksum, 0);
   const sum = sumHeader(memory, at, headerLength(memory, at));
@@ -65,11 +64,11 @@ export function writeHeaderChecksum(memory: PacketMemory, at: number): void {
 }
 
 /**
- * Takes one from the time to live, and from the checksum what that changes (RFC 1624, equation 3). False, and nothing
- * is changed, where no hop is left.
+ * Decrements the time to live, and updates the checksum (RFC 1624, equation 3). Gives false and changes nothing where
+ * no hop is left.
  *
- * A sender's and a receiver's forwarder take one each, beside what the kernels take that route the packet into one TUN
- * device and out of the other: a container's packet arrives with four hops less, as flannel's udp backend has it.
+ * The sender's and the receiver's forwarder each take one hop, and so do the two kernels that route the packet into one
+ * TUN device and out of the other: a container's packet arrives with four hops less, as with flannel's udp backend.
  */
 export function takeHop({ view }: PacketMemory, at: number): boolean {
   const ttl = view.getUint8(at + IPV4.ttl);

@@ -1,5 +1,5 @@
-// The ten bytes before every packet of a TUN device (struct virtio_net_hdr): what the kernel left undone in a packet
-// that it hands over, and what it may take as done, or still has to do, in one that it is given. Little endian.
+// The ten bytes before each packet of a TUN device (struct virtio_net_hdr), little endian. In a packet from the kernel
+// they say what the kernel left undone; in a packet to the kernel they say what it still has to do.
 //
 //     0      1        2              4            6               8
 //     flags  gso type header length  segment size checksum start  checksum offset
@@ -18,8 +18,8 @@ export const OFFLOAD = {
 } as const;
 
 /**
- * The checksum holds only the pseudo header's sum. Written, it also says that the packet is known to be good: the
- * other flag of that kind, DATA_VALID (2), is something that a TUN device says and does not listen to.
+ * The checksum field holds only the pseudo header's sum. In a packet to the kernel this also says that the packet is
+ * known to be good; the flag for that, DATA_VALID (2), is ignored by TUN devices.
  */
 export const NEEDS_CHECKSUM = 1;
 

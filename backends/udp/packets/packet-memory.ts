@@ -1,11 +1,12 @@
-// The bytes that packets lie in, seen in the ways that the rest needs. A packet is a number: where it begins.
+// The bytes that packets lie in, in the views that the forwarder's parts need. A packet is named by the offset of its
+// first byte.
 //
-// DataView reads and writes at any alignment, in network order, and refuses what lies outside. Words and halves are for
-// headers that are known to be aligned: there they take fewer instructions.
+// A DataView reads and writes at any alignment, in network order, and throws outside its bytes. Words and halves are
+// for headers that are known to be aligned; they take fewer instructions.
 
 export interface PacketMemory {
   readonly bytes: Uint8Array;
-  /** 32-bit words in the machine's order, which is little endian on everything that we run on. */
+  /** 32-bit words in the machine's order, which is little endian on every machine that is supported. */
   readonly words: Uint32Array;
   /** 16-bit words, in the same order. */
   readonly halves: Uint16Array;

@@ -1,15 +1,15 @@
-// From one packet of the TUN device that stands for a run of TCP segments or UDP datagrams to those packets: each gets
-// headers and checksums of its own, written where the sink says; the payload stays where it is.
+// Cuts a packet of the TUN device that stands for a run of TCP segments or UDP datagrams into those packets. Each gets
+// headers and checksums of its own, written to the place that the sink gives; the payload stays in its place.
 //
-// What the headers have in common is summed once: a segment's checksums are that sum, its own few fields, and the sum
-// of its payload.
+// The fields that are the same in all headers are summed once. A segment's checksums are that sum, its own few fields,
+// and the sum of its payload.
 import { fold, type Sum, sumHeader, sumPseudoHeader, swap16 } from './checksum.ts';
 import { headerLength, IPV4, PROTOCOL_TCP, PROTOCOL_UDP } from './ipv4.ts';
 import type { PacketMemory } from './packet-memory.ts';
 import { CWR, FIN, PSH, TCP, UDP } from './transport.ts';
 
-// Places of fields that are written into each header, in halves; of the flags in bytes. In this file, since what
-// another one exports has to be looked up each time.
+// Places of the fields that are written into each header, in halves; of the flags in bytes. They have names of this
+// file, since the exports of another one would be looked up for each segment.
 const TOTAL_LENGTH = IPV4.totalLength >> 1;
 const ID = IPV4.id >> 1;
 const IP_CHECKSUM = IPV4.checksum >> 1;
@@ -19,7 +19,7 @@ const TCP_CHECKSUM = TCP.checksum >> 1;
 const UDP_LENGTH = UDP.length >> 1;
 const UDP_CHECKSUM = UDP.checksum >> 1;
 
-// Of a header that is copied; its room is a multiple of it.
+// Words of a header that are copied in one step; its room is a multiple of it.
 const WORDS_AT_A_TIME = 4;
 
 /** Room for the largest headers: 60 bytes each of IPv4 and TCP, and more, so that each begins on a boundary of 64. */
@@ -39,12 +39,12 @@ export interface DatagramSink {
 export interface Segmenter {
   /**
    * Cuts the run at `at`, `length` bytes with a good IPv4 header, into packets with `segmentBytes` of payload each, and
-   * gives them to the sink for `address`. False, and nothing is sent, where it is no TCP or UDP that can be cut.
+   * gives them to the sink for `address`. Gives false and adds nothing where it is no TCP or UDP that can be cut.
    */
   segment(at: number, length: number, segmentBytes: number, address: number): boolean;
 }
 
-/** Needs room for the largest headers (`HEADER_ROOM`) at `templateAt`, on a boundary of 16. */
+/** Makes a segmenter with `HEADER_ROOM` bytes at `templateAt`, on a boundary of 16. */
 export function createSegmenter(
   memory: PacketMemory,
   sum: Sum,
@@ -53,7 +53,7 @@ export function createSegmenter(
 ): Segmenter {
   return {
     segment(at, length, segmentBytes, address) {
-      // Taken out here, not around: in the loop below the compiler knows them for constants then.
+      // The views are taken out here, not around the function: the compiler then treats them as constants in the loop.
       const { view, words, halves, bytes } = memory;
       const ipBytes = headerLength(memory, at);
       const protocol = view.getUint8(at + IPV4.protocol);
@@ -68,7 +68,7 @@ export function createSegmenter(
       let id = view.getUint16(at + IPV4.id);
       let sequence = isTcp ? view.getInt32(transportAt + TCP.sequence) : 0;
       const firstFlags = isTcp ? view.getUint8(transportAt + TCP.flags) : 0;
-      // What differs from segment to segment is 0 in what is summed once.
+      // The fields that differ from segment to segment are 0 in the sum that is computed once.
       view.setUint16(templateAt + IPV4.totalLength, 0);
       view.setUint16(templateAt + IPV4.id, 0);
       view.setUint16(templateAt + IPV4.checksum, 0);
@@ -134,13 +134,13 @@ export function createSegmenter(
   };
 }
 
-// In UDP a checksum of 0 says that there is none; its other form is all ones.
+// In UDP a checksum of 0 says that there is none. All ones is the same sum.
 function udpChecksum(sum: number): number {
   const checksum = ~fold(sum) & 0xffff;
   return checksum === 0 ? 0xffff : checksum;
 }
 
-/** Bytes of a TCP or UDP header in `length` bytes; 0: it is neither, or broken. */
+/** Bytes of a TCP or UDP header in `length` bytes; 0: it is neither, or malformed. */
 export function transportBytes({ view }: PacketMemory, at: number, protocol: number, length: number): number {
   if (protocol === PROTOCOL_UDP) return length >= UDP.headerBytes ? UDP.headerBytes : 0;
   if (protocol !== PROTOCOL_TCP || length < TCP.headerBytes) return 0;

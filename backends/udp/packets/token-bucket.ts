@@ -1,7 +1,7 @@
-// So much at once, and so much a second: a limit that lets a burst pass.
+// A token bucket: a rate limit that lets a burst pass.
 
 export interface TokenBucket {
-  /** Takes one, if there is one at this time; times never go back. */
+  /** Takes a token, and gives whether there was one. Times must not go back. */
   take(nowMs: number): boolean;
 }
 

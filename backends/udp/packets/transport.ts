@@ -1,4 +1,4 @@
-// Where the fields of TCP and UDP headers are.
+// The fields of TCP and UDP headers.
 
 /** Offsets of fields of a TCP header. */
 export const TCP = {

@@ -1,5 +1,5 @@
-// A forwarder between a TUN device and a socket that are in memory: this node is 192.168.0.1 with 10.5.1.0/24, its peers
-// are 192.168.0.2 with 10.5.2.0/24 and 192.168.0.3 with 10.5.3.0/24 in 10.5.0.0/16.
+// A forwarder between a TUN device and a socket that are in memory: this node is 192.168.0.1 with 10.5.1.0/24, its
+// peers are 192.168.0.2 with 10.5.2.0/24 and 192.168.0.3 with 10.5.3.0/24 in 10.5.0.0/16.
 import { createArena } from 'dgram-native';
 import {
   createMemoryFile,

@@ -26,7 +26,7 @@ const reference = (at: number, length: number): number =>
   swap16(naiveSum(arena.u8.subarray(at, at + length)));
 
 describe.each(SUMS)('the checksum %s', (_, maybe) => {
-  it('is there', () => {
+  it('exists on this machine', () => {
     expect(maybe).toBeTypeOf('function');
   });
   const sum = maybe ?? (() => -1);
@@ -58,14 +58,14 @@ describe.each(SUMS)('the checksum %s', (_, maybe) => {
     expect(sum(3, 65_536)).toBe(0);
   });
 
-  it('does not read beyond its end', () => {
+  it('ignores the bytes after its end', () => {
     arena.u8.fill(255);
     expect(sum(arena.byteLength - 5, 5)).toBe(reference(arena.byteLength - 5, 5));
   });
 });
 
-describe('parts of sums', () => {
-  it('a header is summed like everything else', () => {
+describe('the parts of a checksum', () => {
+  it('sum a header as all else', () => {
     const random = seededRandom(3);
     for (let i = 0; i < 100; i++) arena.u8[i] = pick(random, 256);
     for (let length = 0; length <= 60; length += 4) {
@@ -79,11 +79,11 @@ describe('parts of sums', () => {
     [0x10000, 1],
     [0x1_fffe, 0xffff],
     [0xffff_ffff, 0xffff],
-  ])('%i folds to %i', (from, to) => {
+  ])('fold %i to %i', (from, to) => {
     expect(fold(from)).toBe(to);
   });
 
-  it('swapping looks at 16 bits only', () => {
+  it('swap the lower 16 bits only', () => {
     expect(swap16(0x1234)).toBe(0x3412);
     expect(swap16(0xf_1234)).toBe(0x3412);
   });

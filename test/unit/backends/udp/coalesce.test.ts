@@ -36,13 +36,13 @@ describe('a run', () => {
     ['UDP of odd size', datagramsOf(12_000, 1_201)],
     ['UDP with a short end', datagramsOf(12_000, 1_111)],
     ['UDP of one byte', datagramsOf(50, 1)],
-  ])('of %s goes in as one packet that stands for exactly those', (_, packets) => {
+  ])('of %s is written as one packet that stands for exactly its packets', (_, packets) => {
     const written = merge(packets);
     expect(written).toHaveLength(1);
     expect(written.flatMap(expand).map(withoutId)).toEqual(packets.map(oneHopLess).map(withoutId));
   });
 
-  it('ends at 65,535 bytes, and the next one begins', () => {
+  it('ends before 65,535 bytes, and the next run begins', () => {
     const packets = segmentsOf(65_000, 1_000).concat(segmentsOf(65_000, 1_000, { sequence: 65_001 }));
     const written = merge(packets);
     expect(written.map(({ length }) => length)).toEqual([10 + 40 + 65_000, 10 + 40 + 65_000]);
@@ -56,7 +56,7 @@ describe('a run', () => {
     expect(written.flatMap(expand)).toEqual(packets.map(oneHopLess));
   });
 
-  it('that the device refuses is the last of its kind', () => {
+  it('that the device refuses is the last run of its protocol', () => {
     const { tun, coalescer, counters } = createParts();
     const { write } = tun;
     tun.write = () => -22;
@@ -75,7 +75,7 @@ describe('a run', () => {
     expect(written.flatMap(expand)).toEqual(packets.map(oneHopLess));
   });
 
-  it('counts', () => {
+  it('is counted', () => {
     const { coalescer, counters } = createParts();
     offer(coalescer, [...segmentsOf(3_000, 1_000), udp({ ...ADDRESSES, data: randomBytes(random, 9) })]);
     expect(readCounters(counters)).toMatchObject({ tun_writes: 2, tun_written_runs: 1 });
@@ -95,7 +95,7 @@ const first = { ...ADDRESSES, data: randomBytes(random, MSS), sequence: 1, id: 5
 const next = { ...first, sequence: 1 + MSS, id: 6 };
 const options = Uint8Array.from([1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 9]);
 
-describe('no run', () => {
+describe('packets', () => {
   it.each([
     ['other addresses', tcp(first), tcp({ ...next, source: '10.5.2.8' })],
     ['another destination', tcp(first), tcp({ ...next, destination: '10.5.1.8' })],
@@ -161,11 +161,11 @@ describe('no run', () => {
       tcp({ ...first, data: new Uint8Array(4) }).with(32, 0xf0),
       tcp(next),
     ],
-  ])('is made of %s', (_, one, two) => {
+  ])('do not become a run: %s', (_, one, two) => {
     expect(merge([one, two])).toEqual([plain(oneHopLess(one)), plain(oneHopLess(two))]);
   });
 
-  it('goes on after a short packet', () => {
+  it('do not join a run behind a short one', () => {
     const packets = [
       tcp(first),
       tcp({ ...next, data: next.data.subarray(1) }),
@@ -174,19 +174,19 @@ describe('no run', () => {
     expect(merge(packets)).toHaveLength(2);
   });
 
-  it('goes on after PSH', () => {
+  it('do not join a run behind PSH', () => {
     const packets = [tcp(first), tcp({ ...next, flags: 0x18 }), tcp({ ...next, sequence: 1 + 2 * MSS })];
     expect(merge(packets)).toHaveLength(2);
   });
 
-  it('is made for a device that takes none', () => {
+  it('do not become a run for a device that takes none', () => {
     const packets = [...segmentsOf(3_000, 1_000), ...datagramsOf(3_000, 1_000)];
     expect(merge(packets, false, false)).toEqual(packets.map((packet) => plain(oneHopLess(packet))));
     expect(merge(packets, true, false)).toHaveLength(4);
     expect(merge(packets, false, true)).toHaveLength(4);
   });
 
-  it('is begun by a packet whose total length is another than its datagram', () => {
+  it('do not join a run where their total length is not that of their datagram', () => {
     const { tun, coalescer } = createParts();
     const [one, two] = [tcp(first), tcp(next)];
     arena.u8.set(one, roomAt);

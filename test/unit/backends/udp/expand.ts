@@ -1,5 +1,4 @@
-// What a kernel makes of a packet that stands for a run, written plainly: the packets that it would have been without.
-// The reference for segmenting and coalescing.
+// Cuts a packet that stands for a run as the kernel does, in plain code: the reference for segmenting and coalescing.
 import { at, get16, get32, naiveSum, put16, put32 } from './packets.ts';
 
 /** The packets of a packet with its offload header of ten bytes before it, complete checksums and all. */

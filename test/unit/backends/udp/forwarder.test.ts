@@ -7,8 +7,8 @@ import { data, IN, OUT, oneHopLess } from './traffic.ts';
 
 const IN_PACKET = udp({ ...IN, data: data(1) });
 
-describe('the loop', () => {
-  it('lets neither side wait for the other to end', () => {
+describe('the forwarder', () => {
+  it('takes turns where both sides have more', () => {
     const bed = createBed();
     const order: string[] = [];
     for (let i = 0; i < 1_000; i++) {
@@ -29,7 +29,7 @@ describe('the loop', () => {
     expect(bed.poller.waits).toBe(2);
   });
 
-  it('takes new peers over between packets, and those that stay notice nothing', () => {
+  it('takes new peers over between packets, without losing a packet of a peer that stays', () => {
     const bed = createBed();
     let turn = 0;
     bed.beforeWait = () => {
@@ -82,7 +82,7 @@ describe('the loop', () => {
     expect(run).toThrow(message);
   });
 
-  it('says when the kernel stopped cutting runs', () => {
+  it('counts that the kernel stopped cutting runs', () => {
     const bed = createBed();
     bed.fromHost();
     expect(bed.counters().segmentation_lost).toBe(0);
@@ -92,14 +92,14 @@ describe('the loop', () => {
     expect(bed.counters().segmentation_lost).toBe(1);
   });
 
-  it('keeps sequence numbers that go round right', () => {
+  it('keeps sequence numbers right that wrap around', () => {
     const run = runOf(tcp({ ...OUT, data: data(3_000), sequence: 0xffff_fa00 }), 1_000);
     const sent = createBed().fromHost(run);
     expect(sent.map(({ bytes }) => get32(bytes, 24))).toEqual([0xffff_fa00, 0xffff_fde8, 464]);
   });
 });
 
-describe('other protocols', () => {
+describe('the forwarder', () => {
   it.each([
     ['ICMP', icmp({ ...OUT, type: 8, data: data(56) })],
     ['a fragment', ipv4({ ...OUT, protocol: 17, fragment: 0x2000 | 5, payload: data(80) })],

@@ -34,7 +34,7 @@ function cut(packet: Uint8Array, pathBytes: number): Uint8Array[] {
   return fragments;
 }
 
-it('cuts into parts that fit, are good, and are the packet again', () => {
+it('fragments fit the path, have good headers, and make up the packet', () => {
   const random = seededRandom(7);
   for (let round = 0; round < 300; round++) {
     const field = pick(random, 3) === 0 ? 0x2000 | pick(random, 50) : 0;
@@ -72,7 +72,7 @@ it('cuts into parts that fit, are good, and are the packet again', () => {
   }
 });
 
-it('takes the smallest path as 68 bytes, whatever it is told', () => {
+it('fragments are cut for a path of at least 68 bytes', () => {
   const packet = ipv4({ ...ADDRESSES, fragment: 0, payload: new Uint8Array(200) });
   expect(cut(packet, 0).map(({ length }) => length)).toEqual([68, 68, 68, 68, 28]);
 });
@@ -85,7 +85,7 @@ it.each([
   ['an option of no length', [7, 0, 9, 9], [1, 1, 1, 1]],
   ['an option beyond the header', [0x94, 9, 9, 9], [1, 1, 1, 1]],
   ['an option at the very end', [1, 1, 1, 7], [1, 1, 1, 1]],
-])('later fragments have of %s', (_, options, later) => {
+])('later fragments keep only copied options: %s', (_, options, later) => {
   const packet = ipv4({
     ...ADDRESSES,
     fragment: 0,

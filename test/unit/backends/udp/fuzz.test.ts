@@ -1,5 +1,5 @@
-// Millions of damaged packets from peers, strangers and spoofers: whatever comes, nothing is read or written outside, and
-// nothing is delivered that was not sent by a peer from its own subnet to ours. `TWILL_FUZZ_PACKETS` says how many.
+// Damaged packets from peers, strangers and spoofers. No byte outside a packet is read or written, and only packets are
+// delivered that a peer sent from its own subnet to ours. `TWILL_FUZZ_PACKETS` is their number.
 import type { Pieces } from 'dgram-native/testing';
 import { expect, it } from 'vitest';
 import { DROP_REASONS } from '../../../../backends/udp/counters.ts';

@@ -19,7 +19,7 @@ describe('an ICMP error', () => {
     ['time exceeded', TIME_EXCEEDED, 11, 0, 0],
     ['net unreachable', NET_UNREACHABLE, 3, 0, 0],
     ['fragmentation needed', FRAGMENTATION_NEEDED, 3, 4, 1_372],
-  ])('of %s is good and quotes as much as fits', (_, error, type, code, mtuBytes) => {
+  ])('of %s has good checksums and quotes as much as fits', (_, error, type, code, mtuBytes) => {
     for (const length of [0, 1, 520, 521, 1_000]) {
       const packet = udp({ ...ADDRESSES, data: data.subarray(0, length) });
       const bytes = new Uint8Array(4_000);
@@ -70,7 +70,7 @@ describe('an error is sent', () => {
 });
 
 describe('the token bucket', () => {
-  it('lets a burst pass, and then so many a second', () => {
+  it('lets a burst pass, and then its rate', () => {
     const bucket = createTokenBucket({ burst: 3, perSecond: 10 });
     const at0 = Array.from({ length: 5 }, () => bucket.take(1_000));
     expect(at0).toEqual([true, true, true, false, false]);

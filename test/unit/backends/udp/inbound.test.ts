@@ -6,15 +6,15 @@ import { data, IN, oneHopLess } from './traffic.ts';
 
 const IN_PACKET = udp({ ...IN, data: data(1) });
 
-describe('from peers', () => {
-  it('writes a packet of a peer, one hop less', () => {
+describe('inbound', () => {
+  it('writes the packet of a peer with one hop less', () => {
     const bed = createBed();
     const packet = tcp({ ...IN, data: data(10) });
     expect(bed.fromPeer('192.168.0.2', packet)).toEqual([plain(oneHopLess(packet))]);
     expect(bed.counters()).toMatchObject({ received_packets: 1, received_bytes: 50, tun_writes: 1 });
   });
 
-  it('puts segments together, over the borders of messages', () => {
+  it('merges segments across the ends of messages', () => {
     const bed = createBed();
     const segments = expand(runOf(tcp({ ...IN, data: data(40 * 1_000), flags: 0x18 }), 1_000));
     const [first, second] = [segments.slice(0, 15), segments.slice(15)];
@@ -63,12 +63,12 @@ describe('from peers', () => {
     ],
     ['a peer with an address of another peer', 'spoofed', '192.168.0.3', IN],
     ['a peer with one of our own addresses', 'spoofed', '192.168.0.2', { ...IN, source: '10.5.1.8' }],
-    ["a peer with an address that is nobody's", 'spoofed', '192.168.0.2', { ...IN, source: '8.8.8.8' }],
+    ["a peer with an address that is no peer's", 'spoofed', '192.168.0.2', { ...IN, source: '8.8.8.8' }],
     ['a peer with the public address of another', 'spoofed', '192.168.0.2', { ...IN, source: '192.168.0.3' }],
     ['a peer to another subnet', 'misdirected', '192.168.0.2', { ...IN, destination: '10.5.3.1' }],
     ['a peer to our public address', 'misdirected', '192.168.0.2', { ...IN, destination: '192.168.0.1' }],
     ['a peer to the world', 'misdirected', '192.168.0.2', { ...IN, destination: '8.8.8.8' }],
-  ] as const)('drops what comes from %s: %s', (_, reason, sender, addresses) => {
+  ] as const)('drops a packet of %s: %s', (_, reason, sender, addresses) => {
     const bed = createBed();
     expect(bed.fromPeer(sender, udp({ ...addresses, data: data(20) }))).toEqual([]);
     expect(bed.counters()[`dropped_${reason}`]).toBe(1);
@@ -80,11 +80,11 @@ describe('from peers', () => {
     ['a container to our bridge', { ...IN, destination: '10.5.1.1' }],
     ['the host of a peer by its TUN device', { ...IN, source: '10.5.2.0' }],
     ['the host of a peer by its public address', { ...IN, source: '192.168.0.2' }],
-  ])('lets in %s', (_, addresses) => {
+  ])('admits %s', (_, addresses) => {
     expect(createBed().fromPeer('192.168.0.2', udp({ ...addresses, data: data(20) }))).toHaveLength(1);
   });
 
-  it('does not let a spoofer in behind the run of another sender', () => {
+  it('does not admit a spoofer behind the run of another sender', () => {
     const bed = createBed();
     const [first = IN_PACKET, second = IN_PACKET] = expand(runOf(tcp({ ...IN, data: data(200) }), 100));
     bed.socket.offer([messageFrom('192.168.0.2', first), messageFrom('192.168.0.3', second)]);
@@ -100,26 +100,26 @@ describe('from peers', () => {
     ['header_length', udp({ ...IN, data: data(5) }).with(0, 0x44)],
     ['total_length', udp({ ...IN, data: data(5) }).subarray(0, 30)],
     ['checksum', udp({ ...IN, data: data(5) }).with(1, 7)],
-  ] as const)('drops and counts what is %s', (reason, packet) => {
+  ] as const)('drops and counts a packet with the fault %s', (reason, packet) => {
     const bed = createBed();
     expect(bed.fromPeer('192.168.0.2', packet)).toEqual([]);
     expect(bed.counters()[`dropped_${reason}`]).toBe(1);
   });
 
-  it('drops what was longer than the room for it', () => {
+  it('drops a message that was longer than the room for it', () => {
     const bed = createBed();
     bed.socket.offer([messageFrom('192.168.0.2', new Uint8Array(65_537))]);
     bed.settle();
     expect(bed.counters().dropped_truncated).toBe(1);
   });
 
-  it('cuts off what comes after the packet', () => {
+  it('cuts off the bytes after the packet', () => {
     const packet = udp({ ...IN, data: data(20) });
     const written = createBed().fromPeer('192.168.0.2', Uint8Array.from([...packet, 1, 2, 3]));
     expect(written).toEqual([plain(oneHopLess(packet))]);
   });
 
-  it('answers a packet without a hop left to the peer that sent it, from our own subnet', () => {
+  it('sends an ICMP error to the peer whose packet has no hop left, from our own subnet', () => {
     const bed = createBed();
     expect(bed.fromPeer('192.168.0.2', udp({ ...IN, ttl: 1, data: data(20) }))).toEqual([]);
     const [answer] = bed.socket.take();

@@ -42,7 +42,7 @@ describe('the header check', () => {
     ['a total length below the header', mended(plain, 3, 19), 'total_length'],
     ['a wrong checksum', changed(plain, 11, at(plain, 11) ^ 1), 'checksum'],
     ['a changed address', changed(plain, 15, 1), 'checksum'],
-  ])('finds in %s: %s', (_, bytes, fault) => {
+  ])('finds the fault of %s: %s', (_, bytes, fault) => {
     expect(findHeaderFault(createPacketMemory(bytes), 0, bytes.length)).toBe(fault);
   });
 
@@ -52,7 +52,7 @@ describe('the header check', () => {
   });
 });
 
-describe('taking a hop', () => {
+describe('taking a hop from a packet', () => {
   it('leaves the checksum right, whatever the header', () => {
     const random = seededRandom(4);
     for (let round = 0; round < 5_000; round++) {
@@ -72,7 +72,7 @@ describe('taking a hop', () => {
     }
   });
 
-  it('leaves the checksum right where the carry goes round', () => {
+  it('leaves the checksum right where the carry wraps around', () => {
     for (let id = 0; id < 65_536; id++) {
       const packet = ipv4({ ...ADDRESSES, protocol: 253, id, ttl: 2, payload: new Uint8Array(0) });
       takeHop(createPacketMemory(packet), 0);
@@ -88,7 +88,7 @@ describe('taking a hop', () => {
   });
 });
 
-it('the checksum is written whatever was there', () => {
+it('a checksum is written regardless of the one before', () => {
   const packet = withOptions.slice();
   put16(packet, 10, 0x1234);
   writeHeaderChecksum(createPacketMemory(packet), 0);

@@ -5,7 +5,7 @@ import { expand, runOf } from './expand.ts';
 import { at, faultOf, get16, tcp, text, udp } from './packets.ts';
 import { data, OUT, oneHopLess } from './traffic.ts';
 
-describe('a path that is too small', () => {
+describe('a narrow path', () => {
   const EMSGSIZE = 90;
   const narrow = (limit: number) => {
     const bed = createBed();
@@ -19,7 +19,7 @@ describe('a path that is too small', () => {
     return bed;
   };
 
-  it('tells the sender of a packet that must not be fragmented, at the first packet and at all others', () => {
+  it('is reported to the sender of each packet that forbids fragments', () => {
     const bed = narrow(1_000);
     for (const _ of [1, 2, 3]) {
       expect(bed.fromHost(plain(udp({ ...OUT, data: data(1_200) })))).toEqual([]);
@@ -35,7 +35,7 @@ describe('a path that is too small', () => {
     });
   });
 
-  it('tells the sender of a run of segments', () => {
+  it('is reported to the sender of a run of segments', () => {
     const bed = narrow(1_000);
     const run = runOf(tcp({ ...OUT, data: data(9_000) }), 1_420);
     for (const times of [1, 2]) {
@@ -47,7 +47,7 @@ describe('a path that is too small', () => {
     }
   });
 
-  it.each(['packet', 'run'])('fragments a %s that may be fragmented', (kind) => {
+  it.each(['packet', 'run'])('gets the fragments of a %s that allows them', (kind) => {
     const bed = narrow(600);
     for (const round of [1, 2]) {
       const packet = udp({ ...OUT, data: data(2_800), id: 77, fragment: 0 });
@@ -66,7 +66,7 @@ describe('a path that is too small', () => {
     }
   });
 
-  it('asks again after a while, and then sends whole packets on a path that became wider', () => {
+  it('is asked for again after a while, and then gets whole packets where it became wider', () => {
     const bed = narrow(1_000);
     const packet = plain(udp({ ...OUT, data: data(1_200) }));
     bed.fromHost(packet);
@@ -77,7 +77,7 @@ describe('a path that is too small', () => {
     expect(bed.fromHost(packet)).toHaveLength(1);
   });
 
-  it('does not touch the packets to other peers', () => {
+  it('does not concern the packets to other peers', () => {
     const bed = narrow(1_000);
     const to = (destination: string) => plain(udp({ ...OUT, destination, data: data(1_200) }));
     const sent = bed.fromHost(to('10.5.3.1'), to('10.5.2.1'), to('10.5.3.2'));
@@ -89,7 +89,7 @@ describe('a path that is too small', () => {
     [105, 'send_full'],
     [1, 'send_refused'],
     [101, 'send_refused'],
-  ] as const)('counts what the kernel refuses with errno %i as %s', (errno, reason) => {
+  ] as const)('counts packets that the kernel refuses with errno %i as %s', (errno, reason) => {
     const bed = createBed();
     bed.socket.send = () => errno;
     bed.fromHost(runOf(tcp({ ...OUT, data: data(5_680) }), 1_420));

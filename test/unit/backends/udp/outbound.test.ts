@@ -4,8 +4,8 @@ import { expand, runOf } from './expand.ts';
 import { addressOf, at, faultOf, icmp, tcp, text, udp } from './packets.ts';
 import { data, OUT, oneHopLess } from './traffic.ts';
 
-describe('to peers', () => {
-  it('sends a packet as one datagram to the peer that has the destination, one hop less', () => {
+describe('outbound', () => {
+  it('sends a packet as one datagram to the peer of its destination, with one hop less', () => {
     const bed = createBed();
     const packet = udp({ ...OUT, data: data(100) });
     const sent = bed.fromHost(plain(packet));
@@ -21,7 +21,7 @@ describe('to peers', () => {
     });
   });
 
-  it('sends to several peers in one call, and a row of equal packets to one of them as one message', () => {
+  it('sends to several peers in one call, and equal packets in a row to one peer as one message', () => {
     const bed = createBed();
     const small = (destination: string, length: number): Uint8Array =>
       plain(udp({ ...OUT, destination, data: data(length) }));
@@ -53,7 +53,7 @@ describe('to peers', () => {
     expect(bed.socket.runs).toEqual([64, 64, 64, 8, 45, 11]);
   });
 
-  it('sends on when as many messages are written down as fit, and mixes up no headers', () => {
+  it('sends when no further message fits, and mixes up no headers', () => {
     const bed = createBed({}, 3);
     const destinations = Array.from({ length: 40 }, (_, i) => (i % 3 === 0 ? '10.5.3.9' : '10.5.2.9'));
     const packets = destinations.map((destination, i) =>
@@ -90,7 +90,7 @@ describe('to peers', () => {
     expect(sent?.bytes).toEqual(oneHopLess(packet));
   });
 
-  it('says that the network is unreachable when nobody has the destination', () => {
+  it('reports that the network is unreachable where no peer has the destination', () => {
     const bed = createBed();
     const packet = udp({ ...OUT, destination: '10.5.77.1', data: data(900) });
     expect(bed.fromHost(plain(packet))).toEqual([]);
@@ -102,7 +102,7 @@ describe('to peers', () => {
     expect(bed.counters()).toMatchObject({ dropped_no_route: 1, icmp_unreachable: 1, sent_packets: 0 });
   });
 
-  it('speaks with the last address of the network where the first is in our own subnet', () => {
+  it('reports from the last address of the network where the first is in our own subnet', () => {
     const bed = createBed({
       subnet: { address: addressOf('10.5.0.0'), length: 24 },
       network: { address: addressOf('10.5.0.0'), length: 16 },
@@ -111,7 +111,7 @@ describe('to peers', () => {
     expect(bed.tun.take().map((written) => text(written, 22))).toEqual(['10.5.255.255']);
   });
 
-  it('says that time is exceeded when no hop is left', () => {
+  it('reports that time is exceeded where no hop is left', () => {
     const bed = createBed();
     expect(bed.fromHost(plain(udp({ ...OUT, ttl: 1, data: data(9) })))).toEqual([]);
     const [answer = new Uint8Array()] = bed.tun.take().map((written) => written.subarray(10));
@@ -119,7 +119,7 @@ describe('to peers', () => {
     expect(bed.counters()).toMatchObject({ dropped_hops: 1, icmp_time_exceeded: 1 });
   });
 
-  it('says so at a limited rate only', () => {
+  it('reports at a limited rate', () => {
     const bed = createBed();
     const packets = Array.from({ length: 1_000 }, () => plain(udp({ ...OUT, ttl: 1, data: data(9) })));
     bed.fromHost(...packets);
@@ -135,7 +135,7 @@ describe('to peers', () => {
     ['short', new Uint8Array(4)],
     ['version', plain(Uint8Array.from([0x60, ...new Uint8Array(60)]))],
     ['total_length', plain(udp({ ...OUT, data: data(50) }).subarray(0, 60))],
-  ] as const)('drops and counts what is %s', (reason, packet) => {
+  ] as const)('drops and counts a packet with the fault %s', (reason, packet) => {
     const bed = createBed();
     expect(bed.fromHost(packet)).toEqual([]);
     expect(bed.counters()[`dropped_${reason}`]).toBe(1);

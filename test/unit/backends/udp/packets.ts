@@ -1,5 +1,4 @@
-// Packets for tests, built plainly byte by byte, and checked against a naive checksum: nothing here is shared with what
-// is tested.
+// Packets for tests, built byte by byte and checked with a naive checksum. They share no code with the forwarder.
 
 export interface PacketFields {
   readonly source: string;

@@ -25,7 +25,7 @@ function longestMatch(peers: readonly PeerRoute[], address: number): number {
 }
 
 describe('routes', () => {
-  it('know nobody before the first table', () => {
+  it('lead to no peer before the first table', () => {
     const routes = createPeerRoutes(createPeerMemory(10));
     expect(routes.refresh()).toBe(false);
     expect([routes.lookup(5), routes.lookup(0), routes.isPublic(5), routes.isPublic(0)]).toEqual([
@@ -97,7 +97,7 @@ describe('routes', () => {
     expect(routes.isPublic(addressOf('192.168.0.3'))).toBe(false);
   });
 
-  it('tell how many do not fit', () => {
+  it('report the number of peers that do not fit', () => {
     const memory = createPeerMemory(8_192);
     const many = Array.from({ length: 8_200 }, (_, i) => ({
       subnet: i << 8,
@@ -111,7 +111,7 @@ describe('routes', () => {
     expect(routes.lookup(8_192 << 8)).toBe(0);
   });
 
-  it('are forgotten with an empty table', () => {
+  it('are gone with an empty table', () => {
     const memory = createPeerMemory(8);
     const routes = createPeerRoutes(memory);
     writePeers(memory, [peer('10.5.2.0', 24, '192.168.0.2')]);
@@ -121,7 +121,7 @@ describe('routes', () => {
     expect(routes.lookup(addressOf('10.5.2.7'))).toBe(0);
   });
 
-  it('do not slow down with 5,000 peers', () => {
+  it('are found as fast among 5,000 peers', () => {
     const lookups = 300_000;
     const timeOf = (count: number): number => {
       const memory = createPeerMemory(8_192);
@@ -151,8 +151,8 @@ describe('routes', () => {
   });
 });
 
-describe('two threads', () => {
-  it('a reader that is overtaken while it copies keeps its old table and comes again', () => {
+describe('a reader', () => {
+  it('that is overtaken while it copies keeps its old table and tries again', () => {
     const memory = createPeerMemory(8);
     const routes = createPeerRoutes(memory);
     writePeers(memory, [peer('10.5.2.0', 24, '192.168.0.2')]);
@@ -169,7 +169,7 @@ describe('two threads', () => {
     expect(routes.lookup(addressOf('10.5.2.1'))).toBe(0);
   });
 
-  it('a half-written half that is not published is not looked at', () => {
+  it('ignores a half that is not published', () => {
     const memory = createPeerMemory(8);
     const routes = createPeerRoutes(memory);
     writePeers(memory, [peer('10.5.2.0', 24, '192.168.0.2')]);
