@@ -2,7 +2,7 @@
 import { formatAddress, parseAddress } from './address.ts';
 import { checkRange } from './arena.ts';
 import type { Arena, Endpoints } from './contract.ts';
-import { ENDPOINT, swap16, swap32 } from './layout.ts';
+import { ENDPOINT, swap16 } from './layout.ts';
 import { AF_INET, AF_INET6 } from './numbers.ts';
 
 /** Bytes that hold an endpoint of either family. */
@@ -48,7 +48,8 @@ export function createEndpoints(arena: Arena): Endpoints {
       check(at);
       u16[at >>> 1] = AF_INET;
       u16[(at + ENDPOINT.port) >>> 1] = swap16(port);
-      u32[(at + ENDPOINT.ipv4) >>> 2] = swap32(address);
+      u16[(at + ENDPOINT.ipv4) >>> 1] = swap16(address >>> 16);
+      u16[(at + ENDPOINT.ipv4 + 2) >>> 1] = swap16(address);
     },
     equals(a, b) {
       // The family and the port are the first word.
@@ -63,7 +64,12 @@ export function createEndpoints(arena: Arena): Endpoints {
       const [offset, bytes] = isIpv4(at) ? [ENDPOINT.ipv4, 4] : [ENDPOINT.ipv6, 16];
       return formatAddress([...u8.subarray(at + offset, at + offset + bytes)]);
     },
-    ipv4: (at) => (isIpv4(at) ? swap32(u32[(at + ENDPOINT.ipv4) >>> 2] as number) | 0 : 0),
+    // In halves: a call may have to allocate a number from 2^31 that it takes or gives.
+    ipv4(at) {
+      if (!isIpv4(at)) return 0;
+      const high = swap16(u16[(at + ENDPOINT.ipv4) >>> 1] as number);
+      return (high << 16) | swap16(u16[(at + ENDPOINT.ipv4 + 2) >>> 1] as number);
+    },
     port: (at) => swap16(u16[(at + ENDPOINT.port) >>> 1] as number),
   };
 }

@@ -54,8 +54,3 @@ export const POLL = { bytes: 8, fd: 0, wanted: 4, happened: 6 } as const;
 export function swap16(value: number): number {
   return ((value & 0xff) << 8) | ((value >>> 8) & 0xff);
 }
-
-/** Swaps the bytes of a 32-bit number; the result is unsigned. */
-export function swap32(value: number): number {
-  return ((swap16(value) << 16) | swap16(value >>> 16)) >>> 0;
-}

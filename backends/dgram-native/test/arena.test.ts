@@ -12,7 +12,7 @@ import {
   receiverBytes,
   senderBytes,
 } from '../src/index.ts';
-import { swap16, swap32 } from '../src/layout.ts';
+import { swap16 } from '../src/layout.ts';
 import { openPair } from './pair.ts';
 
 describe('an arena', () => {
@@ -103,14 +103,5 @@ describe('bytes', () => {
     [0x80, 0x8000],
   ])('of the 16-bit %j are swapped', (value, expected) => {
     expect(swap16(value)).toBe(expected);
-  });
-
-  it.each([
-    [0x0a000001, 0x0100000a],
-    [0xff0000fe, 0xfe0000ff],
-    [0, 0],
-    [0xffffffff, 0xffffffff],
-  ])('of the 32-bit %j are swapped', (value, expected) => {
-    expect(swap32(value)).toBe(expected);
   });
 });
