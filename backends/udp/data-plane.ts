@@ -23,7 +23,8 @@ interface Opened extends Disposable {
 }
 
 /**
- * Starts to move packets. Fails as `host` when the device or the port cannot be had; later it is tried until it can.
+ * Starts to move packets. Fails as `host` when the device or the port cannot be had; when they are lost later, it tries
+ * again until they can.
  */
 export async function openUdpDataPlane(
   setup: UdpDataPlaneSetup,
@@ -72,7 +73,7 @@ export async function openUdpDataPlane(
     }
   };
 
-  // What has to be done one after the other, whoever asks for it.
+  // Restarts are done one after the other.
   let work: Promise<void> = Promise.resolve();
   const enqueue = (task: () => Promise<void>): void => {
     work = work.then(task).catch((error: unknown) => {

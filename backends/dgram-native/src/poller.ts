@@ -45,7 +45,7 @@ export function createPoller(arena: Arena, fds: readonly number[]): Poller {
   const poller = {
     failed: 0,
     wait(timeoutMs: number): number {
-      // Every number below 0 means without end. A part of a millisecond is rounded up, so that nobody spins through it.
+      // Every number below 0 means without end. Parts of a millisecond are rounded up: poll would not wait for them.
       const wholeMs = timeoutMs < 0 ? -1 : Math.min(Math.ceil(timeoutMs), MAX_TIMEOUT_MS);
       const endMs = wholeMs > 0 ? performance.now() + wholeMs : 0;
       let restMs = wholeMs;

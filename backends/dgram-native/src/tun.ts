@@ -18,7 +18,7 @@ import {
 import { Descriptor, invoke, scratch } from './system-call.ts';
 
 export interface TunOptions {
-  /** Name of the device, 1 to 15 bytes. A device that exists is taken over, in whatever state it was left. */
+  /** Name of the device, 1 to 15 bytes. A device that exists is taken over in the state it was left in. */
   readonly name: string;
   /** False: packets have one segment and complete checksums, as if the kernel could do no more. Default true. */
   readonly runs?: boolean;

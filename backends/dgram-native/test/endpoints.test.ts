@@ -28,7 +28,7 @@ describe('an endpoint', () => {
     expect([endpoints.address(at), endpoints.port(at)]).toEqual([canonical, 65_535]);
   });
 
-  it('equals another where address and port are the same, whatever was there before', () => {
+  it('equals another of the same address and port, regardless of the bytes before', () => {
     const all = ['10.0.0.1', '10.0.0.2', '::1', '::2', '1::1'].flatMap((address) =>
       [1, 256].map((port) => ({ address, port })),
     );

@@ -1,6 +1,6 @@
 // Paths, limits and refusals of a real network.
 //
-//     this process ── tw0 ─── veth ─── tw1 (no address: nobody answers)
+//     this process ── tw0 ─── veth ─── tw1 (no address, so no answers)
 //     10.99.0.1/24
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { errnoName, openUdpSocket, type Sender } from '../src/index.ts';

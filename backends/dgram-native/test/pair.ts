@@ -120,7 +120,7 @@ export function openPair(options: PairOptions = {}): Pair {
   };
 }
 
-/** What the payload has at `i`; repeats after 251 x 256 bytes only. */
+/** The byte of the payload at `i`. The bytes repeat after 251 x 256 only. */
 export function byteAt(i: number): number {
   return (i * 7 + Math.floor(i / 251)) & 0xff;
 }

@@ -74,7 +74,7 @@ function blankFirstOnlyOptions({ view, bytes }: PacketMemory, header: number, he
     const option = view.getUint8(at);
     if (option === END_OF_OPTIONS) return;
     const length = option === NO_OPERATION || at + 1 >= end ? 1 : view.getUint8(at + 1);
-    // An option that cannot be read is blanked too: nobody could use it.
+    // An option that cannot be read is blanked too, as no receiver could use it.
     const isWhole = option === NO_OPERATION || (length >= 2 && at + length <= end);
     const stop = isWhole ? at + length : end;
     if ((option & COPIED) === 0 || !isWhole) bytes.fill(NO_OPERATION, at, stop);

@@ -17,7 +17,7 @@ export interface Datagram {
 /** A message of a flush. Valid during the call that it is handed to. */
 export interface OutgoingMessage {
   readonly arena: Arena;
-  /** Where it goes to, in the arena. */
+  /** The endpoint that it goes to. */
   endpoint: number;
   /** Size of its datagrams; 0: it is one. */
   segmentBytes: number;
@@ -26,7 +26,7 @@ export interface OutgoingMessage {
 
 /** A message that waits to be received. */
 export interface IncomingMessage {
-  /** Where it comes from, as `endpointBytes` gives it. */
+  /** The bytes of its source, as `endpointBytes` gives them. */
   readonly source: Uint8Array;
   readonly bytes: Uint8Array;
   /** Size of its datagrams; default: it is one. */

@@ -53,7 +53,7 @@ const KINDS: readonly Kind[] = [
   { what: 'small packets to a peer', prepare: outward(plain(udp({ ...OUT, data: new Uint8Array(64) })), 1) },
   { what: 'runs to a peer', prepare: outward(run, 43) },
   {
-    what: 'packets to nobody',
+    what: 'packets that no peer has the destination of',
     prepare: outward(plain(udp({ ...OUT, destination: '10.5.9.9', data: small })), 1),
   },
   { what: 'small packets from a peer', prepare: inward([small]) },

@@ -58,7 +58,7 @@ describe('an error is sent', () => {
     ['ICMP without a type', ipv4({ ...ADDRESSES, protocol: 1, payload: new Uint8Array(0) }), false],
     ['the first fragment', ipv4({ ...other, fragment: 0x2000 }), true],
     ['a later fragment', ipv4({ ...other, fragment: 1 }), false],
-    ['nobody', ipv4({ ...other, source: '0.0.0.0' }), false],
+    ['a packet from 0.0.0.0', ipv4({ ...other, source: '0.0.0.0' }), false],
     ['the loopback', ipv4({ ...other, source: '127.0.0.1' }), false],
     ['a multicast source', ipv4({ ...other, source: '224.0.0.1' }), false],
     ['a broadcast source', ipv4({ ...other, source: '255.255.255.255' }), false],

@@ -53,7 +53,7 @@ describe('the header check', () => {
 });
 
 describe('taking a hop from a packet', () => {
-  it('leaves the checksum right, whatever the header', () => {
+  it('leaves the checksum of any header right', () => {
     const random = seededRandom(4);
     for (let round = 0; round < 5_000; round++) {
       const packet = ipv4({

@@ -118,7 +118,7 @@ function transportSum(
   return naiveSum(bytes, naiveSum(Uint8Array.from([...pseudo, bytes.length >> 8, bytes.length & 0xff])));
 }
 
-/** What is wrong with a packet by the plain rules: header sum, lengths, checksum of TCP, UDP or ICMP. */
+/** The fault of a packet by the plain rules: header sum, lengths, checksum of TCP, UDP or ICMP. */
 export function faultOf(packet: Uint8Array): string | undefined {
   if (packet.length < 20) return 'short';
   const headerBytes = (at(packet, 0) & 15) * 4;
