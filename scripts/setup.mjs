@@ -54,13 +54,18 @@ const SOURCES = [
   'test/faults',
   'test/simulation',
   'test/fakes',
+  'scripts/bundle.mjs',
   'package.json',
   'tsconfig.json',
   'tsconfig.build.json',
 ];
 const STAMP = join(ROOT, 'dist/.built');
-/** In build order: the agent is checked against the declarations of the package. */
-const PROJECTS = ['backends/dgram-native', 'tsconfig.build.json'];
+/** In build order: the agent is checked against the declarations of the package, and bundled with its code. */
+const BUILD = [
+  ['node_modules/typescript/bin/tsc', '-p', 'backends/dgram-native'],
+  ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
+  ['scripts/bundle.mjs'],
+];
 /** Output folders among the input. */
 const OUTPUT = ['dist', 'node_modules'];
 /** Debian asks this program whether to start the service of a newly installed package. */
@@ -162,9 +167,8 @@ function build() {
   mkdirSync(join(ROOT, 'backends/dgram-native/dist'), { recursive: true });
   // The stamp gets this time: a file that changes during the build is newer, and is built the next time.
   const start = new Date();
-  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-  for (const project of PROJECTS) {
-    const failure = run(process.execPath, [tsc, '-p', project], BUILD_MS);
+  for (const words of BUILD) {
+    const failure = run(process.execPath, words, BUILD_MS);
     if (failure !== undefined) throw new Error(`the build failed:\n${failure}`);
   }
   writeFileSync(STAMP, '');

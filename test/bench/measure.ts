@@ -27,7 +27,7 @@ export interface StartMeasure {
 
 /** The command line of one of the benchmarks' own small programs. */
 export function benchProgram(name: string): readonly [string, string] {
-  return [process.execPath, join(PROJECT_ROOT, 'dist/test/bench', `${name}.js`)];
+  return [process.execPath, join(PROJECT_ROOT, 'dist/lab/test/bench', `${name}.js`)];
 }
 
 /**
