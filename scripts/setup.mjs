@@ -29,7 +29,12 @@ const PACKAGES = /** @type {const} */ ({
   openssl: 'openssl',
   'systemd-notify': 'systemd',
   iperf3: 'iperf3',
+  firewalld: 'firewalld',
+  'firewall-cmd': 'firewalld',
+  'dbus-daemon': 'dbus-daemon',
 });
+/** The services of those packages. The tests start the programs themselves. */
+const SERVICES = { 'etcd-server': 'etcd', firewalld: 'firewalld' };
 
 /** @typedef {keyof typeof PACKAGES} Program */
 
@@ -44,6 +49,7 @@ const NODE_MIN = [20, 19];
 const APT_UPDATE_MS = 180_000;
 const APT_INSTALL_MS = 600_000;
 const NPM_MS = 600_000;
+const SERVICES_MS = 30_000;
 const BUILD_MS = 300_000;
 /** Input of the build. A newer file in it makes the build stale. */
 const SOURCES = [
@@ -121,6 +127,9 @@ function installPrograms(programs) {
   const failure = withoutServices(() =>
     run('apt-get', [...options, 'install', '-y', '--no-install-recommends', ...packages], APT_INSTALL_MS),
   );
+  // The next boot starts no service either.
+  const services = packages.flatMap((name) => (name in SERVICES ? [SERVICES[name]] : []));
+  if (services.length > 0 && hasProgram('systemctl')) run('systemctl', ['disable', ...services], SERVICES_MS);
   const still = missing(programs);
   if (still.length > 0)
     say(
