@@ -3,4 +3,4 @@
 import { startSmall } from './base/engine.ts';
 
 startSmall();
-await import('./process.ts');
+void import('./process.ts');

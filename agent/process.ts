@@ -76,11 +76,11 @@ process.on('warning', (warning) => {
 process.stderr.on('error', () => undefined);
 process.stdout.on('error', () => undefined);
 
-try {
+async function main(): Promise<never> {
   const [, program = '', ...args] = process.argv;
   invocation = parseInvocation(basename(program), args);
   await dispatch(invocation, context);
-} catch (error) {
-  fail(error);
+  process.exit(stop.signal.aborted ? stopCode : 0);
 }
-process.exit(stop.signal.aborted ? stopCode : 0);
+
+main().catch(fail);

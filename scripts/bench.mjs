@@ -18,7 +18,7 @@ try {
     const list = Object.entries(BENCHES).map(([bench, what]) => `  ${bench.padEnd(12)}${what}\n`);
     process.stdout.write(`Usage: npm run bench -- NAME [options]\n\n${list.join('')}`);
     if (Object.hasOwn(BENCHES, name)) {
-      const { usage } = await import(`../dist/test/bench/${name}.js`);
+      const { usage } = await import(`../dist/lab/test/bench/${name}.js`);
       process.stdout.write(`\n${usage}`);
     }
     process.exitCode = name === '' || name === '--help' || args.includes('--help') ? 0 : 1;
@@ -27,7 +27,7 @@ try {
       throw new Error('network namespaces need root: run it as root, or with sudo');
     await setUp(ALL_PROGRAMS);
     await removeOnSignals();
-    const { run } = await import(`../dist/test/bench/${name}.js`);
+    const { run } = await import(`../dist/lab/test/bench/${name}.js`);
     await run(args);
   }
 } catch (error) {
@@ -37,7 +37,7 @@ try {
 
 // Removes the labs of a stopped benchmark. A lab that was being made is removed by the next lab.
 async function removeOnSignals() {
-  const { removeOwnLabs } = await import('../dist/test/lab/sweep.js');
+  const { removeOwnLabs } = await import('../dist/lab/test/lab/sweep.js');
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.once(signal, async () => {
       await removeOwnLabs();

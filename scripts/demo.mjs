@@ -10,7 +10,7 @@ try {
     if (process.getuid?.() !== 0)
       throw new Error('network namespaces need root: run it as root, or with sudo');
     await setUp([...LAB_PROGRAMS, ...(options.store === 'etcd' ? ETCD_PROGRAMS : [])]);
-    const { runDemo } = await import('../dist/test/lab/demo.js');
+    const { runDemo } = await import('../dist/lab/test/lab/demo.js');
     process.exitCode = await runDemo(options);
   }
 } catch (error) {

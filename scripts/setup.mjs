@@ -29,7 +29,12 @@ const PACKAGES = /** @type {const} */ ({
   openssl: 'openssl',
   'systemd-notify': 'systemd',
   iperf3: 'iperf3',
+  firewalld: 'firewalld',
+  'firewall-cmd': 'firewalld',
+  'dbus-daemon': 'dbus-daemon',
 });
+/** The services of those packages. The tests start the programs themselves. */
+const SERVICES = { 'etcd-server': 'etcd', firewalld: 'firewalld' };
 
 /** @typedef {keyof typeof PACKAGES} Program */
 
@@ -44,6 +49,7 @@ const NODE_MIN = [20, 19];
 const APT_UPDATE_MS = 180_000;
 const APT_INSTALL_MS = 600_000;
 const NPM_MS = 600_000;
+const SERVICES_MS = 30_000;
 const BUILD_MS = 300_000;
 /** Input of the build. A newer file in it makes the build stale. */
 const SOURCES = [
@@ -54,13 +60,18 @@ const SOURCES = [
   'test/faults',
   'test/simulation',
   'test/fakes',
+  'scripts/bundle.mjs',
   'package.json',
   'tsconfig.json',
   'tsconfig.build.json',
 ];
 const STAMP = join(ROOT, 'dist/.built');
-/** In build order: the agent is checked against the declarations of the package. */
-const PROJECTS = ['backends/dgram-native', 'tsconfig.build.json'];
+/** In build order: the agent is checked against the declarations of the package, and bundled with its code. */
+const BUILD = [
+  ['node_modules/typescript/bin/tsc', '-p', 'backends/dgram-native'],
+  ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
+  ['scripts/bundle.mjs'],
+];
 /** Output folders among the input. */
 const OUTPUT = ['dist', 'node_modules'];
 /** Debian asks this program whether to start the service of a newly installed package. */
@@ -116,6 +127,9 @@ function installPrograms(programs) {
   const failure = withoutServices(() =>
     run('apt-get', [...options, 'install', '-y', '--no-install-recommends', ...packages], APT_INSTALL_MS),
   );
+  // The next boot starts no service either.
+  const services = packages.flatMap((name) => (name in SERVICES ? [SERVICES[name]] : []));
+  if (services.length > 0 && hasProgram('systemctl')) run('systemctl', ['disable', ...services], SERVICES_MS);
   const still = missing(programs);
   if (still.length > 0)
     say(
@@ -162,9 +176,8 @@ function build() {
   mkdirSync(join(ROOT, 'backends/dgram-native/dist'), { recursive: true });
   // The stamp gets this time: a file that changes during the build is newer, and is built the next time.
   const start = new Date();
-  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-  for (const project of PROJECTS) {
-    const failure = run(process.execPath, [tsc, '-p', project], BUILD_MS);
+  for (const words of BUILD) {
+    const failure = run(process.execPath, words, BUILD_MS);
     if (failure !== undefined) throw new Error(`the build failed:\n${failure}`);
   }
   writeFileSync(STAMP, '');

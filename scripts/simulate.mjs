@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { setUp } from './setup.mjs';
 
-const program = new URL('../dist/test/simulation/main.js', import.meta.url);
+const program = new URL('../dist/lab/test/simulation/main.js', import.meta.url);
 const isPart = process.send !== undefined;
 
 try {

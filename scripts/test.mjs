@@ -95,7 +95,7 @@ function runVitest(args, report, network) {
 // Removes the namespaces and processes that killed tests left behind.
 async function sweep() {
   if (process.getuid?.() !== 0) return;
-  const { removeOwnLabs, sweepLeftovers } = await import('../dist/test/lab/sweep.js');
+  const { removeOwnLabs, sweepLeftovers } = await import('../dist/lab/test/lab/sweep.js');
   await removeOwnLabs();
   await sweepLeftovers();
 }

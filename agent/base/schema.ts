@@ -1,9 +1,8 @@
-// The one door to the schema library. Its findings become one line for the operator: the place, the rule and the value.
-import * as v from 'valibot';
+// Checks values from outside. A finding of the schema library becomes one line for the operator: the place, the rule
+// and the value.
 import { type ErrorCode, messageOf, TwillError } from './errors.ts';
 import { printable, printableJson } from './printable.ts';
-
-export { v };
+import * as v from './valibot.ts';
 
 /** Any JSON value. */
 export type JsonValue =

@@ -6,17 +6,18 @@ import type { EtcdOptions } from '../model/datastore-options.ts';
 import {
   createEtcdEndpoint,
   type EtcdEndpoint,
-  type EtcdService,
+  type EtcdListener,
   type EtcdStream,
   readTlsFiles,
 } from './etcd-endpoint.ts';
 import { etcdError, isAuthDisabled, isServerFailure, isStaleToken, parseEtcdFailure } from './etcd-errors.ts';
+import type { EtcdMethod, Request, Response } from './etcd-messages.ts';
 import { LIMITS } from './limits.ts';
 
 /** One server of the cluster, during one operation. */
 export interface EtcdServer {
-  call<Response>(service: EtcdService, method: string, request: object): Promise<Response>;
-  stream<Request, Response>(service: EtcdService, method: string): Promise<EtcdStream<Request, Response>>;
+  call<M extends EtcdMethod>(method: M, request: Request<M>): Promise<Response<M>>;
+  stream<M extends EtcdMethod>(method: M, listener: EtcdListener<M>): EtcdStream<M>;
   /** Whether an earlier attempt of this operation failed so that its outcome is not known. */
   readonly again: boolean;
 }
@@ -58,7 +59,7 @@ export async function createEtcdConnection(
     if (username === undefined) return '';
     try {
       const request = { name: username, password: password ?? '' };
-      return (await endpoint.call<{ token: string }>('Auth', 'authenticate', request, signal, '')).token;
+      return (await endpoint.call('Auth/Authenticate', request, signal, '')).token;
     } catch (error) {
       if (isAuthDisabled(parseEtcdFailure(error))) return '';
       throw error;
@@ -76,7 +77,7 @@ export async function createEtcdConnection(
       const first = await Promise.any(
         candidates.map(async (endpoint, i) => {
           if (i > 0) await clock.sleep(i * LIMITS.datastoreStaggerMs, found.signal);
-          await endpoint.call('Maintenance', 'status', {}, found.signal, '').catch((error: unknown) => {
+          await endpoint.call('Maintenance/Status', {}, found.signal, '').catch((error: unknown) => {
             if (isServerFailure(parseEtcdFailure(error))) throw error;
           });
           return endpoint;
@@ -141,8 +142,8 @@ export async function createEtcdConnection(
   function serverAt(endpoint: EtcdEndpoint, bearer: string, again: boolean, signal: AbortSignal): EtcdServer {
     return {
       again,
-      call: (service, method, request) => endpoint.call(service, method, request, signal, bearer),
-      stream: (service, method) => endpoint.stream(service, method, bearer),
+      call: (method, request) => endpoint.call(method, request, signal, bearer),
+      stream: (method, listener) => endpoint.stream(method, bearer, listener),
     };
   }
 

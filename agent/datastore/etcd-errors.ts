@@ -1,6 +1,7 @@
 // Turns failures of etcd and gRPC into one line for the operator. Most of them differ only in their text, and no other
 // file reads that text.
 import { messageOf, TwillError } from '../base/errors.ts';
+import { CLOSED_AT_ONCE } from './grpc.ts';
 
 /** A failed call, as gRPC reports it. */
 export interface EtcdFailure {
@@ -99,7 +100,7 @@ const CASES: readonly {
     hint: 'if this repeats, swap http:// and https:// in --etcd-endpoints',
   },
   {
-    when: ({ text }) => text.startsWith('Failed to connect'),
+    when: ({ text }) => text === CLOSED_AT_ONCE,
     what: 'it closes the connection at once',
     hint: 'use https:// in --etcd-endpoints if it requires TLS, and check that it is an etcd',
   },

@@ -2,24 +2,23 @@
 // chooses the server and interprets its errors.
 import { createChannel } from '../base/channel.ts';
 import type { Clock } from '../base/clock.ts';
+import { TwillError } from '../base/errors.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
 import { HistoryLost, type Kv, type KvEntry, type KvEvent } from '../model/kv.ts';
 import { createEtcdConnection, type EtcdServer } from './etcd-connection.ts';
-import type {
-  EtcdStream,
-  KeepAliveRequest,
-  KeepAliveResponse,
-  KeyValue,
-  RangeResponse,
-  TxnRequest,
-  TxnResponse,
-  WatchRequest,
-  WatchResponse,
-} from './etcd-endpoint.ts';
+import type { EtcdListener, EtcdStream } from './etcd-endpoint.ts';
 import { isLeaseGone, parseEtcdFailure } from './etcd-errors.ts';
+import {
+  type Compare,
+  CREATE_REVISION,
+  DELETE,
+  EQUAL,
+  type KeyValue,
+  MOD_REVISION,
+  type Request,
+  type Response,
+} from './etcd-messages.ts';
 import { LIMITS } from './limits.ts';
-
-type Compare = NonNullable<TxnRequest['compare']>[number];
 
 /** Opens a store in an etcd cluster, without a request. Fails as `datastore` when certificates cannot be used. */
 export async function openEtcdKv(
@@ -36,29 +35,28 @@ export async function openEtcdKv(
   return {
     list: (prefix, signal) =>
       connection.run(`list ${prefix}`, signal, async (server) => {
-        const answer = await server.call<RangeResponse>('KV', 'range', rangeOf(prefix));
-        clusterId = answer.header.cluster_id;
-        return { entries: answer.kvs.map(readEntry), revision: Number(answer.header.revision) };
+        const { header, kvs } = await server.call('KV/Range', rangeOf(prefix));
+        clusterId = header.cluster_id;
+        return { entries: kvs.map(readEntry), revision: header.revision };
       }),
     get: (key, signal) =>
       connection.run(`read ${key}`, signal, async (server) => {
-        const { kvs } = await server.call<RangeResponse>('KV', 'range', { key: Buffer.from(key) });
+        const { kvs } = await server.call('KV/Range', { key });
         return kvs[0] === undefined ? undefined : readEntry(kvs[0]);
       }),
     openSession: (ttlSeconds, signal) =>
       connection.run('open a lease', signal, async (server) => {
-        const { ID } = await server.call<{ ID: string }>('Lease', 'leaseGrant', { TTL: ttlSeconds });
+        const { ID } = await server.call('Lease/LeaseGrant', { TTL: ttlSeconds });
         return ID;
       }),
     keepAlive: (session, signal) =>
       connection.run('keep a lease alive', signal, async (server, limit) => {
-        const stream = await server.stream<KeepAliveRequest, KeepAliveResponse>('Lease', 'leaseKeepAlive');
-        const ttlSeconds = Number((await askOnce(stream, { ID: session }, limit)).TTL);
-        return ttlSeconds > 0 ? ttlSeconds : undefined;
+        const { TTL } = await askOnce(server, session, limit);
+        return TTL > 0 ? TTL : undefined;
       }),
     closeSession: (session, signal) =>
       connection.run('give a lease back', signal, async (server) => {
-        await server.call('Lease', 'leaseRevoke', { ID: session }).catch((error: unknown) => {
+        await server.call('Lease/LeaseRevoke', { ID: session }).catch((error: unknown) => {
           if (!isLeaseGone(parseEtcdFailure(error))) throw error;
         });
       }),
@@ -70,11 +68,10 @@ export async function openEtcdKv(
       ),
     delete: ({ key, revision }, signal) =>
       connection.run(`delete ${key}`, signal, async (server) => {
-        const name = { key: Buffer.from(key) };
-        const request: TxnRequest = {
+        const request = {
           compare: [unchanged(key, revision)],
-          success: [{ request_delete_range: name }],
-          failure: [{ request_range: name }],
+          success: [{ request_delete_range: { key } }],
+          failure: [{ request_range: { key } }],
         };
         return (await transact(server, request, (now) => now === undefined)) !== undefined;
       }),
@@ -82,33 +79,29 @@ export async function openEtcdKv(
       const what = `watch ${prefix}`;
       const either = AbortSignal.any([signal, closed.signal]);
       if (either.aborted) return;
-      const ourGeneration = generation.signal;
-      const stream = await connection
-        .run(what, either, (server) => server.stream<WatchRequest, WatchResponse>('Watch', 'watch'))
-        .catch((error: unknown) => {
-          if (either.aborted) return undefined;
-          throw error;
+      // One member may lag behind. A linearisable read gives the revision of the cluster.
+      const latest = (): Promise<number> =>
+        connection.run(what, either, async (server) => {
+          const { header } = await server.call('KV/Range', { key: prefix, count_only: true });
+          return header.revision;
         });
-      if (stream === undefined) return;
+      const open = (listener: EtcdListener<'Watch/Watch'>): Promise<EtcdStream<'Watch/Watch'>> =>
+        connection.run(what, either, async (server) => server.stream('Watch/Watch', listener));
       try {
-        // One member may lag behind. A linearisable read gives the revision of the cluster.
-        const latest = (): Promise<number> =>
-          connection.run(what, either, async (server) => {
-            const request = { key: Buffer.from(prefix), count_only: true };
-            return Number((await server.call<RangeResponse>('KV', 'range', request)).header.revision);
-          });
-        yield* readWatch(stream, {
+        yield* readWatch({
           prefix,
           fromRevision,
           clock,
           signal: either,
-          generation: ourGeneration,
+          generation: generation.signal,
           clusterId,
           latest,
+          open,
         });
       } catch (error) {
         if (either.aborted) return;
-        throw error instanceof HistoryLost ? error : connection.broken(error, what);
+        const isKnown = error instanceof HistoryLost || error instanceof TwillError;
+        throw isKnown ? error : connection.broken(error, what);
       }
     },
     reconnect() {
@@ -127,16 +120,16 @@ export async function openEtcdKv(
 // attempt's write already: `isDone` recognises it.
 async function transact(
   server: EtcdServer,
-  request: TxnRequest,
+  request: Request<'KV/Txn'>,
   isDone: (now: KvEntry | undefined) => boolean,
 ): Promise<number | undefined> {
-  const { succeeded, header, responses } = await server.call<TxnResponse>('KV', 'txn', request);
-  if (succeeded) return Number(header.revision);
+  const { succeeded, header, responses } = await server.call('KV/Txn', request);
+  if (succeeded) return header.revision;
   if (!server.again) return undefined;
-  const now = responses[0]?.response_range?.kvs[0];
+  const now = responses[0]?.response_range.kvs[0];
   const entry = now === undefined ? undefined : readEntry(now);
   if (!isDone(entry)) return undefined;
-  return entry?.revision ?? Number(header.revision);
+  return entry?.revision ?? header.revision;
 }
 
 // Writes a key if `compare` holds and its session has not ended; undefined: one of them is not so.
@@ -145,14 +138,13 @@ async function put(
   compare: Compare,
   wanted: Pick<KvEntry, 'key' | 'value' | 'session'>,
 ): Promise<KvEntry | undefined> {
-  const key = Buffer.from(wanted.key);
-  const value = Buffer.from(wanted.value);
-  const write = { key, value, ...(wanted.session === undefined ? {} : { lease: wanted.session }) };
+  const { key, value, session } = wanted;
+  const write = { key, value, ...(session === undefined ? {} : { lease: session }) };
   try {
     const revision = await transact(
       server,
       { compare: [compare], success: [{ request_put: write }], failure: [{ request_range: { key } }] },
-      (now) => now?.value === wanted.value && now.session === wanted.session,
+      (now) => now?.value === value && now.session === session,
     );
     return revision === undefined ? undefined : { ...wanted, revision };
   } catch (error) {
@@ -173,21 +165,19 @@ const FAILED_PRECONDITION = 9;
  * Batches of one watch, until its stream breaks or the signal is aborted. etcd accepts a watch from a future revision
  * and is silent until it gets there. We treat that as lost history.
  */
-async function* readWatch(
-  stream: EtcdStream<WatchRequest, WatchResponse>,
-  watch: {
-    readonly prefix: string;
-    readonly fromRevision: number;
-    readonly clock: Clock;
-    readonly signal: AbortSignal;
-    /** Of the listed cluster; undefined: there was no listing. */
-    readonly clusterId: string | undefined;
-    /** Reads the store's revision. */
-    readonly latest: () => Promise<number>;
-    /** Aborted when the connections of this generation are given up. */
-    readonly generation: AbortSignal;
-  },
-): AsyncGenerator<readonly KvEvent[]> {
+async function* readWatch(watch: {
+  readonly prefix: string;
+  readonly fromRevision: number;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Of the listed cluster; undefined: there was no listing. */
+  readonly clusterId: string | undefined;
+  /** Reads the store's revision. */
+  readonly latest: () => Promise<number>;
+  readonly open: (listener: EtcdListener<'Watch/Watch'>) => Promise<EtcdStream<'Watch/Watch'>>;
+  /** Aborted when the connections of this generation are given up. */
+  readonly generation: AbortSignal;
+}): AsyncGenerator<readonly KvEvent[]> {
   const batches = createChannel<readonly KvEvent[]>(`watch of ${watch.prefix}`, LIMITS.storeEvents);
   const stop = (): void => batches.close();
   const leave = (): void => batches.fail(new Error('the connection was given up'));
@@ -196,37 +186,27 @@ async function* readWatch(
   const seen = watch.fromRevision - 1;
   // Not the header's revision: its events may still be on their way.
   const begin = (): void => batches.push([{ type: 'progress', revision: seen }]);
-  stream.on('error', (error) => batches.fail(error));
-  stream.on('end', () => batches.fail(new Error('the server ended the watch')));
-  stream.on('data', (message) => {
-    if (message.canceled) {
-      const compacted = Number(message.compact_revision) > 0;
-      const why = message.cancel_reason === '' ? 'the server ended the watch' : message.cancel_reason;
-      batches.fail(compacted ? new HistoryLost(why) : new WatchRefused(why));
-    } else if (message.created) {
-      established.abort();
-      const { cluster_id, revision } = message.header;
-      if (watch.clusterId !== undefined && cluster_id !== watch.clusterId) {
-        batches.fail(new HistoryLost('another etcd cluster answers'));
-      } else if (Number(revision) >= seen) begin();
-      else {
-        watch.latest().then(
-          (now) => (now >= seen ? begin() : batches.fail(new HistoryLost(`etcd is at revision ${now}`))),
-          (error: Error) => batches.fail(error),
-        );
-      }
-    } else if (message.events.length === 0) {
-      batches.push([{ type: 'progress', revision: Number(message.header.revision) }]);
-    } else {
-      batches.push(
-        message.events.map(({ type, kv }) =>
-          type === 'Delete'
-            ? { type: 'delete', key: kv.key.toString(), revision: Number(kv.mod_revision) }
-            : { type: 'put', entry: readEntry(kv) },
-        ),
+  const create = ({ cluster_id, revision }: Response<'Watch/Watch'>['header']): void => {
+    established.abort();
+    if (watch.clusterId !== undefined && cluster_id !== watch.clusterId) {
+      batches.fail(new HistoryLost('another etcd cluster answers'));
+    } else if (revision >= seen) begin();
+    else {
+      watch.latest().then(
+        (now) => (now >= seen ? begin() : batches.fail(new HistoryLost(`etcd is at revision ${now}`))),
+        (error: Error) => batches.fail(error),
       );
     }
-  });
+  };
+  const onMessage = (message: Response<'Watch/Watch'>): void => {
+    if (message.canceled) {
+      const why = message.cancel_reason === '' ? 'the server ended the watch' : message.cancel_reason;
+      batches.fail(message.compact_revision > 0 ? new HistoryLost(why) : new WatchRefused(why));
+    } else if (message.created) create(message.header);
+    else if (message.events.length > 0) batches.push(message.events.map(readEvent));
+    else batches.push([{ type: 'progress', revision: message.header.revision }]);
+  };
+  const stream = await watch.open({ onMessage, onEnd: (error) => batches.fail(error) });
   watch.signal.addEventListener('abort', stop, { once: true });
   watch.generation.addEventListener('abort', leave, { once: true });
   try {
@@ -237,9 +217,7 @@ async function* readWatch(
       () => undefined,
     );
     const range = rangeOf(watch.prefix);
-    stream.write({
-      create_request: { ...range, start_revision: String(watch.fromRevision), progress_notify: true },
-    });
+    stream.send({ create_request: { ...range, start_revision: watch.fromRevision, progress_notify: true } });
     yield* batches;
   } finally {
     established.abort();
@@ -249,44 +227,50 @@ async function* readWatch(
   }
 }
 
-/** Writes one message to a stream and returns the first answer, which ends the stream. */
-function askOnce<Request, Response>(
-  stream: EtcdStream<Request, Response>,
-  message: Request,
+/** Asks to keep a session alive, and returns the first answer, which ends the stream. */
+function askOnce(
+  server: EtcdServer,
+  session: string,
   signal: AbortSignal,
-): Promise<Response> {
-  return new Promise<Response>((resolve, reject) => {
-    const stop = (): void => reject(signal.reason);
+): Promise<Response<'Lease/LeaseKeepAlive'>> {
+  return new Promise((resolve, reject) => {
+    const stream = server.stream('Lease/LeaseKeepAlive', {
+      onMessage(message) {
+        stream.cancel();
+        resolve(message);
+      },
+      onEnd: reject,
+    });
+    const stop = (): void => {
+      stream.cancel();
+      reject(signal.reason);
+    };
     signal.addEventListener('abort', stop, { once: true });
-    stream.on('data', resolve);
-    stream.on('error', reject);
-    stream.on('end', () => reject(new Error('the server ended the stream')));
-    stream.write(message);
-  }).finally(() => stream.cancel());
+    stream.send({ ID: session });
+  });
+}
+
+function readEvent({ type, kv }: Response<'Watch/Watch'>['events'][number]): KvEvent {
+  if (type === DELETE) return { type: 'delete', key: kv.key, revision: kv.mod_revision };
+  return { type: 'put', entry: readEntry(kv) };
 }
 
 function readEntry({ key, value, mod_revision, lease }: KeyValue): KvEntry {
-  return {
-    key: key.toString(),
-    value: value.toString(),
-    revision: Number(mod_revision),
-    session: lease === '0' ? undefined : lease,
-  };
+  return { key, value, revision: mod_revision, session: lease === '0' ? undefined : lease };
 }
 
 function missing(key: string): Compare {
-  return { key: Buffer.from(key), target: 'Create', result: 'Equal', create_revision: '0' };
+  return { key, target: CREATE_REVISION, result: EQUAL, create_revision: 0 };
 }
 
 function unchanged(key: string, revision: number): Compare {
-  return { key: Buffer.from(key), target: 'Mod', result: 'Equal', mod_revision: String(revision) };
+  return { key, target: MOD_REVISION, result: EQUAL, mod_revision: revision };
 }
 
 // The range of all keys that start with `prefix`. Its end is the prefix with its last byte raised by one.
-function rangeOf(prefix: string): { readonly key: Buffer; readonly range_end: Buffer } {
-  const key = Buffer.from(prefix);
-  const end = Buffer.from(key);
+function rangeOf(prefix: string): { readonly key: string; readonly range_end: Buffer } {
+  const end = Buffer.from(prefix);
   const last = end.length - 1;
   end.writeUInt8(end.readUInt8(last) + 1, last);
-  return { key, range_end: end };
+  return { key: prefix, range_end: end };
 }

@@ -4,7 +4,8 @@
 //     <prefix>/subnets/10.5.34.0-24              a lease
 //     <prefix>/challenges/10.5.34.0-24/<any>     a question: does the holder of this lease still run?
 import { messageOf } from '../base/errors.ts';
-import { excerpt, parseJson, v } from '../base/schema.ts';
+import { excerpt, parseJson } from '../base/schema.ts';
+import * as v from '../base/valibot.ts';
 import type { KvEntry, KvEvent } from '../model/kv.ts';
 import { type Lease, type NodeIdentity, parseLeaseValue, parseSubnetKey } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';

@@ -10,8 +10,8 @@ export const LIMITS = {
   datastoreAnswerBytes: 256 * 1024 * 1024,
   /** If a server is silent for this time, the next one is asked as well. */
   datastoreStaggerMs: 200,
-  /** Longest wait of the transport itself before it connects again. */
-  datastoreReconnectMs: 1_000,
+  /** Bytes that the server may send without our acknowledgement. */
+  datastoreWindowBytes: 4 * 1024 * 1024,
   /**
    * Longest time between a listing and the watch that continues it. If exceeded (the process was suspended), the store
    * is listed again.

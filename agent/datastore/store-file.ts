@@ -1,5 +1,6 @@
 // The text form of a file store's revision: JSON with one key per line, which people can read and diff.
-import { parseJson, v } from '../base/schema.ts';
+import { parseJson } from '../base/schema.ts';
+import * as v from '../base/valibot.ts';
 import type { KvDocument } from './kv-document.ts';
 
 /** Content of a revision's file. */

@@ -1,7 +1,8 @@
 // Decides whether a foreign chain drops forwarded new connections of the network. It evaluates tests of addresses,
 // families and connection states; every other test is "perhaps" (three-valued logic). A verdict is certain only if no
 // rule before it could have accepted. Pure.
-import { type JsonValue, v } from '../base/schema.ts';
+import type { JsonValue } from '../base/schema.ts';
+import * as v from '../base/valibot.ts';
 import type { Prefix } from '../model/ip.ts';
 import { matchOf, type Truth } from './rule-match.ts';
 

@@ -1,7 +1,8 @@
 // Our nftables table as the JSON of libnftables. The entries that we write are compared with the kernel's listing, so
 // that a rule that was deleted, changed or added by hand is noticed. Pure.
 import { isDeepStrictEqual } from 'node:util';
-import { type JsonValue, parseJson, v } from '../base/schema.ts';
+import { type JsonValue, parseJson } from '../base/schema.ts';
+import * as v from '../base/valibot.ts';
 import type { FirewallRule, FirewallRules } from '../model/firewall.ts';
 import type { Prefix } from '../model/ip.ts';
 

@@ -1,7 +1,8 @@
 // Finds foreign chains that drop packets that we accept. nftables evaluates every chain of a hook, and one drop is
 // enough. No rule of ours can overrule such a chain, so we name it to the operator.
 import type { Exec } from '../base/exec.ts';
-import { type JsonValue, v } from '../base/schema.ts';
+import type { JsonValue } from '../base/schema.ts';
+import * as v from '../base/valibot.ts';
 import { formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
 import { type ChainVerdict, judgeChain, type NftStatements, type ReadChain } from './chain-verdict.ts';
 import { LIMITS } from './limits.ts';

@@ -1,5 +1,6 @@
 // Evaluates a test of an nftables rule for a new connection between two addresses of the network. Pure.
-import { type JsonValue, v } from '../base/schema.ts';
+import type { JsonValue } from '../base/schema.ts';
+import * as v from '../base/valibot.ts';
 import { matchesOwnName } from '../model/host-state.ts';
 import { addressBits, containsPrefix, hostPrefix, overlaps, type Prefix, parseAddress } from '../model/ip.ts';
 

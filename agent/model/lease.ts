@@ -1,6 +1,7 @@
 // A lease: which node owns which subnet, and how its peers reach it. The text forms are flannel's, to the
 // byte; what we add (`Node`) is an extra field that flannel ignores, and fields we do not know are kept.
-import { type JsonValue, parseJson, v, withKnownNames } from '../base/schema.ts';
+import { type JsonValue, parseJson, withKnownNames } from '../base/schema.ts';
+import * as v from '../base/valibot.ts';
 import { formatPrefix, networkOf, type PerFamily, type Prefix, parseAddress, parsePrefix } from './ip.ts';
 
 /** Who a node is, whatever its addresses are. */

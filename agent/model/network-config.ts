@@ -2,7 +2,8 @@
 // left out has flannel's default.
 
 import { TwillError } from '../base/errors.ts';
-import { excerpt, type JsonValue, parseJson, parseWith, v, withKnownNames } from '../base/schema.ts';
+import { excerpt, type JsonValue, parseJson, parseWith, withKnownNames } from '../base/schema.ts';
+import * as v from '../base/valibot.ts';
 import {
   addressAt,
   addressBits,

@@ -1,5 +1,6 @@
 // host-gw has no options.
-import { type JsonValue, parseWith, v } from '../../agent/base/schema.ts';
+import { type JsonValue, parseWith } from '../../agent/base/schema.ts';
+import * as v from '../../agent/base/valibot.ts';
 
 export type HostGwOptions = Readonly<Record<string, never>>;
 

@@ -1,5 +1,6 @@
 // Options of the udp backend, with flannel's names and defaults.
-import { type JsonValue, parseWith, v, withKnownNames } from '../../agent/base/schema.ts';
+import { type JsonValue, parseWith, withKnownNames } from '../../agent/base/schema.ts';
+import * as v from '../../agent/base/valibot.ts';
 
 export interface UdpOptions {
   /** UDP port of every node. Default 8285. */

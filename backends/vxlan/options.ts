@@ -1,5 +1,6 @@
 // Options of the vxlan backend, with flannel's names and defaults.
-import { type JsonValue, parseWith, v, withKnownNames } from '../../agent/base/schema.ts';
+import { type JsonValue, parseWith, withKnownNames } from '../../agent/base/schema.ts';
+import * as v from '../../agent/base/valibot.ts';
 
 export interface VxlanOptions {
   /** VXLAN network identifier, 1 to 16777215. Default 1. */

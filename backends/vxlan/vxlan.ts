@@ -6,7 +6,8 @@
 //
 // The device's MAC is computed from who the node is, so that a device made again has the one that peers know.
 import { createHash } from 'node:crypto';
-import { type JsonValue, v } from '../../agent/base/schema.ts';
+import type { JsonValue } from '../../agent/base/schema.ts';
+import * as v from '../../agent/base/valibot.ts';
 import type { Backend } from '../../agent/model/backend.ts';
 import type { UnderlayEnd, UnderlayLink } from '../../agent/model/host-facts.ts';
 import { containsAddress, formatPrefix, hostPrefix } from '../../agent/model/ip.ts';

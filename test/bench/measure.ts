@@ -7,6 +7,7 @@ import type { Host } from '../lab/host.ts';
 import { labProgram, PROJECT_ROOT, TWILL } from '../lab/paths.ts';
 import { monotonicMs } from '../lab/process.ts';
 import { waitFor } from '../lab/wait.ts';
+import { readProcessorMs } from './processor-time.ts';
 
 const LIMIT_MS = 180_000;
 /** From this many routes on, looking is so dear that it is done less often. */
@@ -18,13 +19,15 @@ export interface StartMeasure {
   readonly readyMs: number;
   /** To the last route, in milliseconds. */
   readonly routesMs: number;
+  /** User and system time of the whole process until both, in milliseconds; the kernel counts in steps of 10. */
+  readonly processorMs: number;
   /** Largest resident memory so far, in KiB. */
   readonly peakKibibytes: number;
 }
 
 /** The command line of one of the benchmarks' own small programs. */
 export function benchProgram(name: string): readonly [string, string] {
-  return [process.execPath, join(PROJECT_ROOT, 'dist/test/bench', `${name}.js`)];
+  return [process.execPath, join(PROJECT_ROOT, 'dist/lab/test/bench', `${name}.js`)];
 }
 
 /**
@@ -45,11 +48,15 @@ export async function measureStart(host: Host, store: LabDatastore, routes: numb
   try {
     const routesMs = await timeOfRoutes(host, agent, routes, everyMs);
     await asker.waitForExit(LIMIT_MS);
-    const readyAt = Number((await asker.log()).trim().split('\n').at(-1));
-    const status = await readFile(`/proc/${agent.pid}/status`, 'utf8');
+    const [processorMs, status, asked] = await Promise.all([
+      readProcessorMs([agent.pid]),
+      readFile(`/proc/${agent.pid}/status`, 'utf8'),
+      asker.log(),
+    ]);
     return {
-      readyMs: readyAt - agent.process.startedMs,
+      readyMs: Number(asked.trim().split('\n').at(-1)) - agent.process.startedMs,
       routesMs,
+      processorMs,
       peakKibibytes: Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]),
     };
   } finally {

@@ -1,5 +1,4 @@
-// A real firewalld on a node, with each of its backends. The tests never install it, because on most systems the
-// installation also starts it.
+// A real firewalld on a node, with each of its backends. Only the tests start it: the machine's own stays stopped.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';

@@ -11,7 +11,7 @@ export const TWILL: readonly [string, string] = [process.execPath, join(PROJECT_
 
 /** The command line of one of the lab's own small programs. */
 export function labProgram(name: string): readonly [string, string] {
-  return [process.execPath, join(PROJECT_ROOT, 'dist/test/lab', `${name}.js`)];
+  return [process.execPath, join(PROJECT_ROOT, 'dist/lab/test/lab', `${name}.js`)];
 }
 
 function findRoot(folder: string): string {

@@ -65,17 +65,18 @@ export const PACKAGE_DOORS: readonly Door[] = [
     name: 'dgram-native',
     doors: ['agent/kernel/netlink/tun-link.ts', 'agent/kernel/netlink/overrun.ts', 'backends/udp/'],
   },
-  { name: 'etcd3', doors: ['agent/datastore/etcd-endpoint.ts'] },
   { name: 'ipaddr.js', doors: ['agent/model/ip.ts'] },
   { name: 'koffi', doors: ['backends/dgram-native/src/libc.ts'] },
   { name: 'loglevel', doors: ['agent/base/log.ts'] },
-  { name: 'netlink', doors: ['agent/kernel/netlink/'] },
-  { name: 'valibot', doors: ['agent/base/schema.ts'] },
+  { name: 'netlink', doors: ['agent/kernel/netlink/library.ts'] },
+  { name: 'valibot', doors: ['agent/base/valibot.ts'] },
 ];
 
 /** Modules of Node that reach out of the process; the others are free, and so are their types. */
 export const MODULE_DOORS: readonly Door[] = [
   { name: 'node:child_process', doors: ['agent/base/exec.ts'] },
+  { name: 'node:http2', doors: ['agent/datastore/grpc.ts'] },
+  { name: 'node:tls', doors: ['agent/datastore/grpc.ts'] },
   { name: 'node:http', doors: ['agent/observe/http-server.ts'] },
   { name: 'node:https', doors: [] },
   { name: 'node:net', doors: [] },

@@ -9,7 +9,7 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** One import, static or dynamic, or a re-export. */
 export interface Import {
-  /** As written: `./ip.ts`, `node:fs`, `etcd3`. */
+  /** As written: `./ip.ts`, `node:fs`, `netlink`. */
   readonly specifier: string;
   readonly line: number;
   /** The import is erased from the program. */

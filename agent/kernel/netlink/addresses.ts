@@ -1,8 +1,9 @@
 // The codec of IPv4 addresses.
-import { AttrStream, type RtNetlinkSocket, rt } from 'netlink';
+
 import { addressBytes, addressFromBytes, parsePrefix } from '../../model/ip.ts';
 import type { LinkAddress } from '../../model/kinds/link-address.ts';
 import type { EntryCodec } from './codec.ts';
+import { AttrStream, type RtNetlinkSocket, rt } from './library.ts';
 import { BOUNDED, IPV4 } from './socket.ts';
 
 /** Reads all IPv4 addresses of the namespace. */

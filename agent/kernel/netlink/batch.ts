@@ -2,6 +2,8 @@
 // answers only the refused ones and the last one: thousands of entries cost some dozen system calls instead of
 // thousands.
 import { getSystemErrorName } from 'node:util';
+import { deadline } from '../../base/clock.ts';
+import { LIMITS } from '../limits.ts';
 import {
   type AttrStream,
   formatMessage,
@@ -10,9 +12,7 @@ import {
   parseError,
   parseMessages,
   RawNetlinkSocket,
-} from 'netlink';
-import { deadline } from '../../base/clock.ts';
-import { LIMITS } from '../limits.ts';
+} from './library.ts';
 import { kernelError } from './socket.ts';
 
 /** One request to the kernel. */

@@ -1,8 +1,9 @@
 // A codec translates one kind between its objects and the messages of rtnetlink. The tables in `codecs.ts` list all
 // codecs. The members are methods, so that one table can hold codecs of all kinds.
-import type { AttrStream, RtNetlinkSocket, rt } from 'netlink';
+
 import type { Entry, Link } from '../../model/host-state.ts';
 import type { LinkBase } from '../../model/kinds/kind.ts';
+import type { AttrStream, RtNetlinkSocket, rt } from './library.ts';
 
 /** Names of links by their index. */
 export type NameOf = ReadonlyMap<number, string>;

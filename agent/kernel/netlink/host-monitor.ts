@@ -1,7 +1,8 @@
 // Watches links, addresses and routes: the choice of the underlay depends on them. An event carries no details; the
 // listener reads the interfaces anew.
-import { Protocol, rt } from 'netlink';
+
 import { ROUTE_PROTOCOL } from '../../model/kinds/route.ts';
+import { Protocol, rt } from './library.ts';
 import { guardAgainstOverrun, ROUTING } from './overrun.ts';
 import { BRIDGE, openEventSocket } from './socket.ts';
 

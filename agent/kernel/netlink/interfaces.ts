@@ -1,7 +1,8 @@
 // Reads the interfaces of this machine as an operator names them, and the one that a packet would leave by.
-import type { RtNetlinkSocket } from 'netlink';
+
 import { addressBytes, addressFromBytes, networkOf, type Prefix, parsePrefix } from '../../model/ip.ts';
 import { readAddresses } from './addresses.ts';
+import type { RtNetlinkSocket } from './library.ts';
 import { parseRoute, readRoutes } from './routes.ts';
 import { BOUNDED, IPV4, kernelError, refusalOf } from './socket.ts';
 

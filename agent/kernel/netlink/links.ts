@@ -1,8 +1,9 @@
 // Links: reads the table of all of them, parses our own, and changes live ones.
-import { ifla, type RtNetlinkSocket, type rt } from 'netlink';
+
 import { isOwnName, isOwnType, type Link, macOf } from '../../model/host-state.ts';
 import type { LinkCodec, LinkNames, NameOf } from './codec.ts';
 import { LINK_CODECS } from './codecs.ts';
+import { ifla, type RtNetlinkSocket, type rt } from './library.ts';
 import { parseMac } from './mac.ts';
 import { BOUNDED } from './socket.ts';
 

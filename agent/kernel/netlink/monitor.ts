@@ -1,12 +1,13 @@
 // Watches the kernel, and reduces its messages to events of objects that could be ours and of links that those may
 // need. On a busy host each container that comes or goes makes messages: they cost the reconciler nothing.
-import { Protocol, rt } from 'netlink';
+
 import { createChannel } from '../../base/channel.ts';
 import { type Entry, formatObject, type HostObject, keyOf } from '../../model/host-state.ts';
 import type { KernelEvent } from '../../model/kernel.ts';
 import { LIMITS } from '../limits.ts';
 import type { EntryCodec, LinkNames } from './codec.ts';
 import { ENTRY_CODECS } from './codecs.ts';
+import { Protocol, rt } from './library.ts';
 import { parseOwnLink } from './links.ts';
 import { guardAgainstOverrun, ROUTING } from './overrun.ts';
 import { BRIDGE, openEventSocket } from './socket.ts';

@@ -1,10 +1,11 @@
 // The codecs of permanent neighbours (which MAC has this address) and of fdb entries (which host has this MAC). The
 // kernel keeps both in messages of one kind and tells them apart by their family.
-import { AttrStream, rt } from 'netlink';
+
 import { addressBytes, addressFromBytes } from '../../model/ip.ts';
 import type { FdbEntry } from '../../model/kinds/fdb-entry.ts';
 import type { Neighbour } from '../../model/kinds/neighbour.ts';
 import type { EntryCodec } from './codec.ts';
+import { AttrStream, rt } from './library.ts';
 import { formatMac, parseMac } from './mac.ts';
 import { BRIDGE, IPV4 } from './socket.ts';
 

@@ -1,6 +1,7 @@
 // Makes a link of a type that netlink can make.
-import { AttrStream, type RtNetlinkSocket, type rt } from 'netlink';
+
 import type { Link } from '../../model/host-state.ts';
+import { AttrStream, type RtNetlinkSocket, type rt } from './library.ts';
 import { BOUNDED, CREATE, EXCLUSIVE } from './socket.ts';
 
 // include/uapi/linux/if_link.h

@@ -1,8 +1,9 @@
 // The codec of IPv4 routes in the main table.
-import { AttrStream, type RtNetlinkSocket, rt } from 'netlink';
+
 import { addressBytes, addressFromBytes, parsePrefix } from '../../model/ip.ts';
 import { ROUTE_PROTOCOL, type Route } from '../../model/kinds/route.ts';
 import type { EntryCodec, NameOf } from './codec.ts';
+import { AttrStream, type RtNetlinkSocket, rt } from './library.ts';
 import { dump, IPV4 } from './socket.ts';
 
 const MAIN_TABLE = 254;

@@ -1,6 +1,6 @@
 // Watches the rules of nftables, and those of iptables where it is built on nftables. An event carries no details: the
 // firewall compares the rules themselves. The old iptables tables give no events.
-import { Protocol } from 'netlink';
+import { Protocol } from './library.ts';
 import { guardAgainstOverrun, NETFILTER } from './overrun.ts';
 import { openEventSocket } from './socket.ts';
 

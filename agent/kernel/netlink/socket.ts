@@ -5,6 +5,10 @@
 // - It reports refusals as text.
 // - Its request without an answer waits for ever.
 import { getSystemErrorMap } from 'node:util';
+import { systemClock } from '../../base/clock.ts';
+import { messageOf, TwillError } from '../../base/errors.ts';
+import { createYieldTurn } from '../../base/yield-turn.ts';
+import { LIMITS } from '../limits.ts';
 import {
   type AttrStream,
   createNetlink,
@@ -14,11 +18,7 @@ import {
   type Protocol,
   type RtNetlinkSocket,
   rt,
-} from 'netlink';
-import { systemClock } from '../../base/clock.ts';
-import { messageOf, TwillError } from '../../base/errors.ts';
-import { createYieldTurn } from '../../base/yield-turn.ts';
-import { LIMITS } from '../limits.ts';
+} from './library.ts';
 
 export type { RtNetlinkSocket };
 

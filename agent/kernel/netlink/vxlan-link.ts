@@ -1,8 +1,9 @@
 // The codec of vxlan devices.
-import { ifla } from 'netlink';
+
 import { addressBytes, addressFromBytes } from '../../model/ip.ts';
 import type { VxlanLink } from '../../model/kinds/vxlan-link.ts';
 import type { LinkCodec } from './codec.ts';
+import { ifla } from './library.ts';
 import { formatMac, parseMac } from './mac.ts';
 import { newLink } from './new-link.ts';
 
