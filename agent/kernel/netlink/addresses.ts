@@ -3,7 +3,8 @@
 import { addressBytes, addressFromBytes, parsePrefix } from '../../model/ip.ts';
 import type { LinkAddress } from '../../model/kinds/link-address.ts';
 import type { EntryCodec } from './codec.ts';
-import { AttrStream, type RtNetlinkSocket, rt } from './library.ts';
+import { type RtNetlinkSocket, rt } from './library.ts';
+import { type Attribute, formatPayload, u32 } from './payload.ts';
 import { BOUNDED, IPV4 } from './socket.ts';
 
 /** Reads all IPv4 addresses of the namespace. */
@@ -11,13 +12,16 @@ export function readAddresses(socket: RtNetlinkSocket): Promise<rt.AddressMessag
   return socket.getAddresses({ family: IPV4 }, {}, BOUNDED);
 }
 
+// include/uapi/linux/if_addr.h
+const [IFA_ADDRESS, IFA_LOCAL] = [1, 2];
+
 const { NEWADDR, DELADDR, GETADDR } = rt.MessageType;
 
 export const addressCodec: EntryCodec<LinkAddress> = {
   plural: 'addresses',
   links: 'own',
   requests: { add: NEWADDR, delete: DELADDR, list: GETADDR },
-  listAll: () => format({ family: IPV4 }, {}),
+  listAll: () => format(0, 0, []),
   parse(message, nameOf) {
     if (message.kind !== 'address') return undefined;
     const { data, attrs } = message;
@@ -30,14 +34,15 @@ export const addressCodec: EntryCodec<LinkAddress> = {
   encode(entry, index) {
     const prefix = parsePrefix(entry.prefix);
     if (prefix === undefined) throw new Error(`not a prefix: ${entry.prefix}`);
-    const bytes = Buffer.from(addressBytes(prefix.address));
-    const data = { family: IPV4, prefixlen: prefix.length, index, scope: 0 };
-    return format(data, { local: bytes, address: bytes });
+    const bytes = addressBytes(prefix.address);
+    return format(prefix.length, index, [
+      [IFA_ADDRESS, bytes],
+      [IFA_LOCAL, bytes],
+    ]);
   },
 };
 
-function format(data: rt.Address, attrs: rt.AddressMessage['attrs']): AttrStream {
-  const payload = new AttrStream();
-  rt.formatAddressMessage({ kind: 'address', data, attrs }, payload);
-  return payload;
+// struct ifaddrmsg: family, prefixlen, flags, scope, index.
+function format(length: number, index: number, attributes: readonly Attribute[]): Buffer {
+  return formatPayload([IPV4, length, 0, 0, ...u32(index)], attributes);
 }

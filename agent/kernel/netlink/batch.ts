@@ -4,15 +4,8 @@
 import { getSystemErrorName } from 'node:util';
 import { deadline } from '../../base/clock.ts';
 import { LIMITS } from '../limits.ts';
-import {
-  type AttrStream,
-  formatMessage,
-  MessageType,
-  Protocol,
-  parseError,
-  parseMessages,
-  RawNetlinkSocket,
-} from './library.ts';
+import { MessageType, Protocol, parseError, parseMessages, RawNetlinkSocket } from './library.ts';
+import { u16, u32 } from './payload.ts';
 import { kernelError } from './socket.ts';
 
 /** One request to the kernel. */
@@ -21,7 +14,8 @@ export interface BatchRequest {
   readonly type: number;
   /** NLM_F_ bits without REQUEST and ACK. */
   readonly flags: number;
-  readonly payload: AttrStream;
+  /** Its length is a multiple of four. */
+  readonly payload: Buffer;
 }
 
 /** A socket for one batch at a time. */
@@ -35,6 +29,7 @@ export interface BatchSocket extends Disposable {
 
 const NLM_F_REQUEST = 1;
 const NLM_F_ACK = 4;
+const HEADER_BYTES = 16;
 
 /** Opens a socket for batches. Fails as `host`. */
 export function openBatchSocket(): BatchSocket {
@@ -71,12 +66,19 @@ export function openBatchSocket(): BatchSocket {
     const first = sequence + 1;
     const last = sequence + requests.length;
     sequence = last;
-    const bytes = requests.flatMap(({ type, flags, payload }, place) => {
+    const parts = requests.flatMap(({ type, flags, payload }, place) => {
       const seq = first + place;
       const ack = seq === last ? NLM_F_ACK : 0;
-      return padded(
-        formatMessage({ type, flags: flags | NLM_F_REQUEST | ack, seq, port, data: payload.bufs }),
-      );
+      const length = HEADER_BYTES + payload.length;
+      // struct nlmsghdr: len, type, flags, seq, pid.
+      const header = [
+        ...u32(length),
+        ...u16(type),
+        ...u16(flags | NLM_F_REQUEST | ack),
+        ...u32(seq),
+        ...u32(port),
+      ];
+      return [Buffer.from(header), payload];
     });
     using limit = deadline(signal, LIMITS.netlinkRequestMs, 'the kernel');
     socket.ref();
@@ -88,7 +90,7 @@ export function openBatchSocket(): BatchSocket {
           if (errno !== 0) refused.set(seq - first, nameOf(errno));
           if (seq === last) resolve();
         };
-        socket.send(Buffer.concat(bytes), {}, (error) => error && reject(error));
+        socket.send(Buffer.concat(parts), {}, (error) => error && reject(error));
       });
     } catch (error) {
       signal?.throwIfAborted();
@@ -111,12 +113,6 @@ export function openBatchSocket(): BatchSocket {
     },
     [Symbol.dispose]: () => socket.close(),
   };
-}
-
-// Pads a message: the next one begins on a boundary of four bytes.
-function padded(parts: Uint8Array[]): Uint8Array[] {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  return length % 4 === 0 ? parts : [...parts, new Uint8Array(4 - (length % 4))];
 }
 
 function nameOf(errno: number): string {

@@ -3,7 +3,7 @@
 
 import type { Entry, Link } from '../../model/host-state.ts';
 import type { LinkBase } from '../../model/kinds/kind.ts';
-import type { AttrStream, RtNetlinkSocket, rt } from './library.ts';
+import type { RtNetlinkSocket, rt } from './library.ts';
 
 /** Names of links by their index. */
 export type NameOf = ReadonlyMap<number, string>;
@@ -37,11 +37,11 @@ export interface EntryCodec<E extends Entry> {
   /** RTM_ numbers of the requests. */
   readonly requests: { readonly add: number; readonly delete: number; readonly list: number };
   /** The payload of the request that lists all such entries of the namespace. */
-  listAll(): AttrStream;
+  listAll(): Buffer;
   /** The entry that the message describes, whoever made it; undefined: another kind, or a form that we never make. */
   parse(message: rt.Message, nameOf: NameOf): E | undefined;
   /** Whether an entry that `parse` accepted is ours. */
   isOurs(message: rt.Message): boolean;
   /** The payload of the request that adds the entry, replaces the one in its place, or deletes it. */
-  encode(entry: E, linkIndex: number): AttrStream;
+  encode(entry: E, linkIndex: number): Buffer;
 }

@@ -10,4 +10,4 @@ export { RawNetlinkSocket } from 'netlink/dist/raw.js';
 export * as ifla from 'netlink/dist/rt/ifla.js';
 export { createRtNetlink, type RtNetlinkSocket } from 'netlink/dist/rt/rt.js';
 export * as rt from 'netlink/dist/rt/structs.js';
-export { AttrStream, formatMessage, parseError, parseMessages } from 'netlink/dist/structs.js';
+export { AttrStream, parseError, parseMessages } from 'netlink/dist/structs.js';

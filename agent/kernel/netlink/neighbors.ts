@@ -5,18 +5,24 @@ import { addressBytes, addressFromBytes } from '../../model/ip.ts';
 import type { FdbEntry } from '../../model/kinds/fdb-entry.ts';
 import type { Neighbour } from '../../model/kinds/neighbour.ts';
 import type { EntryCodec } from './codec.ts';
-import { AttrStream, rt } from './library.ts';
+import { rt } from './library.ts';
 import { formatMac, parseMac } from './mac.ts';
+import { type Attribute, formatPayload, u16, u32 } from './payload.ts';
 import { BRIDGE, IPV4 } from './socket.ts';
 
 const { NEWNEIGH, DELNEIGH, GETNEIGH } = rt.MessageType;
+// include/uapi/linux/neighbour.h
+const NUD_PERMANENT = 0x80;
+const NTF_SELF = 2;
+const [NDA_DST, NDA_LLADDR] = [1, 2];
+
 const REQUESTS = { add: NEWNEIGH, delete: DELNEIGH, list: GETNEIGH };
 
 export const neighbourCodec: EntryCodec<Neighbour> = {
   plural: 'neighbours',
   links: 'own',
   requests: REQUESTS,
-  listAll: () => format({ family: IPV4 }, {}),
+  listAll: () => format(IPV4, 0, 0, []),
   parse(message, nameOf) {
     if (!isNeighbor(message, IPV4)) return undefined;
     const { dst, lladdr } = message.attrs;
@@ -25,15 +31,14 @@ export const neighbourCodec: EntryCodec<Neighbour> = {
     return { kind: 'neigh', address: addressFromBytes([...dst]), mac: formatMac(lladdr), dev };
   },
   isOurs: isPermanent,
-  encode: ({ address, mac }, ifindex) =>
-    format({ family: IPV4, ifindex, state: { permanent: true } }, attrsOf(address, mac)),
+  encode: ({ address, mac }, index) => format(IPV4, index, 0, attributesOf(address, mac)),
 };
 
 export const fdbCodec: EntryCodec<FdbEntry> = {
   plural: 'forwarding entries',
   links: 'own',
   requests: REQUESTS,
-  listAll: () => format({ family: BRIDGE }, {}),
+  listAll: () => format(BRIDGE, 0, 0, []),
   parse(message, nameOf) {
     if (!isNeighbor(message, BRIDGE)) return undefined;
     const { dst, lladdr } = message.attrs;
@@ -42,9 +47,8 @@ export const fdbCodec: EntryCodec<FdbEntry> = {
     return { kind: 'fdb', mac: formatMac(lladdr), dst: addressFromBytes([...dst]), dev };
   },
   isOurs: isPermanent,
-  // `self` means the vxlan device's own table, not a bridge's.
-  encode: ({ mac, dst }, ifindex) =>
-    format({ family: BRIDGE, ifindex, state: { permanent: true }, flags: { self: true } }, attrsOf(dst, mac)),
+  // The vxlan device's own table, not a bridge's.
+  encode: ({ mac, dst }, index) => format(BRIDGE, index, NTF_SELF, attributesOf(dst, mac)),
 };
 
 function isNeighbor(message: rt.Message, family: number): message is rt.NeighborMessage {
@@ -55,12 +59,14 @@ function isPermanent(message: rt.Message): boolean {
   return message.kind === 'neighbor' && message.data.state?.permanent === true;
 }
 
-function attrsOf(address: string, mac: string): rt.NeighborMessage['attrs'] {
-  return { dst: Buffer.from(addressBytes(address)), lladdr: parseMac(mac) };
+function attributesOf(address: string, mac: string): readonly Attribute[] {
+  return [
+    [NDA_DST, addressBytes(address)],
+    [NDA_LLADDR, [...parseMac(mac)]],
+  ];
 }
 
-function format(data: rt.NeighborMessage['data'], attrs: rt.NeighborMessage['attrs']): AttrStream {
-  const payload = new AttrStream();
-  rt.formatNeighborMessage({ kind: 'neighbor', data, attrs }, payload);
-  return payload;
+// struct ndmsg: family, three bytes of padding, ifindex, state, flags, type.
+function format(family: number, index: number, flags: number, attributes: readonly Attribute[]): Buffer {
+  return formatPayload([family, 0, 0, 0, ...u32(index), ...u16(NUD_PERMANENT), flags, 0], attributes);
 }

@@ -3,11 +3,16 @@
 import { addressBytes, addressFromBytes, parsePrefix } from '../../model/ip.ts';
 import { ROUTE_PROTOCOL, type Route } from '../../model/kinds/route.ts';
 import type { EntryCodec, NameOf } from './codec.ts';
-import { AttrStream, type RtNetlinkSocket, rt } from './library.ts';
+import { type RtNetlinkSocket, rt } from './library.ts';
+import { type Attribute, formatPayload, u32 } from './payload.ts';
 import { dump, IPV4 } from './socket.ts';
 
 const MAIN_TABLE = 254;
 const RTNH_F_ONLINK = 4;
+// include/uapi/linux/rtnetlink.h
+const [UNIVERSE, LINK] = [0, 253];
+const [UNICAST, BLACKHOLE] = [1, 6];
+const [RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY] = [1, 4, 5, 6];
 // A blackhole takes the packets that no other route takes: it gives way to a connected route of the same prefix.
 const BLACKHOLE_METRIC = 0xffff_ffff;
 
@@ -21,26 +26,26 @@ export const routeCodec: EntryCodec<Route> = {
   plural: 'routes',
   links: 'all',
   requests: { add: NEWROUTE, delete: DELROUTE, list: GETROUTE },
-  listAll: () => format({ family: IPV4 }, {}),
+  listAll: () => format({ dstLength: 0, scope: UNIVERSE, type: UNICAST, flags: 0 }, []),
   parse: (message, nameOf) => (message.kind === 'route' ? parseRoute(message, nameOf) : undefined),
   isOurs: (message) => message.kind === 'route' && Number(message.data.protocol) === ROUTE_PROTOCOL,
   encode(route, index) {
     const prefix = parsePrefix(route.dst);
     if (prefix === undefined) throw new Error(`not a prefix: ${route.dst}`);
     const isBlackhole = route.type === 'blackhole';
-    const data: rt.Route = {
-      family: IPV4,
-      dstLen: prefix.length,
-      table: MAIN_TABLE,
-      protocol: ROUTE_PROTOCOL as rt.RouteProtocol,
-      scope: route.via === undefined && !isBlackhole ? 'LINK' : 'UNIVERSE',
-      type: isBlackhole ? 'BLACKHOLE' : 'UNICAST',
-      flags: route.onlink ? { __unknown: RTNH_F_ONLINK } : {},
+    const header = {
+      dstLength: prefix.length,
+      scope: route.via === undefined && !isBlackhole ? LINK : UNIVERSE,
+      type: isBlackhole ? BLACKHOLE : UNICAST,
+      flags: route.onlink ? RTNH_F_ONLINK : 0,
     };
-    const dst = Buffer.from(addressBytes(prefix.address));
-    const gateway = route.via === undefined ? {} : { gateway: Buffer.from(addressBytes(route.via)) };
-    const priority = route.metric ?? usualMetric(isBlackhole);
-    return format(data, { dst, priority, ...(isBlackhole ? {} : { ...gateway, oif: index }) });
+    const attributes: Attribute[] = [
+      [RTA_DST, addressBytes(prefix.address)],
+      [RTA_PRIORITY, u32(route.metric ?? usualMetric(isBlackhole))],
+    ];
+    if (!isBlackhole) attributes.push([RTA_OIF, u32(index)]);
+    if (route.via !== undefined) attributes.push([RTA_GATEWAY, addressBytes(route.via)]);
+    return format(header, attributes);
   },
 };
 
@@ -86,8 +91,15 @@ function isMainRoute({ data, attrs }: rt.RouteMessage): boolean {
   return data.family === IPV4 && (attrs.table ?? data.table) === MAIN_TABLE;
 }
 
-function format(data: rt.Route, attrs: rt.RouteMessage['attrs']): AttrStream {
-  const payload = new AttrStream();
-  rt.formatRouteMessage({ kind: 'route', data, attrs }, payload);
-  return payload;
+interface Header {
+  readonly dstLength: number;
+  readonly scope: number;
+  readonly type: number;
+  readonly flags: number;
+}
+
+// struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags.
+function format({ dstLength, scope, type, flags }: Header, attributes: readonly Attribute[]): Buffer {
+  const header = [IPV4, dstLength, 0, 0, MAIN_TABLE, ROUTE_PROTOCOL, scope, type, ...u32(flags)];
+  return formatPayload(header, attributes);
 }

@@ -10,7 +10,6 @@ import { messageOf, TwillError } from '../../base/errors.ts';
 import { createYieldTurn } from '../../base/yield-turn.ts';
 import { LIMITS } from '../limits.ts';
 import {
-  type AttrStream,
   createNetlink,
   createRtNetlink,
   FlagsGet,
@@ -76,11 +75,11 @@ export function openEventSocket(protocol: Protocol, what: string): NetlinkSocket
 export async function dump<T>(
   socket: RtNetlinkSocket,
   type: number,
-  request: AttrStream,
+  request: Buffer,
   read: (message: rt.Message) => T | undefined,
 ): Promise<T[]> {
   const flags = FlagsGet.DUMP;
-  const [messages] = await socket.socket.request(type, request.bufs, { flags, ...BOUNDED });
+  const [messages] = await socket.socket.request(type, [request], { flags, ...BOUNDED });
   const yieldTurn = createYieldTurn(systemClock);
   const found: T[] = [];
   for (const message of messages) {
