@@ -1,4 +1,4 @@
-// The only file that knows everybody: it opens the real world, puts a node into it and answers probes for it.
+// Brings all parts together: opens the real world, puts a node into it, and answers probes for it.
 import { assertWritable } from './base/atomic-file.ts';
 import { systemClock as clock } from './base/clock.ts';
 import { allowGrowth, allowOptimising } from './base/engine.ts';
@@ -17,14 +17,14 @@ import { startHealthServer } from './observe/health.ts';
 import { createServiceNotifier } from './observe/sd-notify.ts';
 import type { AgentOptions } from './options.ts';
 
-/** What the agent gets from its process. */
+/** The agent's input from its process. */
 export interface AgentContext {
   readonly signal: AbortSignal;
-  /** Value of NOTIFY_SOCKET: where systemd waits to hear that we are ready. */
+  /** Value of NOTIFY_SOCKET: the socket of systemd that waits for readiness. */
   readonly notifySocket: string | undefined;
 }
 
-/** Runs this host's node until the signal is aborted; see `Node.run` for what stays and what it fails of. */
+/** Runs this host's node until `signal` is aborted. Everything stays in place then, see `Node.run`. Fails like it. */
 export async function runAgent(options: AgentOptions, context: AgentContext): Promise<void> {
   const log = createLogger('twill', options.logLevel);
   await assertWritable(options.subnetFile);

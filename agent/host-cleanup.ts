@@ -1,5 +1,5 @@
-// `twill cleanup`: everything that the agent leaves on a host, removed. The lease stays in the datastore: it ends by
-// itself, and the host may want it again.
+// `twill cleanup` removes everything that the agent leaves on a host. The lease stays in the datastore: it expires, and
+// the host may want it again.
 import { rm, stat } from 'node:fs/promises';
 import { asTwillError } from './base/errors.ts';
 import { exec } from './base/exec.ts';
@@ -11,8 +11,8 @@ import type { Firewall } from './model/firewall.ts';
 import type { AgentOptions } from './options.ts';
 
 /**
- * Removes what is ours from this host, as much as can be. Gives a line for each thing; fails as `host` for the first
- * that stays.
+ * Removes our objects from this host, as many as possible. Gives a line for each. Fails as `host` with the first that
+ * stays.
  */
 export async function cleanupHost(options: AgentOptions, signal: AbortSignal): Promise<readonly string[]> {
   await using kernel = openNetlinkKernel();
@@ -45,7 +45,7 @@ async function firewalls(): Promise<Firewall[]> {
     });
     return inactive === undefined ? [active] : [active, inactive];
   } catch {
-    // Where no firewall is installed there are no rules of ours.
+    // Without an installed firewall there are no rules of ours.
     return [];
   }
 }

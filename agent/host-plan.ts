@@ -1,4 +1,4 @@
-// `twill plan`: the host state that the agent would make of this host. It claims no lease and changes nothing.
+// `twill plan` prints the host state that the agent would want on this host. It claims no lease and changes nothing.
 import { readNetwork } from '../backends/index.ts';
 import { systemClock } from './base/clock.ts';
 import { createLogger } from './base/log.ts';
@@ -45,7 +45,7 @@ export interface PlanTextInput {
   readonly host: HostFacts;
   readonly config: NetworkConfig;
   readonly backend: Backend;
-  /** Everyone's. */
+  /** The leases of all nodes. */
   readonly leases: readonly Lease[];
   /** The subnets that were handed off last. */
   readonly previous: PerFamily<Prefix> | undefined;

@@ -17,13 +17,13 @@ export interface Backend {
   announce(node: NodeIdentity, end: UnderlayEnd): JsonValue | undefined;
   /** MTU of the overlay over this link, in bytes: the largest packet that containers may send. */
   mtuBytes(underlay: UnderlayLink): number;
-  /** The objects of this node, whoever its peers are. */
+  /** The objects that this node has without any peer. */
   own(underlay: UnderlayLink, planes: readonly Plane[]): readonly HostObject[];
   /** The objects that lead to one peer; none where its announcement is not of this backend's form. */
   peer(plane: Plane, peer: Peer): readonly HostObject[];
   /**
-   * Starts to move packets in user space; only where the kernel does not move them. The host state stands already.
-   * Fails as `host` when the device or the port cannot be had.
+   * Starts to move packets in user space; undefined: the kernel moves them. The kernel holds the host state already.
+   * Fails as `host` when the device or the port is not available.
    */
   openDataPlane?(input: DataPlaneInput, deps: DataPlaneDeps): Promise<DataPlane>;
 }
@@ -48,7 +48,7 @@ export interface DataPlaneDeps {
 export interface DataPlane extends AsyncDisposable {
   /** Replaces the input, without a pause in the traffic of peers that stay. */
   update(input: DataPlaneInput): void;
-  /** Why packets do not move, one line; undefined: they do. */
+  /** The reason why packets do not move, in one line; undefined: they do. */
   trouble(): string | undefined;
   /** Counters by name, ever growing while the agent runs; reading them costs the data plane nothing. */
   counters(): Readonly<Record<string, number>>;

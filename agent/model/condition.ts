@@ -5,7 +5,10 @@ import type { Logger } from '../base/log.ts';
 export interface Condition {
   /** The part that reports it, such as `lease` or `kernel`. */
   readonly part: string;
-  /** `waiting`: for something that is no fault. `failing`: something is wrong. */
+  /**
+   * - `waiting`: the part waits for something that is no fault.
+   * - `failing`: something is wrong.
+   */
   readonly state: 'waiting' | 'failing';
   /** One line for the operator. */
   readonly reason: string;
@@ -48,7 +51,7 @@ export function conditionsIn(...slots: readonly ConditionSlot[]): readonly Condi
   return slots.flatMap(({ current }) => current ?? []);
 }
 
-/** The same conditions, faults before what is only waited for: the first one is the reason that people are shown. */
+/** The same conditions, failing ones first: people are shown the first reason. */
 export function failingFirst(conditions: readonly Condition[]): readonly Condition[] {
   return conditions.toSorted((a, b) => Number(a.state === 'waiting') - Number(b.state === 'waiting'));
 }

@@ -1,4 +1,4 @@
-// The network configuration, wherever it is kept.
+// The contract of the place that keeps the network configuration.
 import { TwillError } from '../base/errors.ts';
 
 /** Operations fail as `datastore`. */

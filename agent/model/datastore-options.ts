@@ -1,4 +1,4 @@
-// Where the datastore is and how to reach it.
+// The place of the datastore, and the credentials for it.
 
 export interface EtcdOptions {
   readonly kind: 'etcd';

@@ -1,7 +1,7 @@
-// The firewall rules of a node as a value, and the contract of what puts them in place.
+// The firewall rules of a node as a value, and the contract of the firewall that puts them in place.
 import type { Prefix } from './ip.ts';
 
-/** What a packet must match; everything that is given must hold. */
+/** The tests of a rule. A packet must pass each one that is given. */
 export interface FirewallMatch {
   /** All bits of the packet's mark under `mask` equal `value`. */
   readonly mark?: { readonly value: number; readonly mask: number };
@@ -11,17 +11,19 @@ export interface FirewallMatch {
   readonly notDestination?: Prefix;
 }
 
-/** `masquerade` rewrites the source address to the outgoing link's. */
 export interface FirewallRule {
   readonly match: FirewallMatch;
+  /**
+   * - `return`: the packet leaves our chain.
+   * - `accept`: the packet passes.
+   * - `masquerade`: the packet gets the source address of the outgoing link.
+   */
   readonly action: 'return' | 'accept' | 'masquerade';
   /** For people reading the rule set. */
   readonly comment: string;
 }
 
-/**
- * The rules of one node, in order, for the two places where we have any. An empty list means: no chain of ours there.
- */
+/** The rules of one node, in order, for its two chains. An empty list means: no chain of ours. */
 export interface FirewallRules {
   /** After routing, in the nat table. */
   readonly postrouting: readonly FirewallRule[];
@@ -35,21 +37,19 @@ export interface FirewallRules {
 export interface Firewall {
   readonly mode: 'iptables' | 'nftables';
   /**
-   * Makes the kernel hold exactly these rules, in one transaction a table, before everybody else's where the
-   * firewall has an order. Gives what was found: `present` means that nothing had to be done.
+   * Makes the kernel hold exactly these rules, in one transaction a table, before all foreign rules where the
+   * firewall has an order. `present`: the kernel held them already.
    */
   ensure(rules: FirewallRules, signal?: AbortSignal): Promise<'present' | 'repaired'>;
-  /** Removes all that is ours in this mode. True: there was something. */
+  /** Removes our rules of this mode. True: there were some. */
   remove(signal?: AbortSignal): Promise<boolean>;
 }
 
-/**
- * The firewall in use on a node, which is not alone there: each table's chains are asked, and one that drops is enough.
- */
+/** The firewall in use on a node. Foreign chains judge each packet too, and one that drops is enough. */
 export interface NodeFirewall extends Firewall {
   /**
-   * Chains of others that surely drop what the rules accept within `network`, one line each that names the chain.
-   * Those that only may are written to the log when they come. Where they cannot be read it is as at the last call.
+   * Foreign chains that surely drop packets that the rules accept within `network`, one line each that names the chain.
+   * Chains that only may drop them are logged when they appear. Gives the last answer where chains cannot be read.
    */
   obstacles(network: Prefix, signal?: AbortSignal): Promise<readonly string[]>;
 }

@@ -1,7 +1,6 @@
-// What the agent leaves for those who start containers, and the contract of where it is left.
+// The values that the agent hands to programs that start containers, and the contract of the place for them.
 import type { Prefix } from './ip.ts';
 
-/** What they are told. */
 export interface SubnetEnv {
   /** The whole overlay. */
   readonly network: Prefix;
@@ -17,10 +16,10 @@ export interface SubnetEnv {
 export interface HandOff {
   /** For messages. */
   readonly name: string;
-  /** The subnet that was handed over last; undefined where there is none, or it cannot be read: it is a preference. */
+  /** The subnet that was handed over last; undefined: none, or it cannot be read, since it is only a preference. */
   previousSubnet(): Promise<Prefix | undefined>;
   /**
-   * Replaces what was handed over, unless it is the same. True: it was not. Fails as `host`; the old one then stays.
+   * Replaces the values unless they are the same. True: they were not. Fails as `host`; the old values then stay.
    */
   write(env: SubnetEnv): Promise<boolean>;
 }

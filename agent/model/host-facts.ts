@@ -1,4 +1,4 @@
-// The agent's knowledge of its own machine before it plans anything.
+// The facts about this machine that plans are made from.
 import type { PerFamily, Prefix } from './ip.ts';
 import type { NodeIdentity } from './lease.ts';
 
@@ -26,10 +26,10 @@ export interface HostFacts {
   readonly ends: PerFamily<UnderlayEnd>;
 }
 
-/** Where the facts come from. */
+/** The source of the facts. */
 export interface HostSource {
-  /** The facts of this moment. Fails as `host` when no interface is what the operator asked for. */
+  /** The facts of this moment. Fails as `host` when no interface fits the operator's flags. */
   read(): Promise<HostFacts>;
-  /** Calls `onChange` whenever they may have changed, until `signal` is aborted; fails where nobody tells. */
+  /** Calls `onChange` whenever they may have changed, until `signal` is aborted. Fails where no change is reported. */
   watch(onChange: () => void, signal: AbortSignal): Promise<void>;
 }

@@ -1,5 +1,5 @@
-// Addresses and prefixes of both families. Everywhere else they are canonical text or a Prefix; how they are
-// parsed and compared is known here alone.
+// Addresses and prefixes of both families. Only this file parses and compares them: everywhere else they are canonical
+// text or a Prefix.
 import ipaddr from 'ipaddr.js';
 
 export type Family = 4 | 6;
@@ -19,7 +19,7 @@ export interface Prefix {
   readonly length: number;
 }
 
-// Addresses are read by the ten thousand, from leases and from the kernel: for IPv4 nothing else is as quick.
+// Addresses are parsed by the ten thousand, from leases and from the kernel. For IPv4 a pattern is the fastest parser.
 const BYTE = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
 const DOTTED_QUAD = new RegExp(`^${BYTE}(?:\\.${BYTE}){3}$`);
 
@@ -84,7 +84,7 @@ export function addressFromBits(family: Family, bits: bigint): string {
 
 /** The 4 or 16 bytes of an address in network order. */
 export function addressBytes(address: string): number[] {
-  // Canonical IPv4 needs no parser, and this is done for every entry of the kernel.
+  // Called for every entry of the kernel. Canonical IPv4 needs no parser.
   return address.includes(':') ? ipaddr.parse(address).toByteArray() : address.split('.').map(Number);
 }
 
@@ -125,7 +125,7 @@ export function hostPrefix(address: string): Prefix {
 export function containsPrefix(outer: Prefix, inner: Prefix): boolean {
   if (outer.family !== inner.family || outer.length > inner.length) return false;
   if (outer.family === 4) {
-    // Asked for thousands of peers at each plan, where big integers would cost most of it.
+    // Called for thousands of peers in one plan. Big integers would be most of its cost.
     const block = 2 ** (32 - outer.length);
     return Math.floor(number4(outer.address) / block) === Math.floor(number4(inner.address) / block);
   }

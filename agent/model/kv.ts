@@ -18,19 +18,20 @@ export interface KvListing {
   readonly revision: number;
 }
 
-/**
- * What a watch delivers. `progress` tells that the watch stands and that everything up to this revision has been
- * delivered; it comes first, and again whenever the store likes, so that a quiet watcher does not fall behind the
- * history that the store keeps.
- */
 export type KvEvent =
+  /** A key was written. */
   | { readonly type: 'put'; readonly entry: KvEntry }
+  /** A key was deleted, or its session has ended. */
   | { readonly type: 'delete'; readonly key: string; readonly revision: number }
+  /**
+   * The watch stands, and everything up to this revision has been delivered. It is the first event, and comes again at
+   * any time, so that a quiet watcher does not fall behind the history that the store keeps.
+   */
   | { readonly type: 'progress'; readonly revision: number };
 
 /**
- * Thrown by `watch` when nobody can tell what happened since the revision asked for: the store has forgotten it, or has
- * not come that far, because it has lost its data or is another one. List again, then watch from there.
+ * Thrown by `watch` when the store cannot tell the changes since the requested revision. It has forgotten that
+ * revision, or has not reached it: it has lost its data, or is another store. List again, then watch from there.
  */
 export class HistoryLost extends Error {
   override readonly name = 'HistoryLost';
@@ -71,8 +72,6 @@ export interface Kv extends AsyncDisposable {
    * `datastore` when the connection is lost; the caller decides when to watch again.
    */
   watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<readonly KvEvent[]>;
-  /**
-   * Gives up connections, where there are any: watches fail as if theirs were lost, and what follows opens new ones.
-   */
+  /** Closes all connections: watches fail as if theirs were lost, and later operations open new ones. */
   reconnect?(): void;
 }

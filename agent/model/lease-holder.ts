@@ -41,7 +41,7 @@ export interface LeaseHolder {
   announce(attrs: OwnAttrs): void;
   /** Takes in an event of the lease source. `signal` ends the answer to another node's challenge. */
   notice(event: StoreEvent, signal: AbortSignal): void;
-  /** The lease may have expired unnoticed: `run` asks the store at once, and until then there is a condition. */
+  /** The lease may have expired unnoticed: `run` asks the store at once. There is a condition until it answers. */
   recheck(): void;
   /** Empty while the lease is surely held. */
   conditions(): readonly Condition[];

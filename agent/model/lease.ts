@@ -1,10 +1,10 @@
 // A lease: which node owns which subnet, and how its peers reach it. The text forms are flannel's, to the
-// byte; what we add (`Node`) is an extra field that flannel ignores, and fields we do not know are kept.
+// byte. Our extra field (`Node`) is one that flannel ignores, and unknown fields are kept.
 import { type JsonValue, parseJson, withKnownNames } from '../base/schema.ts';
 import * as v from '../base/valibot.ts';
 import { formatPrefix, networkOf, type PerFamily, type Prefix, parseAddress, parsePrefix } from './ip.ts';
 
-/** Who a node is, whatever its addresses are. */
+/** The identity of a node, independent of its addresses. */
 export interface NodeIdentity {
   /** 16 hexadecimal digits made from the machine's id; the machine's id cannot be computed from it. */
   readonly id: string;
@@ -12,7 +12,7 @@ export interface NodeIdentity {
   readonly name: string;
 }
 
-/** What a node tells its peers. */
+/** The announcement of a node to its peers. */
 export interface LeaseAttrs {
   /** The address that peers send overlay traffic to. */
   readonly publicIP: PerFamily<string>;
@@ -82,7 +82,7 @@ const fields = {
   BackendType: v.optional(v.string('must be a string'), 'udp'),
   BackendData: v.optional(json),
   BackendV6Data: v.optional(json),
-  // A node identity that is not of our form is somebody else's field: it is ignored, not fatal.
+  // A `Node` of another form is a foreign field: it is ignored, not fatal.
   Node: v.fallback(
     v.optional(
       v.object({

@@ -1,5 +1,5 @@
-// The network configuration that all nodes share, in flannel's form: names are case-insensitive, and what is
-// left out has flannel's default.
+// The network configuration that all nodes share, in flannel's form: names are case-insensitive, and missing fields
+// have flannel's defaults.
 
 import { TwillError } from '../base/errors.ts';
 import { excerpt, type JsonValue, parseJson, parseWith, withKnownNames } from '../base/schema.ts';
@@ -139,7 +139,7 @@ export function parseNetworkConfig(jsonText: string, where: string): NetworkConf
   };
 }
 
-/** How many subnets may be leased. */
+/** The number of subnets that may be leased. */
 export function subnetCount(config: NetworkConfig): number {
   const size = 1n << BigInt(32 - config.subnetLength);
   return Number((addressBits(config.subnetMax.address) - addressBits(config.subnetMin.address)) / size) + 1;

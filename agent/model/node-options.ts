@@ -1,4 +1,4 @@
-// The operator's wishes for a node, whatever its world is.
+// The operator's options of a node, in any world.
 
 export interface NodeOptions {
   readonly ipMasq: boolean;

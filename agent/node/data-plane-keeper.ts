@@ -17,14 +17,14 @@ export interface DataPlaneKeeperDeps {
 export class DataPlaneKeeper implements AsyncDisposable {
   readonly #deps: DataPlaneKeeperDeps;
   #dataPlane: DataPlane | undefined;
-  /** The planes that it was told of last; undefined: it does not know the present peers. */
+  /** The planes of its last input; undefined: that input is out of date. */
   #told: readonly Plane[] | undefined;
 
   constructor(deps: DataPlaneKeeperDeps) {
     this.#deps = deps;
   }
 
-  /** Whether there is a data plane now. */
+  /** Whether a data plane is open. */
   get isOpen(): boolean {
     return this.#dataPlane !== undefined;
   }
@@ -61,7 +61,7 @@ export class DataPlaneKeeper implements AsyncDisposable {
     return counters === undefined ? [] : dataPlaneMetrics(this.#deps.backend.type, counters);
   }
 
-  /** Stops to move packets. */
+  /** Closes the data plane. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closing = this.#dataPlane;
     this.#dataPlane = undefined;

@@ -1,4 +1,4 @@
-// Keeps this node's firewall rules as they are wanted, and looks for chains of others that overrule them.
+// Keeps the wanted firewall rules in place, and looks for foreign chains that overrule them.
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
@@ -12,7 +12,7 @@ import { LIMITS } from './limits.ts';
 
 export interface FirewallKeeperDeps {
   readonly firewall: NodeFirewall;
-  /** Forwarded packets within this network must pass the chains of others; undefined: that is nobody's wish. */
+  /** Forwarded packets within this network must pass foreign chains; undefined: none have to. */
   readonly forwards: Prefix | undefined;
   /** Interval of looks without any event. */
   readonly resyncMs: number;
@@ -62,7 +62,7 @@ export class FirewallKeeper {
     return conditionsIn(this.#rulesSlot, this.#obstacleSlot);
   }
 
-  /** Takes notice of a change of rules, ours or anybody's. */
+  /** Takes notice of a change of any rules. */
   notice(): void {
     this.#bell.ring();
   }
@@ -80,7 +80,7 @@ export class FirewallKeeper {
       const wanted = this.#wanted;
       const isNew = !this.#stands;
       await this.#set(wanted, isNew, signal);
-      // Chains of others in nftables do not change unheard.
+      // nftables reports each change of a foreign chain: a look by time alone finds none.
       if (why === 'rung') await this.#lookForObstacles(wanted, signal);
       if (isNew && wanted === this.#wanted) {
         this.#stands = true;
@@ -114,12 +114,12 @@ export class FirewallKeeper {
     }
   }
 
-  // No rule of ours can overrule such a chain: the node is not ready while it stands.
+  // No rule of ours can overrule a foreign chain that drops: the node is not ready while there is one.
   async #lookForObstacles(wanted: FirewallRules | undefined, signal: AbortSignal): Promise<void> {
     const { firewall, forwards, log } = this.#deps;
     if (forwards === undefined || wanted === undefined) return;
     const obstacles = await firewall.obstacles(forwards, signal);
     if (obstacles.length > 0) this.#obstacleSlot.fail(obstacles.join('; '));
-    else if (this.#obstacleSlot.clear()) log.info('no chain of others drops what we accept any more');
+    else if (this.#obstacleSlot.clear()) log.info('no foreign chain drops our packets any more');
   }
 }

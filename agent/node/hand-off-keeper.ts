@@ -1,4 +1,4 @@
-// Hands this node's subnet to those who start containers, again where it fails.
+// Hands this node's subnet to the programs that start containers, and retries where that fails.
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
@@ -30,7 +30,7 @@ export class HandOffKeeper {
     this.#slot = createConditionSlot('hand-off', deps.log);
   }
 
-  /** Sets what is handed over; undefined: nothing new, and what was handed over before stays. */
+  /** Sets the values to hand over; undefined: none, and values that were handed over stay. */
   want(env: SubnetEnv | undefined): void {
     if (isDeepStrictEqual(env, this.#wanted)) return;
     this.#wanted = env;

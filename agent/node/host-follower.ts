@@ -1,6 +1,6 @@
-// Follows what this host is: its underlay may go down and come back, get another address or another MTU, or give way
-// to another interface. While nothing fits what the operator asked for, the last facts stay true and the node is
-// not ready.
+// Follows the facts of this host. Its underlay may go down and come back, get another address or another MTU, or give
+// way to another interface. While no interface fits the operator's flags, the last facts stay true and the node is not
+// ready.
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
@@ -18,8 +18,13 @@ export interface HostFollowerDeps {
   readonly log: Logger;
 }
 
-/** `moved`: peers reach us in another way, or we them; `back`: the underlay is usable again, and may be another one. */
-export type HostChange = { readonly facts: HostFacts; readonly moved: boolean; readonly back: boolean };
+export interface HostChange {
+  readonly facts: HostFacts;
+  /** The interface, our address on it or our public address is another one. */
+  readonly moved: boolean;
+  /** The underlay can be used again after a fault. It may be another one. */
+  readonly back: boolean;
+}
 
 export class HostFollower {
   readonly #deps: HostFollowerDeps;
@@ -33,7 +38,7 @@ export class HostFollower {
     this.#facts = first;
     this.#bell = createBell(deps.clock);
     this.#slot = createConditionSlot('underlay', deps.log);
-    // It may have changed since it was read.
+    // The host may have changed since `first` was read.
     this.#bell.ring();
     deps.log.info(`using ${first.underlay.name}`, { ...describe(first), node: first.node.name });
   }
@@ -59,7 +64,7 @@ export class HostFollower {
         try {
           await hostSource.watch(() => this.#bell.ring(), until);
         } catch (error) {
-          log.info(`interfaces are looked at from time to time only: ${messageOf(error)}`);
+          log.info(`polling the interfaces: ${messageOf(error)}`);
         }
       },
       async (until) => {
@@ -67,14 +72,14 @@ export class HostFollower {
           const why = await this.#bell.wait(until, LIMITS.hostLookMs);
           if (why === 'rung') await clock.sleep(LIMITS.hostDelayMs, until);
           const isWell = await this.#look(until);
-          // On a busy host containers come and go all the time; where the underlay is gone, every moment counts.
+          // A rate limit: containers come and go all the time on a busy host. None where the underlay is gone.
           if (why === 'rung' && isWell) await clock.sleep(LIMITS.hostPauseMs, until);
         }
       },
     ]);
   }
 
-  /** Gives whether the underlay can be used. */
+  /** Reads the facts, and tells of a change. True: the underlay can be used. */
   async #look(signal: AbortSignal): Promise<boolean> {
     const { hostSource, clock, log } = this.#deps;
     let facts: HostFacts;

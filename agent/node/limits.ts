@@ -4,14 +4,14 @@ export const LIMITS = {
   /** Interval of the check for a suspension, and the shortest suspension that counts. */
   suspensionLookMs: 2_000,
   suspensionMs: 5_000,
-  /** From a change of this host's interfaces to the look at them, and the shortest pause between two looks. */
+  /** Debounce and rate limit of looks at this host's interfaces. */
   hostDelayMs: 50,
   hostPauseMs: 500,
-  /** Another underlay, or another address on it, counts when it has stood this long. */
+  /** Another underlay, or another address on it, counts after this time. */
   hostSettleMs: 300,
   /** Interval of looks at this host's interfaces without any event. */
   hostLookMs: 30_000,
-  /** Malformed entries of the datastore that are written to the log one by one. */
+  /** Malformed entries of the datastore that are logged one by one. */
   reportedMalformed: 20,
   /**
    * From a doubtful listing, or from the network configuration's return, to the second listing; up to half more by
@@ -19,20 +19,19 @@ export const LIMITS = {
    */
   vanishedPauseMs: 8_000,
   /**
-   * After a pass: events that come within this pause share the next pass. A data plane in user space is handed all of
-   * its peers at a time, so that the pause grows with them: it is 160 ms with 5,000.
+   * Pause after a pass: events within it share the next pass. A data plane in user space is handed all peers at a time,
+   * so its pause grows with them: it is 160 ms with 5,000.
    */
   passPauseMs: 10,
   passPauseMsPerPeer: 0.03,
   /** Pauses between passes, or attempts to hand off, that failed. */
   retryBackoff: { firstMs: 100, maxMs: 10_000 },
-  /** Up to here a network is small, and its start is run in little memory rather than fast. */
+  /** Most leases of a small network, whose agent saves memory. That of a large one saves time. */
   smallNetworkLeases: 500,
-  /** From a change of the firewall's rules to the look at ours. */
+  /** Debounce of looks at our firewall rules. */
   firewallDelayMs: 50,
-  /**
-   * A call to the kernel, the firewall or a file that takes this long makes the node not ready, or calls for a restart.
-   */
+  /** A call to the kernel, the firewall or a file that takes this long makes the node not ready. */
   slowCallMs: 4_000,
+  /** A call that takes this long hangs: only a restart helps. */
   hangingCallMs: 60_000,
 } as const;

@@ -1,10 +1,10 @@
-// Says when another node has announced an address that this node has got.
+// Warns when another node announces the new address of this node.
 import type { Logger } from '../base/log.ts';
 import type { HostFacts } from '../model/host-facts.ts';
 import { FAMILIES } from '../model/ip.ts';
 import { formatSubnets, type Lease } from '../model/lease.ts';
 
-/** Warns of one such node. A former owner of the address may be gone already, and its lease then ends by itself. */
+/** Warns of one such node a family. It may be a former owner that is gone: its lease expires then. */
 export function warnOfNamesake(leases: readonly Lease[], { ends, node }: HostFacts, log: Logger): void {
   for (const family of FAMILIES) {
     const publicIP = ends[family]?.publicIP;

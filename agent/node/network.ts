@@ -1,11 +1,12 @@
 // This node's part of the network, once its configuration is known. It wants three documents, each of which a loop of
-// its own makes true: the kernel's objects, the firewall's rules, and the hand-off to those who start containers.
+// its own makes true: the kernel's objects, the firewall's rules, and the hand-off to programs that start containers.
 //
 //     lease holder ──▶ subnets ─┐
 //     leases, host facts ───────┴─▶ pass: kernel.want, firewall.want ── both stand ──▶ data plane, handOff.want
 //
-// A pass is level-triggered: it looks at everything as it is now, never waits for a document, and is repeated whenever
-// something rings. The first event on an idle node is followed at once; those within the pause after it share a pass.
+// A pass is level-triggered: it looks at everything as it is now and never waits for a document. Each change rings for
+// another pass. The first event on an idle node is followed at once; events within the pause after a pass share the
+// next.
 import { createBell } from '../base/bell.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
 import { backoffMs, retry } from '../base/retry.ts';
@@ -56,7 +57,7 @@ export class NodeNetwork implements AsyncDisposable {
   readonly #firewall: FirewallKeeper | undefined;
   readonly #dataPlane: DataPlaneKeeper;
   readonly #handOff: HandOffKeeper;
-  /** The subnets that everything is made for, and the call of `reconciler.want` that wanted it first. */
+  /** The subnets that the documents are wanted for, and the first call of `reconciler.want` for them. */
   #established: { readonly subnets: PerFamily<Prefix>; readonly call: number } | undefined;
   /** Nodes that use another backend. */
   #strangers = 0;
@@ -132,7 +133,7 @@ export class NodeNetwork implements AsyncDisposable {
     if (this.#slot.current !== undefined) this.#bell.ring();
   }
 
-  /** Takes notice of a change of the firewall's rules, ours or anybody's. */
+  /** Takes notice of a change of any firewall rules. */
   noticeRuleset(): void {
     this.#firewall?.notice();
   }
@@ -140,7 +141,7 @@ export class NodeNetwork implements AsyncDisposable {
   /** Takes notice of a change of this host. */
   noticeHost({ facts, moved, back }: HostChange): void {
     const { backend, leaseSource, table, log } = this.#deps;
-    // Connections from an address that is gone would hang for long, and those over a link that was down too.
+    // Connections from an address that is gone, or over a link that was down, would hang for long.
     if (moved || back) leaseSource.reconnect();
     if (moved) {
       this.#holder.announce(announcement(backend, facts));
@@ -149,7 +150,7 @@ export class NodeNetwork implements AsyncDisposable {
     this.#bell.ring();
   }
 
-  /** Takes notice of an event of the store; the lease table has it already, and `change` says what it changed there. */
+  /** Takes notice of an event of the store. It is in the lease table already, and made this `change` there. */
   notice(event: StoreEvent, change: TableChange, signal: AbortSignal): void {
     const { table } = this.#deps;
     const before = this.#holder.subnets;
@@ -165,7 +166,7 @@ export class NodeNetwork implements AsyncDisposable {
   // The lease may have run out meanwhile, and another node may have our subnet.
   #noticeSuspension(asleepMs: number): void {
     const { leaseSource, log } = this.#deps;
-    log.warn('this machine was suspended: asking for our lease', { seconds: Math.round(asleepMs / 1000) });
+    log.warn('this machine was suspended: checking our lease', { seconds: Math.round(asleepMs / 1000) });
     leaseSource.reconnect();
     this.#holder.recheck();
     this.#firewall?.notice();
@@ -259,8 +260,8 @@ export class NodeNetwork implements AsyncDisposable {
     await onReady(summary);
   }
 
-  // Without a subnet nothing of ours stays: with the addresses of another node's containers, ours would take its
-  // packets. The data plane goes first, since it makes its device again when that is taken away.
+  // Without a subnet nothing of ours stays: our containers, with addresses of another node, would take its packets. The
+  // data plane goes first: it makes its device again when that is deleted.
   async #withdraw(): Promise<void> {
     this.#established = undefined;
     this.#handOff.want(undefined);

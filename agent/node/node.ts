@@ -4,7 +4,7 @@
 //     lease holder ─▶ own subnet ──▶ plan, firewall, subnet.env
 //     netlink events ─▶ host facts ─▶ plan, lease holder, subnet.env
 //
-// Events only ring bells; each loop does its work at its own pace. What stands in the kernel outlives us.
+// Events only ring bells; each loop works at its own pace. The objects in the kernel outlive the process.
 import { readNetwork } from '../../backends/index.ts';
 import { messageOf } from '../base/errors.ts';
 import { runTasks } from '../base/tasks.ts';
@@ -25,15 +25,15 @@ import type { NodeWorld } from './world.ts';
 
 export interface Node {
   /**
-   * Runs the node until `signal` is aborted; the data path, the lease and what was handed off stay as they are.
+   * Runs the node until `signal` is aborted. The data path, the lease and the handed-off values stay as they are.
    *
    * Fails where the operator has to act: wrong configuration, a host that cannot carry it, no free subnet, another
    * live node with our address. A datastore that does not answer is waited for.
    */
   run(signal: AbortSignal): Promise<void>;
-  /** Why this node is not ready, by part, faults first; empty: it is. */
+  /** Why this node is not ready, faults first; empty: it is. */
   readonly conditions: () => readonly Condition[];
-  /** What hangs so that only a restart can help, one line; undefined: nothing. A loop that ends ends `run`. */
+  /** The call that hangs, in one line: only a restart helps. Undefined: none. A loop that ends ends `run`. */
   readonly hangs: () => string | undefined;
   readonly metrics: () => readonly Metric[];
 }
@@ -80,7 +80,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
     try {
       return await world.openFirewall(config, signal);
     } catch (error) {
-      // Where no rules are wanted, none has to be installed.
+      // A node that wants no rules needs no firewall.
       if (options.ipMasq || options.forwardRules) throw error;
       return undefined;
     }
@@ -90,7 +90,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
     try {
       await world.watchRuleset(() => network?.noticeRuleset(), signal);
     } catch (error) {
-      log.info(`rules are looked at from time to time only: ${messageOf(error)}`);
+      log.info(`polling the firewall rules: ${messageOf(error)}`);
     }
   };
 

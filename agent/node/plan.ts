@@ -1,4 +1,4 @@
-// The host state of this node from everything that is known, and the node's announcement to its peers. Pure.
+// Plans the host state of this node in one go, and the node's announcement to its peers. Pure.
 import type { Backend } from '../model/backend.ts';
 import type { HostFacts } from '../model/host-facts.ts';
 import type { HostState } from '../model/host-state.ts';

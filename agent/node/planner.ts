@@ -50,7 +50,7 @@ export function createPlanner({ backend, networks, blackholeRoute }: PlannerOpti
   /** The input of the last plan; undefined: it was invalidated. */
   let plannedFor: readonly [HostFacts, PerFamily<Prefix> | undefined] | undefined;
   const wanted = new Map<string, HostObject>();
-  /** The objects of each peer's lease, also those that another lease has won. */
+  /** The objects of each peer's lease, also those whose key another lease has won. */
   const entries = new Map<string, readonly HostObject[]>();
   /** The lease that has won each key. */
   const owners = new Map<string, Lease>();
@@ -166,8 +166,8 @@ export function peersIn(plane: Plane, leases: Iterable<Lease>, type: string): Pe
   return peers;
 }
 
-// Others write leases, and are not trusted with more than their part of the overlay: a lease outside the network, over
-// our own subnet, or at our own address leads no traffic away from this node.
+// Peers are trusted with their part of the overlay alone: a lease outside the network, over our own subnet, or at our
+// own address leads no traffic away from this node.
 function peerIn({ family, network, subnet: own, end }: Plane, lease: Lease, type: string): Peer | undefined {
   const { backendType, publicIP, backendData } = lease.attrs;
   const [subnet, address] = [lease.subnets[family], publicIP[family]];

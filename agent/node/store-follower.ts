@@ -1,9 +1,9 @@
-// Takes the datastore's events into the lease table, says once what is wrong in there, and lets others know that
-// something has changed. A listing that has lost most of what was known is not believed before a second one agrees:
+// Takes the datastore's events into the lease table, reports malformed entries once, and tells a listener of each
+// event. A doubtful listing, such as one that lacks most known leases, needs a second one to confirm it:
 //
-//     listing ── as before ──▶ lease table
-//        ▲ └──── most is gone ──▶ lease table, with what is missing ── some time ──┐
-//        └─────────────────────────────────────────────────────────────────────────┘
+//     listing ── sure ──▶ lease table
+//        ▲ └──── doubtful ──▶ lease table, with the missing leases ── some time ──┐
+//        └────────────────────────────────────────────────────────────────────────┘
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -22,7 +22,7 @@ export interface StoreFollowerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Called when the network has more leases than a small one. */
+  /** Called at each event while the network is large. */
   readonly onLarge: () => void;
 }
 
@@ -33,9 +33,9 @@ export class StoreFollower {
   readonly #start;
   readonly #connection;
   readonly #vanished;
-  /** Rung when the wait for a second listing begins, and when it begins anew. */
+  /** Rung when the wait for a second listing begins or starts over. */
   readonly #doubtBell;
-  /** Leases that are in no listing any more and are kept for the time being. */
+  /** Leases that the last listing lacks, kept until a second one confirms that. */
   #kept = new Map<string, Lease>();
   #configInUse: string | undefined;
   #listener: ((event: StoreEvent, change: TableChange) => void) | undefined;
@@ -60,7 +60,7 @@ export class StoreFollower {
     while (!signal.aborted) {
       const round = new AbortController();
       const either = AbortSignal.any([signal, round.signal]);
-      // It ends with this round, by its own abort or the other one.
+      // The wait for a second listing ends the round, or ends with it.
       this.#awaitSecondLook(either).then(
         () => round.abort(),
         () => undefined,
@@ -69,7 +69,7 @@ export class StoreFollower {
     }
   }
 
-  /** From now on `listener` is given each event after the table has taken it in, with its effect there. */
+  /** From now on `listener` is given each event, with the change that it made in the table. */
   listen(listener: (event: StoreEvent, change: TableChange) => void): void {
     this.#listener = listener;
   }
@@ -103,7 +103,7 @@ export class StoreFollower {
     this.#bell.ring();
   }
 
-  /** The snapshot to believe: with what is missing in it, where that is too much. */
+  /** The snapshot to take in: a doubtful one with the missing leases added. */
   #weigh(snapshot: Extract<StoreEvent, { type: 'snapshot' }>): StoreEvent {
     const { log } = this.#deps;
     const isKept = ({ key }: Lease): boolean => this.#kept.has(key);
@@ -113,22 +113,25 @@ export class StoreFollower {
     const news = missing.filter((lease) => !isKept(lease));
     const stillWaits = snapshot.config === undefined && missing.length > 0;
     if (!stillWaits && !isDoubtful(sure, news, snapshot)) {
-      if (this.#kept.size > 0) log.warn('a second listing of the datastore agrees', { gone: missing.length });
+      if (this.#kept.size > 0)
+        log.warn('a second listing of the datastore confirms that leases are gone', {
+          leases: missing.length,
+        });
       this.#kept.clear();
       this.#vanished.clear();
       return snapshot;
     }
     this.#kept = new Map(missing.map((lease) => [lease.key, lease]));
     const until =
-      snapshot.config === undefined ? 'the network configuration is back' : 'a second listing agrees';
+      snapshot.config === undefined ? 'the network configuration is back' : 'a second listing confirms it';
     this.#vanished.fail(
-      `${missing.length} of ${known.length} leases are gone from the datastore at once: what stands stays until ${until}`,
+      `${missing.length} of ${known.length} leases are gone from the datastore at once: keeping them until ${until}`,
     );
     this.#doubtBell.ring();
     return { ...snapshot, leases: [...snapshot.leases, ...missing] };
   }
 
-  /** A lease that was missing has come back, or is surely gone. */
+  /** A missing lease has come back, or was surely deleted. */
   #settle(key: string): void {
     const { log } = this.#deps;
     if (!this.#kept.delete(key) || this.#kept.size > 0) return;
@@ -146,14 +149,14 @@ export class StoreFollower {
   #noticeConfig(): void {
     const { log } = this.#deps;
     const { config } = this.table;
-    // Nodes come back with it: the second listing waits for them.
+    // When it is back the other nodes take their subnets again: the second listing waits for that.
     if (this.#kept.size > 0) this.#doubtBell.ring();
     if (this.#configInUse === undefined) return;
     if (config === undefined) {
-      log.warn('the network configuration is gone from the datastore; what stands stays');
+      log.warn('the network configuration is gone from the datastore; the one in use stays in use');
     } else if (config === this.#configInUse) {
       log.info('the network configuration is the one in use again');
-    } else log.warn('the network configuration has changed; it counts from the next start on');
+    } else log.warn('the network configuration has changed; the new one is used from the next start on');
   }
 
   #noticeConnection(event: StoreEvent): void {
@@ -169,7 +172,7 @@ export class StoreFollower {
     if (this.#reportedMalformed <= LIMITS.reportedMalformed) {
       log.warn('skipped an entry that is no lease', { key, reason });
     } else if (this.#reportedMalformed === LIMITS.reportedMalformed + 1) {
-      log.warn('skipped more entries that are no leases; they are not listed any more');
+      log.warn('skipped more entries that are no leases; further ones are not logged');
     }
   }
 }

@@ -1,11 +1,8 @@
-// Notices that the machine was suspended: no timer of ours ran out in that time, but leases did.
+// Notices that the machine was suspended. Our timers stand still meanwhile, but leases expire.
 import type { Clock } from '../base/clock.ts';
 import { LIMITS } from './limits.ts';
 
-/**
- * Calls `onWake` with the time that the machine was suspended for, in milliseconds, each time, until `signal` is
- * aborted.
- */
+/** Calls `onWake` after each suspension with its length in milliseconds, until `signal` is aborted. */
 export async function watchSuspension(
   clock: Clock,
   onWake: (asleepMs: number) => void,

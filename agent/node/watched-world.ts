@@ -29,7 +29,7 @@ export function watchWorld(world: NodeWorld, watchdog: Watchdog): NodeWorld {
 }
 
 function watchFirewall(firewall: NodeFirewall, watchdog: Watchdog): NodeFirewall {
-  const what = `looking after the ${firewall.mode} rules`;
+  const what = `checking the ${firewall.mode} rules`;
   return {
     mode: firewall.mode,
     ensure: (rules, signal) => watchdog.during(what, () => firewall.ensure(rules, signal)),

@@ -25,12 +25,12 @@ export interface NodeWorld {
   /** The firewall that the network's configuration asks for. Fails as `host` where none is installed. */
   readonly openFirewall: (config: NetworkConfig, signal: AbortSignal) => Promise<NodeFirewall>;
   /**
-   * Calls `onChange` for each change of the firewall's rules, by anybody, until `signal` is aborted; fails where nobody
-   * tells.
+   * Calls `onChange` for each change of any firewall rules, until `signal` is aborted. Fails where the kernel reports
+   * none.
    */
   readonly watchRuleset: (onChange: () => void, signal: AbortSignal) => Promise<void>;
-  /** Called once, when containers can talk, with one line about what stands. */
+  /** Called once, when containers can talk, with a summary in one line. */
   readonly onReady: (summary: string) => Promise<void>;
-  /** Called at each event while the network is large: time is dearer than memory then. */
+  /** Called at each event while the network is large: the agent saves time rather than memory then. */
   readonly onLarge: () => void;
 }

@@ -1,4 +1,4 @@
-// alloc: the node gets its subnet and nothing else; something outside carries the packets.
+// alloc: the node gets a subnet and nothing else. Another program carries the packets.
 import type { Backend } from '../../agent/model/backend.ts';
 import type { AllocOptions } from './options.ts';
 

@@ -9,7 +9,7 @@ export interface VxlanOptions {
   readonly port: number;
   /** Group based policy extension. Default false. */
   readonly gbp: boolean;
-  /** The device learns from what it receives. Default false. */
+  /** The device learns addresses from received packets. Default false. */
   readonly learning: boolean;
   /** Peers on the same link get a plain route instead of encapsulation. Default false. */
   readonly directRouting: boolean;

@@ -1,10 +1,10 @@
-// vxlan: one device for all peers, and three entries a peer that leave the kernel nothing to look up.
+// vxlan: one device for all peers, and three entries a peer, so that the kernel asks for no address.
 //
 //     packet to 10.5.34.9 ── route 10.5.34.0/24 via 10.5.34.0 dev flannel.1 onlink
 //                         ── neigh 10.5.34.0 lladdr <the peer's MAC>
 //                         ── fdb   <the peer's MAC> dst 192.168.77.2 ── UDP 8472 ──▶ the peer
 //
-// The device's MAC is computed from who the node is, so that a device made again has the one that peers know.
+// The device's MAC is a digest of the node's identity: a device that is made again has the MAC that peers know.
 import { createHash } from 'node:crypto';
 import type { JsonValue } from '../../agent/base/schema.ts';
 import * as v from '../../agent/base/valibot.ts';
@@ -71,7 +71,7 @@ export function createVxlan(options: VxlanOptions): Backend {
   };
 }
 
-// The VNI is not looked at, as in flannel: all nodes have the one of the network configuration.
+// The announced VNI is ignored, as in flannel: all nodes have the VNI of the network configuration.
 function parseVtepMac(data: JsonValue | undefined): string | undefined {
   const announced = v.safeParse(announcement, data);
   return announced.success ? announced.output.VtepMAC : undefined;

@@ -15,7 +15,7 @@ export interface Route {
   readonly dev: string | undefined;
   /** The kernel takes the gateway as reachable on the link, without a check. */
   readonly onlink: boolean;
-  /** Undefined: the metric that we make our routes with. Only a route that somebody else left behind has another. */
+  /** Undefined: the metric of our own routes. Only a route that another program left behind has another one. */
   readonly metric?: number;
 }
 

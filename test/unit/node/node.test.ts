@@ -89,7 +89,7 @@ const subnetsBut = (n: number): string[] =>
 
 describe('a datastore that has lost everything', () => {
   const gone =
-    '3 of 3 leases are gone from the datastore at once: what stands stays until the network configuration is back';
+    '3 of 3 leases are gone from the datastore at once: keeping them until the network configuration is back';
 
   it('cuts nobody off, and every node takes its subnet again when the configuration is back', () =>
     nodeBed(async ({ clock, store, kv, start, writeConfig }) => {
@@ -216,7 +216,7 @@ describe('a listing without most of the leases', () => {
       await relist();
       expect(host.routes()).toHaveLength(7);
       expect(host.reason()).toBe(
-        '6 of 8 leases are gone from the datastore at once: what stands stays until a second listing agrees',
+        '6 of 8 leases are gone from the datastore at once: keeping them until a second listing confirms it',
       );
       show(99);
       await bed.clock.advance(2 * LIMITS.vanishedPauseMs);
@@ -233,7 +233,9 @@ describe('a listing without most of the leases', () => {
       await bed.clock.advance(LIMITS.vanishedPauseMs);
       expect(host.routes()).toHaveLength(1);
       expect(host.reason()).toBe('ready');
-      expect(host.lines).toContain('warn  twill: a second listing of the datastore agrees gone=6');
+      expect(host.lines).toContain(
+        'warn  twill: a second listing of the datastore confirms that leases are gone leases=6',
+      );
     }));
 
   it('is doubted anew where the second one has lost even more', () =>
@@ -284,7 +286,7 @@ describe('a network configuration that changed', () => {
       await clock.advance(2 * DATASTORE_BACKOFF.maxMs);
       const told = host.lines.filter((line) => line.includes('network configuration'));
       expect(told).toEqual([
-        'warn  twill: the network configuration has changed; it counts from the next start on',
+        'warn  twill: the network configuration has changed; the new one is used from the next start on',
       ]);
       await writeConfig(CONFIG);
       await clock.advance(100);
