@@ -11,12 +11,12 @@ import { systemRandom } from '../../agent/base/random.ts';
 import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { openLeaseStore } from '../../agent/datastore/open-store.ts';
 import { parseNetworkConfig, subnetAt, subnetCount } from '../../agent/model/network-config.ts';
+import { makeAuthority } from '../lab/certificates.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { TWILL } from '../lab/paths.ts';
 import { leaseAttrs } from '../support/build.ts';
+import { allOf, NEEDS_ROOT, needsProgram, title } from '../support/needs.ts';
 import { CONFIG_ROWS, EXIT, FLAG_ROWS, HOST_ROWS } from './bad-input-rows.ts';
-import { makeAuthority } from './certificates.ts';
-import { allOf, NEEDS_ROOT, needsProgram, title } from './needs.ts';
 
 const NEEDS_LAB = allOf(NEEDS_ROOT, needsProgram('nft'), needsProgram('setpriv'));
 const NEEDS_ETCD = allOf(NEEDS_ROOT, needsProgram('etcd'), needsProgram('openssl'));

@@ -9,8 +9,7 @@ import { PROJECT_ROOT } from '../lab/paths.ts';
 import { LabProcess } from '../lab/process.ts';
 import { removeLab } from '../lab/sweep.ts';
 import { waitFor } from '../lab/wait.ts';
-import { NEEDS_CLUSTER } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 
 const SCRIPT = join(PROJECT_ROOT, 'scripts/demo.mjs');
 const LIMIT_MS = 60_000;

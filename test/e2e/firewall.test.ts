@@ -6,8 +6,8 @@ import { LIMITS } from '../../agent/firewall/limits.ts';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { waitFor } from '../lab/wait.ts';
-import { type Cluster, NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
+import { type Cluster, useCluster } from './cluster.ts';
 
 const HEAL_LIMIT_MS = 1_000;
 

@@ -5,8 +5,8 @@ import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { Host } from '../lab/lab.ts';
 import { LabProcess } from '../lab/process.ts';
 import { waitFor } from '../lab/wait.ts';
-import { NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { allOf, needsProgram, title } from './needs.ts';
+import { allOf, NEEDS_CLUSTER, needsProgram, title } from '../support/needs.ts';
+import { useCluster } from './cluster.ts';
 
 const NEEDS = allOf(NEEDS_CLUSTER, ...['firewalld', 'firewall-cmd', 'dbus-daemon'].map(needsProgram));
 const HEAL_LIMIT_MS = 1_000;

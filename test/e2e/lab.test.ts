@@ -9,7 +9,7 @@ import { ping, pingMatrix } from '../lab/ping.ts';
 import { labFolder, labName, removeLab } from '../lab/sweep.ts';
 import { transfer } from '../lab/transfer.ts';
 import { waitFor } from '../lab/wait.ts';
-import { NEEDS_ROOT, title } from './needs.ts';
+import { NEEDS_ROOT, title } from '../support/needs.ts';
 
 const MEBIBYTE = 1024 * 1024;
 

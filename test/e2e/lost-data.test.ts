@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import { OVERLAY } from '../lab/lab.ts';
 import { waitFor } from '../lab/wait.ts';
-import { NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { allOf, needsProgram, title } from './needs.ts';
+import { allOf, NEEDS_CLUSTER, needsProgram, title } from '../support/needs.ts';
+import { useCluster } from './cluster.ts';
 
 const HOSTS = [1, 2, 3] as const;
 const BACKEND = { Type: 'vxlan' };

@@ -6,8 +6,8 @@ import type { Container } from '../lab/container.ts';
 import { pingForever } from '../lab/ping.ts';
 import { LabProcess } from '../lab/process.ts';
 import { waitFor } from '../lab/wait.ts';
-import { type Cluster, NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
+import { type Cluster, useCluster } from './cluster.ts';
 
 const PING_EVERY_MS = 10;
 /** Answers that must come between two events, so that each of them happens under traffic. */

@@ -2,8 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LabDatastore, openFolder, startLabEtcd } from '../lab/datastore.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
-import { NEEDS_CLUSTER } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 
 const NODES = 30;
 // 32 subnets of which the first is not leased: one more than there are nodes.

@@ -4,8 +4,8 @@ import { sourceSeen } from '../lab/datagram.ts';
 import { OUTSIDE_ADDRESS, OVERLAY } from '../lab/lab.ts';
 import { ping } from '../lab/ping.ts';
 import { transfer } from '../lab/transfer.ts';
-import { type ClusterOptions, NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
+import { type ClusterOptions, useCluster } from './cluster.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** Headers of an ICMP echo request: IPv4 and ICMP. */

@@ -6,8 +6,8 @@ import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { Host } from '../lab/lab.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { waitFor } from '../lab/wait.ts';
-import { NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
+import { useCluster } from './cluster.ts';
 
 const UDP_PORT = 8_285;
 /** The requirement is a second; the rest is for a machine that has other things to do. */

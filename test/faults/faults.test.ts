@@ -1,8 +1,7 @@
 // Each row of the table of faults once, on the real kernel and a real etcd. How fast each is healed is measured by
 // `npm run bench -- faults`; here it must be so fast that no timer can have been what healed it.
 import { afterAll, describe, it } from 'vitest';
-import { NEEDS_CLUSTER } from '../e2e/cluster.ts';
-import { title } from '../e2e/needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 import { BedKeeper } from './bed-keeper.ts';
 import { FAULTS, groupFaults } from './table.ts';
 

@@ -1,7 +1,6 @@
 // The rows of the table of faults that wait more than they work, beside each other, each on a bed of its own.
 import { describe, it } from 'vitest';
-import { NEEDS_CLUSTER } from '../e2e/cluster.ts';
-import { title } from '../e2e/needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 import { IS_FULL } from './bed.ts';
 import { BedKeeper } from './bed-keeper.ts';
 import { FAULTS, groupFaults } from './table.ts';

@@ -1,8 +1,9 @@
 // The iptables applier with both backends of the program: nf_tables and legacy.
 import { describe, expect, it } from 'vitest';
 import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
+import { needsNetns, title } from '../support/needs.ts';
 import { describeFirewall, RULES } from './firewall-suite.ts';
-import { createNetns, missingForNetns, titleOf } from './netns.ts';
+import { createNetns } from './netns.ts';
 
 const COMMENT = ['-m', 'comment', '--comment', 'flanneld forward'] as const;
 
@@ -105,8 +106,8 @@ COMMIT
     },
   });
 
-  const missing = missingForNetns(program, `${program}-save`, `${program}-restore`);
-  describe.skipIf(missing !== undefined)(titleOf(`rules put before ours by ${program}`, missing), () => {
+  const need = needsNetns(program, `${program}-save`, `${program}-restore`);
+  describe.skipIf(need.missing)(title(`rules put before ours by ${program}`, need), () => {
     const JUMPS = {
       FORWARD: '-A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD',
       POSTROUTING: '-A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG',
@@ -142,7 +143,7 @@ COMMIT
     });
   });
 
-  describe.skipIf(missing !== undefined)(titleOf(`a large rule set of ${program}`, missing), () => {
+  describe.skipIf(need.missing)(title(`a large rule set of ${program}`, need), () => {
     it('is not printed as a whole if nothing has changed, and each fault is still noticed', async () => {
       await using ns = await createNetns();
       const lines = Array.from(

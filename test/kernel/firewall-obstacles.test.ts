@@ -4,12 +4,13 @@ import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
 import { LIMITS } from '../../agent/firewall/limits.ts';
 import { createNftablesFirewall } from '../../agent/firewall/nftables.ts';
 import { findObstacles } from '../../agent/firewall/obstacles.ts';
+import { needsNetns, title } from '../support/needs.ts';
 import { RULES } from './firewall-suite.ts';
-import { createNetns, missingForNetns, type Netns, titleOf } from './netns.ts';
+import { createNetns, type Netns } from './netns.ts';
 
 const NETWORK = { family: 4, address: '10.5.0.0', length: 16 } as const;
 
-const missing = missingForNetns('iptables', 'iptables-save', 'iptables-restore', 'nft');
+const need = needsNetns('iptables', 'iptables-save', 'iptables-restore', 'nft');
 
 const verdictsIn = async (ns: Netns): Promise<readonly string[]> =>
   (await findObstacles(ns.run, NETWORK)).map(({ verdict }) => verdict);
@@ -59,7 +60,7 @@ const firewalld = (zones: string): string => `table inet firewalld {
   }
 }`;
 
-describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => {
+describe.skipIf(need.missing)(title('findObstacles', need), () => {
   it.each([
     ['a policy of drop without rules', table('drop', [])],
     ['only established connections accepted', table('drop', ['ct state established,related accept'])],

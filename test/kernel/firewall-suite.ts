@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import type { Exec } from '../../agent/base/exec.ts';
 import { planFirewall } from '../../agent/firewall/rules.ts';
 import type { Firewall, FirewallRules } from '../../agent/model/firewall.ts';
-import { createNetns, missingForNetns, type Netns, titleOf } from './netns.ts';
+import { needsNetns, title } from '../support/needs.ts';
+import { createNetns, type Netns } from './netns.ts';
 
 /** A firewall under test, and how to list and damage it from outside. */
 export interface FirewallCase {
@@ -36,8 +37,8 @@ const OTHER = {
 
 /** Applies the suite to one firewall. */
 export function describeFirewall(test: FirewallCase): void {
-  const missing = missingForNetns(...test.programs);
-  describe.skipIf(missing !== undefined)(titleOf(test.title, missing), () => {
+  const need = needsNetns(...test.programs);
+  describe.skipIf(need.missing)(title(test.title, need), () => {
     it('writes exactly the rules of flannel, and then finds them present', async () => {
       await using ns = await createNetns();
       await test.prepare(ns);

@@ -4,7 +4,7 @@ import { diff } from '../../agent/kernel/diff.ts';
 import { formatHostState, type HostState } from '../../agent/model/host-state.ts';
 import type { Kernel } from '../../agent/model/kernel.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
-import { goldenStates, hostGwPeer, peer, plan, vxlanPeer } from './golden-states.ts';
+import { goldenStates, hostGwPeer, peer, plan, vxlanPeer } from '../support/golden-states.ts';
 
 const STEPS = 120;
 

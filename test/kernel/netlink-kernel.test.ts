@@ -6,15 +6,11 @@ import { LIMITS } from '../../agent/kernel/limits.ts';
 import { openNetlinkKernel } from '../../agent/kernel/netlink-kernel.ts';
 import { formatHostState, type HostObject, type HostState } from '../../agent/model/host-state.ts';
 import type { KernelEvent } from '../../agent/model/kernel.ts';
-import { plan, vxlanPeer } from './golden-states.ts';
+import { plan, vxlanPeer } from '../support/golden-states.ts';
+import { NEEDS_PRIVATE_NETNS, title } from '../support/needs.ts';
 import { kernelSuite } from './kernel-suite.ts';
 
-const isPrivate = process.env['TWILL_PRIVATE_NETNS'] === '1';
-const title = isPrivate
-  ? 'the kernel of Linux'
-  : 'the kernel of Linux (skipped: needs a private network namespace)';
-
-describe.skipIf(!isPrivate)(title, () => {
+describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_PRIVATE_NETNS), () => {
   const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8' });
   beforeAll(() => {
     ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'other');

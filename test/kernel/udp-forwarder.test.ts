@@ -9,9 +9,10 @@ import { exec } from '../../agent/base/exec.ts';
 import type { ForwarderEndOptions } from '../lab/forwarder-end.ts';
 import { labProgram } from '../lab/paths.ts';
 import type { TransferReport } from '../lab/transfer.ts';
-import { createNetns, missingForNetns, type Netns, titleOf } from './netns.ts';
+import { needsNetns, title } from '../support/needs.ts';
+import { createNetns, type Netns } from './netns.ts';
 
-const missing = missingForNetns('ping', 'ss');
+const need = needsNetns('ping', 'ss');
 const MTU = 1_472;
 const MEGABYTES = 64;
 
@@ -163,7 +164,7 @@ const MODES = [
   ['without any of it', { runs: false, segmentation: false, coalescing: false }],
 ] as const;
 
-describe.skipIf(missing !== undefined)(titleOf('two forwarders', missing), () => {
+describe.skipIf(need.missing)(title('two forwarders', need), () => {
   it.each(MODES)('carry TCP both ways, to the byte, %s', async (_, options) => {
     await using bed = await createBed(options);
     for (const from of [1, 2] as const) {

@@ -11,7 +11,7 @@ import {
 import { hostState } from '../../fakes/host-text.ts';
 import { createMemoryKernel } from '../../fakes/memory-kernel.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
-import { goldenStates } from '../../kernel/golden-states.ts';
+import { goldenStates } from '../../support/golden-states.ts';
 
 const LINK =
   'link vxlan flannel.1 vni 1 port 8472 mtu 1450 mac 02:00:00:00:00:01 local 10.0.0.1 dev eth0 nolearning';

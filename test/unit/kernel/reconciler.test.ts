@@ -4,8 +4,8 @@ import { formatHostState, type HostState, keyOf } from '../../../agent/model/hos
 import type { Kernel } from '../../../agent/model/kernel.ts';
 import { hostObject } from '../../fakes/host-text.ts';
 import type { MemoryKernel } from '../../fakes/memory-kernel.ts';
-import { hostGwPeer, plan, vxlanPeer } from '../../kernel/golden-states.ts';
-import { bench, silent } from './reconciler-bench.ts';
+import { hostGwPeer, plan, vxlanPeer } from '../../support/golden-states.ts';
+import { reconcilerBed, silent } from './reconciler-bed.ts';
 
 const vxlan = (...peers: readonly number[]): Promise<HostState> =>
   plan(
@@ -22,7 +22,7 @@ const hostGw = (...peers: readonly number[]): Promise<HostState> =>
 
 describe('what is wanted', () => {
   it('is applied at once, and there is trouble until then', () =>
-    bench(async ({ kernel, reconciler, clock, want }) => {
+    reconcilerBed(async ({ kernel, reconciler, clock, want }) => {
       const state = await vxlan(2, 3);
       expect(reconciler.conditions()).toEqual([
         { part: 'kernel', state: 'waiting', reason: 'the host state has not been applied yet' },
@@ -34,7 +34,7 @@ describe('what is wanted', () => {
     }));
 
   it('is read once, and our own changes cause no other reading', () =>
-    bench(async ({ kernel, clock, settle, reconciler }) => {
+    reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
       for (const peers of [[2, 3], [2, 3, 4], [3], []]) {
         const state = await vxlan(...peers);
         await settle(state);
@@ -46,7 +46,7 @@ describe('what is wanted', () => {
     }));
 
   it('is not applied again when it is the same', () =>
-    bench(async ({ kernel, clock, settle, want }) => {
+    reconcilerBed(async ({ kernel, clock, settle, want }) => {
       await settle(await vxlan(2, 3));
       let applied = 0;
       const apply = kernel.apply.bind(kernel);
@@ -61,7 +61,7 @@ describe('what is wanted', () => {
     }));
 
   it('replaces what a former run left, and is not called drift', () =>
-    bench(async ({ kernel, settle, reconciler, lines }) => {
+    reconcilerBed(async ({ kernel, settle, reconciler, lines }) => {
       for (const object of await vxlan(2, 4, 5)) kernel.intrude(object);
       const state = await vxlan(2, 3);
       await settle(state);
@@ -85,7 +85,7 @@ describe('what is wanted', () => {
       },
       [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
     });
-    return bench(async ({ kernel, clock, reconciler, want }) => {
+    return reconcilerBed(async ({ kernel, clock, reconciler, want }) => {
       want(await vxlan(2));
       await clock.settle();
       const latest = await vxlan(3);
@@ -107,7 +107,7 @@ describe('what vanishes', () => {
     ['fdb', 'fdb 02:00:00:00:00:02 flannel.1'],
     ['route', 'route 10.5.2.0/24'],
   ])('%s is repaired at its event, within the delay, and counted', (_, key) =>
-    bench(async ({ kernel, clock, settle, reconciler, lines }) => {
+    reconcilerBed(async ({ kernel, clock, settle, reconciler, lines }) => {
       const state = await vxlan(2, 3);
       await settle(state);
       expect(state.map(keyOf)).toContain(key);
@@ -126,7 +126,7 @@ describe('what vanishes', () => {
   );
 
   it('is repaired with one reading when much of it goes at once', () =>
-    bench(async ({ kernel, clock, settle, reconciler }) => {
+    reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
       const state = await hostGw(...Array.from({ length: 40 }, (_, i) => i + 2));
       await settle(state);
       const before = kernel.reads;
@@ -140,7 +140,7 @@ describe('what vanishes', () => {
 
 describe('what others change', () => {
   it('is set right: another value, an object that nobody wants', () =>
-    bench(async ({ kernel, clock, settle, reconciler }) => {
+    reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
       const state = await vxlan(2);
       await settle(state);
       kernel.intrude(hostObject('neigh 10.5.2.0 lladdr 02:00:00:00:00:66 dev flannel.1'));
@@ -151,7 +151,7 @@ describe('what others change', () => {
     }));
 
   it('is found by a full pass where nothing was told of it', () =>
-    bench(async ({ kernel, clock, settle, reconciler }) => {
+    reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
       const state = await hostGw(2, 3);
       await settle(state);
       kernel.vanish('route 10.5.2.0/24');
@@ -175,7 +175,7 @@ describe('what others change', () => {
         });
       },
     });
-    return bench(async ({ kernel, clock, settle, lines }) => {
+    return reconcilerBed(async ({ kernel, clock, settle, lines }) => {
       const state = await hostGw(2, 3);
       await settle(state);
       // It happens while nobody watches: the next watch's first event tells of it.
@@ -193,7 +193,7 @@ describe('what others change', () => {
 
 describe('what the kernel refuses', () => {
   it('stops nothing else, is said once, and is tried again with growing pauses', () =>
-    bench(async ({ kernel, clock, reconciler, lines, want }) => {
+    reconcilerBed(async ({ kernel, clock, reconciler, lines, want }) => {
       const state = await hostGw(2, 3, 4);
       kernel.refuse = /^route 10\.5\.3\./;
       want(state);
@@ -221,7 +221,7 @@ describe('what the kernel refuses', () => {
     }));
 
   it('is counted where it is much, and not all of it is written down', () =>
-    bench(async ({ kernel, clock, reconciler, lines, want }) => {
+    reconcilerBed(async ({ kernel, clock, reconciler, lines, want }) => {
       kernel.refuse = /^route/;
       want(await hostGw(...Array.from({ length: 30 }, (_, i) => i + 2)));
       await clock.settle();
@@ -233,7 +233,7 @@ describe('what the kernel refuses', () => {
     }));
 
   it('does not delay a change of what is wanted', () =>
-    bench(async ({ kernel, clock, reconciler, want }) => {
+    reconcilerBed(async ({ kernel, clock, reconciler, want }) => {
       kernel.refuse = /^route 10\.5\.3\./;
       want(await hostGw(2, 3));
       await clock.advance(60_000);
@@ -257,7 +257,7 @@ describe('a kernel that cannot be read', () => {
         return kernel.read();
       },
     });
-    return bench(async ({ kernel, clock, reconciler, want }) => {
+    return reconcilerBed(async ({ kernel, clock, reconciler, want }) => {
       const state = await hostGw(2);
       want(state);
       await clock.advance(5_000);

@@ -4,8 +4,8 @@ import { formatPrefix } from '../../../agent/model/ip.ts';
 import { formatSubnets } from '../../../agent/model/lease.ts';
 import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
-import { hostGwPeer } from '../../kernel/golden-states.ts';
 import { prefix } from '../../support/build.ts';
+import { hostGwPeer } from '../../support/golden-states.ts';
 
 const configOf = (fields: object = {}) =>
   parseNetworkConfig(JSON.stringify({ Network: '10.5.0.0/16', ...fields }), 'config');

@@ -2,11 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
-import { DAY_MS, PREFIX, world } from './holder-world.ts';
+import { DAY_MS, holderBed, PREFIX } from './holder-bed.ts';
 
 describe('another announcement', () => {
   it('is written to the same key under the same session, while the lease stays held', () =>
-    world(async ({ node, kv, clock }) => {
+    holderBed(async ({ node, kv, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       const key = `${PREFIX}/subnets/10.5.77.0-24`;
@@ -27,7 +27,7 @@ describe('another announcement', () => {
     }));
 
   it('is written as soon as the datastore is back', () =>
-    world(async ({ node, leases, clock }) => {
+    holderBed(async ({ node, leases, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       self.kv.setReachable(false);
@@ -41,7 +41,7 @@ describe('another announcement', () => {
     }));
 
   it('is written though the answer to an earlier one was lost', () =>
-    world(async ({ node, leases, clock }) => {
+    holderBed(async ({ node, leases, clock }) => {
       let lose = false;
       const self = await node({
         wrap: (store) => ({
@@ -66,7 +66,7 @@ describe('another announcement', () => {
     }));
 
   it('comes with a lease that is claimed after a loss', () =>
-    world(async ({ node, kv, leases, clock }) => {
+    holderBed(async ({ node, kv, leases, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       const entry = await kv.get(`${PREFIX}/subnets/10.5.77.0-24`);
@@ -77,7 +77,7 @@ describe('another announcement', () => {
     }));
 
   it('is written where it came while the lease was being claimed again', () =>
-    world(async ({ node, kv, leases, clock }) => {
+    holderBed(async ({ node, kv, leases, clock }) => {
       let isSlow = false;
       const self = await node({
         wrap: (store) => ({
@@ -103,7 +103,7 @@ describe('another announcement', () => {
 
 describe('a lease to recheck', () => {
   it('is asked for at once, with a condition until the store has answered', () =>
-    world(async ({ node, clock }) => {
+    holderBed(async ({ node, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       self.kv.setReachable(false);

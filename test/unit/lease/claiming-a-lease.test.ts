@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../../agent/lease/limits.ts';
 import { CHALLENGE_WAIT_MS, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
-import { DAY_MS, FLANNELS, PREFIX, world } from './holder-world.ts';
+import { DAY_MS, FLANNELS, holderBed, PREFIX } from './holder-bed.ts';
 
 const H1 = { ID: '00000000000000aa', Name: 'h1' };
 const H9 = { ID: '0000000000000099', Name: 'h9' };
@@ -10,7 +10,7 @@ const FOUR = { SubnetMin: '10.5.10.0', SubnetMax: '10.5.13.0' };
 
 describe('claiming a lease', () => {
   it('prefers the previous subnet, and else claims one by chance', () =>
-    world(async ({ node, leases }) => {
+    holderBed(async ({ node, leases }) => {
       expect(await (await node()).start('10.5.77.0/24')).toBe('10.5.77.0/24');
       const other = await (await node({ ip: '192.168.77.2', name: 'h2' })).start('10.5.77.0/24');
       expect(other).not.toBe('10.5.77.0/24');
@@ -18,7 +18,7 @@ describe('claiming a lease', () => {
     }));
 
   it('keeps the one that is its own, whatever the previous subnet was', () =>
-    world(async ({ node, leases, clock }) => {
+    holderBed(async ({ node, leases, clock }) => {
       const first = await node();
       await first.start('10.5.77.0/24');
       await first.stop();
@@ -32,7 +32,7 @@ describe('claiming a lease', () => {
     }));
 
   it('adopts a lease of flannel at its address, and adds its identity', () =>
-    world(async ({ node, write, kv }) => {
+    holderBed(async ({ node, write, kv }) => {
       await write('10.5.77.0/24', { ...FLANNELS, Zone: 'a' }, LEASE_TTL_SECONDS);
       expect(await (await node()).start()).toBe('10.5.77.0/24');
       expect((await kv.get(`${PREFIX}/subnets/10.5.77.0-24`))?.value).toBe(
@@ -41,7 +41,7 @@ describe('claiming a lease', () => {
     }));
 
   it('keeps a reservation as one, also outside of the range', () =>
-    world(async ({ node, write, leases, clock }) => {
+    holderBed(async ({ node, write, leases, clock }) => {
       await write('10.5.77.0/24', FLANNELS);
       const self = await node({ fields: FOUR });
       expect(await self.start('10.5.10.0/24')).toBe('10.5.77.0/24');
@@ -52,7 +52,7 @@ describe('claiming a lease', () => {
     }));
 
   it('gives back a lease of its own that does not fit the configuration any more', () =>
-    world(async ({ node, write, leases }) => {
+    holderBed(async ({ node, write, leases }) => {
       await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node({ fields: FOUR });
       const subnet = await self.start('10.5.11.0/24');
@@ -61,7 +61,7 @@ describe('claiming a lease', () => {
     }));
 
   it('tries another subnet at once when another node was faster', () =>
-    world(async ({ node, leases, clock }) => {
+    holderBed(async ({ node, leases, clock }) => {
       // All choose on the same knowledge, and by the same chance.
       const nodes = await Promise.all(
         Array.from({ length: 4 }, (_, i) =>
@@ -80,14 +80,14 @@ describe('claiming a lease', () => {
     }));
 
   it('claims a subnet that overlaps no lease of another length', () =>
-    world(async ({ node, write }) => {
+    holderBed(async ({ node, write }) => {
       await write('10.5.8.0/22', { ...FLANNELS, PublicIP: '192.168.77.9' }, LEASE_TTL_SECONDS);
       const self = await node({ fields: { SubnetMin: '10.5.9.0', SubnetMax: '10.5.12.0' } });
       expect(await self.start('10.5.9.0/24')).toBe('10.5.12.0/24');
     }));
 
   it('says who holds everything when nothing is free', () =>
-    world(async ({ node, write }) => {
+    holderBed(async ({ node, write }) => {
       for (const n of [10, 11, 12, 13]) {
         await write(`10.5.${n}.0/24`, { ...FLANNELS, PublicIP: `192.168.77.${n}` }, LEASE_TTL_SECONDS);
       }
@@ -101,7 +101,7 @@ describe('claiming a lease', () => {
     }));
 
   it('does not call a network full because it lost many races in it', () =>
-    world(async ({ node }) => {
+    holderBed(async ({ node }) => {
       let claims = 0;
       const self = await node({
         wrap: (store) => ({
@@ -119,7 +119,7 @@ describe('claiming a lease', () => {
 
 describe('a lease at our address that another node wrote', () => {
   it('is ours where no node answers for it: the host was installed anew', () =>
-    world(async ({ node, write, leases, clock }) => {
+    holderBed(async ({ node, write, leases, clock }) => {
       await write('10.5.77.0/24', { ...FLANNELS, Node: H9 }, LEASE_TTL_SECONDS);
       const before = clock.monotonicMs();
       const self = await node();
@@ -132,7 +132,7 @@ describe('a lease at our address that another node wrote', () => {
     }));
 
   it('is a conflict where its holder lives, which names both', () =>
-    world(async ({ node, leases }) => {
+    holderBed(async ({ node, leases }) => {
       const holder = await node({ id: H9.ID, name: H9.Name });
       await holder.start('10.5.77.0/24');
       const self = await node();
@@ -147,7 +147,7 @@ describe('a lease at our address that another node wrote', () => {
     }));
 
   it('is not asked about where there is one that is surely ours', () =>
-    world(async ({ node, write, clock }) => {
+    holderBed(async ({ node, write, clock }) => {
       await write('10.5.76.0/24', { ...FLANNELS, Node: H9 }, LEASE_TTL_SECONDS);
       await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node();
@@ -160,7 +160,7 @@ describe('a lease at our address that another node wrote', () => {
 
 describe('a lease of our name at another address', () => {
   it('is ours where no node answers for it: the host has a new address', () =>
-    world(async ({ node, write, leases }) => {
+    holderBed(async ({ node, write, leases }) => {
       await write('10.5.77.0/24', { ...FLANNELS, PublicIP: '192.168.77.9', Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node();
       expect(await self.start()).toBe('10.5.77.0/24');
@@ -168,7 +168,7 @@ describe('a lease of our name at another address', () => {
     }));
 
   it('is not touched where its holder lives: a clone of this host', () =>
-    world(async ({ node, leases }) => {
+    holderBed(async ({ node, leases }) => {
       const clone = await node({ ip: '192.168.77.9' });
       await clone.start('10.5.77.0/24');
       const self = await node();

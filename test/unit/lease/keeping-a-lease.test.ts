@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
 import { lease, leaseAttrs } from '../../support/build.ts';
-import { DAY_MS, FLANNELS, MARGIN_MINUTES, PREFIX, type World, world } from './holder-world.ts';
+import { DAY_MS, FLANNELS, type HolderBed, holderBed, MARGIN_MINUTES, PREFIX } from './holder-bed.ts';
 
 describe('keeping a lease', () => {
   it('renews it when the margin is left, and rewrites no key', () =>
-    world(async ({ node, kv, clock }) => {
+    holderBed(async ({ node, kv, clock }) => {
       const renewals: number[] = [];
       const self = await node({
         wrap: (store) => ({
@@ -33,7 +33,7 @@ describe('keeping a lease', () => {
     }));
 
   it('survives a datastore that is away for a while when it should renew', () =>
-    world(async ({ node, leases, clock }) => {
+    holderBed(async ({ node, leases, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       await clock.advance(DAY_MS - MARGIN_MINUTES * 60_000 - 60_000);
@@ -48,7 +48,7 @@ describe('keeping a lease', () => {
     }));
 
   it('does not renew all the time where the lease has a longer life than ours have', () =>
-    world(async ({ node, write, clock }) => {
+    holderBed(async ({ node, write, clock }) => {
       let renewals = 0;
       await write('10.5.77.0/24', FLANNELS, 90 * LEASE_TTL_SECONDS);
       const self = await node({
@@ -67,14 +67,14 @@ describe('keeping a lease', () => {
 });
 
 describe('a lease that is lost', () => {
-  const drop = async ({ kv }: World, subnet: string): Promise<void> => {
+  const drop = async ({ kv }: HolderBed, subnet: string): Promise<void> => {
     const entry = await kv.get(`${PREFIX}/subnets/${subnet.replace('/', '-')}`);
     if (entry === undefined) throw new Error('no such lease');
     expect(await kv.delete(entry)).toBe(true);
   };
 
   it('is claimed again, the same subnet where it is free', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start('10.5.77.0/24');
       await drop(all, '10.5.77.0/24');
@@ -85,7 +85,7 @@ describe('a lease that is lost', () => {
     }));
 
   it('is replaced by another one where another node has it by now', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start('10.5.77.0/24');
       self.kv.setReachable(false);
@@ -102,7 +102,7 @@ describe('a lease that is lost', () => {
     }));
 
   it('is claimed again where it expired unnoticed, though we still list it as ours', () =>
-    world(async ({ node, leases, clock }) => {
+    holderBed(async ({ node, leases, clock }) => {
       // The node gets no event of the store, only answers.
       const self = await node({
         wrap: (store) => ({
@@ -131,7 +131,7 @@ describe('a lease that is lost', () => {
     }));
 
   it('is claimed again also when it was lost before `run`', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       const self = await all.node();
       await self.acquire('10.5.77.0/24');
       await drop(all, '10.5.77.0/24');
@@ -146,7 +146,7 @@ describe('a lease that is lost', () => {
     }));
 
   it('is not lost by events that are older than it, or of another subnet', () =>
-    world(async ({ node }) => {
+    holderBed(async ({ node }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       const held = self.holder.held;
@@ -163,7 +163,7 @@ describe('a lease that is lost', () => {
     }));
 
   it('is asked for again and again while the datastore fails or is full', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       let failure: TwillError | undefined;
       const self = await all.node({
         wrap: (store) => ({

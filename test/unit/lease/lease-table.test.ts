@@ -3,7 +3,7 @@ import { TwillError } from '../../../agent/base/errors.ts';
 import { createLeaseTable, type LeaseTable } from '../../../agent/lease/lease-table.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../../../agent/model/lease-source.ts';
-import { hostGwPeer } from '../../kernel/golden-states.ts';
+import { hostGwPeer } from '../../support/golden-states.ts';
 
 const bad = (n: number, reason = 'broken'): MalformedEntry => ({
   where: `subnets/10.5.${n}.0-24`,

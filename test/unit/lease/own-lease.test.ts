@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { formatSubnets } from '../../../agent/model/lease.ts';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
-import { DAY_MS, FLANNELS, PREFIX, type TestNode, type World, world } from './holder-world.ts';
+import { DAY_MS, FLANNELS, type HolderBed, holderBed, PREFIX, type TestNode } from './holder-bed.ts';
 
 const KEY = `${PREFIX}/subnets/10.5.77.0-24`;
 const SUBNET = '10.5.77.0/24';
@@ -10,14 +10,14 @@ const OTHER = { ...FLANNELS, PublicIP: '192.168.77.9', Node: { ID: '000000000000
 
 const inUse = ({ holder }: TestNode): string | undefined => holder.subnets && formatSubnets(holder.subnets);
 
-async function entryOf({ kv }: World) {
+async function entryOf({ kv }: HolderBed) {
   const entry = await kv.get(KEY);
   if (entry === undefined) throw new Error('no such key');
   return entry;
 }
 
 /** Writes our key as `etcdctl put` would; `session` undefined: it loses the one that it had. */
-async function overwrite(all: World, value: string, session: string | undefined): Promise<void> {
+async function overwrite(all: HolderBed, value: string, session: string | undefined): Promise<void> {
   expect(await all.kv.update({ ...(await entryOf(all)), session }, value)).toBeDefined();
   await all.clock.advance(0);
 }
@@ -28,7 +28,7 @@ describe('our own key', () => {
     ['garbage without a session', '{broken', false],
     ['other attributes', JSON.stringify({ ...FLANNELS, BackendType: 'udp', Zone: 'a' }), true],
   ])('is written again at once when it was overwritten by %s', (_, value, keepsSession) =>
-    world(async (all) => {
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       const before = await entryOf(all);
@@ -45,7 +45,7 @@ describe('our own key', () => {
   );
 
   it('is written again with a new session where the old one has ended meanwhile', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       const { session } = await entryOf(all);
@@ -61,7 +61,7 @@ describe('our own key', () => {
     }));
 
   it('has a condition until it was read', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       self.kv.setReachable(false);
@@ -74,7 +74,7 @@ describe('our own key', () => {
     }));
 
   it('becomes a reservation where it was written as one', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       await overwrite(all, (await entryOf(all)).value, undefined);
@@ -84,7 +84,7 @@ describe('our own key', () => {
     }));
 
   it('causes no more than one write, however often it is looked at', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       await overwrite(all, 'x', (await entryOf(all)).session);
@@ -99,7 +99,7 @@ describe('a subnet that another node has now', () => {
     ['by an event', true],
     ['by the listing when the datastore is back', false],
   ])('is out of use at once, another one is claimed, and both are named: %s', (_, reachable) =>
-    world(async (all) => {
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       let claims = 0;
@@ -128,7 +128,7 @@ describe('a subnet that another node has now', () => {
   );
 
   it('is out of use also where only the lost claim tells of it', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       const self = await all.node({ wrap: (store) => ({ ...store, async *watch() {} }) });
       await self.start(SUBNET);
       const used: (string | undefined)[] = [];
@@ -147,7 +147,7 @@ describe('a subnet that another node has now', () => {
 
 describe('a subnet whose lease is gone', () => {
   it('stays in use until it is claimed again, however late that is', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       let refuses = true;
@@ -162,7 +162,7 @@ describe('a subnet whose lease is gone', () => {
     }));
 
   it('is claimed again when the datastore is back after longer than it lived, and stays in use meanwhile', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       // A life of ten minutes, so that the test has fewer attempts to wait for.
       await all.write(SUBNET, FLANNELS, 600);
       const self = await all.node();
@@ -178,7 +178,7 @@ describe('a subnet whose lease is gone', () => {
     }));
 
   it('is claimed again only when there is a network configuration', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       let hasConfig = true;
       const self = await all.node({ hasConfig: () => hasConfig });
       await self.start(SUBNET);
@@ -198,7 +198,7 @@ describe('a subnet whose lease is gone', () => {
     }));
 
   it('is claimed again where the event of its loss comes before the answer that granted it', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       let answers = 0;
       const self = await all.node({
         wrap: (store) => ({
@@ -220,7 +220,7 @@ describe('a subnet whose lease is gone', () => {
     }));
 
   it('is claimed again when a snapshot brings the network configuration back', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       let hasConfig = true;
       const self = await all.node({ hasConfig: () => hasConfig });
       await self.start(SUBNET);
@@ -234,7 +234,7 @@ describe('a subnet whose lease is gone', () => {
     }));
 
   it('is ours where it turns out that it never was gone', () =>
-    world(async (all) => {
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       self.notice({ type: 'lease-removed', key: SUBNET.replace('/', '-'), revision: 99 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../../agent/lease/limits.ts';
 import { findVanished, isDoubtful } from '../../../agent/lease/vanished.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
-import { hostGwPeer } from '../../kernel/golden-states.ts';
+import { hostGwPeer } from '../../support/golden-states.ts';
 
 /** Leases of the nodes from `first` to `last`, each written at a revision of its own. */
 const nodes = (first: number, last: number): Lease[] =>

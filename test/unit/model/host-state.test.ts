@@ -11,7 +11,7 @@ import {
   matchesOwnName,
 } from '../../../agent/model/host-state.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
-import { goldenStates } from '../../kernel/golden-states.ts';
+import { goldenStates } from '../../support/golden-states.ts';
 
 const LINK: HostObject = {
   kind: 'link',

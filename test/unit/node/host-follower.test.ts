@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
-import { createLogger } from '../../../agent/base/log.ts';
 import { type HostChange, HostFollower } from '../../../agent/node/host-follower.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
 import { hostFacts } from '../../support/build.ts';
+import { captureLog } from '../../support/capture-log.ts';
 
 type FactChanges = Parameters<typeof hostFacts>[0];
 
@@ -20,8 +20,7 @@ interface Bed {
 
 async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
   const clock = createVirtualClock();
-  const lines: string[] = [];
-  const log = createLogger('twill', 'info', (line) => lines.push(line.slice(25)));
+  const { log, lines } = captureLog('twill');
   const changes: HostChange[] = [];
   let now: FactChanges | TwillError = {};
   let tellAll = (): void => undefined;

@@ -2,9 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
-import { CONFIG, type NodeBed, nodeBed, PREFIX, type TestHost } from './node-bed.ts';
-
-const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
+import { CONFIG, type NodeBed, nodeBed, OTHERS, PREFIX, type TestHost } from './node-bed.ts';
 
 const BLOCKS = ['10.5.4.0/22', '10.5.8.0/23'];
 

@@ -6,8 +6,8 @@ import { planesOf } from '../../../agent/model/plane.ts';
 import { createPlanner, type Planner, peersIn } from '../../../agent/node/planner.ts';
 import { createBackend } from '../../../backends/index.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
-import { hostGwPeer, peer, vxlanPeer } from '../../kernel/golden-states.ts';
 import { hostFacts, prefix } from '../../support/build.ts';
+import { hostGwPeer, peer, vxlanPeer } from '../../support/golden-states.ts';
 
 const NETWORKS = { 4: prefix('10.5.0.0/16') };
 const SUBNETS = { 4: prefix('10.5.1.0/24') };

@@ -2,9 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Kv } from '../../../agent/model/kv.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
-import { nodeBed, PREFIX } from './node-bed.ts';
-
-const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
+import { nodeBed, OTHERS, PREFIX } from './node-bed.ts';
 
 describe('a node that cannot write what it hands off', () => {
   it('says so, and writes it when it can, with no event to remind it', () =>

@@ -4,9 +4,7 @@ import { TwillError } from '../../../agent/base/errors.ts';
 import { LIMITS as KERNEL_LIMITS } from '../../../agent/kernel/limits.ts';
 import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
-import { nodeBed, PREFIX } from './node-bed.ts';
-
-const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
+import { nodeBed, OTHERS, PREFIX } from './node-bed.ts';
 
 describe('a machine that was suspended', () => {
   it('asks for its lease before it is ready again', () =>
