@@ -87,11 +87,11 @@ describe.skipIf(NEEDS.missing).each([{ backend: 'nftables' }, { backend: 'iptabl
       await firewalld?.stop();
     });
 
-    it('leaves our rules first after its start', async () => {
+    it('firewalld leaves our rules first after its start', async () => {
       await waitFor('our rules are first', HEAL_LIMIT_MS, rulesAreFirst);
     });
 
-    it('is named by /readyz if it rejects packets that no rule of ours can save', async () => {
+    it('/readyz names firewalld when it rejects packets that no rule of ours can save', async () => {
       if (backend === 'iptables') {
         await waitFor('packets pass', HEAL_LIMIT_MS, pings);
         expect(await readyz()).toMatch(/^200 /);
@@ -102,7 +102,7 @@ describe.skipIf(NEEDS.missing).each([{ backend: 'nftables' }, { backend: 'iptabl
       expect(await pings()).toBe(false);
     });
 
-    it('lets packets pass when it trusts the network', async () => {
+    it('firewalld lets packets pass when it trusts the network', async () => {
       const source = ['--zone=trusted', '--add-source=10.5.0.0/16'];
       await firewalld.cmd('--permanent', ...source);
       await firewalld.cmd(...source);
@@ -110,7 +110,7 @@ describe.skipIf(NEEDS.missing).each([{ backend: 'nftables' }, { backend: 'iptabl
       await waitFor('packets pass', HEAL_LIMIT_MS, pings);
     });
 
-    it('leaves our rules first within a second after a reload', async () => {
+    it('firewalld leaves our rules first within a second after a reload', async () => {
       await firewalld.cmd('--reload');
       await waitFor('our rules are first', HEAL_LIMIT_MS, rulesAreFirst);
       await waitFor('packets pass', HEAL_LIMIT_MS, pings);

@@ -74,7 +74,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([
     },
   });
 
-  it('stops within a second on SIGTERM, and leaves routes, lease and subnet.env', async () => {
+  it('an agent stops within a second on SIGTERM, and leaves routes, lease and subnet.env', async () => {
     const before = [
       await cluster().routes(1),
       await leaseOf(cluster(), 1),
@@ -95,7 +95,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([
   });
 
   it.each(['SIGTERM', 'SIGKILL'] as const)(
-    'loses no packet while an agent ends by %s and starts again',
+    'no packet is lost while an agent ends by %s and starts again',
     async (signal) => {
       const { lab } = cluster();
       const streams = [

@@ -29,7 +29,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(STORES)(title('$name', NEEDS_CLUSTER
     await lab?.close();
   });
 
-  it(`gives ${NODES} agents that start together a subnet each`, { timeout: START_MS + 10_000 }, async () => {
+  it(`${NODES} agents that start together get a subnet each`, { timeout: START_MS + 10_000 }, async () => {
     const agents = lab.hosts.map((host) => host.startAgent([...store.flags, '--iface=eth0']));
     const envs = await Promise.all(
       lab.hosts.map(async (host, index) => {

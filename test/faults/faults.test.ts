@@ -11,12 +11,12 @@ const SLACK_MS = 4_000;
 const quick = FAULTS.filter(({ isSlow }) => isSlow !== true);
 
 describe.skipIf(NEEDS_CLUSTER.missing).each(groupFaults(quick))(
-  title('$backend, $kind: it heals when', NEEDS_CLUSTER),
+  title('$backend, $kind', NEEDS_CLUSTER),
   ({ faults, ...group }) => {
     const keeper = new BedKeeper(group);
     afterAll(() => keeper[Symbol.asyncDispose]());
 
-    it.each(faults)('$name', async (fault) => {
+    it.each(faults)('the cluster heals when $name', async (fault) => {
       await keeper.measure(fault, fault.requiredMs + SLACK_MS);
     });
   },

@@ -18,8 +18,8 @@ const rows = groupFaults(slow).flatMap(({ faults, ...group }) =>
   faults.map((fault) => ({ ...group, fault, name: fault.name })),
 );
 
-describe.skipIf(NEEDS_CLUSTER.missing)(title('it heals when', NEEDS_CLUSTER), () => {
-  it.concurrent.each(rows)('$backend, $kind: $name', async ({ fault, ...group }) => {
+describe.skipIf(NEEDS_CLUSTER.missing)(title('slow faults', NEEDS_CLUSTER), () => {
+  it.concurrent.each(rows)('the cluster heals when $name: $backend, $kind', async ({ fault, ...group }) => {
     await using keeper = new BedKeeper(group);
     await keeper.measure(fault, fault.requiredMs + SLACK_MS);
   });

@@ -28,7 +28,7 @@ const modesInUse = async (ns: Netns): Promise<readonly string[]> => {
 };
 
 describe.skipIf(need.missing)(title('openFirewall', need), () => {
-  it('follows the network configuration, and removes the rules of the other mode after writing its own', async () => {
+  it('openFirewall follows the configuration, and removes the rules of the other mode after writing its own', async () => {
     await using ns = await createNetns();
     const { log, lines } = captureLog('firewall');
     for (const enableNFTables of [false, true, false]) {
@@ -58,19 +58,22 @@ describe.skipIf(need.missing)(title('openFirewall', need), () => {
       mode: 'iptables',
       line: 'warn  firewall: EnableNFTables is true but nft is not installed; using iptables',
     },
-  ])('falls back to $mode if $gone is missing, and logs it', async ({ gone, enableNFTables, mode, line }) => {
-    await using ns = await createNetns();
-    const { log, lines } = captureLog('firewall');
-    const exec = without(ns.run, gone);
-    const { active, inactive } = await openFirewall({ enableNFTables, log, exec });
-    expect(active.mode).toBe(mode);
-    expect(inactive).toBeUndefined();
-    expect(await active.ensure(RULES)).toBe('repaired');
-    expect(await modesInUse(ns)).toEqual([mode]);
-    expect(lines).toEqual([line]);
-  });
+  ])(
+    'openFirewall falls back to $mode if $gone is missing, and logs it',
+    async ({ gone, enableNFTables, mode, line }) => {
+      await using ns = await createNetns();
+      const { log, lines } = captureLog('firewall');
+      const exec = without(ns.run, gone);
+      const { active, inactive } = await openFirewall({ enableNFTables, log, exec });
+      expect(active.mode).toBe(mode);
+      expect(inactive).toBeUndefined();
+      expect(await active.ensure(RULES)).toBe('repaired');
+      expect(await modesInUse(ns)).toEqual([mode]);
+      expect(lines).toEqual([line]);
+    },
+  );
 
-  it('keeps the rules in use when those of the other mode cannot be removed', async () => {
+  it('openFirewall keeps the rules in use when those of the other mode cannot be removed', async () => {
     await using ns = await createNetns();
     const { log, lines } = captureLog('firewall');
     const exec: Exec = (file, args, options) =>
@@ -83,7 +86,7 @@ describe.skipIf(need.missing)(title('openFirewall', need), () => {
     expect(lines).toEqual(['warn  firewall: cannot remove old rules of nftables error="nft is broken"']);
   });
 
-  it('returns the chains that drop and logs once those that may, also during failed searches', async () => {
+  it('openFirewall returns the chains that drop and logs once those that may, also during failed searches', async () => {
     await using ns = await createNetns();
     const { log, lines } = captureLog('firewall');
     let isBroken = false;
@@ -109,7 +112,7 @@ describe.skipIf(need.missing)(title('openFirewall', need), () => {
 });
 
 describe('openFirewall without programs', () => {
-  it('says what to install when neither iptables nor nft is installed', async () => {
+  it('openFirewall names the packages when neither iptables nor nft is installed', async () => {
     const none: Exec = without(() => Promise.reject(new Error('unexpected')), '');
     const { log } = captureLog('firewall');
     const opened = openFirewall({ enableNFTables: false, log, exec: none });

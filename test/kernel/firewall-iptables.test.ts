@@ -124,27 +124,30 @@ COMMIT
         intruders: ['-s 10.5.0.0/16 -j DROP', '-d 10.5.0.0/16 -j DROP'],
       },
       { chain: 'POSTROUTING', table: 'nat', intruders: ['-j MASQUERADE'] },
-    ] as const)('are moved behind ours and kept: $chain $intruders', async ({ chain, table, intruders }) => {
-      await using ns = await createNetns();
-      const firewall = createIptablesFirewall({ exec: ns.run, program });
-      await firewall.ensure(RULES);
-      const rules = async (): Promise<readonly string[]> => {
-        const saved = await ns.exec(`${program}-save`, '-t', table);
-        return saved.split('\n').filter((line) => line.startsWith(`-A ${chain} `));
-      };
-      const theirs = intruders.map((rule) => `-A ${chain} ${rule}`);
-      for (const rule of intruders.toReversed()) {
-        await ns.exec(program, '-t', table, '-I', chain, ...rule.split(' '));
-      }
-      expect(await rules()).toEqual([...theirs, JUMPS[chain]]);
-      expect(await firewall.ensure(RULES)).toBe('repaired');
-      expect(await rules()).toEqual([JUMPS[chain], ...theirs]);
-      expect(await firewall.ensure(RULES)).toBe('present');
-    });
+    ] as const)(
+      'rules before ours are moved behind them and kept: $chain $intruders',
+      async ({ chain, table, intruders }) => {
+        await using ns = await createNetns();
+        const firewall = createIptablesFirewall({ exec: ns.run, program });
+        await firewall.ensure(RULES);
+        const rules = async (): Promise<readonly string[]> => {
+          const saved = await ns.exec(`${program}-save`, '-t', table);
+          return saved.split('\n').filter((line) => line.startsWith(`-A ${chain} `));
+        };
+        const theirs = intruders.map((rule) => `-A ${chain} ${rule}`);
+        for (const rule of intruders.toReversed()) {
+          await ns.exec(program, '-t', table, '-I', chain, ...rule.split(' '));
+        }
+        expect(await rules()).toEqual([...theirs, JUMPS[chain]]);
+        expect(await firewall.ensure(RULES)).toBe('repaired');
+        expect(await rules()).toEqual([JUMPS[chain], ...theirs]);
+        expect(await firewall.ensure(RULES)).toBe('present');
+      },
+    );
   });
 
   describe.skipIf(need.missing)(title(`a large rule set of ${program}`, need), () => {
-    it('is not printed as a whole if nothing has changed, and each fault is still noticed', async () => {
+    it('a large rule set is not printed as a whole without a change, and each fault is still noticed', async () => {
       await using ns = await createNetns();
       const lines = Array.from(
         { length: 2_000 },

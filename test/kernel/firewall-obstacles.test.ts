@@ -76,7 +76,7 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
     ['a goto to a chain that ends', table('drop', ['goto sub', 'accept'], 'chain sub { counter; }')],
     ['firewalld in its default zone', firewalld('')],
     ['firewalld that trusts others', firewalld('ip saddr 10.6.0.0/16 goto FWD_trusted')],
-  ])('is certain of a drop: %s', async (_, rules) => {
+  ])('findObstacles is certain of a drop: %s', async (_, rules) => {
     await using ns = await createNetns();
     await createNftablesFirewall({ exec: ns.run }).ensure(RULES);
     await ns.exec('nft', rules);
@@ -91,7 +91,7 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
     ['a set of addresses', table('drop', ['ip saddr @ok accept'], 'set ok { type ipv4_addr; }')],
     ['a rate limit', table('drop', ['limit rate 1/second accept'])],
     ['a map of links', table('drop', ['iifname vmap { "eth0" : accept, "eth1" : drop }'])],
-  ])('is uncertain: %s', async (_, rules) => {
+  ])('findObstacles is uncertain: %s', async (_, rules) => {
     await using ns = await createNetns();
     await ns.exec('nft', rules);
     expect(await verdictsIn(ns)).toEqual(['may drop']);
@@ -115,13 +115,13 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
     ['another family', 'table ip6 x { chain c { type filter hook forward priority 0; policy drop; }; }'],
     ['firewalld that trusts our network', firewalld('ip saddr 10.5.0.0/16 goto FWD_trusted')],
     ['firewalld that trusts our link', firewalld('iifname "flannel.1" goto FWD_trusted')],
-  ])('finds no obstacle: %s', async (_, rules) => {
+  ])('findObstacles finds no obstacle: %s', async (_, rules) => {
     await using ns = await createNetns();
     await ns.exec('nft', rules);
     expect(await verdictsIn(ns)).toEqual([]);
   });
 
-  it('names table and chain, and finds no obstacle after the table is deleted', async () => {
+  it('findObstacles names table and chain, and finds no obstacle after the table is deleted', async () => {
     await using ns = await createNetns();
     await ns.exec('nft', table('drop', []));
     expect(await findObstacles(ns.run, NETWORK)).toEqual([
@@ -136,7 +136,7 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
   });
 
   // Versions of nft print the flag in different ways. None of them may make a dormant table a certain obstacle.
-  it('is never certain about a dormant table', async () => {
+  it('findObstacles is never certain about a dormant table', async () => {
     await using ns = await createNetns();
     await ns.exec('nft', table('drop', []));
     expect(await verdictsIn(ns)).toEqual(['drops']);
@@ -144,7 +144,7 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
     expect(await verdictsIn(ns)).not.toContain('drops');
   });
 
-  it('counts the FORWARD of iptables as an obstacle only without our rules in it', async () => {
+  it('findObstacles counts the FORWARD of iptables only without our rules in it', async () => {
     await using ns = await createNetns();
     await ns.exec('iptables-nft', '-P', 'FORWARD', 'DROP');
     await ns.exec('iptables-nft', '-A', 'FORWARD', '-j', 'REJECT');
@@ -153,7 +153,7 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
     expect(await verdictsIn(ns)).toEqual([]);
   });
 
-  it('reads a limited number of chains, and is uncertain about the rest', async () => {
+  it('findObstacles reads a limited number of chains, and is uncertain about the rest', async () => {
     await using ns = await createNetns();
     const count = LIMITS.foreignChains + 5;
     const chains = Array.from({ length: count }, (__, i) => `chain c${i} { counter; }`);

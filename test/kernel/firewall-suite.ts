@@ -39,7 +39,7 @@ const OTHER = {
 export function describeFirewall(test: FirewallCase): void {
   const need = needsNetns(...test.programs);
   describe.skipIf(need.missing)(title(test.title, need), () => {
-    it('writes exactly the rules of flannel, and then finds them present', async () => {
+    it('the firewall writes exactly the rules of flannel, and then finds them present', async () => {
       await using ns = await createNetns();
       await test.prepare(ns);
       expect(await test.create(ns.run).ensure(RULES)).toBe('repaired');
@@ -48,7 +48,7 @@ export function describeFirewall(test: FirewallCase): void {
       expect(await test.list(ns)).toBe(test.golden);
     });
 
-    it.each(Object.entries(test.faults))('repairs: %s', async (_, commands) => {
+    it.each(Object.entries(test.faults))('the firewall repairs: %s', async (_, commands) => {
       await using ns = await createNetns();
       await test.prepare(ns);
       const firewall = test.create(ns.run);
@@ -60,7 +60,7 @@ export function describeFirewall(test: FirewallCase): void {
       expect(await firewall.ensure(RULES)).toBe('present');
     });
 
-    it('replaces changed rules, and removes a chain without rules', async () => {
+    it('the firewall replaces changed rules, and removes a chain without rules', async () => {
       await using ns = await createNetns();
       await test.prepare(ns);
       const before = await test.list(ns);
@@ -76,7 +76,7 @@ export function describeFirewall(test: FirewallCase): void {
       expect(await test.list(ns)).toBe(before);
     });
 
-    it('removes all rules of ours and no others', async () => {
+    it('the firewall removes all rules of ours and no others', async () => {
       await using ns = await createNetns();
       await test.prepare(ns);
       const before = await test.list(ns);
@@ -88,21 +88,21 @@ export function describeFirewall(test: FirewallCase): void {
       expect(await firewall.remove()).toBe(false);
     });
 
-    it('creates nothing when there is nothing to remove', async () => {
+    it('the firewall creates nothing when there is nothing to remove', async () => {
       await using ns = await createNetns();
       expect(await test.create(ns.run).remove()).toBe(false);
       expect(await ns.exec('nft', 'list', 'ruleset')).toBe('');
       expect((await ns.run('cat', ['/proc/net/ip_tables_names'])).stdout).toBe('');
     });
 
-    it('works in a namespace whose firewall was never used', async () => {
+    it('the firewall works in a namespace whose firewall was never used', async () => {
       await using ns = await createNetns();
       const firewall = test.create(ns.run);
       expect(await firewall.ensure(RULES)).toBe('repaired');
       expect(await firewall.ensure(RULES)).toBe('present');
     });
 
-    it('lets no packet pass without the rules while they are rewritten', async () => {
+    it('no packet passes without the rules while they are rewritten', async () => {
       await using router = await createNetns('router');
       await using outside = await createNetns('outside');
       await using inside = await createNetns('inside');

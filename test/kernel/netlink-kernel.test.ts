@@ -21,7 +21,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_
   });
   kernelSuite(() => openNetlinkKernel());
 
-  test('deletes routes of ours with any metric, and keeps the one that is wanted', async () => {
+  test('our routes are deleted with any metric, and the wanted one is kept', async () => {
     await using kernel = openNetlinkKernel();
     const base = { kind: 'route', via: undefined, onlink: false } as const;
     const state: HostState = [
@@ -44,7 +44,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_
     expect(ip('route', 'show', 'proto', '84')).toBe('');
   });
 
-  test('reports no neighbour of a foreign link, and an address of it as a change of that link', async () => {
+  test('a foreign link’s neighbour is not reported, and its address as a change of the link', async () => {
     await using kernel = openNetlinkKernel();
     const stop = new AbortController();
     const seen: KernelEvent[] = [];
@@ -64,7 +64,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_
     await watching;
   });
 
-  test('reports changes on a link that was made among more changes than it listens to', async () => {
+  test('changes are reported on a link that was made in a burst too large to listen to', async () => {
     await using kernel = openNetlinkKernel();
     const stop = new AbortController();
     const seen: KernelEvent[] = [];

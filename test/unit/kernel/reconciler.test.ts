@@ -20,8 +20,8 @@ const hostGw = (...peers: readonly number[]): Promise<HostState> =>
     peers.map((n) => hostGwPeer(n)),
   );
 
-describe('what is wanted', () => {
-  it('is applied at once, and there is trouble until then', () =>
+describe('the wanted state', () => {
+  it('the wanted state is applied at once, with a condition until then', () =>
     reconcilerBed(async ({ kernel, reconciler, clock, want }) => {
       const state = await vxlan(2, 3);
       expect(reconciler.conditions()).toEqual([
@@ -33,7 +33,7 @@ describe('what is wanted', () => {
       expect([reconciler.conditions(), reconciler.drift]).toEqual([[], 0]);
     }));
 
-  it('is read once, and our own changes cause no other reading', () =>
+  it('the kernel is read once, and not again after our own changes', () =>
     reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
       for (const peers of [[2, 3], [2, 3, 4], [3], []]) {
         const state = await vxlan(...peers);
@@ -45,7 +45,7 @@ describe('what is wanted', () => {
       expect(reconciler.drift).toBe(0);
     }));
 
-  it('is not applied again when it is the same', () =>
+  it('the same wanted state is not applied again', () =>
     reconcilerBed(async ({ kernel, clock, settle, want }) => {
       await settle(await vxlan(2, 3));
       let applied = 0;
@@ -60,7 +60,7 @@ describe('what is wanted', () => {
       expect(kernel.reads).toBe(1);
     }));
 
-  it('replaces what a former run left, and is not called drift', () =>
+  it('the wanted state replaces the objects of a former run, and no drift is logged', () =>
     reconcilerBed(async ({ kernel, settle, reconciler, lines }) => {
       for (const object of await vxlan(2, 4, 5)) kernel.intrude(object);
       const state = await vxlan(2, 3);
@@ -70,7 +70,7 @@ describe('what is wanted', () => {
       expect(lines).toEqual([]);
     }));
 
-  it('is applied when a pass has made the latest of it', () => {
+  it('the wanted state is applied when a pass has made its latest version', () => {
     // The first reading takes its time, and meanwhile something else is wanted.
     let finish = (): void => undefined;
     const reading = new Promise<void>((resolve) => {
@@ -99,14 +99,14 @@ describe('what is wanted', () => {
   });
 });
 
-describe('what vanishes', () => {
+describe('an object that vanishes', () => {
   it.each([
     ['link', 'link flannel.1'],
     ['addr', 'addr 10.5.1.0/32 flannel.1'],
     ['neigh', 'neigh 10.5.2.0 flannel.1'],
     ['fdb', 'fdb 02:00:00:00:00:02 flannel.1'],
     ['route', 'route 10.5.2.0/24'],
-  ])('%s is repaired at its event, within the delay, and counted', (_, key) =>
+  ])('a vanished %s is repaired at its event, within the delay, and counted', (_, key) =>
     reconcilerBed(async ({ kernel, clock, settle, reconciler, lines }) => {
       const state = await vxlan(2, 3);
       await settle(state);
@@ -125,7 +125,7 @@ describe('what vanishes', () => {
     }),
   );
 
-  it('is repaired with one reading when much of it goes at once', () =>
+  it('many vanished objects are repaired with one reading', () =>
     reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
       const state = await hostGw(...Array.from({ length: 40 }, (_, i) => i + 2));
       await settle(state);
@@ -138,8 +138,8 @@ describe('what vanishes', () => {
     }));
 });
 
-describe('what others change', () => {
-  it('is set right: another value, an object that nobody wants', () =>
+describe('a change by another program', () => {
+  it('a foreign value is corrected, and an unwanted object removed', () =>
     reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
       const state = await vxlan(2);
       await settle(state);
@@ -150,7 +150,7 @@ describe('what others change', () => {
       expect(reconciler.drift).toBe(2);
     }));
 
-  it('is found by a full pass where nothing was told of it', () =>
+  it('a change without an event is found by a full pass', () =>
     reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
       const state = await hostGw(2, 3);
       await settle(state);
@@ -162,7 +162,7 @@ describe('what others change', () => {
       expect(reconciler.drift).toBe(1);
     }, silent));
 
-  it('is found after events were lost, and when the watch has broken and stands again', () => {
+  it('a change is found after lost events and after a broken watch', () => {
     let fail: ((error: Error) => void) | undefined;
     let watches = 0;
     const breaking = (kernel: MemoryKernel): Kernel => ({
@@ -191,8 +191,8 @@ describe('what others change', () => {
   });
 });
 
-describe('what the kernel refuses', () => {
-  it('stops nothing else, is said once, and is tried again with growing pauses', () =>
+describe('an object that the kernel refuses', () => {
+  it('a refused object stops no other, is logged once, and is retried with growing pauses', () =>
     reconcilerBed(async ({ kernel, clock, reconciler, lines, want }) => {
       const state = await hostGw(2, 3, 4);
       kernel.refuse = /^route 10\.5\.3\./;
@@ -220,7 +220,7 @@ describe('what the kernel refuses', () => {
       expect(lines.at(-1)).toBe('info  kernel: the kernel is as it should be again');
     }));
 
-  it('is counted where it is much, and not all of it is written down', () =>
+  it('many refused objects are counted, and only some are logged', () =>
     reconcilerBed(async ({ kernel, clock, reconciler, lines, want }) => {
       kernel.refuse = /^route/;
       want(await hostGw(...Array.from({ length: 30 }, (_, i) => i + 2)));
@@ -232,7 +232,7 @@ describe('what the kernel refuses', () => {
       expect(lines.at(-1)).toBe('error kernel: the kernel refused more changes=30');
     }));
 
-  it('does not delay a change of what is wanted', () =>
+  it('a refused object does not delay a change of the wanted state', () =>
     reconcilerBed(async ({ kernel, clock, reconciler, want }) => {
       kernel.refuse = /^route 10\.5\.3\./;
       want(await hostGw(2, 3));
@@ -248,7 +248,7 @@ describe('what the kernel refuses', () => {
 });
 
 describe('a kernel that cannot be read', () => {
-  it('is tried again until it can', () => {
+  it('an unreadable kernel is read again until it answers', () => {
     let isBroken = true;
     const broken = (kernel: MemoryKernel): Kernel => ({
       ...silent(kernel),

@@ -5,7 +5,7 @@ import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
 import { DAY_MS, holderBed, PREFIX } from './holder-bed.ts';
 
 describe('another announcement', () => {
-  it('is written to the same key under the same session, while the lease stays held', () =>
+  it('an announcement is written to the same key and session, while the lease stays held', () =>
     holderBed(async ({ node, kv, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
@@ -26,7 +26,7 @@ describe('another announcement', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('is written as soon as the datastore is back', () =>
+  it('an announcement is written when the datastore is back', () =>
     holderBed(async ({ node, leases, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
@@ -40,7 +40,7 @@ describe('another announcement', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('is written though the answer to an earlier one was lost', () =>
+  it('an announcement is written though the answer to an earlier one was lost', () =>
     holderBed(async ({ node, leases, clock }) => {
       let lose = false;
       const self = await node({
@@ -65,7 +65,7 @@ describe('another announcement', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('comes with a lease that is claimed after a loss', () =>
+  it('an announcement comes with a lease that is claimed after a loss', () =>
     holderBed(async ({ node, kv, leases, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
@@ -76,7 +76,7 @@ describe('another announcement', () => {
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.11']);
     }));
 
-  it('is written where it came while the lease was being claimed again', () =>
+  it('an announcement during a new claim is written after it', () =>
     holderBed(async ({ node, kv, leases, clock }) => {
       let isSlow = false;
       const self = await node({
@@ -102,7 +102,7 @@ describe('another announcement', () => {
 });
 
 describe('a lease to recheck', () => {
-  it('is asked for at once, with a condition until the store has answered', () =>
+  it('a recheck asks for the lease at once, with a condition until the store answers', () =>
     holderBed(async ({ node, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');

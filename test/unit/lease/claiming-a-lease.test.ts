@@ -9,7 +9,7 @@ const H9 = { ID: '0000000000000099', Name: 'h9' };
 const FOUR = { SubnetMin: '10.5.10.0', SubnetMax: '10.5.13.0' };
 
 describe('claiming a lease', () => {
-  it('prefers the previous subnet, and else claims one by chance', () =>
+  it('a holder claims the previous subnet, and otherwise a random one', () =>
     holderBed(async ({ node, leases }) => {
       expect(await (await node()).start('10.5.77.0/24')).toBe('10.5.77.0/24');
       const other = await (await node({ ip: '192.168.77.2', name: 'h2' })).start('10.5.77.0/24');
@@ -17,7 +17,7 @@ describe('claiming a lease', () => {
       expect((await leases()).sort()).toEqual(['10.5.77.0/24 192.168.77.1', `${other} 192.168.77.2`].sort());
     }));
 
-  it('keeps the one that is its own, whatever the previous subnet was', () =>
+  it('a holder keeps its own lease whatever the previous subnet was', () =>
     holderBed(async ({ node, leases, clock }) => {
       const first = await node();
       await first.start('10.5.77.0/24');
@@ -31,7 +31,7 @@ describe('claiming a lease', () => {
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('adopts a lease of flannel at its address, and adds its identity', () =>
+  it('a holder adopts a lease of flannel at its address, and adds its identity', () =>
     holderBed(async ({ node, write, kv }) => {
       await write('10.5.77.0/24', { ...FLANNELS, Zone: 'a' }, LEASE_TTL_SECONDS);
       expect(await (await node()).start()).toBe('10.5.77.0/24');
@@ -40,7 +40,7 @@ describe('claiming a lease', () => {
       );
     }));
 
-  it('keeps a reservation as one, also outside of the range', () =>
+  it('a holder keeps a reservation as one, also outside of the range', () =>
     holderBed(async ({ node, write, leases, clock }) => {
       await write('10.5.77.0/24', FLANNELS);
       const self = await node({ fields: FOUR });
@@ -51,7 +51,7 @@ describe('claiming a lease', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('gives back a lease of its own that does not fit the configuration any more', () =>
+  it('a holder gives back a lease that no longer fits the configuration', () =>
     holderBed(async ({ node, write, leases }) => {
       await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node({ fields: FOUR });
@@ -60,7 +60,7 @@ describe('claiming a lease', () => {
       expect(self.lines).toContainEqual(expect.stringMatching(/does not fit .* subnet=10\.5\.77\.0\/24$/));
     }));
 
-  it('tries another subnet at once when another node was faster', () =>
+  it('a holder tries another subnet at once when another node was faster', () =>
     holderBed(async ({ node, leases, clock }) => {
       // All choose on the same knowledge, and by the same chance.
       const nodes = await Promise.all(
@@ -79,14 +79,14 @@ describe('claiming a lease', () => {
       expect(nodes.flatMap(({ lines }) => lines).join('\n')).toContain('lost the race for a subnet');
     }));
 
-  it('claims a subnet that overlaps no lease of another length', () =>
+  it('a holder claims a subnet that overlaps no lease of another length', () =>
     holderBed(async ({ node, write }) => {
       await write('10.5.8.0/22', { ...FLANNELS, PublicIP: '192.168.77.9' }, LEASE_TTL_SECONDS);
       const self = await node({ fields: { SubnetMin: '10.5.9.0', SubnetMax: '10.5.12.0' } });
       expect(await self.start('10.5.9.0/24')).toBe('10.5.12.0/24');
     }));
 
-  it('says who holds everything when nothing is free', () =>
+  it('a holder names the other holders when no subnet is free', () =>
     holderBed(async ({ node, write }) => {
       for (const n of [10, 11, 12, 13]) {
         await write(`10.5.${n}.0/24`, { ...FLANNELS, PublicIP: `192.168.77.${n}` }, LEASE_TTL_SECONDS);
@@ -100,7 +100,7 @@ describe('claiming a lease', () => {
       });
     }));
 
-  it('does not call a network full because it lost many races in it', () =>
+  it('a holder that lost many races does not call the network full', () =>
     holderBed(async ({ node }) => {
       let claims = 0;
       const self = await node({
@@ -118,7 +118,7 @@ describe('claiming a lease', () => {
 });
 
 describe('a lease at our address that another node wrote', () => {
-  it('is ours where no node answers for it: the host was installed anew', () =>
+  it('a lease at our address is ours when no node answers for it: the host was reinstalled', () =>
     holderBed(async ({ node, write, leases, clock }) => {
       await write('10.5.77.0/24', { ...FLANNELS, Node: H9 }, LEASE_TTL_SECONDS);
       const before = clock.monotonicMs();
@@ -131,7 +131,7 @@ describe('a lease at our address that another node wrote', () => {
       );
     }));
 
-  it('is a conflict where its holder lives, which names both', () =>
+  it('a lease at our address is a conflict that names both when its holder lives', () =>
     holderBed(async ({ node, leases }) => {
       const holder = await node({ id: H9.ID, name: H9.Name });
       await holder.start('10.5.77.0/24');
@@ -146,7 +146,7 @@ describe('a lease at our address that another node wrote', () => {
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('is not asked about where there is one that is surely ours', () =>
+  it('a lease at our address is not challenged when another one is surely ours', () =>
     holderBed(async ({ node, write, clock }) => {
       await write('10.5.76.0/24', { ...FLANNELS, Node: H9 }, LEASE_TTL_SECONDS);
       await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LEASE_TTL_SECONDS);
@@ -159,7 +159,7 @@ describe('a lease at our address that another node wrote', () => {
 });
 
 describe('a lease of our name at another address', () => {
-  it('is ours where no node answers for it: the host has a new address', () =>
+  it('a lease of our name is ours when no node answers for it: the host has a new address', () =>
     holderBed(async ({ node, write, leases }) => {
       await write('10.5.77.0/24', { ...FLANNELS, PublicIP: '192.168.77.9', Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node();
@@ -167,7 +167,7 @@ describe('a lease of our name at another address', () => {
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('is not touched where its holder lives: a clone of this host', () =>
+  it('a lease of our name is left alone when its holder lives: a clone of this host', () =>
     holderBed(async ({ node, leases }) => {
       const clone = await node({ ip: '192.168.77.9' });
       await clone.start('10.5.77.0/24');

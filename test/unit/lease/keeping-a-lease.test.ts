@@ -6,7 +6,7 @@ import { lease, leaseAttrs } from '../../support/build.ts';
 import { DAY_MS, FLANNELS, type HolderBed, holderBed, MARGIN_MINUTES, PREFIX } from './holder-bed.ts';
 
 describe('keeping a lease', () => {
-  it('renews it when the margin is left, and rewrites no key', () =>
+  it('a holder renews its lease at the margin, and rewrites no key', () =>
     holderBed(async ({ node, kv, clock }) => {
       const renewals: number[] = [];
       const self = await node({
@@ -32,7 +32,7 @@ describe('keeping a lease', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('survives a datastore that is away for a while when it should renew', () =>
+  it('a holder keeps its lease when the datastore is away at the renewal', () =>
     holderBed(async ({ node, leases, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
@@ -47,7 +47,7 @@ describe('keeping a lease', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('does not renew all the time where the lease has a longer life than ours have', () =>
+  it('a holder renews a lease of longer life no more often', () =>
     holderBed(async ({ node, write, clock }) => {
       let renewals = 0;
       await write('10.5.77.0/24', FLANNELS, 90 * LEASE_TTL_SECONDS);
@@ -73,7 +73,7 @@ describe('a lease that is lost', () => {
     expect(await kv.delete(entry)).toBe(true);
   };
 
-  it('is claimed again, the same subnet where it is free', () =>
+  it('a lost lease is claimed again with the same subnet when it is free', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start('10.5.77.0/24');
@@ -84,7 +84,7 @@ describe('a lease that is lost', () => {
       expect(self.holder.held?.lease.key).toBe('10.5.77.0-24');
     }));
 
-  it('is replaced by another one where another node has it by now', () =>
+  it('a lost lease is replaced by another one when another node has its subnet', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start('10.5.77.0/24');
@@ -101,7 +101,7 @@ describe('a lease that is lost', () => {
       );
     }));
 
-  it('is claimed again where it expired unnoticed, though we still list it as ours', () =>
+  it('a lease that expired unnoticed is claimed again though the table still lists it', () =>
     holderBed(async ({ node, leases, clock }) => {
       // The node gets no event of the store, only answers.
       const self = await node({
@@ -130,7 +130,7 @@ describe('a lease that is lost', () => {
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('is claimed again also when it was lost before `run`', () =>
+  it('a lease that was lost before `run` is claimed again', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.acquire('10.5.77.0/24');
@@ -145,7 +145,7 @@ describe('a lease that is lost', () => {
       await expect(running).rejects.toThrow();
     }));
 
-  it('is not lost by events that are older than it, or of another subnet', () =>
+  it('a lease is not lost by older events or by those of another subnet', () =>
     holderBed(async ({ node }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
@@ -162,7 +162,7 @@ describe('a lease that is lost', () => {
       expect(self.holder.held).toBeUndefined();
     }));
 
-  it('is asked for again and again while the datastore fails or is full', () =>
+  it('a lost lease is asked for repeatedly while the datastore fails or the network is full', () =>
     holderBed(async (all) => {
       let failure: TwillError | undefined;
       const self = await all.node({

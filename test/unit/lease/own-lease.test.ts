@@ -27,7 +27,7 @@ describe('our own key', () => {
     ['garbage', 'x', true],
     ['garbage without a session', '{broken', false],
     ['other attributes', JSON.stringify({ ...FLANNELS, BackendType: 'udp', Zone: 'a' }), true],
-  ])('is written again at once when it was overwritten by %s', (_, value, keepsSession) =>
+  ])('our key is rewritten at once after it was overwritten by %s', (_, value, keepsSession) =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -44,7 +44,7 @@ describe('our own key', () => {
     }),
   );
 
-  it('is written again with a new session where the old one has ended meanwhile', () =>
+  it('our key is rewritten with a new session when the old one has ended', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -60,7 +60,7 @@ describe('our own key', () => {
       expect(inUse(self)).toBe(SUBNET);
     }));
 
-  it('has a condition until it was read', () =>
+  it('an overwritten key makes a condition until it was read', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -73,7 +73,7 @@ describe('our own key', () => {
       expect([inUse(self), self.reason(), self.changes]).toEqual([SUBNET, undefined, []]);
     }));
 
-  it('becomes a reservation where it was written as one', () =>
+  it('our key becomes a reservation when it was written as one', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -83,7 +83,7 @@ describe('our own key', () => {
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1 reserved']);
     }));
 
-  it('causes no more than one write, however often it is looked at', () =>
+  it('repeated looks at our key cause one write at most', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -98,7 +98,7 @@ describe('a subnet that another node has now', () => {
   it.each([
     ['by an event', true],
     ['by the listing when the datastore is back', false],
-  ])('is out of use at once, another one is claimed, and both are named: %s', (_, reachable) =>
+  ])('a subnet that another node took is dropped and replaced, and both are logged: %s', (_, reachable) =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -127,7 +127,7 @@ describe('a subnet that another node has now', () => {
     }),
   );
 
-  it('is out of use also where only the lost claim tells of it', () =>
+  it('a subnet that another node took is dropped when only the refused claim shows it', () =>
     holderBed(async (all) => {
       const self = await all.node({ wrap: (store) => ({ ...store, async *watch() {} }) });
       await self.start(SUBNET);
@@ -146,7 +146,7 @@ describe('a subnet that another node has now', () => {
 });
 
 describe('a subnet whose lease is gone', () => {
-  it('stays in use until it is claimed again, however late that is', () =>
+  it('a subnet without a lease stays in use until it is claimed again, however late', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -161,7 +161,7 @@ describe('a subnet whose lease is gone', () => {
       expect(self.changes).toEqual([SUBNET]);
     }));
 
-  it('is claimed again when the datastore is back after longer than it lived, and stays in use meanwhile', () =>
+  it('a subnet stays in use while the datastore is away for longer than a lease lives, and is claimed afterwards', () =>
     holderBed(async (all) => {
       // A life of ten minutes, so that the test has fewer attempts to wait for.
       await all.write(SUBNET, FLANNELS, 600);
@@ -177,7 +177,7 @@ describe('a subnet whose lease is gone', () => {
       expect(inUse(self)).toBe(SUBNET);
     }));
 
-  it('is claimed again only when there is a network configuration', () =>
+  it('a lost subnet is claimed again only with a network configuration', () =>
     holderBed(async (all) => {
       let hasConfig = true;
       const self = await all.node({ hasConfig: () => hasConfig });
@@ -197,7 +197,7 @@ describe('a subnet whose lease is gone', () => {
       expect(self.changes).toEqual([SUBNET]);
     }));
 
-  it('is claimed again where the event of its loss comes before the answer that granted it', () =>
+  it('a subnet is claimed again when its loss is heard before the answer that granted it', () =>
     holderBed(async (all) => {
       let answers = 0;
       const self = await all.node({
@@ -219,7 +219,7 @@ describe('a subnet whose lease is gone', () => {
       expect(answers).toBe(2);
     }));
 
-  it('is claimed again when a snapshot brings the network configuration back', () =>
+  it('a lost subnet is claimed again when a snapshot brings the configuration back', () =>
     holderBed(async (all) => {
       let hasConfig = true;
       const self = await all.node({ hasConfig: () => hasConfig });
@@ -233,7 +233,7 @@ describe('a subnet whose lease is gone', () => {
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('is ours where it turns out that it never was gone', () =>
+  it('a subnet stays ours when its lease never was gone', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);

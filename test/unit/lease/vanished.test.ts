@@ -23,7 +23,7 @@ const doubts = (known: readonly Lease[], snapshot: ReturnType<typeof listing>): 
   isDoubtful(known, findVanished(known, snapshot), snapshot);
 
 describe('a vanished lease', () => {
-  it('is a known one that is not listed, not even as malformed', () => {
+  it('a vanished lease is a known one that is listed neither as a lease nor as malformed', () => {
     const bad = { where: 'x', key: '10.5.3.0-24', reason: 'broken' };
     const snapshot = listing(nodes(4, 9), { malformed: [bad, { ...bad, key: undefined }] });
     expect(findVanished(nodes(1, 5), snapshot).map(({ key }) => key)).toEqual(['10.5.1.0-24', '10.5.2.0-24']);
@@ -50,7 +50,7 @@ describe('a listing', () => {
       listing(nodes(1, 3).map((lease) => ({ ...lease, session: 'another' }))),
       true,
     ],
-  ])('%s is doubtful or not', (_, known, snapshot, expected) => {
+  ])('a listing %s is doubted as expected', (_, known, snapshot, expected) => {
     expect(doubts(known, snapshot)).toBe(expected);
   });
 });

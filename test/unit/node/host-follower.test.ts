@@ -58,7 +58,7 @@ async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
   await running;
 }
 
-it('says why the underlay cannot be used, keeps what was known, and tells when it is back', () =>
+it('the host follower reports an unusable underlay, keeps the known facts, and reports the recovery', () =>
   bed(async ({ set, changes, reason, clock, lines }) => {
     await set(new TwillError('host', 'interface eth0 is down'));
     expect(reason()).toBe('interface eth0 is down');
@@ -73,7 +73,7 @@ it('says why the underlay cannot be used, keeps what was known, and tells when i
     expect(lines.at(-1)).toBe('info  twill: eth0 is back');
   }));
 
-it('takes another address only when it has stood for a while', () =>
+it('the host follower accepts another address only after it was stable for a while', () =>
   bed(async ({ set, changes, clock }) => {
     await set({ address: '192.168.77.11' });
     await set({}, false);
@@ -84,7 +84,7 @@ it('takes another address only when it has stood for a while', () =>
     expect(changes).toEqual([{ facts: hostFacts({ address: '192.168.77.12' }), moved: true, back: false }]);
   }));
 
-it('tells of another MTU at once, and nothing where nothing has changed', () =>
+it('the host follower reports another MTU at once, and nothing without a change', () =>
   bed(async ({ set, changes, clock }) => {
     await set({});
     expect(changes).toEqual([]);
@@ -93,7 +93,7 @@ it('tells of another MTU at once, and nothing where nothing has changed', () =>
     expect(changes).toEqual([{ facts: hostFacts({ mtuBytes: 1400 }), moved: false, back: false }]);
   }));
 
-it('looks from time to time where nobody tells, and not more often where everybody does', () =>
+it('the host follower polls without events, and no more often under many events', () =>
   bed(async ({ set, changes, clock, reads }) => {
     await set({ mtuBytes: 1400 }, false);
     await clock.advance(LIMITS.hostLookMs);
