@@ -60,6 +60,7 @@ const SOURCES = [
   'test/faults',
   'test/simulation',
   'test/fakes',
+  'test/support',
   'scripts/bundle.mjs',
   'package.json',
   'tsconfig.json',

@@ -6,7 +6,16 @@ import { join, posix } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { wideComments, wideMarkdown } from './tidy/columns.ts';
-import { type Door, GLOBAL_DOORS, HABITS, LAYERS, MODULE_DOORS, PACKAGE_DOORS } from './tidy/rules.ts';
+import {
+  type Door,
+  GLOBAL_DOORS,
+  HABITS,
+  LAYERS,
+  type Layer,
+  MODULE_DOORS,
+  PACKAGE_DOORS,
+  TEST_LAYERS,
+} from './tidy/rules.ts';
 import { lineOf, listFiles, ROOT, readSource, type Source, scanSource } from './tidy/source.ts';
 
 const MAX_LINES = 300;
@@ -18,9 +27,27 @@ const programFiles = sourceFiles.filter((path) => !path.includes('/test/'));
 const testFiles = [...listFiles('test'), ...sourceFiles.filter((path) => path.includes('/test/'))];
 const program = programFiles.filter((path) => path.endsWith('.ts')).map(readSource);
 const tests = testFiles.filter((path) => path.endsWith('.ts')).map(readSource);
+// The package's own tests are not among them: it is below all layers.
+const suites = tests.filter(({ path }) => path.startsWith('test/'));
 
-function layerOf(path: string) {
-  return LAYERS.find(({ files }) => files.test(path));
+function layerOf(path: string, layers: readonly Layer[]): Layer | undefined {
+  return layers.find(({ files }) => files.test(path));
+}
+
+// Imports of a file that its layer may not use, but for those that are `allowed` to every layer.
+function strayImports(
+  { path, imports }: Source,
+  layers: readonly Layer[],
+  allowed: (target: string) => boolean = () => false,
+): readonly string[] {
+  const from = layerOf(path, layers);
+  return imports.flatMap(({ specifier, line }) => {
+    if (!specifier.startsWith('.')) return [];
+    const target = posix.join(posix.dirname(path), specifier);
+    const to = layerOf(target, layers);
+    if (to !== undefined && (from === to || from?.uses.includes(to.name) === true)) return [];
+    return allowed(target) ? [] : [`${path}:${line} imports ${target}`];
+  });
 }
 
 function isBehind(door: Door, path: string): boolean {
@@ -75,20 +102,29 @@ describe('the scanner', () => {
 
 describe('imports', () => {
   it('every file belongs to a layer', () => {
-    expect(program.map(({ path }) => path).filter((path) => layerOf(path) === undefined)).toEqual([]);
+    const strays = (sources: readonly Source[], layers: readonly Layer[]): readonly string[] =>
+      sources.map(({ path }) => path).filter((path) => layerOf(path, layers) === undefined);
+    expect([...strays(program, LAYERS), ...strays(suites, TEST_LAYERS)]).toEqual([]);
   });
 
   it('go to lower layers only, and never to a sibling', () => {
-    const wrong = program.flatMap(({ path, imports }) =>
-      imports.flatMap(({ specifier, line }) => {
-        if (!specifier.startsWith('.')) return [];
-        const target = posix.join(posix.dirname(path), specifier);
-        const [from, to] = [layerOf(path), layerOf(target)];
-        const allowed = to !== undefined && (from === to || from?.uses.includes(to.name) === true);
-        return allowed ? [] : [`${path}:${line} imports ${target}`];
-      }),
-    );
-    expect(wrong).toEqual([]);
+    expect(program.flatMap((source) => strayImports(source, LAYERS))).toEqual([]);
+  });
+
+  it('of tests go to lower layers of the tests only, and never to another suite', () => {
+    const isProgram = (path: string): boolean => layerOf(path, LAYERS) !== undefined;
+    expect(suites.flatMap((source) => strayImports(source, TEST_LAYERS, isProgram))).toEqual([]);
+  });
+
+  it.each([
+    ['test/kernel/a.ts', '../unit/b.ts', ['test/kernel/a.ts:1 imports test/unit/b.ts']],
+    ['test/support/a.ts', '../lab/b.ts', ['test/support/a.ts:1 imports test/lab/b.ts']],
+    ['test/kernel/a.ts', '../lab/b.ts', []],
+    ['test/kernel/a.ts', './b.ts', []],
+    ['test/kernel/a.ts', 'vitest', []],
+    ['test/other/a.ts', './b.ts', ['test/other/a.ts:1 imports test/other/b.ts']],
+  ])('of %s: %s is judged by the layers', (path, specifier, expected) => {
+    expect(strayImports(scanSource(path, `import '${specifier}';`), TEST_LAYERS)).toEqual(expected);
   });
 
   it('lead to files that exist, with their extension', () => {

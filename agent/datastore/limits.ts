@@ -19,8 +19,7 @@ export const LIMITS = {
   datastoreHandoverMs: 10_000,
   /** A watch that lasted this long resets the back-off. */
   datastoreStableMs: 5_000,
-  /** Changes that the stores in memory and in a folder keep for late watchers. */
-  memoryStoreHistory: 16_384,
+  /** Changes that the file store keeps for late watchers. */
   fileStoreHistory: 256,
   /** Revisions of the file store that are kept in its folder. */
   fileStoreRevisions: 64,

@@ -4,12 +4,13 @@
 import { readFile } from 'node:fs/promises';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import { type LabEtcd, startLabEtcd } from '../lab/datastore.ts';
+import { labProgram } from '../lab/paths.ts';
+import { formatMemory, formatTable, formatVerdict, print } from '../lab/table.ts';
 import { readCounts } from './arguments.ts';
 import { type Bed, openBedOn } from './bed.ts';
 import { loadTcp } from './iperf.ts';
 import { loadDatagrams } from './load.ts';
 import { benchProgram } from './measure.ts';
-import { formatMemory, formatTable, formatVerdict, print } from './table.ts';
 
 export const usage = `npm run bench -- churn [--seconds N] [--changes N] [--rate N]
 
@@ -70,7 +71,7 @@ async function takenSubnets(bed: Bed): Promise<string> {
 /** By its own metrics, so that churn that nobody noticed is seen. */
 async function knownLeases(bed: Bed): Promise<string> {
   const { namespace } = bed.lab.host(1);
-  const text = await namespace.run([...benchProgram('http-get'), `http://127.0.0.1:${HEALTHZ_PORT}/metrics`]);
+  const text = await namespace.run([...labProgram('http-get'), `http://127.0.0.1:${HEALTHZ_PORT}/metrics`]);
   return /^twill_leases (\d+)$/m.exec(text)?.[1] ?? 'unknown';
 }
 

@@ -5,15 +5,15 @@ import { systemClock } from '../../agent/base/clock.ts';
 import { type AgentProcess, HEALTHZ_PORT } from '../lab/agent-process.ts';
 import { type LabEtcd, startLabEtcd } from '../lab/datastore.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { LEASES_PREFIX, MANY_NETWORK, SUBNET_MAX, writeLeases } from '../lab/many-leases.ts';
 import type { LabProcess } from '../lab/process.ts';
+import { type Column, formatTable, formatVerdict, percentile, print } from '../lab/table.ts';
 import { mapLimited, waitFor } from '../lab/wait.ts';
 import { readCounts } from './arguments.ts';
 import type { LeaseRound } from './lease-puts.ts';
-import { LEASES_PREFIX, MANY_NETWORK, SUBNET_MAX, writeLeases } from './leases.ts';
 import { benchProgram, countRoutes } from './measure.ts';
 import { readProcessorMs } from './processor-time.ts';
 import { parseRouteTimes, roundMs, startRouteWatch } from './route-watch.ts';
-import { type Column, formatTable, formatVerdict, percentile, print } from './table.ts';
 
 export const usage = `npm run bench -- converge [--changes N]               2 agents, 30 agents, 2 agents with 5000 leases
 npm run bench -- converge --agents N [--leases N] [--changes N]

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { BedKeeper } from '../faults/bed-keeper.ts';
 import { type Fault, reasonOf } from '../faults/fault.ts';
 import { FAULTS, groupFaults } from '../faults/table.ts';
-import { formatMs, formatTable, formatVerdict, median, print } from './table.ts';
+import { formatMs, formatTable, formatVerdict, median, print } from '../lab/table.ts';
 
 export const usage = `npm run bench -- faults [--repeat N] [--only TEXT]
 

@@ -5,7 +5,7 @@
 import { systemClock } from '../../agent/base/clock.ts';
 import { systemRandom } from '../../agent/base/random.ts';
 import { openEtcdKv } from '../../agent/datastore/etcd-kv.ts';
-import { leaseKey, leaseOf } from './leases.ts';
+import { leaseKey, leaseOf } from '../lab/many-leases.ts';
 
 /** Leases that were written at once. */
 export interface LeaseRound {

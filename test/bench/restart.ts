@@ -3,10 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { pingForever } from '../lab/ping.ts';
 import type { LabProcess } from '../lab/process.ts';
+import { formatTable, median, print } from '../lab/table.ts';
 import { waitFor } from '../lab/wait.ts';
 import { readCounts } from './arguments.ts';
 import { BACKEND_TITLES, type BackendName, type Bed, withBeds } from './bed.ts';
-import { formatTable, median, print } from './table.ts';
 
 export const usage = `npm run bench -- restart [--runs N]
 

@@ -1,10 +1,11 @@
 // How long packets wait at worst beside a steady gigabit a second, over udp and over plain routing in turns: what the
 // machine itself does to them is in both.
+
+import { formatTable, percentile, print } from '../lab/table.ts';
 import { readCounts } from './arguments.ts';
 import { BACKEND_TITLES, type BackendName, type Bed, withBeds } from './bed.ts';
 import { loadTcp } from './iperf.ts';
 import { measurePings } from './load.ts';
-import { formatTable, percentile, print } from './table.ts';
 
 export const usage = `npm run bench -- stalls [--seconds N] [--megabits N] [--rate N]
 

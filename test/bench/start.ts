@@ -2,10 +2,11 @@
 // two peers, or with thousands behind a long line.
 import { type LabDatastore, type LabEtcd, openFolder, startLabEtcd } from '../lab/datastore.ts';
 import { type Lab, OVERLAY, openLab, ROUTER_ADDRESS } from '../lab/lab.ts';
+import { MANY_NETWORK, writeLeases } from '../lab/many-leases.ts';
+import { labProgram } from '../lab/paths.ts';
+import { formatMemory, formatMs, formatTable, formatVerdict, median, print } from '../lab/table.ts';
 import { readCounts } from './arguments.ts';
-import { MANY_NETWORK, writeLeases } from './leases.ts';
 import { benchProgram, measureStart, type StartMeasure } from './measure.ts';
-import { formatMemory, formatMs, formatTable, formatVerdict, median, print } from './table.ts';
 
 export const usage = `npm run bench -- start [--runs N]                 with 2 peers, datastore folder and etcd
 npm run bench -- start --leases N [--rtt MS]      with N peers in an etcd that is MS away
@@ -146,7 +147,7 @@ async function putFarAway(lab: Lab, etcd: LabEtcd, rttMs: number): Promise<LabDa
 
 /** Requests and streams that etcd has served so far, by its own count. */
 async function requestCount(lab: Lab, etcd: LabEtcd): Promise<number> {
-  const text = await lab.router.run([...benchProgram('http-get'), `${etcd.url}/metrics`]);
+  const text = await lab.router.run([...labProgram('http-get'), `${etcd.url}/metrics`]);
   const counts = [...text.matchAll(/^grpc_server_started_total\{.*\} (\d+)$/gm)];
   return counts.reduce((sum, [, value]) => sum + Number(value), 0);
 }

@@ -1,10 +1,11 @@
 // How much the udp backend carries beside vxlan and plain routing, which are measured in the same run, in turns: what
 // slows the machine down for a while slows all of them down.
+
+import { formatSpread, formatTable, formatVerdict, median, percentile, print } from '../lab/table.ts';
 import { readCounts } from './arguments.ts';
 import { BACKEND_TITLES, type BackendName, type Bed, withBeds } from './bed.ts';
 import { loadTcp } from './iperf.ts';
 import { type DatagramLoad, loadDatagrams, measureRoundTrips } from './load.ts';
-import { formatSpread, formatTable, formatVerdict, median, percentile, print } from './table.ts';
 
 export const usage = `npm run bench -- throughput [--rounds N] [--ms N]     host-gw, vxlan and udp in turns
 

@@ -9,10 +9,10 @@ import { systemRandom } from '../../agent/base/random.ts';
 import { openEtcdKv } from '../../agent/datastore/etcd-kv.ts';
 import type { EtcdOptions } from '../../agent/model/datastore-options.ts';
 import type { Kv } from '../../agent/model/kv.ts';
-import { makeAuthority } from '../e2e/certificates.ts';
-import { allOf, needsProgram, title } from '../e2e/needs.ts';
+import { makeAuthority } from '../lab/certificates.ts';
 import { type EtcdServer, startEtcd } from '../lab/etcd.ts';
 import { waitFor } from '../lab/wait.ts';
+import { allOf, needsProgram, title } from '../support/needs.ts';
 import { etcdOptions } from './beds.ts';
 import { watch } from './kv-suite.ts';
 

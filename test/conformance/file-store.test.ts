@@ -13,11 +13,11 @@ import { LIMITS } from '../../agent/datastore/limits.ts';
 import type { Kv } from '../../agent/model/kv.ts';
 import { labProgram } from '../lab/paths.ts';
 import { waitFor } from '../lab/wait.ts';
+import { type Need, title } from '../support/needs.ts';
 import { watch } from './kv-suite.ts';
 
 const PROCESSES = 30;
-const isBuilt = existsSync(labProgram('store-writer')[1]);
-const built = isBuilt ? '' : ' (skipped: needs npm run build)';
+const need: Need = { missing: !existsSync(labProgram('store-writer')[1]), reason: 'needs npm run build' };
 
 async function folder(): Promise<string> {
   const parent = await mkdtemp(join(tmpdir(), 'tw-store-'));
@@ -47,7 +47,7 @@ function start(directory: string, ...args: readonly string[]) {
   return { child, output: () => output.trim(), closed: once(child, 'close') };
 }
 
-describe.skipIf(!isBuilt)(`a store folder shared by processes${built}`, () => {
+describe.skipIf(need.missing)(title('a store folder shared by processes', need), () => {
   it(`gives each of ${PROCESSES} processes that start at the same instant a key of its own`, {
     timeout: 60_000,
   }, async () => {

@@ -1,4 +1,4 @@
-import { allOf, needsProgram, title } from '../e2e/needs.ts';
+import { allOf, needsProgram, title } from '../support/needs.ts';
 import { etcdBed } from './beds.ts';
 import { describeKv } from './kv-suite.ts';
 

@@ -1,5 +1,5 @@
 import { systemClock } from '../../agent/base/clock.ts';
-import { createMemoryStore } from '../../agent/datastore/memory-kv.ts';
+import { createMemoryStore } from '../fakes/memory-kv.ts';
 import { describeKv } from './kv-suite.ts';
 
 describeKv('the store in memory', false, async () => {

@@ -1,7 +1,7 @@
 // The lease store over the store in memory. Only this store can lose a connection at a given moment.
 import { expect, it } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
-import { createMemoryStore } from '../../agent/datastore/memory-kv.ts';
+import { createMemoryStore } from '../fakes/memory-kv.ts';
 import { waitFor } from '../lab/wait.ts';
 import { describeLeaseStore } from './lease-store-suite.ts';
 import { attrsOf, follow, leaseStoreOver, next, subnetOf } from './leases.ts';

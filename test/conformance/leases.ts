@@ -9,17 +9,13 @@ import type { Kv } from '../../agent/model/kv.ts';
 import type { LeaseAttrs } from '../../agent/model/lease.ts';
 import type { LeaseSource, StoreEvent } from '../../agent/model/lease-source.ts';
 import { waitFor } from '../lab/wait.ts';
+import { leaseAttrs } from '../support/build.ts';
 
 /** Attributes of the `n`-th node. */
 export function attrsOf(n: number, more: Partial<LeaseAttrs> = {}): LeaseAttrs {
-  return {
-    publicIP: { 4: `192.168.${n >> 8}.${n & 255}` },
-    backendType: 'vxlan',
-    backendData: { 4: { VNI: 1, VtepMAC: '02:00:00:00:00:01' } },
-    node: { id: n.toString(16).padStart(16, '0'), name: `node-${n}` },
-    extra: {},
-    ...more,
-  };
+  const backend = { backendType: 'vxlan', data: { VNI: 1, VtepMAC: '02:00:00:00:00:01' } };
+  const node = { id: n.toString(16).padStart(16, '0'), name: `node-${n}` };
+  return { ...leaseAttrs(`192.168.${n >> 8}.${n & 255}`, { ...backend, node }), ...more };
 }
 
 /** The `n`-th /24 of 10.0.0.0/8. */

@@ -11,12 +11,12 @@ import { systemRandom } from '../../agent/base/random.ts';
 import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { openLeaseStore } from '../../agent/datastore/open-store.ts';
 import { parseNetworkConfig, subnetAt, subnetCount } from '../../agent/model/network-config.ts';
+import { makeAuthority } from '../lab/certificates.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { TWILL } from '../lab/paths.ts';
 import { leaseAttrs } from '../support/build.ts';
+import { allOf, NEEDS_ROOT, needsProgram, title } from '../support/needs.ts';
 import { CONFIG_ROWS, EXIT, FLAG_ROWS, HOST_ROWS } from './bad-input-rows.ts';
-import { makeAuthority } from './certificates.ts';
-import { allOf, NEEDS_ROOT, needsProgram, title } from './needs.ts';
 
 const NEEDS_LAB = allOf(NEEDS_ROOT, needsProgram('nft'), needsProgram('setpriv'));
 const NEEDS_ETCD = allOf(NEEDS_ROOT, needsProgram('etcd'), needsProgram('openssl'));
@@ -94,7 +94,7 @@ describe('network set refuses before it writes', () => {
     expect(complaint(get)).toEqual(refusal(EXIT.config, /^no network configuration at /));
   });
 
-  it('a missing file', async () => {
+  it('network set refuses a missing file', async () => {
     const set = await twill([
       'network',
       'set',
@@ -104,12 +104,12 @@ describe('network set refuses before it writes', () => {
     expect(complaint(set)).toEqual(refusal(EXIT.host, /^cannot read .*\/missing\.json: ENOENT/));
   });
 
-  it('a directory', async () => {
+  it('network set refuses a directory', async () => {
     const set = await twill(['network', 'set', `@${directory}`, `--store=file:${directory}/store`]);
     expect(complaint(set)).toEqual(refusal(EXIT.host, /^cannot read .*: not a regular file$/));
   });
 
-  it('a file that is too long', async () => {
+  it('network set refuses a file that is too long', async () => {
     await writeFile(join(directory, 'long.json'), `{"Network":"10.5.0.0/16"}${' '.repeat(70_000)}`);
     const set = await twill(['network', 'set', `@${directory}/long.json`, `--store=file:${directory}/store`]);
     expect(complaint(set)).toEqual(refusal(EXIT.config, /long\.json: longer than 65536 bytes$/));
@@ -162,17 +162,20 @@ describe.skipIf(NEEDS_LAB.missing)(
       return result;
     }
 
-    it.each(titled(CONFIG_ROWS))('configuration: %s', async (_, { config, message }) => {
+    it.each(titled(CONFIG_ROWS))('the agent refuses a configuration: %s', async (_, { config, message }) => {
       expect(complaint(await runAgent(config, []))).toEqual(
         refusal(EXIT.config, after(store.config.where, message)),
       );
     });
 
-    it.each(titled(HOST_ROWS))('host: %s', async (_, { flags, starter, exitCode, message, hint }) => {
-      expect(complaint(await runAgent(GOOD, flags, starter))).toEqual(refusal(exitCode, message, hint));
-    });
+    it.each(titled(HOST_ROWS))(
+      'the agent refuses a host: %s',
+      async (_, { flags, starter, exitCode, message, hint }) => {
+        expect(complaint(await runAgent(GOOD, flags, starter))).toEqual(refusal(exitCode, message, hint));
+      },
+    );
 
-    it('host: a health port in use', async () => {
+    it('the agent refuses a health port in use', async () => {
       const listen =
         "require('node:net').createServer().listen(2390, '127.0.0.1', () => console.log('listens'))";
       const blocker = lab.host(1).start('blocker', [process.execPath, '-e', listen]);
@@ -186,7 +189,7 @@ describe.skipIf(NEEDS_LAB.missing)(
       }
     });
 
-    it('network: no free subnet', async () => {
+    it('the agent refuses a network without a free subnet', async () => {
       const text = '{"Network":"10.9.0.0/28","SubnetLen":30,"Backend":{"Type":"host-gw"}}';
       const config = parseNetworkConfig(text, 'test');
       for (let index = 0; index < subnetCount(config); index++) {
@@ -234,39 +237,42 @@ describe.skipIf(NEEDS_ETCD.missing)(title('an etcd that cannot be used is report
   const get = async (flags: readonly string[]) =>
     lab.host(1).namespace.exec([...TWILL, 'network', 'get', ...flags], { timeoutMs: RUN_MS });
 
-  it('unlike one that can', async () => {
+  it('a usable etcd is not reported', async () => {
     const flags = ['--etcd-endpoints=https://127.0.0.1:2379', `--etcd-cafile=${path('ours-ca.pem')}`];
     expect(complaint(await get(flags))).toEqual(refusal(EXIT.config, /^no network configuration at /));
   });
 
-  it('because nothing listens there', async () => {
+  it('an etcd is reported at an address where nothing listens', async () => {
     expect(complaint(await get(['--etcd-endpoints=http://127.0.0.1:9']))).toEqual(
       refusal(EXIT.datastore, /127\.0\.0\.1:9\b.*(?:refused|ECONNREFUSED)/),
     );
   });
 
-  it('because another authority signed its certificate', async () => {
+  it('an etcd is reported when another authority signed its certificate', async () => {
     const flags = ['--etcd-endpoints=https://127.0.0.1:2379', `--etcd-cafile=${path('other-ca.pem')}`];
     expect(complaint(await get(flags))).toEqual(refusal(EXIT.datastore, /certificate/));
   });
 
-  it('because it requires TLS and the client uses none', async () => {
+  it('an etcd is reported when it requires TLS and the client uses none', async () => {
     expect(complaint(await get(['--etcd-endpoints=http://127.0.0.1:2379']))).toEqual(
       refusal(EXIT.datastore, /127\.0\.0\.1:2379/),
     );
   });
 
-  it.each(['cafile', 'certfile', 'keyfile'])('because the file of --etcd-%s is missing', async (name) => {
-    const files = { cafile: 'ours-ca.pem', certfile: 'ours-server.pem', keyfile: 'ours-server.key' };
-    const flags = Object.entries({ ...files, [name]: 'missing.pem' }).map(
-      ([flag, file]) => `--etcd-${flag}=${path(file)}`,
-    );
-    expect(complaint(await get(['--etcd-endpoints=https://127.0.0.1:2379', ...flags]))).toEqual(
-      refusal(EXIT.datastore, /missing\.pem/),
-    );
-  });
+  it.each(['cafile', 'certfile', 'keyfile'])(
+    'an etcd is reported when the file of --etcd-%s is missing',
+    async (name) => {
+      const files = { cafile: 'ours-ca.pem', certfile: 'ours-server.pem', keyfile: 'ours-server.key' };
+      const flags = Object.entries({ ...files, [name]: 'missing.pem' }).map(
+        ([flag, file]) => `--etcd-${flag}=${path(file)}`,
+      );
+      expect(complaint(await get(['--etcd-endpoints=https://127.0.0.1:2379', ...flags]))).toEqual(
+        refusal(EXIT.datastore, /missing\.pem/),
+      );
+    },
+  );
 
-  it('by the agent, which waits for it, goes on when it starts, and ends on a signal', async () => {
+  it('the agent waits for its etcd, goes on when it starts, and ends on a signal', async () => {
     const url = 'http://127.0.0.1:2391';
     const agent = lab.host(1).startAgent([`--etcd-endpoints=${url}`]);
     try {

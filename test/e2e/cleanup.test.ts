@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { TWILL } from '../lab/paths.ts';
-import { NEEDS_CLUSTER, useCluster } from './cluster.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
+import { useCluster } from './cluster.ts';
 import { addForeignThings, dumpHost } from './host-dump.ts';
-import { title } from './needs.ts';
 
 const SUBNETS = '/coreos.com/network/subnets/';
 

@@ -1,14 +1,8 @@
 // A cluster for the tests of one describe block.
 import { afterAll, beforeAll } from 'vitest';
 import { type Cluster, type ClusterOptions, openCluster } from '../lab/cluster.ts';
-import { allOf, NEEDS_ROOT, type Need, needsProgram } from './needs.ts';
 
 export type { Cluster, ClusterOptions } from '../lab/cluster.ts';
-
-export const NEEDS_CLUSTER: Need = allOf(
-  NEEDS_ROOT,
-  ...['ip', 'iptables', 'nft', 'etcd', 'etcdctl', 'ping'].map(needsProgram),
-);
 
 /**
  * A cluster for the tests of the describe block that it is called in. It exists while they run, each agent is

@@ -9,8 +9,7 @@ import { PROJECT_ROOT } from '../lab/paths.ts';
 import { LabProcess } from '../lab/process.ts';
 import { removeLab } from '../lab/sweep.ts';
 import { waitFor } from '../lab/wait.ts';
-import { NEEDS_CLUSTER } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 
 const SCRIPT = join(PROJECT_ROOT, 'scripts/demo.mjs');
 const LIMIT_MS = 60_000;
@@ -34,22 +33,25 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the demo', NEEDS_CLUSTER), () => {
     [['--store', 'etcd', '--backend', 'host-gw'], 'host-gw', 'etcd', 3],
     [['--nodes', '2', '--backend', 'host-gw'], 'host-gw', 'file', 2],
     [['--nodes=5', '--store=etcd'], 'vxlan', 'etcd', 5],
-  ] as const)('with %j connects every container to every other one', async (args, backend, store, nodes) => {
-    const before = await traces();
-    const { exitCode, stdout, stderr } = await demo(...args);
-    expect(stderr).toBe('');
-    expect(exitCode).toBe(0);
-    expect(stdout).toContain(`${nodes} hosts, backend ${backend}, datastore ${store}`);
-    expect(stdout.match(/ took 10\.5\.\d+\.0\/24 /g)).toHaveLength(nodes);
-    const device = backend === 'vxlan' ? 'flannel.1' : 'eth0';
-    expect(stdout.match(new RegExp(`10\\.5\\.\\d+\\.0/24 via \\S+ dev ${device} `, 'g'))).toHaveLength(
-      nodes - 1,
-    );
-    expect(stdout).toContain(`${nodes * (nodes - 1)} of ${nodes * (nodes - 1)} pairs answer`);
-    expect(stdout).toMatch(/\d+\.\d Gb\/s/);
-    expect(stdout).toMatch(/Every container reaches every other one\. \d+\.\d\d s in total\.\n\n$/);
-    expect(await traces()).toEqual(before);
-  });
+  ] as const)(
+    'the demo with %j connects every container to every other one',
+    async (args, backend, store, nodes) => {
+      const before = await traces();
+      const { exitCode, stdout, stderr } = await demo(...args);
+      expect(stderr).toBe('');
+      expect(exitCode).toBe(0);
+      expect(stdout).toContain(`${nodes} hosts, backend ${backend}, datastore ${store}`);
+      expect(stdout.match(/ took 10\.5\.\d+\.0\/24 /g)).toHaveLength(nodes);
+      const device = backend === 'vxlan' ? 'flannel.1' : 'eth0';
+      expect(stdout.match(new RegExp(`10\\.5\\.\\d+\\.0/24 via \\S+ dev ${device} `, 'g'))).toHaveLength(
+        nodes - 1,
+      );
+      expect(stdout).toContain(`${nodes * (nodes - 1)} of ${nodes * (nodes - 1)} pairs answer`);
+      expect(stdout).toMatch(/\d+\.\d Gb\/s/);
+      expect(stdout).toMatch(/Every container reaches every other one\. \d+\.\d\d s in total\.\n\n$/);
+      expect(await traces()).toEqual(before);
+    },
+  );
 
   it.each([
     [['--backend', 'pigeon'], '--backend: must be one of vxlan, host-gw, udp, is "pigeon"'],
@@ -58,11 +60,11 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the demo', NEEDS_CLUSTER), () => {
     [['--store', 'tape'], '--store: must be one of file, etcd, is "tape"'],
     [['--speed'], "Unknown option '--speed'; --help lists the options"],
     [['more'], "Unexpected argument 'more'; --help lists the options"],
-  ])('refuses %j in one line', async (args, message) => {
+  ])('the demo refuses %j in one line', async (args, message) => {
     expect(await demo(...args)).toEqual({ exitCode: 1, stdout: '', stderr: `demo: ${message}\n` });
   });
 
-  it('stays with --keep until --remove, and prints commands that work', async () => {
+  it('the demo stays with --keep until --remove, and prints commands that work', async () => {
     const before = await traces();
     const { exitCode, stdout } = await demo('--keep', '--nodes', '2');
     expect(exitCode).toBe(0);
@@ -82,7 +84,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the demo', NEEDS_CLUSTER), () => {
   });
 
   it.each(['Underlay', 'Agents', 'Ping'])(
-    'is removed by Ctrl-C after the step "%s", also by a second one',
+    'the demo is removed by Ctrl-C after the step "%s", also by a second one',
     async (step) => {
       const before = await traces();
       const log = join(tmpdir(), `twill-demo-${process.pid}-${step}.log`);

@@ -6,8 +6,8 @@ import { LIMITS } from '../../agent/firewall/limits.ts';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { waitFor } from '../lab/wait.ts';
-import { type Cluster, NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
+import { type Cluster, useCluster } from './cluster.ts';
 
 const HEAL_LIMIT_MS = 1_000;
 
@@ -39,19 +39,22 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title("the agent's rules of iptables", NE
     { rule: '-j REJECT', table: 'filter', chain: 'FORWARD', first: JUMP },
     { rule: '-s 10.5.0.0/16 -j DROP', table: 'filter', chain: 'FORWARD', first: JUMP },
     { rule: '-j MASQUERADE', table: 'nat', chain: 'POSTROUTING', first: MASQ },
-  ])('are first again after $rule was inserted before them', async ({ rule, table, chain, first }) => {
-    const { namespace } = running().lab.host(1);
-    await namespace.run(['iptables', '-t', table, '-I', chain, ...rule.split(' ')]);
-    expect(await firstIn(namespace, table, chain)).toContain(rule);
-    await waitFor('our rules are first again', HEAL_LIMIT_MS, async () => {
-      return (await firstIn(namespace, table, chain)) === first;
-    });
-    const { address } = running().container(2);
-    const ping = ['ping', '-n', '-c', '1', '-W', '1', address];
-    expect((await running().container(1).namespace.exec(ping)).exitCode).toBe(0);
-  });
+  ])(
+    'our rules are first again after $rule was inserted before them',
+    async ({ rule, table, chain, first }) => {
+      const { namespace } = running().lab.host(1);
+      await namespace.run(['iptables', '-t', table, '-I', chain, ...rule.split(' ')]);
+      expect(await firstIn(namespace, table, chain)).toContain(rule);
+      await waitFor('our rules are first again', HEAL_LIMIT_MS, async () => {
+        return (await firstIn(namespace, table, chain)) === first;
+      });
+      const { address } = running().container(2);
+      const ping = ['ping', '-n', '-c', '1', '-W', '1', address];
+      expect((await running().container(1).namespace.exec(ping)).exitCode).toBe(0);
+    },
+  );
 
-  it('are repaired less and less often if another program insists on the first place', async () => {
+  it('our rules are repaired ever less often if another program insists on the first place', async () => {
     const { namespace } = running().lab.host(2);
     const rule = ['-s', '192.0.2.1/32', '-j', 'DROP'];
     const endMs = systemClock.monotonicMs() + CONTEST_MS;
@@ -86,7 +89,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([{ firewall: 'iptables' }, { firewal
       await namespace.exec(['nft', 'delete', 'table', 'inet', 'theirs']);
     });
 
-    it('make the node not ready while they drop, and /readyz names them', async () => {
+    it('foreign chains that drop make the node not ready, and /readyz names them', async () => {
       const { namespace } = running().lab.host(1);
       expect(await readyz(namespace)).toMatch(/^200 /);
       await namespace.run(['nft', table('policy drop; ct state established accept;')]);
@@ -116,7 +119,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([{ firewall: 'iptables' }, { firewal
       );
     });
 
-    it('are only a warning if it is uncertain that they drop', async () => {
+    it('foreign chains that may drop are only a warning', async () => {
       const { namespace } = running().lab.host(1);
       await namespace.run(['nft', table('policy drop; iifname "eth0" accept;')]);
       await running()

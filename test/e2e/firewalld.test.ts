@@ -5,8 +5,8 @@ import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { Host } from '../lab/lab.ts';
 import { LabProcess } from '../lab/process.ts';
 import { waitFor } from '../lab/wait.ts';
-import { NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { allOf, needsProgram, title } from './needs.ts';
+import { allOf, NEEDS_CLUSTER, needsProgram, title } from '../support/needs.ts';
+import { useCluster } from './cluster.ts';
 
 const NEEDS = allOf(NEEDS_CLUSTER, ...['firewalld', 'firewall-cmd', 'dbus-daemon'].map(needsProgram));
 const HEAL_LIMIT_MS = 1_000;
@@ -87,11 +87,11 @@ describe.skipIf(NEEDS.missing).each([{ backend: 'nftables' }, { backend: 'iptabl
       await firewalld?.stop();
     });
 
-    it('leaves our rules first after its start', async () => {
+    it('firewalld leaves our rules first after its start', async () => {
       await waitFor('our rules are first', HEAL_LIMIT_MS, rulesAreFirst);
     });
 
-    it('is named by /readyz if it rejects packets that no rule of ours can save', async () => {
+    it('/readyz names firewalld when it rejects packets that no rule of ours can save', async () => {
       if (backend === 'iptables') {
         await waitFor('packets pass', HEAL_LIMIT_MS, pings);
         expect(await readyz()).toMatch(/^200 /);
@@ -102,7 +102,7 @@ describe.skipIf(NEEDS.missing).each([{ backend: 'nftables' }, { backend: 'iptabl
       expect(await pings()).toBe(false);
     });
 
-    it('lets packets pass when it trusts the network', async () => {
+    it('firewalld lets packets pass when it trusts the network', async () => {
       const source = ['--zone=trusted', '--add-source=10.5.0.0/16'];
       await firewalld.cmd('--permanent', ...source);
       await firewalld.cmd(...source);
@@ -110,7 +110,7 @@ describe.skipIf(NEEDS.missing).each([{ backend: 'nftables' }, { backend: 'iptabl
       await waitFor('packets pass', HEAL_LIMIT_MS, pings);
     });
 
-    it('leaves our rules first within a second after a reload', async () => {
+    it('firewalld leaves our rules first within a second after a reload', async () => {
       await firewalld.cmd('--reload');
       await waitFor('our rules are first', HEAL_LIMIT_MS, rulesAreFirst);
       await waitFor('packets pass', HEAL_LIMIT_MS, pings);

@@ -9,7 +9,7 @@ import { ping, pingMatrix } from '../lab/ping.ts';
 import { labFolder, labName, removeLab } from '../lab/sweep.ts';
 import { transfer } from '../lab/transfer.ts';
 import { waitFor } from '../lab/wait.ts';
-import { NEEDS_ROOT, title } from './needs.ts';
+import { NEEDS_ROOT, title } from '../support/needs.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -48,7 +48,7 @@ describe.skipIf(NEEDS_ROOT.missing)(title('the lab', NEEDS_ROOT), () => {
     return found;
   };
 
-  it('gives each host a name, a machine id and a /run of its own', async () => {
+  it('each host of the lab has a name, a machine id and a /run of its own', async () => {
     const seen = await Promise.all(
       lab.hosts.map(({ namespace }) =>
         Promise.all([
@@ -63,7 +63,7 @@ describe.skipIf(NEEDS_ROOT.missing)(title('the lab', NEEDS_ROOT), () => {
     for (const [, , run] of seen) expect(run).toBe('flannel\n');
   });
 
-  it('carries pings between all containers, also through the router', async () => {
+  it('the lab carries pings between all containers, also through the router', async () => {
     const matrix = await pingMatrix(lab.hosts.flatMap(({ containers }) => containers));
     for (const [row, results] of matrix.entries()) {
       for (const [column, result] of results.entries()) {
@@ -73,18 +73,18 @@ describe.skipIf(NEEDS_ROOT.missing)(title('the lab', NEEDS_ROOT), () => {
     }
   });
 
-  it('reports an unanswered ping as a result', async () => {
+  it('the lab reports an unanswered ping as a result', async () => {
     expect(await ping(container(1).namespace, '10.5.2.99')).toMatchObject({ sent: 1, received: 0 });
   });
 
-  it('transfers bytes with the same checksum at both ends', async () => {
+  it('a transfer in the lab has the same checksum at both ends', async () => {
     const { sent, received } = await transfer(container(1), container(2), 5 * MEBIBYTE + 7);
     expect(sent.bytes).toBe(5 * MEBIBYTE + 7);
     expect(received).toMatchObject({ bytes: sent.bytes, sha256: sent.sha256 });
     expect(sent.sha256).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  it('shows the source address that a packet has outside', async () => {
+  it('the lab shows the source address that a packet has outside', async () => {
     const [host] = lab.hosts;
     expect(await sourceSeen(container(1).namespace, lab.outside, OUTSIDE_ADDRESS)).toBe(container(1).address);
     await host?.namespace.run([
@@ -101,7 +101,7 @@ describe.skipIf(NEEDS_ROOT.missing)(title('the lab', NEEDS_ROOT), () => {
     expect(await sourceSeen(container(1).namespace, lab.outside, OUTSIDE_ADDRESS)).toBe('192.168.77.1');
   });
 
-  it('leaves nothing behind, whatever still runs in it', async () => {
+  it('the lab leaves nothing behind, whatever still runs in it', async () => {
     const doomed = await openLab({ hosts: 1 });
     const sleeper = doomed.host(1).start('sleeper', ['sleep', 'infinity']);
     await waitFor('it sleeps', 5_000, async () => {

@@ -1,8 +1,8 @@
 // Who gets which subnet, seen from outside: in etcd, in subnet.env, and in the routes of the others.
 import { describe, expect, it } from 'vitest';
 import { waitFor } from '../lab/wait.ts';
-import { NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
+import { useCluster } from './cluster.ts';
 
 const PREFIX = '/coreos.com/network/subnets/';
 const RESERVED = `${PREFIX}10.5.77.0-24`;

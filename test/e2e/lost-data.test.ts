@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import { OVERLAY } from '../lab/lab.ts';
 import { waitFor } from '../lab/wait.ts';
-import { NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { allOf, needsProgram, title } from './needs.ts';
+import { allOf, NEEDS_CLUSTER, needsProgram, title } from '../support/needs.ts';
+import { useCluster } from './cluster.ts';
 
 const HOSTS = [1, 2, 3] as const;
 const BACKEND = { Type: 'vxlan' };
@@ -28,7 +28,7 @@ describe.skipIf(need.missing)(title('an etcd that has lost its data', need), () 
     return text.split('\n').filter((line) => line !== '');
   };
 
-  it('takes no route away, and every node has its subnet again when the configuration is back', async () => {
+  it('no route goes when etcd loses its data, and every node has its subnet again with the configuration', async () => {
     const [before, keysBefore] = [await routes(), await keys()];
     expect(before.map((lines) => lines.length)).toEqual([2, 2, 2]);
     const [etcd] = cluster().etcd.members;

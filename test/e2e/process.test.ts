@@ -32,7 +32,7 @@ describe('the process', () => {
   it.each([
     ['SIGTERM', 143],
     ['SIGINT', 130],
-  ] as const)('ends on %s without output, with exit code %i', async (signal, exitCode) => {
+  ] as const)('the process ends on %s without output, with exit code %i', async (signal, exitCode) => {
     const { port } = silent.address() as AddressInfo;
     const child = start(['network', 'get', `--etcd-endpoints=http://127.0.0.1:${port}`]);
     try {
@@ -46,7 +46,7 @@ describe('the process', () => {
     }
   });
 
-  it('succeeds if the reader of its output has gone', async () => {
+  it('the process succeeds if the reader of its output has gone', async () => {
     const child = start(['help', 'run']);
     child.stdout.destroy();
     const said = text(child.stderr);
@@ -54,7 +54,7 @@ describe('the process', () => {
     expect({ code, said: await said }).toEqual({ code: 0, said: '' });
   });
 
-  it('prints the version of its package', async () => {
+  it('the process prints the version of its package', async () => {
     const child = start(['--version']);
     expect(await text(child.stdout)).toMatch(/^twill \d+\.\d+\.\d+\n$/);
   });

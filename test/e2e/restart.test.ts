@@ -6,8 +6,8 @@ import type { Container } from '../lab/container.ts';
 import { pingForever } from '../lab/ping.ts';
 import { LabProcess } from '../lab/process.ts';
 import { waitFor } from '../lab/wait.ts';
-import { type Cluster, NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
+import { type Cluster, useCluster } from './cluster.ts';
 
 const PING_EVERY_MS = 10;
 /** Answers that must come between two events, so that each of them happens under traffic. */
@@ -74,7 +74,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([
     },
   });
 
-  it('stops within a second on SIGTERM, and leaves routes, lease and subnet.env', async () => {
+  it('an agent stops within a second on SIGTERM, and leaves routes, lease and subnet.env', async () => {
     const before = [
       await cluster().routes(1),
       await leaseOf(cluster(), 1),
@@ -95,7 +95,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([
   });
 
   it.each(['SIGTERM', 'SIGKILL'] as const)(
-    'loses no packet while an agent ends by %s and starts again',
+    'no packet is lost while an agent ends by %s and starts again',
     async (signal) => {
       const { lab } = cluster();
       const streams = [

@@ -2,8 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LabDatastore, openFolder, startLabEtcd } from '../lab/datastore.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
-import { NEEDS_CLUSTER } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 
 const NODES = 30;
 // 32 subnets of which the first is not leased: one more than there are nodes.
@@ -30,7 +29,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(STORES)(title('$name', NEEDS_CLUSTER
     await lab?.close();
   });
 
-  it(`gives ${NODES} agents that start together a subnet each`, { timeout: START_MS + 10_000 }, async () => {
+  it(`${NODES} agents that start together get a subnet each`, { timeout: START_MS + 10_000 }, async () => {
     const agents = lab.hosts.map((host) => host.startAgent([...store.flags, '--iface=eth0']));
     const envs = await Promise.all(
       lab.hosts.map(async (host, index) => {

@@ -4,8 +4,8 @@ import { sourceSeen } from '../lab/datagram.ts';
 import { OUTSIDE_ADDRESS, OVERLAY } from '../lab/lab.ts';
 import { ping } from '../lab/ping.ts';
 import { transfer } from '../lab/transfer.ts';
-import { type ClusterOptions, NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
+import { type ClusterOptions, useCluster } from './cluster.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** Headers of an ICMP echo request: IPv4 and ICMP. */
@@ -54,7 +54,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(VARIANTS)(
       },
     });
 
-    it('writes the subnet, the MTU and the masquerading for Docker', async () => {
+    it('subnet.env has the subnet, the MTU and the masquerading for Docker', async () => {
       for (const host of cluster().hosts) {
         const env = await host.subnetEnv();
         expect(env).toMatchObject({ network: '10.5.0.0/16', mtuBytes, ipMasq: true });
@@ -62,7 +62,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(VARIANTS)(
       }
     });
 
-    it('has its rules in the firewall in use and none in the other', async () => {
+    it('the rules are in the firewall in use, and none in the other', async () => {
       for (const { namespace } of cluster().hosts) {
         const iptables = await namespace.run(['iptables-save']);
         const tables = await namespace.run(['nft', 'list', 'tables']);
@@ -71,7 +71,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(VARIANTS)(
       }
     });
 
-    it('routes to each peer by the device that is right for it', async () => {
+    it('the route to each peer goes by the right device', async () => {
       const { lab } = cluster();
       for (const [index, dev] of devices.entries()) {
         const subnet = (await lab.host(index + 2).subnetEnv())?.subnet.replace('.1/', '.0/');
@@ -84,7 +84,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(VARIANTS)(
       }
     });
 
-    it('answers pings between all containers, of 56 and of 4,000 bytes', async () => {
+    it('all containers answer pings of 56 and of 4,000 bytes', async () => {
       for (const [from, to] of cluster().pairs()) {
         for (const payloadBytes of [56, 4_000]) {
           const { sent, received, text } = await ping(from.namespace, to.address, { count: 3, payloadBytes });
@@ -93,7 +93,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(VARIANTS)(
       }
     });
 
-    it('carries a packet of the whole MTU in one piece, and refuses a larger one at the container', async () => {
+    it('a packet of the whole MTU arrives in one piece, and a larger one is refused at the container', async () => {
       const payloadBytes = mtuBytes - PING_HEADER_BYTES;
       for (const [from, to] of cluster().pairs()) {
         const fits = await ping(from.namespace, to.address, { payloadBytes, dontFragment: true });
@@ -106,7 +106,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(VARIANTS)(
       }
     });
 
-    it('transfers 64 MB over TCP between all containers without a changed byte', async () => {
+    it('64 MB of TCP arrive between all containers without a changed byte', async () => {
       for (const [from, to] of cluster().pairs()) {
         const { sent, received } = await transfer(from, to, 64 * MEBIBYTE);
         expect(sent.bytes).toBe(64 * MEBIBYTE);
@@ -114,13 +114,13 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(VARIANTS)(
       }
     });
 
-    it('keeps the source address from container to container', async () => {
+    it('the source address stays from container to container', async () => {
       for (const [from, to] of cluster().pairs()) {
         expect(await sourceSeen(from.namespace, to.namespace, to.address)).toBe(from.address);
       }
     });
 
-    it('lets a host reach the containers of the others', async () => {
+    it('a host reaches the containers of the others', async () => {
       for (const [index, { namespace }] of cluster().hosts.entries()) {
         for (const number of [1, 2, 3].filter((other) => other !== index + 1)) {
           const { received, text } = await ping(namespace, cluster().container(number).address);
@@ -129,7 +129,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(VARIANTS)(
       }
     });
 
-    it('hides a container behind its host outside of the overlay', async () => {
+    it('a container has the address of its host outside of the overlay', async () => {
       const { hosts, lab } = cluster();
       for (const [index, host] of hosts.entries()) {
         const { namespace } = cluster().container(index + 1);
@@ -146,12 +146,12 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(FIREWALLS)(
   ({ nft }) => {
     const cluster = useCluster({ hosts: 1, backend: { Type: 'vxlan' }, network: { EnableNFTables: nft } });
 
-    it('shows the container itself outside of the overlay', async () => {
+    it('a container has its own address outside of the overlay', async () => {
       const { address, namespace } = cluster().container(1);
       expect(await sourceSeen(namespace, cluster().lab.outside, OUTSIDE_ADDRESS)).toBe(address);
     });
 
-    it('says so to Docker', async () => {
+    it('subnet.env tells Docker to masquerade', async () => {
       expect(await cluster().lab.host(1).subnetEnv()).toMatchObject({ ipMasq: false });
     });
   },

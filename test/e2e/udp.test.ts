@@ -6,8 +6,8 @@ import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { Host } from '../lab/lab.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { waitFor } from '../lab/wait.ts';
-import { NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
+import { useCluster } from './cluster.ts';
 
 const UDP_PORT = 8_285;
 /** The requirement is a second; the rest is for a machine that has other things to do. */
@@ -22,7 +22,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), 
     return first;
   };
 
-  it('lives on when its device is deleted, and packets flow again', async () => {
+  it('the udp backend survives the deletion of its device, and packets flow again', async () => {
     const [from, to] = pair();
     const { namespace } = cluster().lab.host(1);
     await namespace.run(['ip', 'link', 'delete', 'flannel0']);
@@ -36,7 +36,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), 
     );
   });
 
-  it('lets nobody in but its peers', async () => {
+  it('the udp backend accepts datagrams from peers only', async () => {
     const [, to] = pair();
     const host = cluster().lab.host(2);
     const before = await metrics(host);
@@ -46,7 +46,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), 
     });
   });
 
-  it('takes from a peer only what is of its own subnet and for ours', async () => {
+  it('the udp backend accepts from a peer only packets of its subnet that are for ours', async () => {
     const [, to] = pair();
     const [peer, host] = [cluster().lab.host(1), cluster().lab.host(2)];
     const before = await metrics(host);

@@ -4,8 +4,8 @@ import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { Host } from '../lab/lab.ts';
 import { ROUTER_ADDRESS } from '../lab/lab.ts';
 import { waitFor } from '../lab/wait.ts';
-import { NEEDS_CLUSTER, useCluster } from './cluster.ts';
-import { title } from './needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
+import { useCluster } from './cluster.ts';
 
 /**
  * The requirement is 1 s after the return and 2 s after a change; the rest is for a machine that has other things to
@@ -39,14 +39,14 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([
     await isReady(true, /^ready$/);
   });
 
-  it('goes down and comes up', async () => {
+  it('traffic flows again after the underlay goes down and comes up', async () => {
     await host().namespace.ip('link set eth0 down');
     await isReady(false, /^interface eth0 is down$/);
     await host().namespace.ip('link set eth0 up', `route add default via ${ROUTER_ADDRESS}`);
     await packetsFlow();
   });
 
-  it('flaps before anybody looks', async () => {
+  it('traffic flows again after the underlay flaps between two looks', async () => {
     await host().namespace.ip(
       'link set eth0 down',
       'link set eth0 up',
@@ -55,21 +55,21 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([
     await packetsFlow();
   });
 
-  it('loses its carrier', async () => {
+  it('traffic flows again after the underlay loses its carrier', async () => {
     await cluster().lab.router.ip('link set h1 down');
     await isReady(false, /^interface eth0 has no carrier$/);
     await cluster().lab.router.ip('link set h1 up');
     await packetsFlow();
   });
 
-  it('loses its address and gets it back', async () => {
+  it('traffic flows again after the underlay loses its address and gets it back', async () => {
     await host().namespace.ip(`addr del ${address}/24 dev eth0`);
     await isReady(false, /^interface eth0 has no IPv4 address$/);
     await host().namespace.ip(`addr add ${address}/24 dev eth0`, `route add default via ${ROUTER_ADDRESS}`);
     await packetsFlow();
   });
 
-  it('gets another MTU', async () => {
+  it('the overlay follows another MTU of the underlay', async () => {
     for (const mtuBytes of [1400, 1500]) {
       await host().namespace.ip(`link set eth0 mtu ${mtuBytes}`);
       await waitFor('the file follows', HEAL_LIMIT_MS, async () => {
@@ -81,7 +81,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([
     }
   });
 
-  it('gets another address, and peers follow', async () => {
+  it('peers follow another address of the underlay', async () => {
     const subnet = (await host().subnetEnv())?.subnet;
     const next = '192.168.77.11';
     await host().namespace.ip(

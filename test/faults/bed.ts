@@ -5,15 +5,15 @@
 //                     └─ h2: agent, c2 ◀─┘
 import { join } from 'node:path';
 import { systemClock } from '../../agent/base/clock.ts';
-import { MANY_NETWORK } from '../bench/leases.ts';
 import type { AgentProcess } from '../lab/agent-process.ts';
 import { type Cluster, openCluster } from '../lab/cluster.ts';
 import { HealthWatch } from '../lab/health-watch.ts';
 import type { Host } from '../lab/host.ts';
+import { MANY_NETWORK } from '../lab/many-leases.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { PingStream } from '../lab/ping-stream.ts';
+import { readLeases, type StoredLease } from '../lab/stored-leases.ts';
 import { waitFor } from '../lab/wait.ts';
-import { readLeases, type StoredLease } from './leases.ts';
 import { type BackendName, wrongLine } from './owned-state.ts';
 
 /** What a fault needs of its cluster beside two hosts. Faults with the same needs share one. */

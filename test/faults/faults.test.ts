@@ -1,8 +1,7 @@
 // Each row of the table of faults once, on the real kernel and a real etcd. How fast each is healed is measured by
 // `npm run bench -- faults`; here it must be so fast that no timer can have been what healed it.
 import { afterAll, describe, it } from 'vitest';
-import { NEEDS_CLUSTER } from '../e2e/cluster.ts';
-import { title } from '../e2e/needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 import { BedKeeper } from './bed-keeper.ts';
 import { FAULTS, groupFaults } from './table.ts';
 
@@ -12,12 +11,12 @@ const SLACK_MS = 4_000;
 const quick = FAULTS.filter(({ isSlow }) => isSlow !== true);
 
 describe.skipIf(NEEDS_CLUSTER.missing).each(groupFaults(quick))(
-  title('$backend, $kind: it heals when', NEEDS_CLUSTER),
+  title('$backend, $kind', NEEDS_CLUSTER),
   ({ faults, ...group }) => {
     const keeper = new BedKeeper(group);
     afterAll(() => keeper[Symbol.asyncDispose]());
 
-    it.each(faults)('$name', async (fault) => {
+    it.each(faults)('the cluster heals when $name', async (fault) => {
       await keeper.measure(fault, fault.requiredMs + SLACK_MS);
     });
   },

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Host } from '../lab/host.ts';
 import { OVERLAY } from '../lab/lab.ts';
-import type { StoredLease } from './leases.ts';
+import type { StoredLease } from '../lab/stored-leases.ts';
 
 export type BackendName = 'vxlan' | 'host-gw' | 'udp';
 

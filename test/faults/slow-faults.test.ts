@@ -1,7 +1,6 @@
 // The rows of the table of faults that wait more than they work, beside each other, each on a bed of its own.
 import { describe, it } from 'vitest';
-import { NEEDS_CLUSTER } from '../e2e/cluster.ts';
-import { title } from '../e2e/needs.ts';
+import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 import { IS_FULL } from './bed.ts';
 import { BedKeeper } from './bed-keeper.ts';
 import { FAULTS, groupFaults } from './table.ts';
@@ -19,8 +18,8 @@ const rows = groupFaults(slow).flatMap(({ faults, ...group }) =>
   faults.map((fault) => ({ ...group, fault, name: fault.name })),
 );
 
-describe.skipIf(NEEDS_CLUSTER.missing)(title('it heals when', NEEDS_CLUSTER), () => {
-  it.concurrent.each(rows)('$backend, $kind: $name', async ({ fault, ...group }) => {
+describe.skipIf(NEEDS_CLUSTER.missing)(title('slow faults', NEEDS_CLUSTER), () => {
+  it.concurrent.each(rows)('the cluster heals when $name: $backend, $kind', async ({ fault, ...group }) => {
     await using keeper = new BedKeeper(group);
     await keeper.measure(fault, fault.requiredMs + SLACK_MS);
   });

@@ -2,12 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../agent/base/errors.ts';
 import type { Exec } from '../../agent/base/exec.ts';
-import { createLogger, type Logger } from '../../agent/base/log.ts';
 import { openFirewall } from '../../agent/firewall/open-firewall.ts';
+import { captureLog } from '../support/capture-log.ts';
+import { needsNetns, title } from '../support/needs.ts';
 import { RULES } from './firewall-suite.ts';
-import { createNetns, missingForNetns, type Netns, titleOf } from './netns.ts';
+import { createNetns, type Netns } from './netns.ts';
 
-const missing = missingForNetns('iptables', 'iptables-save', 'iptables-restore', 'nft');
+const need = needsNetns('iptables', 'iptables-save', 'iptables-restore', 'nft');
 
 /** An `exec` of a machine on which some programs are not installed. */
 const without =
@@ -16,11 +17,6 @@ const without =
     programs.some((program) => file.startsWith(program))
       ? Promise.reject(new TwillError('host', `cannot run ${file}: not found in PATH`, { errno: 'ENOENT' }))
       : run(file, args, options);
-
-function record(): { readonly log: Logger; readonly lines: string[] } {
-  const lines: string[] = [];
-  return { lines, log: createLogger('firewall', 'info', (line) => lines.push(line.slice(25))) };
-}
 
 const modesInUse = async (ns: Netns): Promise<readonly string[]> => {
   const iptables = await ns.exec('iptables-save');
@@ -31,10 +27,10 @@ const modesInUse = async (ns: Netns): Promise<readonly string[]> => {
   ];
 };
 
-describe.skipIf(missing !== undefined)(titleOf('openFirewall', missing), () => {
-  it('follows the network configuration, and removes the rules of the other mode after writing its own', async () => {
+describe.skipIf(need.missing)(title('openFirewall', need), () => {
+  it('openFirewall follows the configuration, and removes the rules of the other mode after writing its own', async () => {
     await using ns = await createNetns();
-    const { log, lines } = record();
+    const { log, lines } = captureLog('firewall');
     for (const enableNFTables of [false, true, false]) {
       const { active, inactive } = await openFirewall({ enableNFTables, log, exec: ns.run });
       const [mode, other] = enableNFTables ? ['nftables', 'iptables'] : ['iptables', 'nftables'];
@@ -62,21 +58,24 @@ describe.skipIf(missing !== undefined)(titleOf('openFirewall', missing), () => {
       mode: 'iptables',
       line: 'warn  firewall: EnableNFTables is true but nft is not installed; using iptables',
     },
-  ])('falls back to $mode if $gone is missing, and logs it', async ({ gone, enableNFTables, mode, line }) => {
-    await using ns = await createNetns();
-    const { log, lines } = record();
-    const exec = without(ns.run, gone);
-    const { active, inactive } = await openFirewall({ enableNFTables, log, exec });
-    expect(active.mode).toBe(mode);
-    expect(inactive).toBeUndefined();
-    expect(await active.ensure(RULES)).toBe('repaired');
-    expect(await modesInUse(ns)).toEqual([mode]);
-    expect(lines).toEqual([line]);
-  });
+  ])(
+    'openFirewall falls back to $mode if $gone is missing, and logs it',
+    async ({ gone, enableNFTables, mode, line }) => {
+      await using ns = await createNetns();
+      const { log, lines } = captureLog('firewall');
+      const exec = without(ns.run, gone);
+      const { active, inactive } = await openFirewall({ enableNFTables, log, exec });
+      expect(active.mode).toBe(mode);
+      expect(inactive).toBeUndefined();
+      expect(await active.ensure(RULES)).toBe('repaired');
+      expect(await modesInUse(ns)).toEqual([mode]);
+      expect(lines).toEqual([line]);
+    },
+  );
 
-  it('keeps the rules in use when those of the other mode cannot be removed', async () => {
+  it('openFirewall keeps the rules in use when those of the other mode cannot be removed', async () => {
     await using ns = await createNetns();
-    const { log, lines } = record();
+    const { log, lines } = captureLog('firewall');
     const exec: Exec = (file, args, options) =>
       args.includes('list')
         ? Promise.reject(new TwillError('host', 'nft is broken'))
@@ -87,9 +86,9 @@ describe.skipIf(missing !== undefined)(titleOf('openFirewall', missing), () => {
     expect(lines).toEqual(['warn  firewall: cannot remove old rules of nftables error="nft is broken"']);
   });
 
-  it('returns the chains that drop and logs once those that may, also during failed searches', async () => {
+  it('openFirewall returns the chains that drop and logs once those that may, also during failed searches', async () => {
     await using ns = await createNetns();
-    const { log, lines } = record();
+    const { log, lines } = captureLog('firewall');
     let isBroken = false;
     const exec: Exec = (file, args, options) =>
       isBroken ? Promise.reject(new TwillError('host', 'nft is broken')) : ns.run(file, args, options);
@@ -113,9 +112,9 @@ describe.skipIf(missing !== undefined)(titleOf('openFirewall', missing), () => {
 });
 
 describe('openFirewall without programs', () => {
-  it('says what to install when neither iptables nor nft is installed', async () => {
+  it('openFirewall names the packages when neither iptables nor nft is installed', async () => {
     const none: Exec = without(() => Promise.reject(new Error('unexpected')), '');
-    const { log } = record();
+    const { log } = captureLog('firewall');
     const opened = openFirewall({ enableNFTables: false, log, exec: none });
     await expect(opened).rejects.toMatchObject({
       code: 'host',

@@ -1,8 +1,9 @@
 // The iptables applier with both backends of the program: nf_tables and legacy.
 import { describe, expect, it } from 'vitest';
 import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
+import { needsNetns, title } from '../support/needs.ts';
 import { describeFirewall, RULES } from './firewall-suite.ts';
-import { createNetns, missingForNetns, titleOf } from './netns.ts';
+import { createNetns } from './netns.ts';
 
 const COMMENT = ['-m', 'comment', '--comment', 'flanneld forward'] as const;
 
@@ -105,8 +106,8 @@ COMMIT
     },
   });
 
-  const missing = missingForNetns(program, `${program}-save`, `${program}-restore`);
-  describe.skipIf(missing !== undefined)(titleOf(`rules put before ours by ${program}`, missing), () => {
+  const need = needsNetns(program, `${program}-save`, `${program}-restore`);
+  describe.skipIf(need.missing)(title(`rules put before ours by ${program}`, need), () => {
     const JUMPS = {
       FORWARD: '-A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD',
       POSTROUTING: '-A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG',
@@ -123,27 +124,30 @@ COMMIT
         intruders: ['-s 10.5.0.0/16 -j DROP', '-d 10.5.0.0/16 -j DROP'],
       },
       { chain: 'POSTROUTING', table: 'nat', intruders: ['-j MASQUERADE'] },
-    ] as const)('are moved behind ours and kept: $chain $intruders', async ({ chain, table, intruders }) => {
-      await using ns = await createNetns();
-      const firewall = createIptablesFirewall({ exec: ns.run, program });
-      await firewall.ensure(RULES);
-      const rules = async (): Promise<readonly string[]> => {
-        const saved = await ns.exec(`${program}-save`, '-t', table);
-        return saved.split('\n').filter((line) => line.startsWith(`-A ${chain} `));
-      };
-      const theirs = intruders.map((rule) => `-A ${chain} ${rule}`);
-      for (const rule of intruders.toReversed()) {
-        await ns.exec(program, '-t', table, '-I', chain, ...rule.split(' '));
-      }
-      expect(await rules()).toEqual([...theirs, JUMPS[chain]]);
-      expect(await firewall.ensure(RULES)).toBe('repaired');
-      expect(await rules()).toEqual([JUMPS[chain], ...theirs]);
-      expect(await firewall.ensure(RULES)).toBe('present');
-    });
+    ] as const)(
+      'rules before ours are moved behind them and kept: $chain $intruders',
+      async ({ chain, table, intruders }) => {
+        await using ns = await createNetns();
+        const firewall = createIptablesFirewall({ exec: ns.run, program });
+        await firewall.ensure(RULES);
+        const rules = async (): Promise<readonly string[]> => {
+          const saved = await ns.exec(`${program}-save`, '-t', table);
+          return saved.split('\n').filter((line) => line.startsWith(`-A ${chain} `));
+        };
+        const theirs = intruders.map((rule) => `-A ${chain} ${rule}`);
+        for (const rule of intruders.toReversed()) {
+          await ns.exec(program, '-t', table, '-I', chain, ...rule.split(' '));
+        }
+        expect(await rules()).toEqual([...theirs, JUMPS[chain]]);
+        expect(await firewall.ensure(RULES)).toBe('repaired');
+        expect(await rules()).toEqual([JUMPS[chain], ...theirs]);
+        expect(await firewall.ensure(RULES)).toBe('present');
+      },
+    );
   });
 
-  describe.skipIf(missing !== undefined)(titleOf(`a large rule set of ${program}`, missing), () => {
-    it('is not printed as a whole if nothing has changed, and each fault is still noticed', async () => {
+  describe.skipIf(need.missing)(title(`a large rule set of ${program}`, need), () => {
+    it('a large rule set is not printed as a whole without a change, and each fault is still noticed', async () => {
       await using ns = await createNetns();
       const lines = Array.from(
         { length: 2_000 },

@@ -4,12 +4,13 @@ import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
 import { LIMITS } from '../../agent/firewall/limits.ts';
 import { createNftablesFirewall } from '../../agent/firewall/nftables.ts';
 import { findObstacles } from '../../agent/firewall/obstacles.ts';
+import { needsNetns, title } from '../support/needs.ts';
 import { RULES } from './firewall-suite.ts';
-import { createNetns, missingForNetns, type Netns, titleOf } from './netns.ts';
+import { createNetns, type Netns } from './netns.ts';
 
 const NETWORK = { family: 4, address: '10.5.0.0', length: 16 } as const;
 
-const missing = missingForNetns('iptables', 'iptables-save', 'iptables-restore', 'nft');
+const need = needsNetns('iptables', 'iptables-save', 'iptables-restore', 'nft');
 
 const verdictsIn = async (ns: Netns): Promise<readonly string[]> =>
   (await findObstacles(ns.run, NETWORK)).map(({ verdict }) => verdict);
@@ -59,7 +60,7 @@ const firewalld = (zones: string): string => `table inet firewalld {
   }
 }`;
 
-describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => {
+describe.skipIf(need.missing)(title('findObstacles', need), () => {
   it.each([
     ['a policy of drop without rules', table('drop', [])],
     ['only established connections accepted', table('drop', ['ct state established,related accept'])],
@@ -75,7 +76,7 @@ describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => 
     ['a goto to a chain that ends', table('drop', ['goto sub', 'accept'], 'chain sub { counter; }')],
     ['firewalld in its default zone', firewalld('')],
     ['firewalld that trusts others', firewalld('ip saddr 10.6.0.0/16 goto FWD_trusted')],
-  ])('is certain of a drop: %s', async (_, rules) => {
+  ])('findObstacles is certain of a drop: %s', async (_, rules) => {
     await using ns = await createNetns();
     await createNftablesFirewall({ exec: ns.run }).ensure(RULES);
     await ns.exec('nft', rules);
@@ -90,7 +91,7 @@ describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => 
     ['a set of addresses', table('drop', ['ip saddr @ok accept'], 'set ok { type ipv4_addr; }')],
     ['a rate limit', table('drop', ['limit rate 1/second accept'])],
     ['a map of links', table('drop', ['iifname vmap { "eth0" : accept, "eth1" : drop }'])],
-  ])('is uncertain: %s', async (_, rules) => {
+  ])('findObstacles is uncertain: %s', async (_, rules) => {
     await using ns = await createNetns();
     await ns.exec('nft', rules);
     expect(await verdictsIn(ns)).toEqual(['may drop']);
@@ -114,13 +115,13 @@ describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => 
     ['another family', 'table ip6 x { chain c { type filter hook forward priority 0; policy drop; }; }'],
     ['firewalld that trusts our network', firewalld('ip saddr 10.5.0.0/16 goto FWD_trusted')],
     ['firewalld that trusts our link', firewalld('iifname "flannel.1" goto FWD_trusted')],
-  ])('finds no obstacle: %s', async (_, rules) => {
+  ])('findObstacles finds no obstacle: %s', async (_, rules) => {
     await using ns = await createNetns();
     await ns.exec('nft', rules);
     expect(await verdictsIn(ns)).toEqual([]);
   });
 
-  it('names table and chain, and finds no obstacle after the table is deleted', async () => {
+  it('findObstacles names table and chain, and finds no obstacle after the table is deleted', async () => {
     await using ns = await createNetns();
     await ns.exec('nft', table('drop', []));
     expect(await findObstacles(ns.run, NETWORK)).toEqual([
@@ -135,7 +136,7 @@ describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => 
   });
 
   // Versions of nft print the flag in different ways. None of them may make a dormant table a certain obstacle.
-  it('is never certain about a dormant table', async () => {
+  it('findObstacles is never certain about a dormant table', async () => {
     await using ns = await createNetns();
     await ns.exec('nft', table('drop', []));
     expect(await verdictsIn(ns)).toEqual(['drops']);
@@ -143,7 +144,7 @@ describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => 
     expect(await verdictsIn(ns)).not.toContain('drops');
   });
 
-  it('counts the FORWARD of iptables as an obstacle only without our rules in it', async () => {
+  it('findObstacles counts the FORWARD of iptables only without our rules in it', async () => {
     await using ns = await createNetns();
     await ns.exec('iptables-nft', '-P', 'FORWARD', 'DROP');
     await ns.exec('iptables-nft', '-A', 'FORWARD', '-j', 'REJECT');
@@ -152,7 +153,7 @@ describe.skipIf(missing !== undefined)(titleOf('findObstacles', missing), () => 
     expect(await verdictsIn(ns)).toEqual([]);
   });
 
-  it('reads a limited number of chains, and is uncertain about the rest', async () => {
+  it('findObstacles reads a limited number of chains, and is uncertain about the rest', async () => {
     await using ns = await createNetns();
     const count = LIMITS.foreignChains + 5;
     const chains = Array.from({ length: count }, (__, i) => `chain c${i} { counter; }`);

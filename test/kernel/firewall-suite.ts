@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import type { Exec } from '../../agent/base/exec.ts';
 import { planFirewall } from '../../agent/firewall/rules.ts';
 import type { Firewall, FirewallRules } from '../../agent/model/firewall.ts';
-import { createNetns, missingForNetns, type Netns, titleOf } from './netns.ts';
+import { needsNetns, title } from '../support/needs.ts';
+import { createNetns, type Netns } from './netns.ts';
 
 /** A firewall under test, and how to list and damage it from outside. */
 export interface FirewallCase {
@@ -36,9 +37,9 @@ const OTHER = {
 
 /** Applies the suite to one firewall. */
 export function describeFirewall(test: FirewallCase): void {
-  const missing = missingForNetns(...test.programs);
-  describe.skipIf(missing !== undefined)(titleOf(test.title, missing), () => {
-    it('writes exactly the rules of flannel, and then finds them present', async () => {
+  const need = needsNetns(...test.programs);
+  describe.skipIf(need.missing)(title(test.title, need), () => {
+    it('the firewall writes exactly the rules of flannel, and then finds them present', async () => {
       await using ns = await createNetns();
       await test.prepare(ns);
       expect(await test.create(ns.run).ensure(RULES)).toBe('repaired');
@@ -47,7 +48,7 @@ export function describeFirewall(test: FirewallCase): void {
       expect(await test.list(ns)).toBe(test.golden);
     });
 
-    it.each(Object.entries(test.faults))('repairs: %s', async (_, commands) => {
+    it.each(Object.entries(test.faults))('the firewall repairs: %s', async (_, commands) => {
       await using ns = await createNetns();
       await test.prepare(ns);
       const firewall = test.create(ns.run);
@@ -59,7 +60,7 @@ export function describeFirewall(test: FirewallCase): void {
       expect(await firewall.ensure(RULES)).toBe('present');
     });
 
-    it('replaces changed rules, and removes a chain without rules', async () => {
+    it('the firewall replaces changed rules, and removes a chain without rules', async () => {
       await using ns = await createNetns();
       await test.prepare(ns);
       const before = await test.list(ns);
@@ -75,7 +76,7 @@ export function describeFirewall(test: FirewallCase): void {
       expect(await test.list(ns)).toBe(before);
     });
 
-    it('removes all rules of ours and no others', async () => {
+    it('the firewall removes all rules of ours and no others', async () => {
       await using ns = await createNetns();
       await test.prepare(ns);
       const before = await test.list(ns);
@@ -87,21 +88,21 @@ export function describeFirewall(test: FirewallCase): void {
       expect(await firewall.remove()).toBe(false);
     });
 
-    it('creates nothing when there is nothing to remove', async () => {
+    it('the firewall creates nothing when there is nothing to remove', async () => {
       await using ns = await createNetns();
       expect(await test.create(ns.run).remove()).toBe(false);
       expect(await ns.exec('nft', 'list', 'ruleset')).toBe('');
       expect((await ns.run('cat', ['/proc/net/ip_tables_names'])).stdout).toBe('');
     });
 
-    it('works in a namespace whose firewall was never used', async () => {
+    it('the firewall works in a namespace whose firewall was never used', async () => {
       await using ns = await createNetns();
       const firewall = test.create(ns.run);
       expect(await firewall.ensure(RULES)).toBe('repaired');
       expect(await firewall.ensure(RULES)).toBe('present');
     });
 
-    it('lets no packet pass without the rules while they are rewritten', async () => {
+    it('no packet passes without the rules while they are rewritten', async () => {
       await using router = await createNetns('router');
       await using outside = await createNetns('outside');
       await using inside = await createNetns('inside');

@@ -4,7 +4,7 @@ import { diff } from '../../agent/kernel/diff.ts';
 import { formatHostState, type HostState } from '../../agent/model/host-state.ts';
 import type { Kernel } from '../../agent/model/kernel.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
-import { goldenStates, hostGwPeer, peer, plan, vxlanPeer } from './golden-states.ts';
+import { goldenStates, hostGwPeer, peer, plan, vxlanPeer } from '../support/golden-states.ts';
 
 const STEPS = 120;
 
@@ -30,14 +30,16 @@ export function kernelSuite(open: () => Kernel): void {
     expect(await kernel.apply(diff(desired, await kernel.read()))).toEqual([]);
   };
 
-  test('reads back each golden state exactly', async () => {
+  test('the kernel gives back each golden state exactly', async () => {
     for (const [name, state] of await goldenStates()) {
       await become(state);
       expect(formatHostState(await kernel.read()), name).toBe(formatHostState(state));
     }
   });
 
-  test('walks from any golden state to any other, in random order', { timeout: 60_000 }, async () => {
+  test('the kernel goes from any golden state to any other, in random order', {
+    timeout: 60_000,
+  }, async () => {
     const seed = Number(process.env['TWILL_SEED'] ?? Date.now() % 1_000_000);
     const random = seededRandom(seed);
     const states = [...(await goldenStates())];
@@ -51,7 +53,7 @@ export function kernelSuite(open: () => Kernel): void {
     }
   });
 
-  test('counts a deletion as done when the object is gone already', async () => {
+  test('the kernel counts a deletion as done when the object is gone already', async () => {
     const state = await plan('vxlan', {}, [vxlanPeer(2)]);
     await become(state);
     const deletes = diff([], state);
@@ -60,7 +62,7 @@ export function kernelSuite(open: () => Kernel): void {
     expect(await kernel.apply(deletes)).toEqual([]);
   });
 
-  test('refuses a gateway that no link reaches, and applies the rest', async () => {
+  test('the kernel refuses a gateway that no link reaches, and applies the rest', async () => {
     const state = await plan('host-gw', {}, [hostGwPeer(2), hostGwPeer(3, '192.168.99.3'), hostGwPeer(4)]);
     const failures = await kernel.apply(diff(state, []));
     expect(failures.map(({ change, error }) => [change.object, error.errno, error.message])).toEqual([
@@ -73,13 +75,13 @@ export function kernelSuite(open: () => Kernel): void {
     expect(await kernel.read()).toHaveLength(2);
   });
 
-  test('refuses entries on a link that does not exist', async () => {
+  test('the kernel refuses entries on a link that does not exist', async () => {
     const state = (await plan('vxlan', {}, [vxlanPeer(2)])).filter(({ kind }) => kind !== 'link');
     const failures = await kernel.apply(diff(state, []));
     expect(failures.map(({ error }) => error.errno)).toEqual(['ENODEV', 'ENODEV', 'ENODEV', 'ENODEV']);
   });
 
-  test('refuses a second device with the same VNI and port', async () => {
+  test('the kernel refuses a second device with the same VNI and port', async () => {
     await become(await plan('vxlan', {}, []));
     const [link] = await plan('vxlan', {}, []);
     if (link?.kind !== 'link') throw new Error('no link');
@@ -87,7 +89,7 @@ export function kernelSuite(open: () => Kernel): void {
     expect(failures.map(({ error }) => error.errno)).toEqual(['EEXIST']);
   });
 
-  test('reports each object that comes or goes, as the text that it reads back', async () => {
+  test('the kernel reports each object that comes or goes, as the text that it reads back', async () => {
     const stop = new AbortController();
     const seen = new Map<string, string | undefined>();
     const watching = (async () => {
@@ -115,7 +117,7 @@ export function kernelSuite(open: () => Kernel): void {
     await watching;
   });
 
-  test('holds 5,000 peers', { timeout: 60_000 }, async () => {
+  test('the kernel holds 5,000 peers', { timeout: 60_000 }, async () => {
     const peers = Array.from({ length: 5_000 }, (_, i) => {
       const [high, low] = [Math.floor(i / 250), i % 250];
       const hex = (n: number): string => n.toString(16).padStart(2, '0');

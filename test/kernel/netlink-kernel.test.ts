@@ -6,15 +6,11 @@ import { LIMITS } from '../../agent/kernel/limits.ts';
 import { openNetlinkKernel } from '../../agent/kernel/netlink-kernel.ts';
 import { formatHostState, type HostObject, type HostState } from '../../agent/model/host-state.ts';
 import type { KernelEvent } from '../../agent/model/kernel.ts';
-import { plan, vxlanPeer } from './golden-states.ts';
+import { plan, vxlanPeer } from '../support/golden-states.ts';
+import { NEEDS_PRIVATE_NETNS, title } from '../support/needs.ts';
 import { kernelSuite } from './kernel-suite.ts';
 
-const isPrivate = process.env['TWILL_PRIVATE_NETNS'] === '1';
-const title = isPrivate
-  ? 'the kernel of Linux'
-  : 'the kernel of Linux (skipped: needs a private network namespace)';
-
-describe.skipIf(!isPrivate)(title, () => {
+describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_PRIVATE_NETNS), () => {
   const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8' });
   beforeAll(() => {
     ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'other');
@@ -25,7 +21,7 @@ describe.skipIf(!isPrivate)(title, () => {
   });
   kernelSuite(() => openNetlinkKernel());
 
-  test('deletes routes of ours with any metric, and keeps the one that is wanted', async () => {
+  test('our routes are deleted with any metric, and the wanted one is kept', async () => {
     await using kernel = openNetlinkKernel();
     const base = { kind: 'route', via: undefined, onlink: false } as const;
     const state: HostState = [
@@ -48,7 +44,7 @@ describe.skipIf(!isPrivate)(title, () => {
     expect(ip('route', 'show', 'proto', '84')).toBe('');
   });
 
-  test('reports no neighbour of a foreign link, and an address of it as a change of that link', async () => {
+  test('a foreign link’s neighbour is not reported, and its address as a change of the link', async () => {
     await using kernel = openNetlinkKernel();
     const stop = new AbortController();
     const seen: KernelEvent[] = [];
@@ -68,7 +64,7 @@ describe.skipIf(!isPrivate)(title, () => {
     await watching;
   });
 
-  test('reports changes on a link that was made among more changes than it listens to', async () => {
+  test('changes are reported on a link that was made in a burst too large to listen to', async () => {
     await using kernel = openNetlinkKernel();
     const stop = new AbortController();
     const seen: KernelEvent[] = [];

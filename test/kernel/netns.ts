@@ -1,8 +1,6 @@
 // Private network namespaces for tests against the real kernel. Programs are run inside; the test itself
 // stays outside. They are entered with nsenter, which leaves the mounts alone (`ip netns exec` makes new ones
 // for /sys).
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { type Exec, exec } from '../../agent/base/exec.ts';
 
 /** A network namespace with nothing in it but a loopback link that is up. */
@@ -47,30 +45,4 @@ async function succeed(run: Exec, file: string, args: readonly string[]): Promis
   const result = await run(file, args);
   if (result.exitCode === 0) return result.stdout;
   throw new Error(`${[file, ...args].join(' ')}: exit code ${result.exitCode}: ${result.stderr.trim()}`);
-}
-
-/**
- * What is missing to make namespaces and run these programs in them, for a test's title; undefined: nothing.
- */
-export function missingForNetns(...programs: readonly string[]): string | undefined {
-  if (process.getuid?.() !== 0) return 'needs root';
-  const missing = ['ip', 'nsenter', ...programs].find((program) => !isInstalled(program));
-  return missing === undefined ? undefined : `needs ${missing}`;
-}
-
-/** The title of a suite, with the reason where it is skipped. */
-export function titleOf(title: string, missing: string | undefined): string {
-  return missing === undefined ? title : `${title} (skipped: ${missing})`;
-}
-
-function isInstalled(program: string): boolean {
-  const folders = (process.env['PATH'] ?? '').split(delimiter);
-  return folders.some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }

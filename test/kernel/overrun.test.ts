@@ -2,16 +2,12 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { openNetlinkKernel } from '../../agent/kernel/netlink-kernel.ts';
-
-const isPrivate = process.env['TWILL_PRIVATE_NETNS'] === '1';
-const title = isPrivate
-  ? 'a flood of events'
-  : 'a flood of events (skipped: needs a private network namespace)';
+import { NEEDS_PRIVATE_NETNS, title } from '../support/needs.ts';
 
 const ROUTES = 60_000;
 
-describe.skipIf(!isPrivate)(title, () => {
-  it('ends nothing, and is told of as unknown changes', { timeout: 60_000 }, async () => {
+describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('a flood of events', NEEDS_PRIVATE_NETNS), () => {
+  it('a flood of events ends no watch, and is reported as unknown changes', { timeout: 60_000 }, async () => {
     await using kernel = openNetlinkKernel();
     const stop = new AbortController();
     const seen = { events: 0, unknown: 0 };

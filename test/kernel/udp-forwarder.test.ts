@@ -9,9 +9,10 @@ import { exec } from '../../agent/base/exec.ts';
 import type { ForwarderEndOptions } from '../lab/forwarder-end.ts';
 import { labProgram } from '../lab/paths.ts';
 import type { TransferReport } from '../lab/transfer.ts';
-import { createNetns, missingForNetns, type Netns, titleOf } from './netns.ts';
+import { needsNetns, title } from '../support/needs.ts';
+import { createNetns, type Netns } from './netns.ts';
 
-const missing = missingForNetns('ping', 'ss');
+const need = needsNetns('ping', 'ss');
 const MTU = 1_472;
 const MEGABYTES = 64;
 
@@ -163,8 +164,8 @@ const MODES = [
   ['without any of it', { runs: false, segmentation: false, coalescing: false }],
 ] as const;
 
-describe.skipIf(missing !== undefined)(titleOf('two forwarders', missing), () => {
-  it.each(MODES)('carry TCP both ways, to the byte, %s', async (_, options) => {
+describe.skipIf(need.missing)(title('two forwarders', need), () => {
+  it.each(MODES)('two forwarders carry TCP both ways, to the byte, %s', async (_, options) => {
     await using bed = await createBed(options);
     for (const from of [1, 2] as const) {
       const { sent, received } = await transfer(bed, from);
@@ -180,7 +181,7 @@ describe.skipIf(missing !== undefined)(titleOf('two forwarders', missing), () =>
     expect(Number(counters['tun_written_runs']) > 0).toBe(!('runs' in options));
   });
 
-  it.each([90, 536, 1_399])('carry TCP in segments of %i bytes', async (maxSegment) => {
+  it.each([90, 536, 1_399])('two forwarders carry TCP in segments of %i bytes', async (maxSegment) => {
     await using bed = await createBed();
     const { sent, received } = await transfer(bed, 1, maxSegment);
     expect(received.sha256).toBe(sent.sha256);
@@ -188,7 +189,7 @@ describe.skipIf(missing !== undefined)(titleOf('two forwarders', missing), () =>
     expect(packets).toBeGreaterThan((MEGABYTES << 20) / maxSegment);
   });
 
-  it.each(MODES)('carry packets of all sizes %s', async (_, options) => {
+  it.each(MODES)('two forwarders carry packets of all sizes %s', async (_, options) => {
     await using bed = await createBed(options);
     for (const size of [0, 1, 2, 3, 16, 57, 1_000, 1_443, 1_444]) {
       expect(await ping(bed, 1, '-M', 'do', '-s', String(size), '10.5.2.0')).toContain('1 received');
@@ -199,7 +200,7 @@ describe.skipIf(missing !== undefined)(titleOf('two forwarders', missing), () =>
     expect(drops(await bed.counters(1))).toEqual([]);
   });
 
-  it('take one hop each, and each says so where none is left', async () => {
+  it('each forwarder takes one hop, and reports a packet without one', async () => {
     await using bed = await createBed();
     expect(await ping(bed, 1, '-t', '1', '10.5.2.0')).toContain(
       'From 10.5.0.0 icmp_seq=1 Time to live exceeded',
@@ -211,13 +212,13 @@ describe.skipIf(missing !== undefined)(titleOf('two forwarders', missing), () =>
     expect(await ping(bed, 1, '10.5.2.0')).toContain('ttl=62');
   });
 
-  it('say that nobody has an address, also to a host that checks where packets come from', async () => {
+  it('a forwarder reports an unassigned address, also to a host that checks source addresses', async () => {
     await using bed = await createBed();
     await bed.ends[1].netns.exec('sysctl', '-qw', 'net.ipv4.conf.all.rp_filter=1');
     expect(await ping(bed, 1, '10.5.9.9')).toContain('From 10.5.0.0 icmp_seq=1 Destination Net Unreachable');
   });
 
-  it('tell the sender how much the path takes, and fragment what may be fragmented', async () => {
+  it('a forwarder reports the MTU of the path, and fragments packets that allow it', async () => {
     await using bed = await createBed();
     await bed.ends[1].netns.exec('ip', 'link', 'set', 'u', 'mtu', '1300');
     expect(await ping(bed, 1, '-M', 'do', '-s', '1444', '10.5.2.0')).toContain(
@@ -229,7 +230,7 @@ describe.skipIf(missing !== undefined)(titleOf('two forwarders', missing), () =>
     expect((await bed.counters(1))['icmp_too_big']).toBeGreaterThan(0);
   });
 
-  it('stop within a moment, and take little memory', async () => {
+  it('two forwarders stop within a moment, and take little memory', async () => {
     await using bed = await createBed();
     await transfer(bed, 1);
     const stopped = await bed.ends[2].stop();
@@ -237,7 +238,7 @@ describe.skipIf(missing !== undefined)(titleOf('two forwarders', missing), () =>
     expect(stopped['rssBytes']).toBeLessThan(90 * 2 ** 20);
   });
 
-  it('fail within a second when the device is deleted', async () => {
+  it('a forwarder fails within a second when its device is deleted', async () => {
     await using bed = await createBed();
     const failed = bed.ends[1].next();
     const start = performance.now();
@@ -246,7 +247,7 @@ describe.skipIf(missing !== undefined)(titleOf('two forwarders', missing), () =>
     expect(performance.now() - start).toBeLessThan(1_000);
   });
 
-  it('notice nothing when peers are handed over again and again', async () => {
+  it('traffic is undisturbed when peers are handed over repeatedly', async () => {
     await using bed = await createBed();
     const { netns } = bed.ends[1];
     let isDone = false;

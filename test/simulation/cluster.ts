@@ -2,13 +2,13 @@
 import type { Random } from '../../agent/base/random.ts';
 import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { createLeaseKeys, isLease } from '../../agent/datastore/lease-keys.ts';
-import { createMemoryStore, type MemoryStore } from '../../agent/datastore/memory-kv.ts';
 import type { Backend } from '../../agent/model/backend.ts';
 import type { Kernel } from '../../agent/model/kernel.ts';
 import type { Kv } from '../../agent/model/kv.ts';
 import type { Lease } from '../../agent/model/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../agent/model/network-config.ts';
 import { createBackend } from '../../backends/index.ts';
+import { createMemoryStore, type MemoryStore } from '../fakes/memory-kv.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../fakes/virtual-clock.ts';
 import { Host, NETWORK_PREFIX } from './host.ts';

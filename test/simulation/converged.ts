@@ -1,5 +1,6 @@
 // What must be true some time after the last fault: every kernel is what the leases say, everybody reaches everybody,
 // and every node knows that it is well.
+import { isDeepStrictEqual } from 'node:util';
 import { planFirewall } from '../../agent/firewall/rules.ts';
 import { type Backend } from '../../agent/model/backend.ts';
 import { formatHostState } from '../../agent/model/host-state.ts';
@@ -41,7 +42,7 @@ function complaintOf(
   const own = leases.filter(({ attrs }) => attrs.node?.id === host.facts.node.id);
   // It may have written two: a request may be carried out long after its client, or its client's process, has
   // given up. The other one ends with its session.
-  const { env } = host;
+  const { env } = host.handOff;
   const lease = own.find(({ key }) => env !== undefined && key === formatSubnetKey({ 4: env.subnet }));
   if (env === undefined || lease === undefined) {
     const held = own.map(({ subnets }) => formatSubnets(subnets)).join(' ') || 'nothing';
@@ -55,7 +56,7 @@ function complaintOf(
   const [wanted, actual] = [formatHostState(plan), host.kernel.print()];
   if (wanted !== actual) return `the kernel differs: ${difference(wanted, actual)}`;
   const rules = planFirewall({ ...NODE_OPTIONS, network: config.network, subnet });
-  return JSON.stringify(rules) === host.rules ? undefined : 'the rules differ';
+  return isDeepStrictEqual(rules, host.firewall.rules) ? undefined : 'the rules differ';
 }
 
 function difference(wanted: string, actual: string): string {

@@ -4,12 +4,13 @@ import { messageOf, TwillError } from '../../agent/base/errors.ts';
 import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { KvLeaseHolder } from '../../agent/lease/kv-lease-holder.ts';
 import type { NodeFirewall } from '../../agent/model/firewall.ts';
-import type { SubnetEnv } from '../../agent/model/hand-off.ts';
 import type { HostFacts } from '../../agent/model/host-facts.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
 import type { Change } from '../../agent/model/kernel.ts';
 import type { NodeOptions } from '../../agent/model/node-options.ts';
 import { createNode, type Node } from '../../agent/node/node.ts';
+import { createMemoryFirewall } from '../fakes/memory-firewall.ts';
+import { createMemoryHandOff } from '../fakes/memory-hand-off.ts';
 import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
 import { hostFacts } from '../support/build.ts';
 import type { Cluster } from './cluster.ts';
@@ -44,9 +45,8 @@ export class Host {
   readonly kernel: MemoryKernel;
   readonly way: StoreWay = { state: 'open', breakers: new Set() };
   facts: HostFacts;
-  env: SubnetEnv | undefined;
-  /** The firewall's rules as text; undefined: somebody flushed them. */
-  rules: string | undefined;
+  readonly handOff = createMemoryHandOff();
+  readonly firewall = createMemoryFirewall('nftables');
   wallOffsetMs = 0;
   /** It has left the cluster for good. */
   isGone = false;
@@ -95,6 +95,7 @@ export class Host {
   /** Starts the agent unless it runs. */
   start(): void {
     const { clock, trace, random, weather, memory, server, laws, judge, sabotage } = this.#cluster;
+    const { handOff } = this;
     if (this.#running !== undefined || this.isGone) return;
     trace.note(this.name, 'starts');
     const life = new Life(clock, () => this.wallOffsetMs);
@@ -140,15 +141,14 @@ export class Host {
         watch: (onChange, signal) => this.#listen(this.#onFacts, life, onChange, signal),
       },
       handOff: {
-        name: 'subnet.env',
+        name: handOff.name,
         previousSubnet: () =>
-          this.#takes('read subnet.env', life, () => this.env?.subnet).catch(() => undefined),
+          this.#takes('read subnet.env', life, () => handOff.previousSubnet()).catch(() => undefined),
         write: async (env) => {
           laws.handOff(this, env);
-          return this.#takes('write subnet.env', life, () => {
-            const isNew = JSON.stringify(env) !== JSON.stringify(this.env);
+          return this.#takes('write subnet.env', life, async () => {
+            const isNew = await handOff.write(env);
             if (isNew) trace.note(this.name, `subnet.env ${formatPrefix(env.subnet)} mtu ${env.mtuBytes}`);
-            this.env = env;
             return isNew;
           });
         },
@@ -210,7 +210,7 @@ export class Host {
 
   /** Somebody flushes the firewall. */
   flushRules(): void {
-    this.rules = undefined;
+    this.firewall.rules = undefined;
     for (const tell of this.#onRules) tell();
   }
 
@@ -226,13 +226,13 @@ export class Host {
   }
 
   // Work of the machine itself: it takes a moment, and a killed process may be cut short before or after it.
-  #takes<T>(what: string, life: Life, work: () => T): Promise<T> {
+  #takes<T>(what: string, life: Life, work: () => T | Promise<T>): Promise<T> {
     const { clock, random, weather } = this.#cluster;
     const run = async (): Promise<T> => {
       await clock.sleep(drawDelayMs(random, 20));
       if (life.isOver && random() < 0.5) throw new Error('killed');
       if (random() < weather.now.hostFailures) throw new TwillError('host', `cannot ${what} (simulated)`);
-      const result = work();
+      const result = await work();
       await clock.sleep(drawDelayMs(random, 20));
       return result;
     };
@@ -240,23 +240,16 @@ export class Host {
   }
 
   #firewall(life: Life): NodeFirewall {
+    const { firewall } = this;
     return {
-      mode: 'nftables',
-      obstacles: async () => [],
+      ...firewall,
       ensure: (rules) =>
-        this.#takes('set rules', life, () => {
-          const text = JSON.stringify(rules);
-          if (text === this.rules) return 'present';
-          this.rules = text;
-          for (const tell of this.#onRules) tell();
-          return 'repaired';
+        this.#takes('set rules', life, async () => {
+          const found = await firewall.ensure(rules);
+          if (found === 'repaired') for (const tell of this.#onRules) tell();
+          return found;
         }),
-      remove: () =>
-        this.#takes('remove rules', life, () => {
-          const had = this.rules !== undefined;
-          this.rules = undefined;
-          return had;
-        }),
+      remove: () => this.#takes('remove rules', life, () => firewall.remove()),
     };
   }
 

@@ -6,7 +6,7 @@ import type { Host } from './host.ts';
 
 /** Why a packet from one host's containers does not get to another's; undefined: it does. */
 export function unreachable(from: Host, to: Host, hosts: readonly Host[]): string | undefined {
-  const subnet = to.env?.subnet;
+  const subnet = to.handOff.env?.subnet;
   if (subnet === undefined) return 'it has no subnet';
   const dst = formatPrefix(subnet);
   const here = from.kernel.objects();

@@ -30,13 +30,13 @@ const check = async (seed: number): Promise<void> => {
 };
 
 describe('a simulated cluster', () => {
-  it.each(FOUND)('of seed %i: %s', check);
+  it.each(FOUND)('seed %i holds every law: %s', check);
 
-  it('holds every law and converges, whatever happens', { timeout: 300_000 }, async () => {
+  it('simulated clusters hold every law and converge, whatever happens', { timeout: 300_000 }, async () => {
     for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) await check(seed);
   });
 
-  it('lives through the same again from the same seed', async () => {
+  it('a simulated cluster lives through the same again from the same seed', async () => {
     for (const seed of [1, 2, 3]) {
       const [first, second] = [await simulate(seed), await simulate(seed)];
       expect(second.digest).toBe(first.digest);

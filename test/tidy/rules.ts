@@ -52,6 +52,28 @@ export const LAYERS: readonly Layer[] = [
   { name: 'main', files: /^agent\/(?:main|process)\.ts$/, uses: ['base', 'cli'] },
 ];
 
+// What stands below the suites: builders and captures; fakes of the world; hosts and programs on the real kernel.
+const TEST_BASE = ['support', 'fakes', 'lab'];
+
+/** The folders of the tests. Each may use the whole program; a suite never uses another one. */
+export const TEST_LAYERS: readonly Layer[] = [
+  { name: 'tidy', files: /^test\/tidy(?:\/|\.test\.ts$)/, uses: [] },
+  { name: 'support', files: /^test\/support\//, uses: [] },
+  { name: 'fakes', files: /^test\/fakes\//, uses: ['support'] },
+  { name: 'lab', files: /^test\/lab\//, uses: [] },
+  { name: 'faults', files: /^test\/faults\//, uses: TEST_BASE },
+  // A program like the lab's demo. Its benchmark of healing times measures the rows of the fault table.
+  { name: 'bench', files: /^test\/bench\//, uses: ['lab', 'faults'] },
+  // The tests' own tools have unit tests too.
+  { name: 'unit', files: /^test\/unit\//, uses: [...TEST_BASE, 'bench'] },
+  ...['conformance', 'kernel', 'e2e'].map((name) => ({
+    name,
+    files: new RegExp(`^test/${name}/`),
+    uses: TEST_BASE,
+  })),
+  { name: 'simulation', files: /^test\/simulation\//, uses: ['support', 'fakes'] },
+];
+
 /** Something that may be used only behind its doors. */
 export interface Door {
   readonly name: string;

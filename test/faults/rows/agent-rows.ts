@@ -1,7 +1,8 @@
 // What happens to agents themselves: they end, they are frozen, and the world changes while they are away.
+
+import { strangerLease } from '../../lab/stored-leases.ts';
 import type { FaultBed } from '../bed.ts';
 import type { Fault, Injected } from '../fault.ts';
-import { strangerLease } from '../leases.ts';
 
 const SECOND = 1_000;
 

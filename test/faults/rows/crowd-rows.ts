@@ -1,13 +1,13 @@
 // Many nodes at once, most of which are leases only.
 import { systemClock } from '../../../agent/base/clock.ts';
-import { writeLeases } from '../../bench/leases.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import type { EtcdWrite } from '../../lab/etcd-writes.ts';
+import { writeLeases } from '../../lab/many-leases.ts';
 import { labProgram } from '../../lab/paths.ts';
 import { holdToProcessors } from '../../lab/processors.ts';
+import { strangerLease } from '../../lab/stored-leases.ts';
 import type { FaultBed } from '../bed.ts';
 import { type Fault, type Injected, type Note, reasonOf } from '../fault.ts';
-import { strangerLease } from '../leases.ts';
 import { peakKibibytes } from '../owned-state.ts';
 
 const SECOND = 1_000;

@@ -1,8 +1,9 @@
 // What happens to leases in the datastore while everybody is there to see it.
+
+import { CONFIG_KEY, rewriteLease, SUBNETS_KEY, strangerLease } from '../../lab/stored-leases.ts';
 import { waitFor } from '../../lab/wait.ts';
 import type { FaultBed } from '../bed.ts';
 import type { Fault, Injected } from '../fault.ts';
-import { CONFIG_KEY, rewriteLease, SUBNETS_KEY, strangerLease } from '../leases.ts';
 import { readMetric } from '../metric.ts';
 
 const SECOND = 1_000;

@@ -2,10 +2,10 @@
 import { systemClock } from '../../../agent/base/clock.ts';
 import type { EtcdServer } from '../../lab/etcd.ts';
 import { ROUTER_ADDRESS } from '../../lab/lab.ts';
+import { CONFIG_KEY, type StrangerLease, SUBNETS_KEY, strangerLease } from '../../lab/stored-leases.ts';
 import { waitFor } from '../../lab/wait.ts';
 import { type FaultBed, IS_FULL } from '../bed.ts';
 import type { Fault, Injected } from '../fault.ts';
-import { CONFIG_KEY, type StrangerLease, SUBNETS_KEY, strangerLease } from '../leases.ts';
 import { readOwnedState } from '../owned-state.ts';
 
 const SECOND = 1_000;

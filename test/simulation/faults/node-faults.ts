@@ -30,7 +30,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     host.crash();
     for (const object of host.kernel.objects()) host.kernel.vanish(keyOf(object));
     host.flushRules();
-    if (cluster.random() < 0.7) host.env = undefined;
+    if (cluster.random() < 0.7) host.handOff.env = undefined;
     await aWhile(cluster, 60_000, healed);
     host.start();
   }),

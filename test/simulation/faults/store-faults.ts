@@ -2,6 +2,7 @@
 import type { KvEntry } from '../../../agent/model/kv.ts';
 import { formatLeaseValue } from '../../../agent/model/lease.ts';
 import { subnetAt, subnetCount } from '../../../agent/model/network-config.ts';
+import { leaseAttrs } from '../../support/build.ts';
 import type { Cluster } from '../cluster.ts';
 import { type Host, NETWORK_PREFIX } from '../host.ts';
 import { aWhile, type Fault, onAll, onHost } from './fault.ts';
@@ -140,11 +141,10 @@ function freeKey({ config, random, memory }: Cluster): string {
 /** The lease value of a node that is none of ours, with flannel or with us. */
 function strangersValue({ config, random }: Cluster): string {
   const n = 200 + Math.floor(random() * 50);
-  return formatLeaseValue({
-    publicIP: { 4: `192.168.77.${n}` },
+  const attrs = leaseAttrs(`192.168.77.${n}`, {
     backendType: random() < 0.8 ? config.backend.type : 'udp',
-    backendData: { 4: { VNI: 1, VtepMAC: `02:00:00:00:00:${n.toString(16)}` } },
+    data: { VNI: 1, VtepMAC: `02:00:00:00:00:${n.toString(16)}` },
     node: random() < 0.5 ? undefined : { id: n.toString(16).padStart(16, 'f'), name: 'stranger' },
-    extra: {},
   });
+  return formatLeaseValue(attrs);
 }

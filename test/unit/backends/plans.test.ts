@@ -5,8 +5,8 @@ import { formatHostState } from '../../../agent/model/host-state.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
 import { announcement } from '../../../agent/node/plan.ts';
 import { createBackend } from '../../../backends/index.ts';
-import { hostGwPeer, peer, plan, vxlanPeer } from '../../kernel/golden-states.ts';
 import { hostFacts } from '../../support/build.ts';
+import { hostGwPeer, peer, plan, vxlanPeer } from '../../support/golden-states.ts';
 
 const text = async (
   type: string,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { readCounts } from '../../bench/arguments.ts';
-import { formatSpread, formatVerdict, percentile } from '../../bench/table.ts';
+import { formatSpread, formatVerdict, percentile } from '../../lab/table.ts';
 
 describe('the numbers that benchmarks print', () => {
   const hundred = Array.from({ length: 100 }, (_, index) => index + 1);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { askHolder } from '../../../agent/datastore/challenge.ts';
 import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
-import { createMemoryStore } from '../../../agent/datastore/memory-kv.ts';
 import type { Kv } from '../../../agent/model/kv.ts';
+import { createMemoryStore } from '../../fakes/memory-kv.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 import { lease, leaseAttrs } from '../../support/build.ts';
 

@@ -2,9 +2,9 @@
 import { expect, it } from 'vitest';
 import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
 import { watchLeases } from '../../../agent/datastore/lease-watch.ts';
-import { createMemoryStore } from '../../../agent/datastore/memory-kv.ts';
 import type { Kv } from '../../../agent/model/kv.ts';
 import { formatSubnets } from '../../../agent/model/lease.ts';
+import { createMemoryStore } from '../../fakes/memory-kv.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
 it('the lease watch lists at once if history is lost, however long the datastore was away', async () => {

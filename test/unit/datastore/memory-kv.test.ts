@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../agent/datastore/memory-kv.ts';
 import type { KvEvent } from '../../../agent/model/kv.ts';
+import { createMemoryStore } from '../../fakes/memory-kv.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
 const DAY_MS = 86_400_000;

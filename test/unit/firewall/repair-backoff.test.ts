@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { createLogger } from '../../../agent/base/log.ts';
 import { LIMITS } from '../../../agent/firewall/limits.ts';
 import { createRepairBackoff, type RepairBackoff } from '../../../agent/firewall/repair-backoff.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
+import { captureLog } from '../../support/capture-log.ts';
 
 const { burst, pauseMs, leakMs } = LIMITS.repairBackoff;
 
 function start() {
   const clock = createVirtualClock();
-  const lines: string[] = [];
-  const log = createLogger('firewall', 'info', (line) => lines.push(line));
+  const { log, lines } = captureLog('firewall');
   const backoff = createRepairBackoff({ clock, log });
   return { clock, lines, backoff };
 }

@@ -11,7 +11,7 @@ import {
 import { hostState } from '../../fakes/host-text.ts';
 import { createMemoryKernel } from '../../fakes/memory-kernel.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
-import { goldenStates } from '../../kernel/golden-states.ts';
+import { goldenStates } from '../../support/golden-states.ts';
 
 const LINK =
   'link vxlan flannel.1 vni 1 port 8472 mtu 1450 mac 02:00:00:00:00:01 local 10.0.0.1 dev eth0 nolearning';
@@ -179,14 +179,14 @@ describe('diff', () => {
     expect(steps(lines(...desired), lines(...actual))).toEqual(changes);
   });
 
-  it('of a state and itself is empty, in any order', async () => {
+  it('the diff of a state and itself is empty, in any order', async () => {
     for (const [name, state] of await goldenStates()) {
       expect(steps(state, state), name).toEqual([]);
       expect(steps(state, [...state].reverse()), name).toEqual([]);
     }
   });
 
-  it('applied to the one gives the other, for any two states', async () => {
+  it('the diff of any two states, applied to the first, gives the second', async () => {
     const seed = Number(process.env['TWILL_SEED'] ?? Date.now() % 1_000_000);
     const random = seededRandom(seed);
     const golden = [...(await goldenStates()).values()];

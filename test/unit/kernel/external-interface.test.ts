@@ -71,12 +71,12 @@ describe('the underlay interface', () => {
       3,
       'eth0 10.0.2.15',
     ],
-  ])('is found by %s', (_, changes, routeTo, expected) => {
+  ])('the underlay interface is found by %s', (_, changes, routeTo, expected) => {
     const { link, address } = chooseInterface(wish(changes), HOST, routeTo);
     expect(`${link.name} ${address}`).toBe(expected);
   });
 
-  it('comes with its MTU and the prefixes that it reaches', () => {
+  it('the underlay interface comes with its MTU and the prefixes that it reaches', () => {
     expect(chooseInterface(wish({ iface: ['eth1'] }), HOST, undefined)).toEqual({
       link: { name: 'eth1', mtuBytes: 9000, hasCarrier: true },
       address: '192.168.77.1',
@@ -143,7 +143,7 @@ describe('the underlay interface', () => {
       'no default route leads out of any interface, and --iface was not given',
       'no interface here has an IPv4 address',
     ],
-  ])('is refused: %s', (_, changes, interfaces, routeTo, message, hint) => {
+  ])('an underlay interface is refused: %s', (_, changes, interfaces, routeTo, message, hint) => {
     expect(() => chooseInterface(wish(changes), interfaces, routeTo)).toThrow(
       expect.objectContaining({ name: 'TwillError', code: 'host', message, hint }),
     );

@@ -2,12 +2,12 @@ import { expect, it } from 'vitest';
 import { createChannel } from '../../../agent/base/channel.ts';
 import { LIMITS } from '../../../agent/kernel/limits.ts';
 import type { KernelEvent } from '../../../agent/model/kernel.ts';
-import { hostGwPeer, plan, vxlanPeer } from '../../kernel/golden-states.ts';
-import { bench, silent } from './reconciler-bench.ts';
+import { hostGwPeer, plan, vxlanPeer } from '../../support/golden-states.ts';
+import { reconcilerBed, silent } from './reconciler-bed.ts';
 
-it('looks again when a link that is not ours has changed, and only where something of ours goes by it', () => {
+it('the reconciler reads again when a foreign link changes that an object of ours uses, and at no other link', () => {
   const events = createChannel<KernelEvent>('events', 10);
-  return bench(
+  return reconcilerBed(
     async ({ kernel, clock, settle }) => {
       await settle(await plan('host-gw', {}, [hostGwPeer(2)]));
       const whole = kernel.print();

@@ -4,8 +4,8 @@ import { formatHostState, type HostState, keyOf } from '../../../agent/model/hos
 import type { Kernel } from '../../../agent/model/kernel.ts';
 import { hostObject } from '../../fakes/host-text.ts';
 import type { MemoryKernel } from '../../fakes/memory-kernel.ts';
-import { hostGwPeer, plan, vxlanPeer } from '../../kernel/golden-states.ts';
-import { bench, silent } from './reconciler-bench.ts';
+import { hostGwPeer, plan, vxlanPeer } from '../../support/golden-states.ts';
+import { reconcilerBed, silent } from './reconciler-bed.ts';
 
 const vxlan = (...peers: readonly number[]): Promise<HostState> =>
   plan(
@@ -20,9 +20,9 @@ const hostGw = (...peers: readonly number[]): Promise<HostState> =>
     peers.map((n) => hostGwPeer(n)),
   );
 
-describe('what is wanted', () => {
-  it('is applied at once, and there is trouble until then', () =>
-    bench(async ({ kernel, reconciler, clock, want }) => {
+describe('the wanted state', () => {
+  it('the wanted state is applied at once, with a condition until then', () =>
+    reconcilerBed(async ({ kernel, reconciler, clock, want }) => {
       const state = await vxlan(2, 3);
       expect(reconciler.conditions()).toEqual([
         { part: 'kernel', state: 'waiting', reason: 'the host state has not been applied yet' },
@@ -33,8 +33,8 @@ describe('what is wanted', () => {
       expect([reconciler.conditions(), reconciler.drift]).toEqual([[], 0]);
     }));
 
-  it('is read once, and our own changes cause no other reading', () =>
-    bench(async ({ kernel, clock, settle, reconciler }) => {
+  it('the kernel is read once, and not again after our own changes', () =>
+    reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
       for (const peers of [[2, 3], [2, 3, 4], [3], []]) {
         const state = await vxlan(...peers);
         await settle(state);
@@ -45,8 +45,8 @@ describe('what is wanted', () => {
       expect(reconciler.drift).toBe(0);
     }));
 
-  it('is not applied again when it is the same', () =>
-    bench(async ({ kernel, clock, settle, want }) => {
+  it('the same wanted state is not applied again', () =>
+    reconcilerBed(async ({ kernel, clock, settle, want }) => {
       await settle(await vxlan(2, 3));
       let applied = 0;
       const apply = kernel.apply.bind(kernel);
@@ -60,8 +60,8 @@ describe('what is wanted', () => {
       expect(kernel.reads).toBe(1);
     }));
 
-  it('replaces what a former run left, and is not called drift', () =>
-    bench(async ({ kernel, settle, reconciler, lines }) => {
+  it('the wanted state replaces the objects of a former run, and no drift is logged', () =>
+    reconcilerBed(async ({ kernel, settle, reconciler, lines }) => {
       for (const object of await vxlan(2, 4, 5)) kernel.intrude(object);
       const state = await vxlan(2, 3);
       await settle(state);
@@ -70,7 +70,7 @@ describe('what is wanted', () => {
       expect(lines).toEqual([]);
     }));
 
-  it('is applied when a pass has made the latest of it', () => {
+  it('the wanted state is applied when a pass has made its latest version', () => {
     // The first reading takes its time, and meanwhile something else is wanted.
     let finish = (): void => undefined;
     const reading = new Promise<void>((resolve) => {
@@ -85,7 +85,7 @@ describe('what is wanted', () => {
       },
       [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
     });
-    return bench(async ({ kernel, clock, reconciler, want }) => {
+    return reconcilerBed(async ({ kernel, clock, reconciler, want }) => {
       want(await vxlan(2));
       await clock.settle();
       const latest = await vxlan(3);
@@ -99,15 +99,15 @@ describe('what is wanted', () => {
   });
 });
 
-describe('what vanishes', () => {
+describe('an object that vanishes', () => {
   it.each([
     ['link', 'link flannel.1'],
     ['addr', 'addr 10.5.1.0/32 flannel.1'],
     ['neigh', 'neigh 10.5.2.0 flannel.1'],
     ['fdb', 'fdb 02:00:00:00:00:02 flannel.1'],
     ['route', 'route 10.5.2.0/24'],
-  ])('%s is repaired at its event, within the delay, and counted', (_, key) =>
-    bench(async ({ kernel, clock, settle, reconciler, lines }) => {
+  ])('a vanished %s is repaired at its event, within the delay, and counted', (_, key) =>
+    reconcilerBed(async ({ kernel, clock, settle, reconciler, lines }) => {
       const state = await vxlan(2, 3);
       await settle(state);
       expect(state.map(keyOf)).toContain(key);
@@ -125,8 +125,8 @@ describe('what vanishes', () => {
     }),
   );
 
-  it('is repaired with one reading when much of it goes at once', () =>
-    bench(async ({ kernel, clock, settle, reconciler }) => {
+  it('many vanished objects are repaired with one reading', () =>
+    reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
       const state = await hostGw(...Array.from({ length: 40 }, (_, i) => i + 2));
       await settle(state);
       const before = kernel.reads;
@@ -138,9 +138,9 @@ describe('what vanishes', () => {
     }));
 });
 
-describe('what others change', () => {
-  it('is set right: another value, an object that nobody wants', () =>
-    bench(async ({ kernel, clock, settle, reconciler }) => {
+describe('a change by another program', () => {
+  it('a foreign value is corrected, and an unwanted object removed', () =>
+    reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
       const state = await vxlan(2);
       await settle(state);
       kernel.intrude(hostObject('neigh 10.5.2.0 lladdr 02:00:00:00:00:66 dev flannel.1'));
@@ -150,8 +150,8 @@ describe('what others change', () => {
       expect(reconciler.drift).toBe(2);
     }));
 
-  it('is found by a full pass where nothing was told of it', () =>
-    bench(async ({ kernel, clock, settle, reconciler }) => {
+  it('a change without an event is found by a full pass', () =>
+    reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
       const state = await hostGw(2, 3);
       await settle(state);
       kernel.vanish('route 10.5.2.0/24');
@@ -162,7 +162,7 @@ describe('what others change', () => {
       expect(reconciler.drift).toBe(1);
     }, silent));
 
-  it('is found after events were lost, and when the watch has broken and stands again', () => {
+  it('a change is found after lost events and after a broken watch', () => {
     let fail: ((error: Error) => void) | undefined;
     let watches = 0;
     const breaking = (kernel: MemoryKernel): Kernel => ({
@@ -175,7 +175,7 @@ describe('what others change', () => {
         });
       },
     });
-    return bench(async ({ kernel, clock, settle, lines }) => {
+    return reconcilerBed(async ({ kernel, clock, settle, lines }) => {
       const state = await hostGw(2, 3);
       await settle(state);
       // It happens while nobody watches: the next watch's first event tells of it.
@@ -191,9 +191,9 @@ describe('what others change', () => {
   });
 });
 
-describe('what the kernel refuses', () => {
-  it('stops nothing else, is said once, and is tried again with growing pauses', () =>
-    bench(async ({ kernel, clock, reconciler, lines, want }) => {
+describe('an object that the kernel refuses', () => {
+  it('a refused object stops no other, is logged once, and is retried with growing pauses', () =>
+    reconcilerBed(async ({ kernel, clock, reconciler, lines, want }) => {
       const state = await hostGw(2, 3, 4);
       kernel.refuse = /^route 10\.5\.3\./;
       want(state);
@@ -220,8 +220,8 @@ describe('what the kernel refuses', () => {
       expect(lines.at(-1)).toBe('info  kernel: the kernel is as it should be again');
     }));
 
-  it('is counted where it is much, and not all of it is written down', () =>
-    bench(async ({ kernel, clock, reconciler, lines, want }) => {
+  it('many refused objects are counted, and only some are logged', () =>
+    reconcilerBed(async ({ kernel, clock, reconciler, lines, want }) => {
       kernel.refuse = /^route/;
       want(await hostGw(...Array.from({ length: 30 }, (_, i) => i + 2)));
       await clock.settle();
@@ -232,8 +232,8 @@ describe('what the kernel refuses', () => {
       expect(lines.at(-1)).toBe('error kernel: the kernel refused more changes=30');
     }));
 
-  it('does not delay a change of what is wanted', () =>
-    bench(async ({ kernel, clock, reconciler, want }) => {
+  it('a refused object does not delay a change of the wanted state', () =>
+    reconcilerBed(async ({ kernel, clock, reconciler, want }) => {
       kernel.refuse = /^route 10\.5\.3\./;
       want(await hostGw(2, 3));
       await clock.advance(60_000);
@@ -248,7 +248,7 @@ describe('what the kernel refuses', () => {
 });
 
 describe('a kernel that cannot be read', () => {
-  it('is tried again until it can', () => {
+  it('an unreadable kernel is read again until it answers', () => {
     let isBroken = true;
     const broken = (kernel: MemoryKernel): Kernel => ({
       ...silent(kernel),
@@ -257,7 +257,7 @@ describe('a kernel that cannot be read', () => {
         return kernel.read();
       },
     });
-    return bench(async ({ kernel, clock, reconciler, want }) => {
+    return reconcilerBed(async ({ kernel, clock, reconciler, want }) => {
       const state = await hostGw(2);
       want(state);
       await clock.advance(5_000);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatMemory, formatTable, median } from '../../bench/table.ts';
+import { formatMemory, formatTable, median } from '../../lab/table.ts';
 
 describe('tables of benchmarks', () => {
   it('align names to the left and numbers to the right', () => {

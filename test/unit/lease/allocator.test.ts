@@ -4,15 +4,15 @@ import { formatPrefix } from '../../../agent/model/ip.ts';
 import { formatSubnets } from '../../../agent/model/lease.ts';
 import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
-import { hostGwPeer } from '../../kernel/golden-states.ts';
 import { prefix } from '../../support/build.ts';
+import { hostGwPeer } from '../../support/golden-states.ts';
 
 const configOf = (fields: object = {}) =>
   parseNetworkConfig(JSON.stringify({ Network: '10.5.0.0/16', ...fields }), 'config');
 const SMALL = configOf({ SubnetMin: '10.5.10.0', SubnetMax: '10.5.40.0' });
 
 describe('chooseSubnet', () => {
-  it('prefers the previous subnet', () => {
+  it('chooseSubnet prefers the previous subnet', () => {
     const random = seededRandom(1);
     expect(chooseSubnet(configOf(), [], prefix('10.5.77.0/24'), random)).toEqual(prefix('10.5.77.0/24'));
   });
@@ -27,14 +27,14 @@ describe('chooseSubnet', () => {
     ['of another network', '10.6.20.0/24', []],
     ['not on a boundary', '10.5.20.1/24', []],
     ['of another family', 'fd00::/24', []],
-  ])('takes another one where the previous subnet is %s', (_, previous, taken) => {
+  ])('chooseSubnet takes another one when the previous subnet is %s', (_, previous, taken) => {
     const chosen = chooseSubnet(SMALL, taken.map(prefix), prefix(previous), seededRandom(1));
     expect(chosen).toBeDefined();
     expect(chosen && fits(chosen, SMALL)).toBe(true);
     expect(chosen && formatPrefix(chosen)).not.toBe(previous);
   });
 
-  it('takes each subnet of the range once, and then none', () => {
+  it('chooseSubnet takes each subnet of the range once, and then none', () => {
     const taken = new Set<string>();
     for (;;) {
       const subnet = chooseSubnet(SMALL, [...taken].map(prefix), undefined, seededRandom(taken.size));
@@ -46,7 +46,7 @@ describe('chooseSubnet', () => {
     expect(taken.size).toBe(31);
   });
 
-  it('finds the only free one, wherever chance begins', () => {
+  it('chooseSubnet finds the only free subnet from any random start', () => {
     const taken = Array.from({ length: 31 }, (_, i) => prefix(`10.5.${10 + i}.0/24`)).filter(
       ({ address }) => address !== '10.5.33.0',
     );
@@ -55,7 +55,7 @@ describe('chooseSubnet', () => {
     }
   });
 
-  it('does not take what overlaps a lease of an earlier configuration', () => {
+  it('chooseSubnet takes no subnet that overlaps a lease of an earlier configuration', () => {
     // A /17 in the upper half and a /25 in each subnet of the lower one but the last.
     const taken = [
       prefix('10.5.128.0/17'),
@@ -65,19 +65,19 @@ describe('chooseSubnet', () => {
     expect(chooseSubnet(configOf(), taken, undefined, seededRandom(1))).toEqual(prefix('10.5.127.0/24'));
   });
 
-  it('takes a subnet although somebody wrote a lease that is larger than the network', () => {
+  it('chooseSubnet takes a subnet despite a lease that is larger than the network', () => {
     const taken = [prefix('0.0.0.0/0'), prefix('10.0.0.0/8')];
     const wish = prefix('10.5.7.0/24');
     expect(chooseSubnet(configOf(), taken, wish, seededRandom(1))).toEqual(wish);
   });
 
-  it('is quick in the largest network', () => {
+  it('chooseSubnet is quick in the largest network', () => {
     const config = configOf({ Network: '0.0.0.0/0', SubnetLen: 30 });
     const taken = Array.from({ length: 5_000 }, (_, i) => prefix(`0.0.${i >> 6}.${(i & 63) * 4}/30`));
     expect(chooseSubnet(config, taken, undefined, () => 0)).toEqual(prefix('0.0.78.32/30'));
   });
 
-  it('seldom leads nodes that start together to the same subnet', () => {
+  it('chooseSubnet seldom gives nodes that start together the same subnet', () => {
     let collisions = 0;
     for (let seed = 0; seed < 50; seed++) {
       const random = seededRandom(seed);
@@ -91,7 +91,7 @@ describe('chooseSubnet', () => {
 });
 
 describe('describeTaken', () => {
-  it('names who holds what, and counts the rest', () => {
+  it('describeTaken names the holders of subnets, and counts the rest', () => {
     const config = configOf({ SubnetMin: '10.5.10.0', SubnetMax: '10.5.21.0' });
     const leases = Array.from({ length: 12 }, (_, i) => hostGwPeer(10 + i));
     const [first] = leases;

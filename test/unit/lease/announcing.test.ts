@@ -2,11 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
-import { DAY_MS, PREFIX, world } from './holder-world.ts';
+import { DAY_MS, holderBed, PREFIX } from './holder-bed.ts';
 
 describe('another announcement', () => {
-  it('is written to the same key under the same session, while the lease stays held', () =>
-    world(async ({ node, kv, clock }) => {
+  it('an announcement is written to the same key and session, while the lease stays held', () =>
+    holderBed(async ({ node, kv, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       const key = `${PREFIX}/subnets/10.5.77.0-24`;
@@ -26,8 +26,8 @@ describe('another announcement', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('is written as soon as the datastore is back', () =>
-    world(async ({ node, leases, clock }) => {
+  it('an announcement is written when the datastore is back', () =>
+    holderBed(async ({ node, leases, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       self.kv.setReachable(false);
@@ -40,8 +40,8 @@ describe('another announcement', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('is written though the answer to an earlier one was lost', () =>
-    world(async ({ node, leases, clock }) => {
+  it('an announcement is written though the answer to an earlier one was lost', () =>
+    holderBed(async ({ node, leases, clock }) => {
       let lose = false;
       const self = await node({
         wrap: (store) => ({
@@ -65,8 +65,8 @@ describe('another announcement', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('comes with a lease that is claimed after a loss', () =>
-    world(async ({ node, kv, leases, clock }) => {
+  it('an announcement comes with a lease that is claimed after a loss', () =>
+    holderBed(async ({ node, kv, leases, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       const entry = await kv.get(`${PREFIX}/subnets/10.5.77.0-24`);
@@ -76,8 +76,8 @@ describe('another announcement', () => {
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.11']);
     }));
 
-  it('is written where it came while the lease was being claimed again', () =>
-    world(async ({ node, kv, leases, clock }) => {
+  it('an announcement during a new claim is written after it', () =>
+    holderBed(async ({ node, kv, leases, clock }) => {
       let isSlow = false;
       const self = await node({
         wrap: (store) => ({
@@ -102,8 +102,8 @@ describe('another announcement', () => {
 });
 
 describe('a lease to recheck', () => {
-  it('is asked for at once, with a condition until the store has answered', () =>
-    world(async ({ node, clock }) => {
+  it('a recheck asks for the lease at once, with a condition until the store answers', () =>
+    holderBed(async ({ node, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       self.kv.setReachable(false);

@@ -23,7 +23,7 @@ describe('ownership', () => {
     ['at another address', ELSEWHERE, SELF, 'moved'],
     ['of another node', ELSEWHERE, { ...SELF, name: 'h2' }, undefined],
     ['of a flannel node', ELSEWHERE, undefined, undefined],
-  ] as const)('of a lease %s is known', (_, publicIP, node, expected) => {
+  ] as const)('a lease %s is judged by address and identity', (_, publicIP, node, expected) => {
     expect(ownership(leaseOf('10.5.2.0/24', publicIP, node), US)).toBe(expected);
   });
 });
@@ -93,11 +93,11 @@ describe('the choice of a lease', () => {
       { last: former, previous: former.subnets },
       'claim 10.5.11.0/24',
     ],
-  ])('is %s', (_, leases, more, expected) => {
+  ])('the choice is %s', (_, leases, more, expected) => {
     expect(chosen(leases, more)).toBe(expected);
   });
 
-  it('leaves leases of ours that do not fit to be given back', () => {
+  it('the choice leaves unfit leases of ours to be given back', () => {
     const config = parseNetworkConfig('{"Network":"10.5.0.0/16","SubnetMin":"10.5.11.0"}', 'config');
     expect(findMisfits([ours, moved, renamed, ...others], config, US)).toEqual([ours]);
   });

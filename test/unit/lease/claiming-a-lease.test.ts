@@ -2,23 +2,23 @@
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../../agent/lease/limits.ts';
 import { CHALLENGE_WAIT_MS, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
-import { DAY_MS, FLANNELS, PREFIX, world } from './holder-world.ts';
+import { DAY_MS, FLANNELS, holderBed, PREFIX } from './holder-bed.ts';
 
 const H1 = { ID: '00000000000000aa', Name: 'h1' };
 const H9 = { ID: '0000000000000099', Name: 'h9' };
 const FOUR = { SubnetMin: '10.5.10.0', SubnetMax: '10.5.13.0' };
 
 describe('claiming a lease', () => {
-  it('prefers the previous subnet, and else claims one by chance', () =>
-    world(async ({ node, leases }) => {
+  it('a holder claims the previous subnet, and otherwise a random one', () =>
+    holderBed(async ({ node, leases }) => {
       expect(await (await node()).start('10.5.77.0/24')).toBe('10.5.77.0/24');
       const other = await (await node({ ip: '192.168.77.2', name: 'h2' })).start('10.5.77.0/24');
       expect(other).not.toBe('10.5.77.0/24');
       expect((await leases()).sort()).toEqual(['10.5.77.0/24 192.168.77.1', `${other} 192.168.77.2`].sort());
     }));
 
-  it('keeps the one that is its own, whatever the previous subnet was', () =>
-    world(async ({ node, leases, clock }) => {
+  it('a holder keeps its own lease whatever the previous subnet was', () =>
+    holderBed(async ({ node, leases, clock }) => {
       const first = await node();
       await first.start('10.5.77.0/24');
       await first.stop();
@@ -31,8 +31,8 @@ describe('claiming a lease', () => {
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('adopts a lease of flannel at its address, and adds its identity', () =>
-    world(async ({ node, write, kv }) => {
+  it('a holder adopts a lease of flannel at its address, and adds its identity', () =>
+    holderBed(async ({ node, write, kv }) => {
       await write('10.5.77.0/24', { ...FLANNELS, Zone: 'a' }, LEASE_TTL_SECONDS);
       expect(await (await node()).start()).toBe('10.5.77.0/24');
       expect((await kv.get(`${PREFIX}/subnets/10.5.77.0-24`))?.value).toBe(
@@ -40,8 +40,8 @@ describe('claiming a lease', () => {
       );
     }));
 
-  it('keeps a reservation as one, also outside of the range', () =>
-    world(async ({ node, write, leases, clock }) => {
+  it('a holder keeps a reservation as one, also outside of the range', () =>
+    holderBed(async ({ node, write, leases, clock }) => {
       await write('10.5.77.0/24', FLANNELS);
       const self = await node({ fields: FOUR });
       expect(await self.start('10.5.10.0/24')).toBe('10.5.77.0/24');
@@ -51,8 +51,8 @@ describe('claiming a lease', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('gives back a lease of its own that does not fit the configuration any more', () =>
-    world(async ({ node, write, leases }) => {
+  it('a holder gives back a lease that no longer fits the configuration', () =>
+    holderBed(async ({ node, write, leases }) => {
       await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node({ fields: FOUR });
       const subnet = await self.start('10.5.11.0/24');
@@ -60,8 +60,8 @@ describe('claiming a lease', () => {
       expect(self.lines).toContainEqual(expect.stringMatching(/does not fit .* subnet=10\.5\.77\.0\/24$/));
     }));
 
-  it('tries another subnet at once when another node was faster', () =>
-    world(async ({ node, leases, clock }) => {
+  it('a holder tries another subnet at once when another node was faster', () =>
+    holderBed(async ({ node, leases, clock }) => {
       // All choose on the same knowledge, and by the same chance.
       const nodes = await Promise.all(
         Array.from({ length: 4 }, (_, i) =>
@@ -79,15 +79,15 @@ describe('claiming a lease', () => {
       expect(nodes.flatMap(({ lines }) => lines).join('\n')).toContain('lost the race for a subnet');
     }));
 
-  it('claims a subnet that overlaps no lease of another length', () =>
-    world(async ({ node, write }) => {
+  it('a holder claims a subnet that overlaps no lease of another length', () =>
+    holderBed(async ({ node, write }) => {
       await write('10.5.8.0/22', { ...FLANNELS, PublicIP: '192.168.77.9' }, LEASE_TTL_SECONDS);
       const self = await node({ fields: { SubnetMin: '10.5.9.0', SubnetMax: '10.5.12.0' } });
       expect(await self.start('10.5.9.0/24')).toBe('10.5.12.0/24');
     }));
 
-  it('says who holds everything when nothing is free', () =>
-    world(async ({ node, write }) => {
+  it('a holder names the other holders when no subnet is free', () =>
+    holderBed(async ({ node, write }) => {
       for (const n of [10, 11, 12, 13]) {
         await write(`10.5.${n}.0/24`, { ...FLANNELS, PublicIP: `192.168.77.${n}` }, LEASE_TTL_SECONDS);
       }
@@ -100,8 +100,8 @@ describe('claiming a lease', () => {
       });
     }));
 
-  it('does not call a network full because it lost many races in it', () =>
-    world(async ({ node }) => {
+  it('a holder that lost many races does not call the network full', () =>
+    holderBed(async ({ node }) => {
       let claims = 0;
       const self = await node({
         wrap: (store) => ({
@@ -118,8 +118,8 @@ describe('claiming a lease', () => {
 });
 
 describe('a lease at our address that another node wrote', () => {
-  it('is ours where no node answers for it: the host was installed anew', () =>
-    world(async ({ node, write, leases, clock }) => {
+  it('a lease at our address is ours when no node answers for it: the host was reinstalled', () =>
+    holderBed(async ({ node, write, leases, clock }) => {
       await write('10.5.77.0/24', { ...FLANNELS, Node: H9 }, LEASE_TTL_SECONDS);
       const before = clock.monotonicMs();
       const self = await node();
@@ -131,8 +131,8 @@ describe('a lease at our address that another node wrote', () => {
       );
     }));
 
-  it('is a conflict where its holder lives, which names both', () =>
-    world(async ({ node, leases }) => {
+  it('a lease at our address is a conflict that names both when its holder lives', () =>
+    holderBed(async ({ node, leases }) => {
       const holder = await node({ id: H9.ID, name: H9.Name });
       await holder.start('10.5.77.0/24');
       const self = await node();
@@ -146,8 +146,8 @@ describe('a lease at our address that another node wrote', () => {
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('is not asked about where there is one that is surely ours', () =>
-    world(async ({ node, write, clock }) => {
+  it('a lease at our address is not challenged when another one is surely ours', () =>
+    holderBed(async ({ node, write, clock }) => {
       await write('10.5.76.0/24', { ...FLANNELS, Node: H9 }, LEASE_TTL_SECONDS);
       await write('10.5.77.0/24', { ...FLANNELS, Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node();
@@ -159,16 +159,16 @@ describe('a lease at our address that another node wrote', () => {
 });
 
 describe('a lease of our name at another address', () => {
-  it('is ours where no node answers for it: the host has a new address', () =>
-    world(async ({ node, write, leases }) => {
+  it('a lease of our name is ours when no node answers for it: the host has a new address', () =>
+    holderBed(async ({ node, write, leases }) => {
       await write('10.5.77.0/24', { ...FLANNELS, PublicIP: '192.168.77.9', Node: H1 }, LEASE_TTL_SECONDS);
       const self = await node();
       expect(await self.start()).toBe('10.5.77.0/24');
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('is not touched where its holder lives: a clone of this host', () =>
-    world(async ({ node, leases }) => {
+  it('a lease of our name is left alone when its holder lives: a clone of this host', () =>
+    holderBed(async ({ node, leases }) => {
       const clone = await node({ ip: '192.168.77.9' });
       await clone.start('10.5.77.0/24');
       const self = await node();

@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
 import { lease, leaseAttrs } from '../../support/build.ts';
-import { DAY_MS, FLANNELS, MARGIN_MINUTES, PREFIX, type World, world } from './holder-world.ts';
+import { DAY_MS, FLANNELS, type HolderBed, holderBed, MARGIN_MINUTES, PREFIX } from './holder-bed.ts';
 
 describe('keeping a lease', () => {
-  it('renews it when the margin is left, and rewrites no key', () =>
-    world(async ({ node, kv, clock }) => {
+  it('a holder renews its lease at the margin, and rewrites no key', () =>
+    holderBed(async ({ node, kv, clock }) => {
       const renewals: number[] = [];
       const self = await node({
         wrap: (store) => ({
@@ -32,8 +32,8 @@ describe('keeping a lease', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('survives a datastore that is away for a while when it should renew', () =>
-    world(async ({ node, leases, clock }) => {
+  it('a holder keeps its lease when the datastore is away at the renewal', () =>
+    holderBed(async ({ node, leases, clock }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       await clock.advance(DAY_MS - MARGIN_MINUTES * 60_000 - 60_000);
@@ -47,8 +47,8 @@ describe('keeping a lease', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('does not renew all the time where the lease has a longer life than ours have', () =>
-    world(async ({ node, write, clock }) => {
+  it('a holder renews a lease of longer life no more often', () =>
+    holderBed(async ({ node, write, clock }) => {
       let renewals = 0;
       await write('10.5.77.0/24', FLANNELS, 90 * LEASE_TTL_SECONDS);
       const self = await node({
@@ -67,14 +67,14 @@ describe('keeping a lease', () => {
 });
 
 describe('a lease that is lost', () => {
-  const drop = async ({ kv }: World, subnet: string): Promise<void> => {
+  const drop = async ({ kv }: HolderBed, subnet: string): Promise<void> => {
     const entry = await kv.get(`${PREFIX}/subnets/${subnet.replace('/', '-')}`);
     if (entry === undefined) throw new Error('no such lease');
     expect(await kv.delete(entry)).toBe(true);
   };
 
-  it('is claimed again, the same subnet where it is free', () =>
-    world(async (all) => {
+  it('a lost lease is claimed again with the same subnet when it is free', () =>
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start('10.5.77.0/24');
       await drop(all, '10.5.77.0/24');
@@ -84,8 +84,8 @@ describe('a lease that is lost', () => {
       expect(self.holder.held?.lease.key).toBe('10.5.77.0-24');
     }));
 
-  it('is replaced by another one where another node has it by now', () =>
-    world(async (all) => {
+  it('a lost lease is replaced by another one when another node has its subnet', () =>
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start('10.5.77.0/24');
       self.kv.setReachable(false);
@@ -101,8 +101,8 @@ describe('a lease that is lost', () => {
       );
     }));
 
-  it('is claimed again where it expired unnoticed, though we still list it as ours', () =>
-    world(async ({ node, leases, clock }) => {
+  it('a lease that expired unnoticed is claimed again though the table still lists it', () =>
+    holderBed(async ({ node, leases, clock }) => {
       // The node gets no event of the store, only answers.
       const self = await node({
         wrap: (store) => ({
@@ -130,8 +130,8 @@ describe('a lease that is lost', () => {
       expect(await leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('is claimed again also when it was lost before `run`', () =>
-    world(async (all) => {
+  it('a lease that was lost before `run` is claimed again', () =>
+    holderBed(async (all) => {
       const self = await all.node();
       await self.acquire('10.5.77.0/24');
       await drop(all, '10.5.77.0/24');
@@ -145,8 +145,8 @@ describe('a lease that is lost', () => {
       await expect(running).rejects.toThrow();
     }));
 
-  it('is not lost by events that are older than it, or of another subnet', () =>
-    world(async ({ node }) => {
+  it('a lease is not lost by older events or by those of another subnet', () =>
+    holderBed(async ({ node }) => {
       const self = await node();
       await self.start('10.5.77.0/24');
       const held = self.holder.held;
@@ -162,8 +162,8 @@ describe('a lease that is lost', () => {
       expect(self.holder.held).toBeUndefined();
     }));
 
-  it('is asked for again and again while the datastore fails or is full', () =>
-    world(async (all) => {
+  it('a lost lease is asked for repeatedly while the datastore fails or the network is full', () =>
+    holderBed(async (all) => {
       let failure: TwillError | undefined;
       const self = await all.node({
         wrap: (store) => ({

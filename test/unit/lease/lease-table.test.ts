@@ -3,7 +3,7 @@ import { TwillError } from '../../../agent/base/errors.ts';
 import { createLeaseTable, type LeaseTable } from '../../../agent/lease/lease-table.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../../../agent/model/lease-source.ts';
-import { hostGwPeer } from '../../kernel/golden-states.ts';
+import { hostGwPeer } from '../../support/golden-states.ts';
 
 const bad = (n: number, reason = 'broken'): MalformedEntry => ({
   where: `subnets/10.5.${n}.0-24`,
@@ -35,7 +35,7 @@ function tableWith(...events: readonly StoreEvent[]): LeaseTable {
 }
 
 describe('the lease table', () => {
-  it('knows nothing before the first snapshot', () => {
+  it('the lease table knows nothing before the first snapshot', () => {
     const table = createLeaseTable();
     expect([table.isComplete, table.config, table.leases, table.malformedCount]).toEqual([
       false,
@@ -45,14 +45,14 @@ describe('the lease table', () => {
     ]);
   });
 
-  it('takes in a snapshot, and another one in its place', () => {
+  it('the lease table holds a snapshot, and the next one in its place', () => {
     const table = tableWith(snapshot([hostGwPeer(2), hostGwPeer(3)]));
     expect([table.isComplete, table.config, subnets(table)]).toEqual([true, '{}', '10.5.2.0 10.5.3.0']);
     expect(table.apply(snapshot([hostGwPeer(4)]))).toEqual({ leases: 'all', config: false, malformed: [] });
     expect(subnets(table)).toBe('10.5.4.0');
   });
 
-  it('follows leases that come, change and go', () => {
+  it('the lease table follows leases that come, change and go', () => {
     const table = tableWith(snapshot([hostGwPeer(2)]));
     expect(table.apply({ type: 'lease', lease: hostGwPeer(3) }).leases).toEqual(['10.5.3.0-24']);
     expect(table.apply({ type: 'lease', lease: hostGwPeer(2, '192.168.77.22') }).leases).toEqual([
@@ -66,7 +66,7 @@ describe('the lease table', () => {
     expect(subnets(table)).toBe('10.5.3.0');
   });
 
-  it('tells of a configuration that changes, and of no other', () => {
+  it('the lease table reports a configuration only when it changes', () => {
     const table = tableWith(snapshot([]));
     expect(table.apply({ type: 'config', text: '{}' }).config).toBe(false);
     expect(table.apply({ type: 'config', text: '{"a":1}' }).config).toBe(true);
@@ -74,7 +74,7 @@ describe('the lease table', () => {
     expect(table.config).toBeUndefined();
   });
 
-  it('is not changed by events of other things than leases', () => {
+  it('the lease table ignores events that concern no lease', () => {
     const table = tableWith(snapshot([hostGwPeer(2)]));
     for (const event of [
       { type: 'connected' },
@@ -88,7 +88,7 @@ describe('the lease table', () => {
 });
 
 describe('a malformed entry', () => {
-  it('removes no known lease, neither by an event nor in a snapshot', () => {
+  it('a malformed entry removes no known lease, by an event or in a snapshot', () => {
     const table = tableWith(snapshot([hostGwPeer(2), hostGwPeer(3)]), { type: 'malformed', entry: bad(2) });
     expect(subnets(table)).toBe('10.5.2.0 10.5.3.0');
     table.apply(snapshot([hostGwPeer(3)], [bad(2), NO_LEASE]));
@@ -97,13 +97,13 @@ describe('a malformed entry', () => {
     expect(subnets(table)).toBe('10.5.3.0');
   });
 
-  it('makes no lease where none was known', () => {
+  it('a malformed entry of an unknown key makes no lease', () => {
     const table = tableWith(snapshot([], [bad(2), NO_LEASE]));
     expect(table.leases).toEqual([]);
     expect(table.malformedCount).toBe(2);
   });
 
-  it('is reported once, and again when it is malformed in another way', () => {
+  it('a malformed entry is reported once, and again when its fault changes', () => {
     const table = createLeaseTable();
     expect(table.apply(snapshot([], [bad(2), NO_LEASE])).malformed).toEqual([bad(2), NO_LEASE]);
     expect(table.apply(snapshot([], [bad(2), NO_LEASE])).malformed).toEqual([]);
@@ -113,7 +113,7 @@ describe('a malformed entry', () => {
     expect(table.malformedCount).toBe(2);
   });
 
-  it('counts no more once it has been written anew, has gone, or is missing in a snapshot', () => {
+  it('a malformed entry counts no more when it is rewritten, deleted or missing in a snapshot', () => {
     const table = tableWith(snapshot([], [bad(2), bad(3), NO_LEASE]));
     table.apply({ type: 'lease', lease: hostGwPeer(2) });
     expect(table.malformedCount).toBe(2);

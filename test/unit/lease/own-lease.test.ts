@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { formatSubnets } from '../../../agent/model/lease.ts';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
-import { DAY_MS, FLANNELS, PREFIX, type TestNode, type World, world } from './holder-world.ts';
+import { DAY_MS, FLANNELS, type HolderBed, holderBed, PREFIX, type TestNode } from './holder-bed.ts';
 
 const KEY = `${PREFIX}/subnets/10.5.77.0-24`;
 const SUBNET = '10.5.77.0/24';
@@ -10,14 +10,14 @@ const OTHER = { ...FLANNELS, PublicIP: '192.168.77.9', Node: { ID: '000000000000
 
 const inUse = ({ holder }: TestNode): string | undefined => holder.subnets && formatSubnets(holder.subnets);
 
-async function entryOf({ kv }: World) {
+async function entryOf({ kv }: HolderBed) {
   const entry = await kv.get(KEY);
   if (entry === undefined) throw new Error('no such key');
   return entry;
 }
 
 /** Writes our key as `etcdctl put` would; `session` undefined: it loses the one that it had. */
-async function overwrite(all: World, value: string, session: string | undefined): Promise<void> {
+async function overwrite(all: HolderBed, value: string, session: string | undefined): Promise<void> {
   expect(await all.kv.update({ ...(await entryOf(all)), session }, value)).toBeDefined();
   await all.clock.advance(0);
 }
@@ -27,8 +27,8 @@ describe('our own key', () => {
     ['garbage', 'x', true],
     ['garbage without a session', '{broken', false],
     ['other attributes', JSON.stringify({ ...FLANNELS, BackendType: 'udp', Zone: 'a' }), true],
-  ])('is written again at once when it was overwritten by %s', (_, value, keepsSession) =>
-    world(async (all) => {
+  ])('our key is rewritten at once after it was overwritten by %s', (_, value, keepsSession) =>
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       const before = await entryOf(all);
@@ -44,8 +44,8 @@ describe('our own key', () => {
     }),
   );
 
-  it('is written again with a new session where the old one has ended meanwhile', () =>
-    world(async (all) => {
+  it('our key is rewritten with a new session when the old one has ended', () =>
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       const { session } = await entryOf(all);
@@ -60,8 +60,8 @@ describe('our own key', () => {
       expect(inUse(self)).toBe(SUBNET);
     }));
 
-  it('has a condition until it was read', () =>
-    world(async (all) => {
+  it('an overwritten key makes a condition until it was read', () =>
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       self.kv.setReachable(false);
@@ -73,8 +73,8 @@ describe('our own key', () => {
       expect([inUse(self), self.reason(), self.changes]).toEqual([SUBNET, undefined, []]);
     }));
 
-  it('becomes a reservation where it was written as one', () =>
-    world(async (all) => {
+  it('our key becomes a reservation when it was written as one', () =>
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       await overwrite(all, (await entryOf(all)).value, undefined);
@@ -83,8 +83,8 @@ describe('our own key', () => {
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1 reserved']);
     }));
 
-  it('causes no more than one write, however often it is looked at', () =>
-    world(async (all) => {
+  it('repeated looks at our key cause one write at most', () =>
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       await overwrite(all, 'x', (await entryOf(all)).session);
@@ -98,8 +98,8 @@ describe('a subnet that another node has now', () => {
   it.each([
     ['by an event', true],
     ['by the listing when the datastore is back', false],
-  ])('is out of use at once, another one is claimed, and both are named: %s', (_, reachable) =>
-    world(async (all) => {
+  ])('a subnet that another node took is dropped and replaced, and both are logged: %s', (_, reachable) =>
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       let claims = 0;
@@ -127,8 +127,8 @@ describe('a subnet that another node has now', () => {
     }),
   );
 
-  it('is out of use also where only the lost claim tells of it', () =>
-    world(async (all) => {
+  it('a subnet that another node took is dropped when only the refused claim shows it', () =>
+    holderBed(async (all) => {
       const self = await all.node({ wrap: (store) => ({ ...store, async *watch() {} }) });
       await self.start(SUBNET);
       const used: (string | undefined)[] = [];
@@ -146,8 +146,8 @@ describe('a subnet that another node has now', () => {
 });
 
 describe('a subnet whose lease is gone', () => {
-  it('stays in use until it is claimed again, however late that is', () =>
-    world(async (all) => {
+  it('a subnet without a lease stays in use until it is claimed again, however late', () =>
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       let refuses = true;
@@ -161,8 +161,8 @@ describe('a subnet whose lease is gone', () => {
       expect(self.changes).toEqual([SUBNET]);
     }));
 
-  it('is claimed again when the datastore is back after longer than it lived, and stays in use meanwhile', () =>
-    world(async (all) => {
+  it('a subnet stays in use while the datastore is away for longer than a lease lives, and is claimed afterwards', () =>
+    holderBed(async (all) => {
       // A life of ten minutes, so that the test has fewer attempts to wait for.
       await all.write(SUBNET, FLANNELS, 600);
       const self = await all.node();
@@ -177,8 +177,8 @@ describe('a subnet whose lease is gone', () => {
       expect(inUse(self)).toBe(SUBNET);
     }));
 
-  it('is claimed again only when there is a network configuration', () =>
-    world(async (all) => {
+  it('a lost subnet is claimed again only with a network configuration', () =>
+    holderBed(async (all) => {
       let hasConfig = true;
       const self = await all.node({ hasConfig: () => hasConfig });
       await self.start(SUBNET);
@@ -197,8 +197,8 @@ describe('a subnet whose lease is gone', () => {
       expect(self.changes).toEqual([SUBNET]);
     }));
 
-  it('is claimed again where the event of its loss comes before the answer that granted it', () =>
-    world(async (all) => {
+  it('a subnet is claimed again when its loss is heard before the answer that granted it', () =>
+    holderBed(async (all) => {
       let answers = 0;
       const self = await all.node({
         wrap: (store) => ({
@@ -219,8 +219,8 @@ describe('a subnet whose lease is gone', () => {
       expect(answers).toBe(2);
     }));
 
-  it('is claimed again when a snapshot brings the network configuration back', () =>
-    world(async (all) => {
+  it('a lost subnet is claimed again when a snapshot brings the configuration back', () =>
+    holderBed(async (all) => {
       let hasConfig = true;
       const self = await all.node({ hasConfig: () => hasConfig });
       await self.start(SUBNET);
@@ -233,8 +233,8 @@ describe('a subnet whose lease is gone', () => {
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('is ours where it turns out that it never was gone', () =>
-    world(async (all) => {
+  it('a subnet stays ours when its lease never was gone', () =>
+    holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
       self.notice({ type: 'lease-removed', key: SUBNET.replace('/', '-'), revision: 99 });

@@ -96,11 +96,11 @@ describe('a held lease', () => {
       listing([{ ...foreign(10), session: 'own' }]),
       takenBy({ ...foreign(10), session: 'own' }),
     ],
-  ])('%s', (_, event, expected) => {
+  ])('a held lease %s', (_, event, expected) => {
     expect(onEvent(HELD, event, SELF)).toEqual(expected);
   });
 
-  it('is checked anew by each event that demands it', () => {
+  it('a held lease is checked anew by each event that demands it', () => {
     const first = onEvent(HELD, malformed(), SELF);
     const second = onEvent(first, malformed(), SELF);
     expect(second).toEqual(first);
@@ -117,7 +117,7 @@ describe('a lost lease', () => {
     ['stays lost where its value is no lease', malformed(), LOST],
     ['stays lost where it is deleted', removed(30), LOST],
     ['stays lost where a listing lacks it', listing([]), LOST],
-  ])('%s', (_, event, expected) => {
+  ])('a lost lease %s', (_, event, expected) => {
     expect(onEvent(LOST, event, SELF)).toEqual(expected);
   });
 });
@@ -129,11 +129,11 @@ describe('a claim', () => {
     ['a malformed value', malformed(), malformed()],
     ['a listing with a lease', listing([foreign(11)]), written(foreign(11))],
     ['a listing without it', listing([], 20), removed(20)],
-  ])('keeps %s of its key for the time after the answer', (_, event, heard) => {
+  ])('a claim remembers %s of its key until it is answered', (_, event, heard) => {
     expect(onEvent(claiming(NONE), event, SELF)).toEqual({ ...claiming(NONE), heard });
   });
 
-  it('keeps the latest event only', () => {
+  it('a claim remembers the latest event only', () => {
     const after = [removed(11), written(foreign(12))].reduce<Tenure>(
       (now, event) => onEvent(now, event, SELF),
       claiming(NONE),
@@ -141,7 +141,7 @@ describe('a claim', () => {
     expect(after).toMatchObject({ heard: written(foreign(12)) });
   });
 
-  it('follows the lease that was held before it', () => {
+  it('a claim follows the lease that was held before it', () => {
     const after = onEvent(claiming(LOST, '10.5.8.0-24'), written(foreign(12)), SELF);
     expect(after).toMatchObject({ kind: 'claiming', before: takenBy(foreign(12)), heard: undefined });
   });
@@ -152,12 +152,12 @@ describe('a claim', () => {
     ['is lost where it was deleted meanwhile', removed(11), lost],
     ['is taken where another node wrote it meanwhile', written(foreign(12)), takenBy(foreign(12))],
     ['is checked where it was overwritten meanwhile', malformed(), checking],
-  ])('that is granted %s', (_, event, expected) => {
+  ])('a granted claim %s', (_, event, expected) => {
     const now = event === undefined ? claiming(NONE) : onEvent(claiming(NONE), event, SELF);
     expect(onClaimAnswer(now, GRANTED, SELF, SELF)).toEqual(expected);
   });
 
-  it.each([NONE, LOST, TAKEN])('that is refused leaves the state before it, $kind', (before) => {
+  it.each([NONE, LOST, TAKEN])('a refused claim restores the state before it: $kind', (before) => {
     expect(onClaimAnswer(claiming(before), undefined, SELF, SELF)).toBe(before);
   });
 });
@@ -165,12 +165,12 @@ describe('a claim', () => {
 describe('the answer to a check', () => {
   const renewed: HeldLease = { ...GRANTED, ttlSeconds: 40_000 };
 
-  it('settles the check that was asked', () => {
+  it('the answer settles the check that was asked', () => {
     const asked: Held = { ...HELD, check: 'session' };
     expect(onCheckAnswer(asked, asked, renewed, SELF)).toEqual({ ...HELD, lease: renewed });
   });
 
-  it('settles no check that was demanded while it was under way', () => {
+  it('the answer settles no check that was demanded meanwhile', () => {
     const asked: Held = { ...HELD, check: 'session' };
     expect(onCheckAnswer(recheck(asked), asked, renewed, SELF)).toMatchObject({ check: 'session' });
     expect(onCheckAnswer(onEvent(asked, malformed(), SELF), asked, renewed, SELF)).toMatchObject({
@@ -179,29 +179,32 @@ describe('the answer to a check', () => {
     });
   });
 
-  it('that the lease has ended loses it', () => {
+  it('the answer that the lease has ended loses the lease', () => {
     expect(onCheckAnswer(HELD, HELD, undefined, SELF)).toEqual(lost);
   });
 
-  it.each([LOST, TAKEN])('changes nothing where the lease is $kind meanwhile', (now) => {
+  it.each([LOST, TAKEN])('the answer changes nothing when the lease is $kind meanwhile', (now) => {
     expect(onCheckAnswer(now, HELD, renewed, SELF)).toBe(now);
   });
 });
 
 describe('a demand to recheck', () => {
-  it('asks for the session, and leaves a pending check of the key', () => {
+  it('a recheck asks for the session, and leaves a pending check of the key', () => {
     expect(recheck(HELD)).toEqual({ ...HELD, check: 'session' });
     expect(recheck({ ...HELD, check: 'key' })).toEqual({ ...HELD, check: 'key' });
   });
 
-  it.each([NONE, LOST, TAKEN, claiming(LOST)])('changes nothing while the lease is $kind', (now) => {
-    expect(recheck(now)).toBe(now);
-  });
+  it.each([NONE, LOST, TAKEN, claiming(LOST)])(
+    'a recheck changes nothing while the lease is $kind',
+    (now) => {
+      expect(recheck(now)).toBe(now);
+    },
+  );
 });
 
 describe('every tenure', () => {
   const all: readonly Tenure[] = [NONE, HELD, LOST, TAKEN, claiming(NONE), claiming(LOST)];
-  it.each(all)('stays the same object at events of other leases: $kind', (now) => {
+  it.each(all)('a tenure stays the same object at events of other leases: $kind', (now) => {
     for (const event of UNRELATED) expect(onEvent(now, event, SELF)).toBe(now);
   });
 
@@ -214,7 +217,7 @@ describe('every tenure', () => {
     ['the first claim', claiming(NONE), false, false],
     ['a claim after a loss', claiming(LOST, '10.5.8.0-24'), true, true],
     ['a claim after another node took the subnet', claiming(TAKEN), false, true],
-  ])('says whether its subnets may be used: %s', (_, now, isUsable, hasLast) => {
+  ])('a tenure says whether its subnets may be used: %s', (_, now, isUsable, hasLast) => {
     expect(usable(now)).toBe(isUsable ? GRANTED.lease.subnets : undefined);
     expect(lastLease(now)).toBe(hasLast ? GRANTED : undefined);
   });

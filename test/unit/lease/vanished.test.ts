@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../../agent/lease/limits.ts';
 import { findVanished, isDoubtful } from '../../../agent/lease/vanished.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
-import { hostGwPeer } from '../../kernel/golden-states.ts';
+import { hostGwPeer } from '../../support/golden-states.ts';
 
 /** Leases of the nodes from `first` to `last`, each written at a revision of its own. */
 const nodes = (first: number, last: number): Lease[] =>
@@ -23,7 +23,7 @@ const doubts = (known: readonly Lease[], snapshot: ReturnType<typeof listing>): 
   isDoubtful(known, findVanished(known, snapshot), snapshot);
 
 describe('a vanished lease', () => {
-  it('is a known one that is not listed, not even as malformed', () => {
+  it('a vanished lease is a known one that is listed neither as a lease nor as malformed', () => {
     const bad = { where: 'x', key: '10.5.3.0-24', reason: 'broken' };
     const snapshot = listing(nodes(4, 9), { malformed: [bad, { ...bad, key: undefined }] });
     expect(findVanished(nodes(1, 5), snapshot).map(({ key }) => key)).toEqual(['10.5.1.0-24', '10.5.2.0-24']);
@@ -50,7 +50,7 @@ describe('a listing', () => {
       listing(nodes(1, 3).map((lease) => ({ ...lease, session: 'another' }))),
       true,
     ],
-  ])('%s is doubtful or not', (_, known, snapshot, expected) => {
+  ])('a listing %s is doubted as expected', (_, known, snapshot, expected) => {
     expect(doubts(known, snapshot)).toBe(expected);
   });
 });

@@ -11,7 +11,7 @@ import {
   matchesOwnName,
 } from '../../../agent/model/host-state.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
-import { goldenStates } from '../../kernel/golden-states.ts';
+import { goldenStates } from '../../support/golden-states.ts';
 
 const LINK: HostObject = {
   kind: 'link',
@@ -100,14 +100,17 @@ describe('an object', () => {
     ],
     [DIRECT, 'route 10.5.2.0/24 via 10.0.0.2 dev eth0', 'route 10.5.2.0/24', 'eth0', 'eth0'],
     [BLACKHOLE, 'route blackhole 10.5.2.0/24', 'blackhole 10.5.2.0/24', undefined, undefined],
-  ])('$kind is one line, has a key, sits on a link and needs one', (object, line, key, link, needed) => {
-    expect(formatObject(object)).toBe(line);
-    expect(keyOf(object)).toBe(key);
-    expect(linkOf(object)).toBe(link);
-    expect(linkNeededBy(object)).toBe(needed);
-  });
+  ])(
+    'an object of kind $kind has its line, its key, and the links that it is on and needs',
+    (object, line, key, link, needed) => {
+      expect(formatObject(object)).toBe(line);
+      expect(keyOf(object)).toBe(key);
+      expect(linkOf(object)).toBe(link);
+      expect(linkNeededBy(object)).toBe(needed);
+    },
+  );
 
-  it('is made after the objects that it needs', () => {
+  it('an object is made after the objects that it needs', () => {
     const kinds = [ONLINK, FDB, NEIGH, ADDR, LINK].sort(creationOrder).map(({ kind }) => kind);
     expect(kinds).toEqual(['link', 'addr', 'neigh', 'fdb', 'route']);
   });
@@ -126,7 +129,7 @@ describe('a link', () => {
     ['tun', 'flannel00', false],
     ['bridge', 'flannel.1', false],
     ['constructor', 'flannel.1', false],
-  ])('of type %s with the name %s: ours is %s', (type, name, isOurs) => {
+  ])('a link of type %s with the name %s: ours is %s', (type, name, isOurs) => {
     expect(isOwnType(type, name)).toBe(isOurs);
   });
 
@@ -140,13 +143,13 @@ describe('a link', () => {
     ['*', false],
     ['eth0', false],
     ['my-flannel.1', false],
-  ])('named %s in a rule: ours is %s', (pattern, isOurs) => {
+  ])('a link named %s in a rule: ours is %s', (pattern, isOurs) => {
     expect(matchesOwnName(pattern)).toBe(isOurs);
   });
 });
 
 describe('formatHostState', () => {
-  it('sorts by kind and then by number, whatever the order was', () => {
+  it('formatHostState sorts by kind and then by number, from any order', () => {
     const route = (n: number): HostObject => ({ ...DIRECT, dst: `10.5.${n}.0/24` });
     const state = [route(10), route(9), BLACKHOLE, FDB, route(100), NEIGH, ADDR, LINK];
     const text = `${[
@@ -164,7 +167,7 @@ describe('formatHostState', () => {
     expect(formatHostState([])).toBe('');
   });
 
-  it('gives one text for each set of objects', async () => {
+  it('formatHostState gives one text for each set of objects', async () => {
     const random = seededRandom(3);
     for (const [name, state] of await goldenStates()) {
       const shuffled = state
@@ -177,7 +180,7 @@ describe('formatHostState', () => {
 });
 
 describe('the golden states', () => {
-  it('hold each key once', async () => {
+  it('each golden state holds each key once', async () => {
     for (const [name, state] of await goldenStates()) {
       expect(new Set(state.map(keyOf)).size, name).toBe(state.length);
     }

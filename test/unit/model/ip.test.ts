@@ -36,7 +36,7 @@ describe('parseAddress', () => {
     ['::1.2.3.4', '::102:304'],
     ['64:ff9b::1.2.3.4', '64:ff9b::102:304'],
     ['1:2:3:4:5:6:1.2.3.4', '1:2:3:4:5:6:102:304'],
-  ])('reads %s as %s', (text, address) => {
+  ])('parseAddress reads %s as %s', (text, address) => {
     expect(parseAddress(text)).toEqual({ family: address.includes(':') ? 6 : 4, address });
     expect(parseAddress(address)?.address).toBe(address);
   });
@@ -92,7 +92,7 @@ describe('parsePrefix', () => {
     ['::/0', { family: 6, address: '::', length: 0 }],
     ['FD00:5:22:0::1/64', { family: 6, address: 'fd00:5:22::1', length: 64 }],
     ['::1/128', { family: 6, address: '::1', length: 128 }],
-  ])('reads %s', (text, expected) => {
+  ])('parsePrefix reads %s', (text, expected) => {
     expect(parsePrefix(text)).toEqual(expected);
   });
 
@@ -132,7 +132,7 @@ describe('networkOf', () => {
     ['fd00:5:22:ffff::1/56', 'fd00:5:22:ff00::/56'],
     ['fd00::1/0', '::/0'],
     ['fd00::1/128', 'fd00::1/128'],
-  ])('clears the host bits of %s', (text, expected) => {
+  ])('networkOf clears the host bits of %s', (text, expected) => {
     expect(formatPrefix(networkOf(prefix(text)))).toBe(expected);
   });
 });
@@ -149,7 +149,7 @@ describe('addresses as numbers', () => {
     expect(addressFromBits(address.includes(':') ? 6 : 4, bits)).toBe(address);
   });
 
-  it('come back the same from bytes and from bits, for any address', () => {
+  it('any address comes back the same from bytes and from bits', () => {
     const random = seededRandom(1);
     for (let i = 0; i < 2_000; i++) {
       // Many zero groups, so that the compressed forms come up.
@@ -163,13 +163,13 @@ describe('addresses as numbers', () => {
     }
   });
 
-  it('counts addresses from the start of a prefix', () => {
+  it('addressAt counts from the start of a prefix', () => {
     expect(addressAt(prefix('10.5.34.77/24'), 0)).toBe('10.5.34.0');
     expect(addressAt(prefix('10.5.34.77/24'), 256)).toBe('10.5.35.0');
     expect(addressAt(prefix('fd00::/64'), 65_536)).toBe('fd00::1:0');
   });
 
-  it('makes a prefix of one address', () => {
+  it('hostPrefix makes a prefix of one address', () => {
     expect(formatPrefix(hostPrefix('10.5.34.0'))).toBe('10.5.34.0/32');
     expect(formatPrefix(hostPrefix('fd00::'))).toBe('fd00::/128');
   });
@@ -194,7 +194,7 @@ describe('containment', () => {
     expect(overlaps(prefix(inner), prefix(outer))).toBe(overlap);
   });
 
-  it('holds for the first and the last address of a prefix, and for no neighbour of them', () => {
+  it('a prefix contains its first and last address, and no neighbour of them', () => {
     const subnet = prefix('10.5.34.0/24');
     expect(
       ['10.5.33.255', '10.5.34.0', '10.5.34.255', '10.5.35.0', 'fd00::'].filter((address) =>

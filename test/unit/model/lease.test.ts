@@ -55,7 +55,7 @@ describe('subnet keys', () => {
     ['a space', ' 10.5.34.0-24'],
     ['two dashes', '10.5.34.0--24'],
     ['something else', '__proto__'],
-  ])('refuses %s', (_, key) => {
+  ])('a subnet key is refused: %s', (_, key) => {
     expect(parseSubnetKey(key)).toBeUndefined();
   });
 });
@@ -67,11 +67,11 @@ describe('lease values', () => {
     ['wireguard, dual stack', WIREGUARD],
     ['extension', EXTENSION],
     ['our own', OURS],
-  ])('%s comes back to the byte', (_, text) => {
+  ])('a lease value %s comes back to the byte', (_, text) => {
     expect(formatLeaseValue(parseLeaseValue(text, KEY))).toBe(text);
   });
 
-  it('reads every field', () => {
+  it('parseLeaseValue reads every field', () => {
     expect(parseLeaseValue(WIREGUARD, KEY)).toEqual({
       publicIP: { 4: '192.168.77.1', 6: 'fd00::1' },
       backendType: 'wireguard',
@@ -82,19 +82,19 @@ describe('lease values', () => {
   });
 
   it.each(['{"PublicIP":"192.168.77.1"}', '{"PublicIP":"192.168.77.1","BackendType":""}'])(
-    'takes udp where none is named: %s',
+    'a lease value without a backend is read as udp: %s',
     (text) => {
       expect(parseLeaseValue(text, KEY).backendType).toBe('udp');
     },
   );
 
-  it('takes null data for none', () => {
+  it('a lease value with null data has none', () => {
     const text =
       '{"PublicIP":"192.168.77.1","BackendType":"host-gw","BackendData":null,"BackendV6Data":null}';
     expect(formatLeaseValue(parseLeaseValue(text, KEY))).toBe(HOST_GW);
   });
 
-  it('takes names in any case, as flannel does', () => {
+  it('a lease value is read with names in any case, as by flannel', () => {
     const { publicIP, backendType } = parseLeaseValue(
       '{"publicip":"192.168.77.1","BACKENDTYPE":"vxlan"}',
       KEY,
@@ -102,7 +102,7 @@ describe('lease values', () => {
     expect({ publicIP, backendType }).toEqual({ publicIP: { 4: '192.168.77.1' }, backendType: 'vxlan' });
   });
 
-  it('keeps fields that it does not know, and their order, after its own', () => {
+  it('a lease value keeps unknown fields and their order, after its own', () => {
     const text =
       '{"Zone":{"b":[1,null,"x"],"a":true},"PublicIP":"192.168.77.1","Alias":"","PublicIPv6":null,"BackendType":"host-gw"}';
     expect(formatLeaseValue(parseLeaseValue(text, KEY))).toBe(
@@ -125,7 +125,7 @@ describe('lease values', () => {
     expect(parseLeaseValue(`{"PublicIP":"192.168.77.1","Node":${node}}`, KEY).node).toBeUndefined();
   });
 
-  it('cannot reach into the prototype of anything', () => {
+  it('a lease value cannot reach into a prototype', () => {
     const attrs = parseLeaseValue(
       '{"PublicIP":"192.168.77.1","__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"BackendData":{"__proto__":{"polluted":1}}}',
       KEY,
@@ -161,7 +161,7 @@ describe('lease values', () => {
     ],
   ];
   it.each(REFUSED.map(([text, message]) => [text.slice(0, 60), text, message] as const))(
-    'refuses %j',
+    'a lease value is refused: %j',
     (_, text, message) => {
       expect(() => parseLeaseValue(text, KEY)).toThrow(
         expect.objectContaining({ name: 'TwillError', code: 'datastore', message: `${KEY}: ${message}` }),

@@ -19,7 +19,7 @@ function refusal(text: string): string {
 }
 
 describe('the network configuration', () => {
-  it('has flannel’s defaults, and vxlan where no backend is named', () => {
+  it('the configuration has flannel’s defaults, and vxlan when it names no backend', () => {
     expect(parse({ Network: '10.5.0.0/16' })).toEqual({
       network: { family: 4, address: '10.5.0.0', length: 16 },
       subnetLength: 24,
@@ -31,7 +31,7 @@ describe('the network configuration', () => {
     });
   });
 
-  it('takes every field as given', () => {
+  it('the configuration keeps every given field', () => {
     expect(
       parse({
         Network: '10.0.0.0/8',
@@ -56,7 +56,7 @@ describe('the network configuration', () => {
     });
   });
 
-  it('takes names in any case, those of the backend’s options as they are', () => {
+  it('the configuration reads its names in any case, and leaves those of the backend’s options', () => {
     const config = parse({
       network: '10.5.0.0/16',
       SUBNETLEN: 26,
@@ -119,7 +119,7 @@ describe('the network configuration', () => {
     ['"10.5.0.0/16"', 'must be a JSON object, is "10.5.0.0/16"'],
     ['null', 'must be a JSON object, is null'],
     ['{}', 'Network: must be an IPv4 prefix such as 10.5.0.0/16, is missing'],
-  ])('refuses %s', (text, line) => {
+  ])('the configuration is refused: %s', (text, line) => {
     // Newer engines add where in the line it is.
     expect(refusal(text).replace(/ \(line .*\)$/, '')).toBe(line);
   });
@@ -165,11 +165,11 @@ describe('the network configuration', () => {
     [{ Backend: {} }, 'Backend.Type: must be the name of a backend, is missing'],
     [{ Backend: { Type: '' } }, 'Backend.Type: must be the name of a backend, is ""'],
     [{ Backend: { Type: 7 } }, 'Backend.Type: must be the name of a backend, is 7'],
-  ])('refuses %j', (fields, line) => {
+  ])('the configuration is refused with %j', (fields, line) => {
     expect(refusal(JSON.stringify({ Network: '10.5.0.0/16', ...fields }))).toBe(line);
   });
 
-  it('takes nothing from a prototype', () => {
+  it('the configuration reads nothing from a prototype', () => {
     expect(refusal('{"__proto__":{"Network":"10.5.0.0/16"}}')).toBe(
       'Network: must be an IPv4 prefix such as 10.5.0.0/16, is missing',
     );

@@ -37,7 +37,7 @@ class AssignedLease implements LeaseHolder {
 }
 
 describe('a node with an assigned subnet', () => {
-  it('uses it, follows its peers, and writes no lease', () =>
+  it('a node uses its assigned subnet, follows its peers, and writes no lease', () =>
     nodeBed(async ({ kv, start }) => {
       const self = await start(1, undefined, true, new AssignedLease('10.5.8.0/24'));
       await start(2);
@@ -50,7 +50,7 @@ describe('a node with an assigned subnet', () => {
       expect(entries.map(({ key }) => key)).toEqual([`${PREFIX}/subnets/10.5.2.0-24`]);
     }));
 
-  it('withdraws everything where the subnet is taken back, and moves to the next one', () =>
+  it('a node withdraws everything when its assigned subnet is taken back, and uses the next one', () =>
     nodeBed(async ({ clock, start }) => {
       const lease = new AssignedLease('10.5.8.0/24');
       const self = await start(1, undefined, true, lease);

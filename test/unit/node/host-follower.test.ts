@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
-import { createLogger } from '../../../agent/base/log.ts';
 import { type HostChange, HostFollower } from '../../../agent/node/host-follower.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
 import { hostFacts } from '../../support/build.ts';
+import { captureLog } from '../../support/capture-log.ts';
 
 type FactChanges = Parameters<typeof hostFacts>[0];
 
@@ -20,8 +20,7 @@ interface Bed {
 
 async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
   const clock = createVirtualClock();
-  const lines: string[] = [];
-  const log = createLogger('twill', 'info', (line) => lines.push(line.slice(25)));
+  const { log, lines } = captureLog('twill');
   const changes: HostChange[] = [];
   let now: FactChanges | TwillError = {};
   let tellAll = (): void => undefined;
@@ -59,7 +58,7 @@ async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
   await running;
 }
 
-it('says why the underlay cannot be used, keeps what was known, and tells when it is back', () =>
+it('the host follower reports an unusable underlay, keeps the known facts, and reports the recovery', () =>
   bed(async ({ set, changes, reason, clock, lines }) => {
     await set(new TwillError('host', 'interface eth0 is down'));
     expect(reason()).toBe('interface eth0 is down');
@@ -74,7 +73,7 @@ it('says why the underlay cannot be used, keeps what was known, and tells when i
     expect(lines.at(-1)).toBe('info  twill: eth0 is back');
   }));
 
-it('takes another address only when it has stood for a while', () =>
+it('the host follower accepts another address only after it was stable for a while', () =>
   bed(async ({ set, changes, clock }) => {
     await set({ address: '192.168.77.11' });
     await set({}, false);
@@ -85,7 +84,7 @@ it('takes another address only when it has stood for a while', () =>
     expect(changes).toEqual([{ facts: hostFacts({ address: '192.168.77.12' }), moved: true, back: false }]);
   }));
 
-it('tells of another MTU at once, and nothing where nothing has changed', () =>
+it('the host follower reports another MTU at once, and nothing without a change', () =>
   bed(async ({ set, changes, clock }) => {
     await set({});
     expect(changes).toEqual([]);
@@ -94,7 +93,7 @@ it('tells of another MTU at once, and nothing where nothing has changed', () =>
     expect(changes).toEqual([{ facts: hostFacts({ mtuBytes: 1400 }), moved: false, back: false }]);
   }));
 
-it('looks from time to time where nobody tells, and not more often where everybody does', () =>
+it('the host follower polls without events, and no more often under many events', () =>
   bed(async ({ set, changes, clock, reads }) => {
     await set({ mtuBytes: 1400 }, false);
     await clock.advance(LIMITS.hostLookMs);

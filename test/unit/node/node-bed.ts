@@ -2,18 +2,21 @@
 import { TwillError } from '../../../agent/base/errors.ts';
 import { createLogger } from '../../../agent/base/log.ts';
 import { createKvLeaseStore } from '../../../agent/datastore/kv-lease-store.ts';
-import { createMemoryStore, type MemoryKv, type MemoryStore } from '../../../agent/datastore/memory-kv.ts';
 import { KvLeaseHolder } from '../../../agent/lease/kv-lease-holder.ts';
 import type { FirewallRules } from '../../../agent/model/firewall.ts';
-import { formatPrefix, type Prefix } from '../../../agent/model/ip.ts';
+import { formatPrefix } from '../../../agent/model/ip.ts';
 import type { Kv } from '../../../agent/model/kv.ts';
 import type { LeaseHolder } from '../../../agent/model/lease-holder.ts';
 import { createNode, type Node } from '../../../agent/node/node.ts';
 import { createBackend } from '../../../backends/index.ts';
+import { createMemoryFirewall } from '../../fakes/memory-firewall.ts';
+import { createMemoryHandOff } from '../../fakes/memory-hand-off.ts';
 import { createMemoryKernel, type MemoryKernel } from '../../fakes/memory-kernel.ts';
+import { createMemoryStore, type MemoryKv, type MemoryStore } from '../../fakes/memory-kv.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
 import { hostFacts, prefix } from '../../support/build.ts';
+import { captureLog } from '../../support/capture-log.ts';
 
 export const PREFIX = '/coreos.com/network';
 export const CONFIG = JSON.stringify({
@@ -21,6 +24,9 @@ export const CONFIG = JSON.stringify({
   SubnetMax: '10.5.9.0',
   Backend: { Type: 'host-gw' },
 });
+
+/** The value of a lease that another node holds. */
+export const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
 
 export interface TestHost {
   readonly kv: MemoryKv;
@@ -77,13 +83,12 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
     const kernel = createMemoryKernel({ name: 'eth0', prefix: '192.168.77.0/24' });
     const read = kernel.read.bind(kernel);
     if (!kernelAnswers) kernel.read = () => Promise.reject(new TwillError('host', 'cannot read routes'));
-    const lines: string[] = [];
-    const log = createLogger('twill', 'debug', (line) => lines.push(line.slice(25)));
+    const { log, lines } = captureLog('twill', 'debug');
     const random = seededRandom(n);
     let suspendedMs = 0;
-    let handedOff: Prefix | undefined;
+    const handOff = createMemoryHandOff();
+    const firewall = createMemoryFirewall('iptables');
     let refusesHandOff = false;
-    let rules: FirewallRules | undefined;
     let address = `192.168.77.${n}`;
     const leases = createKvLeaseStore(wrap?.(own) ?? own, {
       prefix: PREFIX,
@@ -117,29 +122,14 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
           watch: async () => undefined,
         },
         handOff: {
-          name: 'subnet.env',
+          name: handOff.name,
           previousSubnet: async () => prefix(`10.5.${n}.0/24`),
-          async write({ subnet }) {
+          async write(env) {
             if (refusesHandOff) throw new TwillError('host', 'cannot write subnet.env: no space');
-            const isNew = handedOff === undefined || formatPrefix(handedOff) !== formatPrefix(subnet);
-            handedOff = subnet;
-            return isNew;
+            return handOff.write(env);
           },
         },
-        openFirewall: async () => ({
-          mode: 'iptables',
-          obstacles: async () => [],
-          async ensure(wanted) {
-            const isSame = JSON.stringify(rules) === JSON.stringify(wanted);
-            rules = wanted;
-            return isSame ? 'present' : 'repaired';
-          },
-          async remove() {
-            const had = rules !== undefined;
-            rules = undefined;
-            return had;
-          },
-        }),
+        openFirewall: async () => firewall,
         watchRuleset: async () => undefined,
         onReady: async () => undefined,
         onLarge: () => undefined,
@@ -159,14 +149,14 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
       suspend: (ms) => {
         suspendedMs += ms;
       },
-      handedOff: () => handedOff && formatPrefix(handedOff),
+      handedOff: () => handOff.env && formatPrefix(handOff.env.subnet),
       answerKernel: () => {
         kernel.read = read;
       },
       refuseHandOff: (refuses) => {
         refusesHandOff = refuses;
       },
-      rules: () => rules,
+      rules: () => firewall.rules,
       routes: () => [...kernel.print().matchAll(/^route (\S+) via/gm)].map(([, dst = '']) => dst).toSorted(),
     };
   };

@@ -2,14 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
-import { CONFIG, type NodeBed, nodeBed, PREFIX, type TestHost } from './node-bed.ts';
-
-const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
+import { CONFIG, type NodeBed, nodeBed, OTHERS, PREFIX, type TestHost } from './node-bed.ts';
 
 const BLOCKS = ['10.5.4.0/22', '10.5.8.0/23'];
 
 describe('a node whose subnet another one has now', () => {
-  it('withdraws routes and rules, and stands anew with another subnet', () =>
+  it('a node that lost its subnet withdraws routes and rules, and starts again with another subnet', () =>
     nodeBed(async ({ clock, kv, start }) => {
       const [first, second] = [await start(1), await start(2)];
       expect([first.routes(), second.routes()]).toEqual([['10.5.2.0/24'], ['10.5.1.0/24']]);
@@ -38,7 +36,7 @@ describe('a node whose subnet another one has now', () => {
 });
 
 describe('a change of a lease', () => {
-  it('is followed at once by an idle node, and shares a pass with those that come within the pause after it', () =>
+  it('an idle node applies a lease change at once, and the changes within the pause after it in one pass', () =>
     nodeBed(async ({ clock, kv, start }) => {
       const host = await start(1);
       await clock.advance(1_000);
@@ -59,7 +57,7 @@ describe('a change of a lease', () => {
       expect(applied).toBe(2);
     }));
 
-  it('is the only event of the store that leads to a pass', () =>
+  it('no event of the store leads to a pass but a lease change', () =>
     nodeBed(async ({ clock, kv, start }) => {
       const host = await start(1);
       await clock.advance(1_000);
@@ -91,7 +89,7 @@ describe('a datastore that has lost everything', () => {
   const gone =
     '3 of 3 leases are gone from the datastore at once: keeping them until the network configuration is back';
 
-  it('cuts nobody off, and every node takes its subnet again when the configuration is back', () =>
+  it('nodes keep their routes when the datastore is empty, and claim their subnets again with the configuration', () =>
     nodeBed(async ({ clock, store, kv, start, writeConfig }) => {
       const hosts = [await start(1), await start(2), await start(3)];
       await clock.advance(1_000);
@@ -124,7 +122,7 @@ describe('a datastore that has lost everything', () => {
       ]);
     }));
 
-  it('is believed of the nodes that do not come back', () =>
+  it('nodes drop the routes of peers that do not return to an emptied datastore', () =>
     nodeBed(async ({ clock, store, start, writeConfig }) => {
       const hosts = [await start(1), await start(2), await start(3)];
       await clock.advance(1_000);
@@ -143,7 +141,7 @@ describe('a datastore that has lost everything', () => {
       expect(hosts.map((host) => host.routes())).toEqual([1, 2, 3].map(subnetsBut));
     }));
 
-  it('moves no subnet where it was filled again in another order before anybody looked', () =>
+  it('nodes keep their subnets when the datastore was emptied and refilled in another order meanwhile', () =>
     nodeBed(async ({ clock, store, start, writeConfig }) => {
       const hosts = [await start(1), await start(2), await start(3)];
       await clock.advance(1_000);
@@ -210,7 +208,7 @@ describe('a listing without most of the leases', () => {
       });
     });
 
-  it('takes no route away when the second one has them', () =>
+  it('a node keeps all routes when the second listing has the missing leases', () =>
     withPeers(async ({ host, relist, bed, show }) => {
       show(2);
       await relist();
@@ -224,7 +222,7 @@ describe('a listing without most of the leases', () => {
       expect(host.reason()).toBe('ready');
     }));
 
-  it('is believed when the second one agrees, some time later', () =>
+  it('a node drops routes when the second listing confirms the first one', () =>
     withPeers(async ({ host, relist, bed, show }) => {
       show(2);
       await relist();
@@ -238,7 +236,7 @@ describe('a listing without most of the leases', () => {
       );
     }));
 
-  it('is doubted anew where the second one has lost even more', () =>
+  it('a node doubts the second listing when it has lost even more leases', () =>
     withPeers(async ({ host, relist, bed, show }) => {
       show(3);
       await relist();
@@ -249,7 +247,7 @@ describe('a listing without most of the leases', () => {
       expect(host.routes()).toHaveLength(0);
     }));
 
-  it('is believed at once where it has lost few, or not the most', () =>
+  it('a node believes at once a listing that lacks few leases, or not the most', () =>
     withPeers(async ({ host, relist, show }) => {
       show(4);
       await relist();
@@ -257,7 +255,7 @@ describe('a listing without most of the leases', () => {
       expect(host.reason()).toBe('ready');
     }));
 
-  it('does not keep what is told to be gone, nor stop what comes', () =>
+  it('a node follows deletions and new leases while it doubts a listing', () =>
     withPeers(async ({ host, relist, bed: { clock, kv }, show }) => {
       show(1);
       await relist();
@@ -275,7 +273,7 @@ describe('a network configuration that changed', () => {
   it.each([
     ['while we were there', true],
     ['while the connection was lost', false],
-  ])('%s is told of in the same words', (_, reachable) =>
+  ])('a node reports a changed configuration in the same words: %s', (_, reachable) =>
     nodeBed(async ({ clock, store, start, writeConfig }) => {
       const host = await start(1);
       host.kv.setReachable(reachable);

@@ -6,8 +6,8 @@ import { planesOf } from '../../../agent/model/plane.ts';
 import { createPlanner, type Planner, peersIn } from '../../../agent/node/planner.ts';
 import { createBackend } from '../../../backends/index.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
-import { hostGwPeer, peer, vxlanPeer } from '../../kernel/golden-states.ts';
 import { hostFacts, prefix } from '../../support/build.ts';
+import { hostGwPeer, peer, vxlanPeer } from '../../support/golden-states.ts';
 
 const NETWORKS = { 4: prefix('10.5.0.0/16') };
 const SUBNETS = { 4: prefix('10.5.1.0/24') };
@@ -32,7 +32,7 @@ function planned(planner: Planner): string[] {
 }
 
 describe('the planner', () => {
-  it('tells of the entries of the one lease that came, changed or went', async () => {
+  it('the planner reports only the entries of the lease that came, changed or went', async () => {
     const planner = await plannerWith('vxlan', vxlanPeer(2), vxlanPeer(3));
     planner.update('10.5.4.0-24', vxlanPeer(4));
     expect(planned(planner)).toEqual([
@@ -50,7 +50,7 @@ describe('the planner', () => {
     expect(planned(planner)).toEqual([]);
   });
 
-  it('tells of nothing where a lease is written again with the same meaning', async () => {
+  it('the planner reports nothing when a lease is rewritten with the same meaning', async () => {
     const planner = await plannerWith('vxlan', vxlanPeer(2));
     planner.update('10.5.2.0-24', { ...vxlanPeer(2), revision: 9 });
     expect(planned(planner)).toEqual([]);
@@ -59,7 +59,7 @@ describe('the planner', () => {
     expect([...planner.plan(hostFacts(), SUBNETS, [vxlanPeer(2)])]).toEqual([]);
   });
 
-  it('sums up several changes of one key as the first state and the last one', async () => {
+  it('the planner sums up several changes of one key as the first state and the last one', async () => {
     const planner = await plannerWith('host-gw', hostGwPeer(2));
     planner.update('10.5.2.0-24', hostGwPeer(2, '192.168.77.22'));
     planner.update('10.5.2.0-24', hostGwPeer(2, '192.168.77.23'));
@@ -69,14 +69,14 @@ describe('the planner', () => {
     ]);
   });
 
-  it('wants nothing without a subnet', async () => {
+  it('the planner wants nothing without a subnet', async () => {
     const planner = await plannerWith('vxlan', vxlanPeer(2));
     planner.plan(FACTS, undefined, [vxlanPeer(2)]);
     expect(planner.state()).toEqual([]);
     expect(planner.planes).toEqual([]);
   });
 
-  it('gives the same planes while host and subnets are the same', async () => {
+  it('the planner gives the same planes while host and subnets are the same', async () => {
     const planner = await plannerWith('vxlan', vxlanPeer(2));
     const { planes } = planner;
     planner.update('10.5.3.0-24', vxlanPeer(3));
@@ -84,14 +84,14 @@ describe('the planner', () => {
     expect(planner.planes).toBe(planes);
   });
 
-  it('counts nodes with another backend', async () => {
+  it('the planner counts nodes with another backend', async () => {
     const planner = await plannerWith('vxlan', vxlanPeer(2), hostGwPeer(3));
     expect(planner.strangers).toBe(1);
     planner.update('10.5.3.0-24', vxlanPeer(3));
     expect(planner.strangers).toBe(0);
   });
 
-  it('gives a key that two leases name to the newer one, and to the other one when that goes', async () => {
+  it('the planner gives a key of two leases to the newer one, and to the other one when the newer one goes', async () => {
     const mac = '02:00:00:00:00:aa';
     const [older, newer] = [
       { ...vxlanPeer(2, mac), revision: 5 },
@@ -114,7 +114,7 @@ describe('the planner', () => {
     }
   });
 
-  it('holds after any changes the state that a plan in one go gives, and its changes lead there', async () => {
+  it('the planner holds after any changes the state of a fresh plan, and its changes lead there', async () => {
     const random = seededRandom(7);
     const pick = (n: number): number => Math.floor(random() * n);
     const planner = await plannerWith('vxlan');
@@ -153,7 +153,7 @@ describe('the peers of a plane', () => {
     return peersIn(plane, leases, type).map(({ subnet }) => `${subnet.address}/${subnet.length}`);
   };
 
-  it('are the others in the network that use the same backend, whatever the length of their subnet is', () => {
+  it('peers are the other nodes in the network with the same backend, with subnets of any length', () => {
     expect(
       peers(
         'udp',
@@ -177,7 +177,7 @@ describe('the peers of a plane', () => {
     ['a lease on everything', '0.0.0.0/0', '192.168.77.9'],
     ['a lease beside the network', '10.6.2.0/24', '192.168.77.9'],
     ['a lease on the underlay', '192.168.77.0/24', '192.168.77.9'],
-  ])('do not have %s among them', (_, subnet, publicIP) => {
+  ])('peers do not include %s', (_, subnet, publicIP) => {
     expect(peers('host-gw', peer(subnet, publicIP, 'host-gw'))).toEqual([]);
   });
 });

@@ -2,12 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Kv } from '../../../agent/model/kv.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
-import { nodeBed, PREFIX } from './node-bed.ts';
-
-const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
+import { nodeBed, OTHERS, PREFIX } from './node-bed.ts';
 
 describe('a node that cannot write what it hands off', () => {
-  it('says so, and writes it when it can, with no event to remind it', () =>
+  it('a node reports a failed hand-off, and repeats it without an event', () =>
     nodeBed(async ({ clock, start }) => {
       const node = await start(1, undefined, false);
       node.refuseHandOff(true);
@@ -21,7 +19,7 @@ describe('a node that cannot write what it hands off', () => {
 });
 
 describe('a node whose kernel refuses to be read', () => {
-  it('hands off no subnet that it loses before anything stands', () =>
+  it('a node hands off no subnet that it loses before its kernel state is applied', () =>
     nodeBed(async ({ clock, kv, start }) => {
       const node = await start(1, undefined, false);
       const entry = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
@@ -36,7 +34,7 @@ describe('a node whose kernel refuses to be read', () => {
 });
 
 describe('a node whose claim is answered late', () => {
-  it('makes nothing for a subnet that another node has by then', () =>
+  it('a node applies nothing for a subnet that another node took before the claim was answered', () =>
     nodeBed(async ({ clock, kv, start }) => {
       let isSlow = true;
       const slowly = (own: Kv): Kv => ({

@@ -1,5 +1,5 @@
 // Tests with the real systemd-notify. A listener in python3 replaces systemd and prints sender and message.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
 import { type Exec, exec } from '../../../agent/base/exec.ts';
-import { createLogger } from '../../../agent/base/log.ts';
 import { createServiceNotifier } from '../../../agent/observe/sd-notify.ts';
+import { captureLog } from '../../support/capture-log.ts';
+import { allOf, NEEDS_ROOT, needsProgram, title } from '../../support/needs.ts';
 
 const LISTENER = `
 import os, socket, struct, sys
@@ -29,51 +30,37 @@ while True:
         print(pid, data.decode().replace("\\n", "|"), flush=True)
 `;
 
-const isThere = (program: string): boolean => spawnSync(program, ['--version']).error === undefined;
-const missing =
-  process.getuid?.() !== 0
-    ? 'needs root'
-    : ['systemd-notify', 'python3'].find((program) => !isThere(program));
+const need = allOf(NEEDS_ROOT, needsProgram('systemd-notify'), needsProgram('python3'));
 
-function record(): { readonly log: ReturnType<typeof createLogger>; readonly lines: string[] } {
-  const lines: string[] = [];
-  return { lines, log: createLogger('service', 'info', (line) => lines.push(line.slice(25))) };
-}
-
-describe.skipIf(missing !== undefined)(
-  `the service notifier${missing === undefined ? '' : ` (skipped: ${missing})`}`,
-  () => {
-    it('notifies systemd in the name of the agent', async () => {
-      const folder = await mkdtemp(join(tmpdir(), 'twill-notify-'));
-      const socket = join(folder, 'notify');
-      const listener = spawn('python3', ['-c', LISTENER, socket], { stdio: ['ignore', 'pipe', 'inherit'] });
-      try {
-        const lines = createInterface({ input: listener.stdout })[Symbol.asyncIterator]();
-        expect(await lines.next()).toMatchObject({ value: 'listening' });
-        // The agent gets the variable from systemd and its children inherit it.
-        process.env['NOTIFY_SOCKET'] = socket;
-        const { log, lines: logged } = record();
-        const notifier = createServiceNotifier({ socket, exec, log });
-        await notifier.ready('10.5.34.0/24 by vxlan,\n2 peers');
-        expect((await lines.next()).value).toBe(
-          `${process.pid} READY=1|STATUS=10.5.34.0/24 by vxlan, 2 peers`,
-        );
-        expect(logged).toEqual([]);
-      } finally {
-        delete process.env['NOTIFY_SOCKET'];
-        if (listener.exitCode === null) {
-          listener.kill('SIGKILL');
-          await once(listener, 'exit');
-        }
-        await rm(folder, { recursive: true });
+describe.skipIf(need.missing)(title('the service notifier', need), () => {
+  it('notifies systemd in the name of the agent', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'twill-notify-'));
+    const socket = join(folder, 'notify');
+    const listener = spawn('python3', ['-c', LISTENER, socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      const lines = createInterface({ input: listener.stdout })[Symbol.asyncIterator]();
+      expect(await lines.next()).toMatchObject({ value: 'listening' });
+      // The agent gets the variable from systemd and its children inherit it.
+      process.env['NOTIFY_SOCKET'] = socket;
+      const { log, lines: logged } = captureLog('service');
+      const notifier = createServiceNotifier({ socket, exec, log });
+      await notifier.ready('10.5.34.0/24 by vxlan,\n2 peers');
+      expect((await lines.next()).value).toBe(`${process.pid} READY=1|STATUS=10.5.34.0/24 by vxlan, 2 peers`);
+      expect(logged).toEqual([]);
+    } finally {
+      delete process.env['NOTIFY_SOCKET'];
+      if (listener.exitCode === null) {
+        listener.kill('SIGKILL');
+        await once(listener, 'exit');
       }
-    });
-  },
-);
+      await rm(folder, { recursive: true });
+    }
+  });
+});
 
 describe('the service notifier without systemd', () => {
   it('runs no program without NOTIFY_SOCKET', async () => {
-    const { log, lines } = record();
+    const { log, lines } = captureLog('service');
     const refuse: Exec = () => Promise.reject(new Error('was run'));
     const notifier = createServiceNotifier({ socket: undefined, exec: refuse, log });
     await notifier.ready('up');
@@ -81,7 +68,7 @@ describe('the service notifier without systemd', () => {
   });
 
   it('logs a failure and goes on', async () => {
-    const { log, lines } = record();
+    const { log, lines } = captureLog('service');
     const fail: Exec = () => Promise.resolve({ exitCode: 1, stdout: '', stderr: 'Failed to notify\n' });
     await createServiceNotifier({ socket: '/nowhere', exec: fail, log }).ready('up');
     const missingProgram: Exec = () => Promise.reject(new Error('cannot run systemd-notify'));

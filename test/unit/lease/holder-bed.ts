@@ -1,9 +1,7 @@
 // Nodes that keep leases in a store in memory, in virtual time.
 import { expect } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
-import { createLogger } from '../../../agent/base/log.ts';
 import { createKvLeaseStore, type KvLeaseStore } from '../../../agent/datastore/kv-lease-store.ts';
-import { createMemoryStore, type MemoryKv } from '../../../agent/datastore/memory-kv.ts';
 import { KvLeaseHolder } from '../../../agent/lease/kv-lease-holder.ts';
 import { createLeaseTable } from '../../../agent/lease/lease-table.ts';
 import { formatSubnets } from '../../../agent/model/lease.ts';
@@ -11,9 +9,11 @@ import type { OwnAttrs } from '../../../agent/model/lease-holder.ts';
 import type { StoreEvent } from '../../../agent/model/lease-source.ts';
 import { CHALLENGE_WAIT_MS, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
 import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
+import { createMemoryStore, type MemoryKv } from '../../fakes/memory-kv.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
 import { leaseAttrs, prefix } from '../../support/build.ts';
+import { captureLog } from '../../support/capture-log.ts';
 
 export const PREFIX = '/coreos.com/network';
 export const DAY_MS = LEASE_TTL_SECONDS * 1_000;
@@ -55,7 +55,7 @@ export interface TestNode {
   readonly stop: () => Promise<void>;
 }
 
-export interface World {
+export interface HolderBed {
   readonly clock: VirtualClock;
   readonly kv: MemoryKv;
   readonly node: (options?: NodeOptions) => Promise<TestNode>;
@@ -66,7 +66,7 @@ export interface World {
 }
 
 /** A store in memory, and nodes on it, in virtual time; everything ends with `work`. */
-export async function world(work: (world: World) => Promise<void>): Promise<void> {
+export async function holderBed(work: (world: HolderBed) => Promise<void>): Promise<void> {
   const clock = createVirtualClock();
   const memory = createMemoryStore(clock);
   const kv = memory.open();
@@ -75,9 +75,8 @@ export async function world(work: (world: World) => Promise<void>): Promise<void
 
   const node = async (options: NodeOptions = {}): Promise<TestNode> => {
     const { ip = '192.168.77.1', id = '00000000000000aa', name = 'h1', seed = 1 } = options;
-    const lines: string[] = [];
     const changes: string[] = [];
-    const log = createLogger(name, 'debug', (line) => lines.push(line.slice(25)));
+    const { log, lines } = captureLog(name, 'debug');
     const random = seededRandom(seed);
     const own = memory.open();
     const direct = createKvLeaseStore(own, { prefix: PREFIX, clock, random, log, configHint: '' });

@@ -1,6 +1,6 @@
 // The leases in the etcd of a lab, read and written past all agents.
 import { isIPv4 } from 'node:net';
-import type { LabEtcd } from '../lab/datastore.ts';
+import type { LabEtcd } from './datastore.ts';
 
 /** Where leases are. */
 export const SUBNETS_KEY: string = '/coreos.com/network/subnets/';

@@ -1,6 +1,6 @@
 // Fills an etcd with the leases of many nodes that are not there.
-import type { LabEtcd } from '../lab/datastore.ts';
-import type { Lab } from '../lab/lab.ts';
+import type { LabEtcd } from './datastore.ts';
+import type { Lab } from './lab.ts';
 
 /** The network that the leases are of, and the first of their subnets. */
 export const MANY_NETWORK: string = '10.0.0.0/8';

@@ -1,7 +1,7 @@
 // Certificates for tests of TLS, made by openssl.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { run } from '../lab/namespace.ts';
+import { run } from './namespace.ts';
 
 /**
  * Makes an authority and a server certificate of it for 127.0.0.1, in `folder`: `<name>-ca.pem`,

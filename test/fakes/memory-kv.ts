@@ -1,13 +1,15 @@
-// A store in this process with several handles. Simulations and tests use it to pass time and to lose history. The
-// conformance suite of the real stores holds it too.
-import { type Bell, createBell } from '../base/bell.ts';
-import type { Clock } from '../base/clock.ts';
-import { TwillError } from '../base/errors.ts';
-import { systemRandom } from '../base/random.ts';
-import type { Kv, KvEntry } from '../model/kv.ts';
-import { createDocumentKv, type KvStorage } from './document-kv.ts';
-import { emptyDocument, forgetChanges } from './kv-document.ts';
-import { LIMITS } from './limits.ts';
+// A store in this process with several handles, in which tests pass time and lose history. The conformance suite of the
+// real stores holds it too.
+import { type Bell, createBell } from '../../agent/base/bell.ts';
+import type { Clock } from '../../agent/base/clock.ts';
+import { TwillError } from '../../agent/base/errors.ts';
+import { systemRandom } from '../../agent/base/random.ts';
+import { createDocumentKv, type KvStorage } from '../../agent/datastore/document-kv.ts';
+import { emptyDocument, forgetChanges } from '../../agent/datastore/kv-document.ts';
+import type { Kv, KvEntry } from '../../agent/model/kv.ts';
+
+/** Changes that it keeps for late watchers. */
+const HISTORY_LIMIT = 16_384;
 
 /** One node's handle of a store in memory. */
 export interface MemoryKv extends Kv {
@@ -41,7 +43,7 @@ export function createMemoryStore(clock: Clock): MemoryStore {
       if (!reachable) throw new TwillError('datastore', 'the store in memory cannot be reached');
     };
     const storage: KvStorage = {
-      historyLimit: LIMITS.memoryStoreHistory,
+      historyLimit: HISTORY_LIMIT,
       nowMs: () => clock.monotonicMs(),
       async load() {
         check();

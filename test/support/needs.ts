@@ -1,4 +1,4 @@
-// What a test needs of the machine. A test whose need is not met is skipped, with the reason in its name.
+// The needs of tests on the machine. A test whose need is not met is skipped, with the reason in its name.
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
@@ -7,7 +7,7 @@ export interface Need {
   readonly reason: string;
 }
 
-/** A need for a program in PATH, or in the folders where programs for administrators are. */
+/** A need for a program in PATH, or in the folders of programs for administrators. */
 export function needsProgram(name: string): Need {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
   return { missing: !folders.some((folder) => existsSync(join(folder, name))), reason: `needs ${name}` };
@@ -15,10 +15,26 @@ export function needsProgram(name: string): Need {
 
 export const NEEDS_ROOT: Need = { missing: process.getuid?.() !== 0, reason: 'needs root' };
 
+/** A need for the network namespace in which `npm test` runs the suite as root: the test changes its links. */
+export const NEEDS_PRIVATE_NETNS: Need = {
+  missing: process.env['TWILL_PRIVATE_NETNS'] !== '1',
+  reason: 'needs a private network namespace',
+};
+
 /** The first need that is not met, or one that is. */
 export function allOf(...needs: readonly Need[]): Need {
   return needs.find(({ missing }) => missing) ?? { missing: false, reason: '' };
 }
+
+/** A need for network namespaces, and for these programs in them. */
+export function needsNetns(...programs: readonly string[]): Need {
+  return allOf(NEEDS_ROOT, ...['ip', 'nsenter', ...programs].map(needsProgram));
+}
+
+export const NEEDS_CLUSTER: Need = allOf(
+  NEEDS_ROOT,
+  ...['ip', 'iptables', 'nft', 'etcd', 'etcdctl', 'ping'].map(needsProgram),
+);
 
 /** The title of a test, with the reason for which it is skipped if it is. */
 export function title(text: string, need: Need): string {

@@ -4,12 +4,10 @@ import { TwillError } from '../../../agent/base/errors.ts';
 import { LIMITS as KERNEL_LIMITS } from '../../../agent/kernel/limits.ts';
 import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
-import { nodeBed, PREFIX } from './node-bed.ts';
-
-const OTHERS = JSON.stringify({ PublicIP: '192.168.77.9', BackendType: 'host-gw' });
+import { nodeBed, OTHERS, PREFIX } from './node-bed.ts';
 
 describe('a machine that was suspended', () => {
-  it('asks for its lease before it is ready again', () =>
+  it('a node asks for its lease after a suspension before it is ready again', () =>
     nodeBed(async ({ clock, kv, start }) => {
       const first = await start(1);
       const lease = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
@@ -25,7 +23,7 @@ describe('a machine that was suspended', () => {
       expect(await kv.get(`${PREFIX}/subnets/10.5.1.0-24`)).toEqual(lease);
     }));
 
-  it('uses its subnet no longer where another node has it by now', () =>
+  it('a node drops its subnet when another node took it during the suspension', () =>
     nodeBed(async ({ clock, kv, start }) => {
       const first = await start(1);
       const lease = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
@@ -41,7 +39,7 @@ describe('a machine that was suspended', () => {
       expect(first.handedOff()).not.toBe('10.5.1.0/24');
     }));
 
-  it('is told from time that passes while everybody is awake', () =>
+  it('a node reports no suspension after an hour awake', () =>
     nodeBed(async ({ clock, start }) => {
       const first = await start(1);
       await clock.advance(3_600_000);
@@ -52,7 +50,7 @@ describe('a machine that was suspended', () => {
 describe('a node that is asked whether it is alive', () => {
   const KEY = `${PREFIX}/challenges/10.5.1.0-24/x`;
 
-  it('answers in time where the datastore failed at first', () =>
+  it('a node answers a challenge in time though the datastore failed three times', () =>
     nodeBed(async ({ clock, kv, start }) => {
       let failures = 0;
       const first = await start(1, (own) => ({
@@ -69,7 +67,7 @@ describe('a node that is asked whether it is alive', () => {
       expect([failures, first.lines.join('\n').includes('new leader')]).toEqual([3, false]);
     }));
 
-  it('says so when it could not, and does not try for longer than anybody waits', () =>
+  it('a node gives up an answer after the wait of the challenger, and logs it once', () =>
     nodeBed(async ({ clock, kv, start }) => {
       let attempts = 0;
       const first = await start(1, (own) => ({
@@ -90,7 +88,7 @@ describe('a node that is asked whether it is alive', () => {
 });
 
 describe('a kernel that does not answer', () => {
-  it('makes the node not ready within seconds, and not alive within a minute', () =>
+  it('a silent kernel makes the node not ready within seconds and not alive within a minute', () =>
     nodeBed(async ({ clock, start }) => {
       const first = await start(1);
       const read = first.kernel.read.bind(first.kernel);
@@ -117,7 +115,7 @@ describe('a kernel that does not answer', () => {
 describe('a host that has another address', () => {
   const MOVED_MS = LIMITS.hostLookMs + LIMITS.hostSettleMs + 1_000;
 
-  it('keeps its subnet and its lease, and peers lead to the new address', () =>
+  it('a host with a new address keeps its subnet and its lease, and peers route to the new address', () =>
     nodeBed(async ({ clock, kv, start }) => {
       const [first, second] = [await start(1), await start(2)];
       const key = `${PREFIX}/subnets/10.5.1.0-24`;
@@ -136,7 +134,7 @@ describe('a host that has another address', () => {
       expect([first.handedOff(), first.reason()]).toEqual(['10.5.1.0/24', 'ready']);
     }));
 
-  it('is told when it is the address of another node', () =>
+  it('a node warns when its new address is the address of another node', () =>
     nodeBed(async ({ clock, start }) => {
       const first = await start(1);
       await start(2);

@@ -6,7 +6,7 @@ import type { HostState } from '../../agent/model/host-state.ts';
 import type { Lease } from '../../agent/model/lease.ts';
 import { createPlanner } from '../../agent/node/planner.ts';
 import { createBackend } from '../../backends/index.ts';
-import { hostFacts, lease, leaseAttrs, prefix } from '../support/build.ts';
+import { hostFacts, lease, leaseAttrs, prefix } from './build.ts';
 
 /** A peer's lease. */
 export const peer = (subnet: string, publicIP: string, backendType: string, data?: JsonValue): Lease =>

@@ -1,6 +1,5 @@
 // A reconciler on a kernel in memory, in virtual time.
 import { expect } from 'vitest';
-import { createLogger } from '../../../agent/base/log.ts';
 import { LIMITS } from '../../../agent/kernel/limits.ts';
 import { Reconciler } from '../../../agent/kernel/reconciler.ts';
 import {
@@ -14,8 +13,9 @@ import type { Kernel } from '../../../agent/model/kernel.ts';
 import { createMemoryKernel, type MemoryKernel } from '../../fakes/memory-kernel.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
+import { captureLog } from '../../support/capture-log.ts';
 
-export interface Bench {
+export interface ReconcilerBed {
   readonly kernel: MemoryKernel;
   readonly clock: VirtualClock;
   readonly reconciler: Reconciler;
@@ -28,14 +28,13 @@ export interface Bench {
 }
 
 /** Runs a reconciler on a kernel in memory, in virtual time, for as long as `work` takes. */
-export async function bench(
-  work: (parts: Bench) => Promise<void>,
+export async function reconcilerBed(
+  work: (bed: ReconcilerBed) => Promise<void>,
   wrap: (kernel: MemoryKernel) => Kernel = (kernel) => kernel,
 ): Promise<void> {
   const clock = createVirtualClock();
   const kernel = createMemoryKernel({ name: 'eth0', prefix: '192.168.77.0/24' });
-  const lines: string[] = [];
-  const log = createLogger('kernel', 'debug', (line) => lines.push(line.slice(25)));
+  const { log, lines } = captureLog('kernel', 'debug');
   const reconciler = new Reconciler({ kernel: wrap(kernel), clock, random: seededRandom(1), log });
   const stop = new AbortController();
   const running = reconciler.run(() => undefined, stop.signal);
