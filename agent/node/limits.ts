@@ -28,6 +28,9 @@ export const LIMITS = {
   retryBackoff: { firstMs: 100, maxMs: 10_000 },
   /** Up to here a network is small, and its start is run in little memory rather than fast. */
   smallNetworkLeases: 500,
+  /** Shortest and longest pause between two records of the data plane's input. An old record is not believed. */
+  recordPauseMs: 1_000,
+  recordAgainMs: 60_000,
   /** From a change of the firewall's rules to the look at ours. */
   firewallDelayMs: 50,
   /**

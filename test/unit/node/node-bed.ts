@@ -126,6 +126,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
             return isNew;
           },
         },
+        dataPlaneMemory: { resumed: undefined, write: async () => undefined },
         openFirewall: async () => ({
           mode: 'iptables',
           obstacles: async () => [],
