@@ -12,6 +12,7 @@ import { createHostSource } from './kernel/host-facts.ts';
 import { watchRuleset } from './kernel/netlink/ruleset-monitor.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { KvLeaseHolder } from './lease/kv-lease-holder.ts';
+import type { DataPlaneMemory } from './model/data-plane-memory.ts';
 import { createNode } from './node/node.ts';
 import { startHealthServer } from './observe/health.ts';
 import { createServiceNotifier } from './observe/sd-notify.ts';
@@ -22,6 +23,7 @@ export interface AgentContext {
   readonly signal: AbortSignal;
   /** Value of NOTIFY_SOCKET: the socket of systemd that waits for readiness. */
   readonly notifySocket: string | undefined;
+  readonly dataPlaneMemory: DataPlaneMemory;
 }
 
 /** Runs this host's node until `signal` is aborted. Everything stays in place then, see `Node.run`. Fails like it. */
@@ -48,6 +50,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     kernel,
     hostSource: createHostSource(options, options.publicIP),
     handOff: subnetFile(options.subnetFile),
+    dataPlaneMemory: context.dataPlaneMemory,
     openFirewall: async (config) =>
       (await openFirewall({ ...config, log: log.for('firewall'), exec })).active,
     watchRuleset,

@@ -1,10 +1,12 @@
 // `twill cleanup` removes everything that the agent leaves on a host. The lease stays in the datastore: it expires, and
 // the host may want it again.
 import { rm, stat } from 'node:fs/promises';
+import { systemClock } from './base/clock.ts';
 import { asTwillError } from './base/errors.ts';
 import { exec } from './base/exec.ts';
 import { createLogger } from './base/log.ts';
 import { openFirewall } from './firewall/open-firewall.ts';
+import { dataPlaneFile } from './handoff/data-plane-file.ts';
 import { diff, formatChange } from './kernel/diff.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import type { Firewall } from './model/firewall.ts';
@@ -31,7 +33,10 @@ export async function cleanupHost(options: AgentOptions, signal: AbortSignal): P
   for (const firewall of await firewalls()) {
     await remove(`${firewall.mode} rules`, () => firewall.remove(signal));
   }
-  await remove(`file ${options.subnetFile}`, () => removeFile(options.subnetFile));
+  const dataPlane = dataPlaneFile(options.subnetFile, systemClock);
+  for (const path of [options.subnetFile, dataPlane.path]) {
+    await remove(`file ${path}`, () => removeFile(path));
+  }
   if (errors.length > 0) throw errors[0];
   return lines;
 }

@@ -3,4 +3,11 @@
 export const LIMITS = {
   /** Bytes of subnet.env that are read; flannel's has less than 200. */
   subnetFileBytes: 4_096,
+  /** Bytes of the data plane's file that are read: 16,000 peers. */
+  dataPlaneFileBytes: 1_048_576,
+  /**
+   * The data plane's file is believed for this long after it was written. Enough for an upgrade, and far less than what
+   * is left of a lease when a node renews it: until then nobody else can have claimed our subnet.
+   */
+  dataPlaneAgeMs: 300_000,
 } as const;

@@ -7,7 +7,7 @@ import type { JsonValue } from '../base/schema.ts';
 import type { UnderlayEnd, UnderlayLink } from './host-facts.ts';
 import type { HostObject } from './host-state.ts';
 import type { NodeIdentity } from './lease.ts';
-import type { Peer, Plane } from './plane.ts';
+import type { CarriedPlane, Peer, Plane } from './plane.ts';
 
 /** Made by `createX(options)`; its options are closed over. */
 export interface Backend {
@@ -22,15 +22,15 @@ export interface Backend {
   /** The objects that lead to one peer; none where its announcement is not of this backend's form. */
   peer(plane: Plane, peer: Peer): readonly HostObject[];
   /**
-   * Starts to move packets in user space; undefined: the kernel moves them. The kernel holds the host state already.
-   * Fails as `host` when the device or the port is not available.
+   * Starts to move packets in user space; undefined: the kernel moves them. The kernel holds the host state already, or
+   * holds that of the last run. Fails as `host` when the device or the port is not available.
    */
   openDataPlane?(input: DataPlaneInput, deps: DataPlaneDeps): Promise<DataPlane>;
 }
 
 /** The peers of one plane. */
 export interface PlaneInput {
-  readonly plane: Plane;
+  readonly plane: CarriedPlane;
   readonly peers: readonly Peer[];
 }
 

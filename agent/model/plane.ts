@@ -1,7 +1,7 @@
 // A plane is one family's overlay, seen from this node. A backend carries packets between planes of one family.
 import type { JsonValue } from '../base/schema.ts';
 import type { HostFacts, UnderlayEnd, UnderlayLink } from './host-facts.ts';
-import { FAMILIES, type Family, type PerFamily, type Prefix } from './ip.ts';
+import { containsPrefix, FAMILIES, type Family, overlaps, type PerFamily, type Prefix } from './ip.ts';
 import type { NodeIdentity } from './lease.ts';
 
 export interface Plane {
@@ -16,6 +16,11 @@ export interface Plane {
   readonly end: UnderlayEnd;
 }
 
+/** The part of a plane that decides who is a peer, and that a data plane needs. */
+export type CarriedPlane = Pick<Plane, 'family' | 'network' | 'subnet'> & {
+  readonly end: Pick<UnderlayEnd, 'address' | 'publicIP'>;
+};
+
 /** Another node that uses the same backend, in one family. */
 export interface Peer {
   readonly subnet: Prefix;
@@ -23,6 +28,17 @@ export interface Peer {
   readonly publicIP: string;
   /** Its announcement, not yet checked: the form is the backend's. */
   readonly data: JsonValue | undefined;
+}
+
+/**
+ * Whether a plane may lead traffic to another node. Others write leases, and are not trusted with more than their part
+ * of the overlay: a lease outside the network, over our own subnet, or at our own address is no peer's.
+ */
+export function admitsPeer(
+  { network, subnet: own, end }: CarriedPlane,
+  { subnet, publicIP }: Pick<Peer, 'subnet' | 'publicIP'>,
+): boolean {
+  return publicIP !== end.publicIP && containsPrefix(network, subnet) && !overlaps(subnet, own);
 }
 
 /** One plane for each family in which this host has an address and the node has a subnet. */

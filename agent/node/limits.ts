@@ -28,6 +28,9 @@ export const LIMITS = {
   retryBackoff: { firstMs: 100, maxMs: 10_000 },
   /** Most leases of a small network, whose agent saves memory. That of a large one saves time. */
   smallNetworkLeases: 500,
+  /** Shortest and longest pause between two records of the data plane's input. An old record is not believed. */
+  recordPauseMs: 1_000,
+  recordAgainMs: 60_000,
   /** Debounce of looks at our firewall rules. */
   firewallDelayMs: 50,
   /** A call to the kernel, the firewall or a file that takes this long makes the node not ready. */

@@ -25,8 +25,7 @@ import type { StoreEvent } from '../model/lease-source.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
-import type { Metric } from '../observe/metrics.ts';
-import { DataPlaneKeeper } from './data-plane-keeper.ts';
+import type { DataPlaneKeeper } from './data-plane-keeper.ts';
 import { FirewallKeeper } from './firewall-keeper.ts';
 import { HandOffKeeper } from './hand-off-keeper.ts';
 import type { HostChange, HostFollower } from './host-follower.ts';
@@ -44,18 +43,18 @@ export interface NodeNetworkDeps extends NodeWorld {
   readonly reconciler: Reconciler;
   readonly config: NetworkConfig;
   readonly backend: Backend;
+  readonly dataPlane: DataPlaneKeeper;
   /** Undefined: none is installed, and no rules are wanted. */
   readonly firewall: NodeFirewall | undefined;
 }
 
-export class NodeNetwork implements AsyncDisposable {
+export class NodeNetwork {
   readonly #deps: NodeNetworkDeps;
   readonly #bell;
   readonly #slot;
   readonly #holder: LeaseHolder;
   readonly #planner: Planner;
   readonly #firewall: FirewallKeeper | undefined;
-  readonly #dataPlane: DataPlaneKeeper;
   readonly #handOff: HandOffKeeper;
   /** The subnets that the documents are wanted for, and the first call of `reconciler.want` for them. */
   #established: { readonly subnets: PerFamily<Prefix>; readonly call: number } | undefined;
@@ -72,7 +71,6 @@ export class NodeNetwork implements AsyncDisposable {
     this.#slot.wait('waiting for subnets');
     const { blackholeRoute } = options;
     this.#planner = createPlanner({ backend, networks: { 4: config.network }, blackholeRoute });
-    this.#dataPlane = new DataPlaneKeeper({ backend, clock, log });
     this.#handOff = new HandOffKeeper({ handOff, clock, random, log });
     this.#firewall =
       firewall &&
@@ -115,16 +113,7 @@ export class NodeNetwork implements AsyncDisposable {
       ...conditionsIn(this.#slot),
       ...this.#handOff.conditions(),
       ...(this.#firewall?.conditions() ?? []),
-      ...this.#dataPlane.conditions(),
     ];
-  }
-
-  metrics(): readonly Metric[] {
-    return this.#dataPlane.metrics();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#dataPlane[Symbol.asyncDispose]();
   }
 
   /** Takes notice of a pass of the reconciler. */
@@ -159,7 +148,6 @@ export class NodeNetwork implements AsyncDisposable {
     const isChanged = change.leases === 'all' || change.leases.length > 0;
     if (change.leases === 'all') this.#planner.invalidate();
     else for (const key of change.leases) this.#planner.update(key, table.get(key));
-    if (isChanged) this.#dataPlane.noticePeers();
     if (isChanged || own !== before) this.#bell.ring();
   }
 
@@ -183,13 +171,13 @@ export class NodeNetwork implements AsyncDisposable {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { clock, random, table } = this.#deps;
+    const { clock, random, table, dataPlane } = this.#deps;
     for (let failures = 0; ; ) {
       await this.#bell.wait(signal);
       try {
         await this.#pass();
         failures = 0;
-        const peers = this.#dataPlane.isOpen ? table.leaseCount : 0;
+        const peers = dataPlane.isOpen ? table.leaseCount : 0;
         await clock.sleep(LIMITS.passPauseMs + peers * LIMITS.passPauseMsPerPeer, signal);
       } catch (error) {
         signal.throwIfAborted();
@@ -203,7 +191,7 @@ export class NodeNetwork implements AsyncDisposable {
   }
 
   async #pass(): Promise<void> {
-    const { reconciler, table, host } = this.#deps;
+    const { reconciler, table, host, backend, config, dataPlane } = this.#deps;
     const { subnets } = this.#holder;
     if (subnets === undefined) return this.#withdraw();
     const call = this.#wantKernel(subnets);
@@ -217,7 +205,7 @@ export class NodeNetwork implements AsyncDisposable {
       this.#slot.wait(`making routes and rules for ${formatSubnets(subnets)}`);
       return;
     }
-    await this.#dataPlane.want(this.#planner.planes, table);
+    await dataPlane.want(backend, config, this.#planner.planes, table);
     this.#wantHandOff(host.facts, subnets);
     if (!this.#handOff.stands) return;
     this.#slot.clear();
@@ -265,7 +253,7 @@ export class NodeNetwork implements AsyncDisposable {
   async #withdraw(): Promise<void> {
     this.#established = undefined;
     this.#handOff.want(undefined);
-    await this.#dataPlane[Symbol.asyncDispose]();
+    await this.#deps.dataPlane.withdraw();
     this.#wantKernel(undefined);
     this.#firewall?.want(undefined);
   }

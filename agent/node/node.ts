@@ -9,6 +9,7 @@ import { readNetwork } from '../../backends/index.ts';
 import { messageOf } from '../base/errors.ts';
 import { runTasks } from '../base/tasks.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
+import type { TableChange } from '../lease/lease-table.ts';
 import { type Condition, failingFirst } from '../model/condition.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import { formatPrefix } from '../model/ip.ts';
@@ -16,6 +17,7 @@ import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
 import { gauge, type Metric } from '../observe/metrics.ts';
 import { createWatchdog } from '../observe/watchdog.ts';
+import { DataPlaneKeeper } from './data-plane-keeper.ts';
 import { HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
 import { NodeNetwork } from './network.ts';
@@ -45,6 +47,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
   const reconciler = new Reconciler({ kernel, clock, random, log: log.for('kernel') });
   const { onLarge } = world;
   const follower = new StoreFollower({ leaseSource, configSource, clock, random, log, onLarge });
+  const dataPlane = new DataPlaneKeeper({ memory: world.dataPlaneMemory, clock, log });
   let hostFollower: HostFollower | undefined;
   let network: NodeNetwork | undefined;
 
@@ -54,23 +57,33 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
       ...(hostFollower?.conditions() ?? []),
       ...watchdog.conditions(LIMITS.slowCallMs),
       ...(network?.conditions() ?? []),
+      ...dataPlane.conditions(),
       ...reconciler.conditions(),
     ]);
 
   const serve = async (host: HostFollower, signal: AbortSignal): Promise<void> => {
+    const { table } = follower;
+    follower.listen((_, change) => noticeLeases(change, host));
     const { config, backend } = await readNetwork(await follower.configText(signal), configSource.where);
     log.info(`network ${formatPrefix(config.network)}`, {
       backend: config.backendIsDefault ? `${backend.type} (none is configured)` : backend.type,
       mtu: backend.mtuBytes(host.facts.underlay),
     });
     const firewall = await findFirewall(config, signal);
-    const { table } = follower;
-    const deps = { ...world, options, host, table, reconciler, config, backend, firewall };
-    await using started = new NodeNetwork(deps);
+    dataPlane.use(backend, config);
+    const deps = { ...world, options, host, table, reconciler, config, backend, firewall, dataPlane };
+    const started = new NodeNetwork(deps);
     network = started;
-    follower.listen((event, change) => started.notice(event, change, signal));
+    follower.listen((event, change) => {
+      noticeLeases(change, host);
+      started.notice(event, change, signal);
+    });
     host.listen((change) => started.noticeHost(change));
     await started.run(signal);
+  };
+
+  const noticeLeases = ({ leases }: TableChange, host: HostFollower): void => {
+    if (leases === 'all' || leases.length > 0) dataPlane.noticeLeases(follower.table, host.facts);
   };
 
   const findFirewall = async (
@@ -96,6 +109,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
 
   return {
     async run(signal) {
+      await using _dataPlane = dataPlane;
       const { hostSource } = world;
       const host = new HostFollower({ hostSource, clock, log }, await hostSource.read());
       hostFollower = host;
@@ -107,6 +121,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
           if (!until.aborted) throw new Error('the watch of the datastore ended by itself');
         },
         watchRuleset,
+        (until) => dataPlane.run(until),
         (until) => serve(host, until),
       ]);
       log.info('stopped; routes, rules and lease stay');
@@ -127,7 +142,7 @@ export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
         type: 'counter',
         samples: [{ value: reconciler.drift }],
       },
-      ...(network?.metrics() ?? []),
+      ...dataPlane.metrics(),
     ],
   };
 }

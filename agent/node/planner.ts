@@ -15,9 +15,9 @@ import {
   keyOf,
   type ObjectChange,
 } from '../model/host-state.ts';
-import { containsPrefix, formatPrefix, overlaps, type PerFamily, type Prefix } from '../model/ip.ts';
+import { formatPrefix, type PerFamily, type Prefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
-import { type Peer, type Plane, planesOf } from '../model/plane.ts';
+import { admitsPeer, type Peer, type Plane, planesOf } from '../model/plane.ts';
 
 export interface PlannerOptions {
   readonly backend: Backend;
@@ -166,14 +166,12 @@ export function peersIn(plane: Plane, leases: Iterable<Lease>, type: string): Pe
   return peers;
 }
 
-// Peers are trusted with their part of the overlay alone: a lease outside the network, over our own subnet, or at our
-// own address leads no traffic away from this node.
-function peerIn({ family, network, subnet: own, end }: Plane, lease: Lease, type: string): Peer | undefined {
+function peerIn(plane: Plane, lease: Lease, type: string): Peer | undefined {
   const { backendType, publicIP, backendData } = lease.attrs;
-  const [subnet, address] = [lease.subnets[family], publicIP[family]];
+  const [subnet, address] = [lease.subnets[plane.family], publicIP[plane.family]];
   if (backendType !== type || subnet === undefined || address === undefined) return undefined;
-  if (address === end.publicIP || !containsPrefix(network, subnet) || overlaps(subnet, own)) return undefined;
-  return { subnet, publicIP: address, data: backendData[family] };
+  const peer: Peer = { subnet, publicIP: address, data: backendData[plane.family] };
+  return admitsPeer(plane, peer) ? peer : undefined;
 }
 
 function blackholeOf({ subnet }: Plane): HostObject {

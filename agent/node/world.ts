@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { ConfigSource } from '../model/config-source.ts';
+import type { DataPlaneMemory } from '../model/data-plane-memory.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import type { HandOff } from '../model/hand-off.ts';
 import type { HostSource } from '../model/host-facts.ts';
@@ -22,6 +23,7 @@ export interface NodeWorld {
   readonly kernel: Kernel;
   readonly hostSource: HostSource;
   readonly handOff: HandOff;
+  readonly dataPlaneMemory: DataPlaneMemory;
   /** The firewall that the network's configuration asks for. Fails as `host` where none is installed. */
   readonly openFirewall: (config: NetworkConfig, signal: AbortSignal) => Promise<NodeFirewall>;
   /**

@@ -6,7 +6,7 @@ import { systemRandom } from '../../agent/base/random.ts';
 import { backoffMs } from '../../agent/base/retry.ts';
 import type { DataPlane, DataPlaneDeps, DataPlaneInput, PlaneInput } from '../../agent/model/backend.ts';
 import { samePrefix } from '../../agent/model/ip.ts';
-import type { Plane } from '../../agent/model/plane.ts';
+import type { CarriedPlane } from '../../agent/model/plane.ts';
 import { type RunningForwarder, startForwarder } from './forwarder-control.ts';
 import { LIMITS } from './limits.ts';
 
@@ -102,9 +102,9 @@ export async function openUdpDataPlane(
     update(next) {
       const before = input.plane;
       input = planeOf(next);
-      const { subnet, end } = input.plane;
-      const isMoved = !samePrefix(subnet, before.subnet) || end.address !== before.end.address;
-      if (isMoved) enqueue(restart);
+      const { network, subnet, end } = input.plane;
+      const isSame = samePrefix(network, before.network) && samePrefix(subnet, before.subnet);
+      if (!isSame || end.address !== before.end.address) enqueue(restart);
       else handOverPeers();
     },
     trouble: () => trouble,
@@ -130,7 +130,7 @@ function planeOf({ planes }: DataPlaneInput): PlaneInput {
   return first;
 }
 
-function open(setup: UdpDataPlaneSetup, { end, network, subnet }: Plane): Opened {
+function open(setup: UdpDataPlaneSetup, { end, network, subnet }: CarriedPlane): Opened {
   let tun: Tun | undefined;
   let socket: UdpSocket | undefined;
   try {

@@ -1,10 +1,14 @@
 // What only the udp backend has: a device and a thread that can be taken away, a door to the network that strangers
 // knock at, and counters.
-import { describe, it } from 'vitest';
+import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
 import { addressBytes } from '../../agent/model/ip.ts';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { Host } from '../lab/lab.ts';
 import type { Namespace } from '../lab/namespace.ts';
+import { TWILL } from '../lab/paths.ts';
+import { ping } from '../lab/ping.ts';
 import { waitFor } from '../lab/wait.ts';
 import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 import { useCluster } from './cluster.ts';
@@ -13,6 +17,7 @@ const UDP_PORT = 8_285;
 /** The requirement is a second; the rest is for a machine that has other things to do. */
 const HEAL_LIMIT_MS = 3_000;
 const STRANGERS = 20;
+const RECORD_FILE = '/run/flannel/subnet.env.data-plane';
 
 describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), () => {
   const cluster = useCluster({ hosts: 2, backend: { Type: 'udp' } });
@@ -59,7 +64,61 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), 
       return ((await metrics(host)).get('short') ?? 0) >= (before.get('short') ?? 0) + STRANGERS;
     });
   });
+
+  it('moves packets again before the datastore answers, and then goes on without a pause', async () => {
+    const [from, to] = pair();
+    const host = cluster().lab.host(1);
+    await waitForRecord(host);
+    await cluster().agent(1).stop('SIGKILL');
+    expect((await ping(from.namespace, to.address)).received).toBe(0);
+    const [etcd] = cluster().etcd.members;
+    etcd?.pause();
+    let started: Promise<unknown>;
+    try {
+      started = cluster().startAgent(1);
+      await waitFor('packets flow again', 10_000, async () => {
+        return (await ping(from.namespace, to.address)).received > 0;
+      });
+      expect((await metrics(host)).get('ready')).toBe(0);
+    } finally {
+      etcd?.resume();
+    }
+    const stream = ping(from.namespace, to.address, { count: 100 });
+    await started;
+    const { sent, received } = await stream;
+    expect(received).toBe(sent);
+  });
+
+  it('moves none again when another node has got its subnet meanwhile', async () => {
+    const { etcd, lab } = cluster();
+    const host = lab.host(1);
+    const before = await host.subnetEnv();
+    await waitForRecord(host);
+    await cluster().agent(1).stop('SIGTERM');
+    const key = `/coreos.com/network/subnets/${before?.subnet.replace('.1/', '.0-')}`;
+    await etcd.etcdctl('put', key, JSON.stringify({ PublicIP: '192.168.77.99', BackendType: 'udp' }));
+    const agent = await cluster().startAgent(1);
+    expect(await agent.log()).toContain("the subnet of the last run is another node's");
+    expect((await host.subnetEnv())?.subnet).not.toBe(before?.subnet);
+    await cluster().waitForTunnels();
+  });
+
+  it('cleanup removes the record of the data plane', async () => {
+    const host = cluster().lab.host(1);
+    const path = host.path(RECORD_FILE);
+    await waitForRecord(host);
+    expect((await stat(path)).mode & 0o7777).toBe(0o600);
+    await cluster().agent(1).stop('SIGTERM');
+    expect(existsSync(path)).toBe(true);
+    expect(await host.namespace.run([...TWILL, 'cleanup'])).toContain(`- file ${RECORD_FILE}\n`);
+    expect(existsSync(path)).toBe(false);
+  });
 });
+
+/** Waits until the agent has recorded the input of its data plane. */
+async function waitForRecord(host: Host): Promise<void> {
+  await waitFor('the data plane is recorded', 5_000, async () => existsSync(host.path(RECORD_FILE)));
+}
 
 async function metrics(host: Host): Promise<ReadonlyMap<string, number>> {
   const program = `fetch('http://127.0.0.1:${HEALTHZ_PORT}/metrics').then((r) => r.text()).then((t) => process.stdout.write(t))`;

@@ -153,6 +153,7 @@ export class Host {
           });
         },
       },
+      dataPlaneMemory: { resumed: undefined, write: async () => undefined },
       openFirewall: async () => this.#firewall(life),
       watchRuleset: (onChange, signal) => this.#listen(this.#onRules, life, onChange, signal),
       onReady: async (summary) => trace.note(this.name, `ready: ${summary}`),

@@ -45,7 +45,7 @@ export const LAYERS: readonly Layer[] = [
   // What brings the parts together: the agent's life and its two halves, planning and cleaning up.
   {
     name: 'agent',
-    files: /^agent\/(?:agent|host-plan|host-cleanup)\.ts$/,
+    files: /^agent\/(?:agent|resume|host-plan|host-cleanup)\.ts$/,
     uses: [...FOUNDATION, ...PARTS, 'node'],
   },
   { name: 'cli', files: /^agent\/cli\//, uses: [...FOUNDATION, ...PARTS, 'agent'] },

@@ -129,6 +129,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
             return handOff.write(env);
           },
         },
+        dataPlaneMemory: { resumed: undefined, write: async () => undefined },
         openFirewall: async () => firewall,
         watchRuleset: async () => undefined,
         onReady: async () => undefined,

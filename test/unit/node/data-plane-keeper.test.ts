@@ -1,0 +1,210 @@
+// The data plane of the last run: when it goes on, when it ends, and what the next run is left.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createLogger } from '../../../agent/base/log.ts';
+import type { Backend, DataPlane, DataPlaneInput } from '../../../agent/model/backend.ts';
+import type { DataPlaneRecord } from '../../../agent/model/data-plane-memory.ts';
+import { formatPrefix } from '../../../agent/model/ip.ts';
+import type { Lease } from '../../../agent/model/lease.ts';
+import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
+import { planesOf } from '../../../agent/model/plane.ts';
+import { DataPlaneKeeper } from '../../../agent/node/data-plane-keeper.ts';
+import { LIMITS } from '../../../agent/node/limits.ts';
+import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
+import { hostFacts, lease, leaseAttrs, prefix } from '../../support/build.ts';
+
+const FACTS = hostFacts();
+const NETWORKS = { 4: prefix('10.5.0.0/16') };
+const PLANES = planesOf(FACTS, NETWORKS, { 4: prefix('10.5.1.0/24') });
+const CONFIG = configOf({ Type: 'user', Port: 1 });
+const OUR_LEASE = lease('10.5.1.0/24', leaseAttrs('192.168.77.1', { node: FACTS.node }));
+const PEER = lease('10.5.2.0/24', leaseAttrs('192.168.77.2', { backendType: 'user' }));
+const LATER_PEER = lease('10.5.3.0/24', leaseAttrs('192.168.77.3', { backendType: 'user' }));
+
+const [PLANE] = PLANES;
+if (PLANE === undefined) throw new Error('no plane');
+const RECORD: DataPlaneRecord = {
+  backend: CONFIG.backend,
+  input: { planes: [{ plane: PLANE, peers: [] }] },
+};
+
+function configOf(backend: object, network = '10.5.0.0/16') {
+  return parseNetworkConfig(JSON.stringify({ Network: network, Backend: backend }), 'config');
+}
+
+/** The peers' subnets, as text. */
+function peersOf(input: DataPlaneInput | undefined): string | undefined {
+  return input?.planes.flatMap(({ peers }) => peers.map(({ subnet }) => formatPrefix(subnet))).join(' ');
+}
+
+describe('the keeper of a data plane', () => {
+  let clock: VirtualClock;
+  let keeper: DataPlaneKeeper;
+  let end: AbortController;
+  /** What happened to data planes, in order. */
+  let events: string[];
+  let lines: string[];
+  /** What the next run is left. */
+  let remembered: DataPlaneRecord | undefined;
+  let writes = 0;
+  let refusesWrites = false;
+
+  const dataPlane = (name: string): DataPlane => ({
+    update: (input) => events.push(`${name} updated: ${peersOf(input)}`),
+    trouble: () => undefined,
+    counters: () => ({ sent_packets: 7 }),
+    [Symbol.asyncDispose]: async () => {
+      await clock.sleep(10);
+      events.push(`${name} closed`);
+    },
+  });
+  const kernelBackend: Backend = {
+    type: 'host-gw',
+    announce: () => undefined,
+    mtuBytes: () => 1400,
+    own: () => [],
+    peer: () => [],
+  };
+  const backend: Backend = {
+    ...kernelBackend,
+    type: 'user',
+    openDataPlane: async (input) => {
+      events.push(`new opened: ${peersOf(input)}`);
+      return dataPlane('new');
+    },
+  };
+  const start = (resumed: DataPlaneRecord | undefined): void => {
+    remembered = resumed;
+    keeper = new DataPlaneKeeper({
+      memory: {
+        resumed: resumed && { ...resumed, dataPlane: dataPlane('resumed') },
+        write: async (record) => {
+          writes++;
+          if (refusesWrites) throw new Error('no space');
+          remembered = record;
+        },
+      },
+      clock,
+      log: createLogger('test', 'debug', (line) => lines.push(line.slice(25))),
+    });
+    keeper.run(end.signal).catch(() => undefined);
+  };
+  const want = async (leases: readonly Lease[]): Promise<void> => {
+    keeper.noticeLeases(leases, FACTS);
+    const wanted = keeper.want(backend, CONFIG, PLANES, leases);
+    await clock.advance(100);
+    await wanted;
+  };
+
+  beforeEach(() => {
+    clock = createVirtualClock();
+    end = new AbortController();
+    [events, lines] = [[], []];
+    [writes, refusesWrites] = [0, false];
+  });
+  afterEach(() => end.abort());
+
+  it('goes on with the data plane of the last run, and gives it the present peers', async () => {
+    start(RECORD);
+    expect(keeper.isOpen).toBe(true);
+    expect(keeper.metrics().length).toBeGreaterThan(0);
+    keeper.use(backend, CONFIG);
+    await want([OUR_LEASE, PEER]);
+    await want([OUR_LEASE, PEER, LATER_PEER]);
+    expect(events).toEqual(['resumed updated: 10.5.2.0/24', 'resumed updated: 10.5.2.0/24 10.5.3.0/24']);
+  });
+
+  it.each([
+    ['another backend', configOf({ Type: 'host-gw' })],
+    ['another option of the backend', configOf({ Type: 'user', Port: 2 })],
+    ['another network', configOf({ Type: 'user', Port: 1 }, '10.6.0.0/16')],
+  ])('ends the data plane of the last run when the configuration has %s', async (_, config) => {
+    start(RECORD);
+    keeper.use(backend, config);
+    expect(keeper.isOpen).toBe(false);
+    await want([OUR_LEASE, PEER]);
+    expect(events).toEqual(['resumed closed', 'new opened: 10.5.2.0/24']);
+  });
+
+  it('leaves nothing for the next run where the kernel moves the packets', async () => {
+    start(RECORD);
+    keeper.use(kernelBackend, configOf({ Type: 'host-gw' }));
+    await clock.advance(100);
+    expect(events).toEqual(['resumed closed']);
+    expect(remembered).toBeUndefined();
+  });
+
+  it.each([
+    ['the same subnet', '10.5.1.0/24'],
+    ['a part of it', '10.5.1.0/25'],
+  ])("ends it when %s is another node's, and leaves nothing for the next run", async (_, subnet) => {
+    start(RECORD);
+    keeper.noticeLeases([PEER, lease(subnet, leaseAttrs('192.168.77.9'))], FACTS);
+    expect(keeper.isOpen).toBe(false);
+    await clock.advance(100);
+    expect(events).toEqual(['resumed closed']);
+    expect(remembered).toBeUndefined();
+    expect(lines.join()).toContain('is another node');
+  });
+
+  it.each([
+    ['is ours', [OUR_LEASE, PEER]],
+    ["is nobody's", [PEER]],
+    ['was ours at another address', [lease('10.5.1.0/24', leaseAttrs('192.168.77.9', { node: FACTS.node }))]],
+  ])('keeps it while its subnet %s', async (_, leases) => {
+    start(RECORD);
+    keeper.noticeLeases(leases, FACTS);
+    await clock.advance(3_600_000);
+    expect(events).toEqual([]);
+    expect(keeper.isOpen).toBe(true);
+    // What nothing has confirmed gets no younger.
+    expect(writes).toBe(0);
+  });
+
+  it('opens one where there was none, and closes it with its subnet', async () => {
+    start(undefined);
+    expect(keeper.isOpen).toBe(false);
+    await want([OUR_LEASE, PEER]);
+    expect(remembered?.backend).toEqual(CONFIG.backend);
+    expect(peersOf(remembered?.input)).toBe('10.5.2.0/24');
+    void keeper.withdraw();
+    await clock.advance(LIMITS.recordPauseMs);
+    expect(events).toEqual(['new opened: 10.5.2.0/24', 'new closed']);
+    expect(remembered).toBeUndefined();
+  });
+
+  it('leaves the record for the next run when it stops', async () => {
+    start(undefined);
+    await want([OUR_LEASE, PEER]);
+    void keeper[Symbol.asyncDispose]();
+    await clock.advance(LIMITS.recordPauseMs);
+    expect(events.at(-1)).toBe('new closed');
+    expect(peersOf(remembered?.input)).toBe('10.5.2.0/24');
+  });
+
+  it('records many changes in few writes, the last one among them', async () => {
+    start(undefined);
+    for (let i = 0; i < 10; i++) await want(i % 2 === 0 ? [PEER, LATER_PEER] : [PEER]);
+    await clock.advance(LIMITS.recordPauseMs);
+    expect(writes).toBe(2);
+    expect(peersOf(remembered?.input)).toBe('10.5.2.0/24');
+  });
+
+  it('writes the record again before it is too old, without any change', async () => {
+    start(undefined);
+    await want([PEER]);
+    await clock.advance(10 * LIMITS.recordAgainMs);
+    expect(writes).toBeGreaterThanOrEqual(10);
+    expect(writes).toBeLessThanOrEqual(11);
+  });
+
+  it('says once that it cannot write, and writes when it can', async () => {
+    refusesWrites = true;
+    start(undefined);
+    await want([PEER]);
+    await clock.advance(10 * LIMITS.retryBackoff.maxMs);
+    expect(lines.filter((line) => line.includes('no space'))).toHaveLength(1);
+    refusesWrites = false;
+    await clock.advance(LIMITS.retryBackoff.maxMs);
+    expect(peersOf(remembered?.input)).toBe('10.5.2.0/24');
+  });
+});
