@@ -37,7 +37,7 @@ export function readAgentOptions(
   const values = readFlagValues(commandLine, environment);
   refuseUnsupported(values);
   const healthzPort = values.int('healthz-port');
-  const healthzIP = readAddress(values, 'healthz-ip', [4, 6]) ?? '0.0.0.0';
+  const healthzIP = readAddress(values, 'healthz-ip', ['ipv4', 'ipv6']) ?? '0.0.0.0';
   return {
     datastore: readDatastoreOptions(values),
     iface: values.list('iface'),
@@ -46,8 +46,8 @@ export function readAgentOptions(
       if (regex === undefined) throw refuse(values, 'iface-regex', 'must be a regular expression', source);
       return regex;
     }),
-    ifaceCanReach: readAddress(values, 'iface-can-reach', [4]),
-    publicIP: readAddress(values, 'public-ip', [4]),
+    ifaceCanReach: readAddress(values, 'iface-can-reach', ['ipv4']),
+    publicIP: readAddress(values, 'public-ip', ['ipv4']),
     subnetFile: readSubnetFile(values),
     renewMarginMinutes: values.int('subnet-lease-renew-margin'),
     ipMasq: values.bool('ip-masq'),
@@ -79,13 +79,13 @@ function refuseUnsupported(values: FlagValues): void {
 function readAddress(
   values: FlagValues,
   name: FlagName<'string'>,
-  families: readonly (4 | 6)[],
+  families: readonly ('ipv4' | 'ipv6')[],
 ): string | undefined {
   const text = values.text(name);
   if (text === '') return undefined;
   const parsed = parseAddress(text);
   if (parsed === undefined || !families.includes(parsed.family)) {
-    const kind = families.includes(6) ? 'an IP address' : 'an IPv4 address such as 192.168.77.1';
+    const kind = families.includes('ipv6') ? 'an IP address' : 'an IPv4 address such as 192.168.77.1';
     throw refuse(values, name, `must be ${kind}`, text);
   }
   return parsed.address;

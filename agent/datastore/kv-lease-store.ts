@@ -193,7 +193,7 @@ function merge(former: LeaseAttrs, attrs: LeaseAttrs): LeaseAttrs {
 }
 
 function sameOwner(a: LeaseAttrs, b: LeaseAttrs): boolean {
-  return a.publicIP[4] === b.publicIP[4] && sameNode(a, b);
+  return a.publicIP.ipv4 === b.publicIP.ipv4 && sameNode(a, b);
 }
 
 // Flannel writes no node.

@@ -113,7 +113,7 @@ function prefixOf(value: JsonValue): Prefix | undefined {
 
 function rangeMatch(texts: readonly [string, string], network: Prefix): Match {
   const [first, last] = texts.map((text) => parseAddress(text));
-  if (first?.family !== 4 || last?.family !== 4) return PERHAPS;
+  if (first?.family !== 'ipv4' || last?.family !== 'ipv4') return PERHAPS;
   const [from, to, start] = [first, last, network].map(({ address }) => addressBits(address));
   if (from === undefined || to === undefined || start === undefined) return PERHAPS;
   const end = start + (1n << BigInt(32 - network.length)) - 1n;

@@ -20,7 +20,7 @@ export interface FirewallInput {
 
 // kube-proxy marks packets that it masquerades itself. A second masquerade breaks connections on some kernels.
 const KUBE_PROXY_MARK = { value: 0x4000, mask: 0x4000 };
-const MULTICAST: Prefix = { family: 4, address: '224.0.0.0', length: 4 };
+const MULTICAST: Prefix = { family: 'ipv4', address: '224.0.0.0', length: 4 };
 
 /** The rules of a node. A kind that is switched off is an empty list, so that earlier rules are removed. */
 export function planFirewall(input: FirewallInput): FirewallRules {

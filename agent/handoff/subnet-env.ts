@@ -50,7 +50,7 @@ export function parseSubnetEnv(text: string): Partial<SubnetEnv> {
 
 function parseIPv4Prefix(text: string | undefined): Prefix | undefined {
   const prefix = parsePrefix(text ?? '');
-  return prefix?.family === 4 ? networkOf(prefix) : undefined;
+  return prefix?.family === 'ipv4' ? networkOf(prefix) : undefined;
 }
 
 /**

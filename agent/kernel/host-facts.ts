@@ -23,7 +23,7 @@ export async function readHostFacts(wish: InterfaceWish, publicIP: string | unde
       wish.ifaceCanReach === undefined ? undefined : await readRouteTo(socket, wish.ifaceCanReach);
     const { link, address, onLink } = chooseInterface(wish, interfaces, routeTo);
     const end = { address, publicIP: publicIP ?? address, onLink };
-    return { node: await readIdentity(), underlay: link, ends: { 4: end } };
+    return { node: await readIdentity(), underlay: link, ends: { ipv4: end } };
   } finally {
     socket.socket.close();
   }

@@ -7,14 +7,14 @@ import { type NetworkConfig, subnetAt, subnetCount } from '../model/network-conf
 
 /** Whether the configuration allows to lease a subnet. */
 export function fits(subnet: Prefix, config: NetworkConfig): boolean {
-  if (subnet.family !== 4 || subnet.length !== config.subnetLength) return false;
+  if (subnet.family !== 'ipv4' || subnet.length !== config.subnetLength) return false;
   if (networkOf(subnet).address !== subnet.address) return false;
   const bits = addressBits(subnet.address);
   return bits >= addressBits(config.subnetMin.address) && bits <= addressBits(config.subnetMax.address);
 }
 
 /** Whether a node may keep its lease: a reservation may lie outside of the range, from `subnetMin` to `subnetMax`. */
-export function mayKeep({ subnets: { 4: subnet }, session }: Lease, config: NetworkConfig): boolean {
+export function mayKeep({ subnets: { ipv4: subnet }, session }: Lease, config: NetworkConfig): boolean {
   if (subnet === undefined) return false;
   if (session !== undefined) return fits(subnet, config);
   return subnet.length === config.subnetLength && containsPrefix(config.network, subnet);
@@ -63,10 +63,10 @@ const NAMED_OWNERS = 10;
 
 /** One line on who holds the subnets of a full network. */
 export function describeTaken(config: NetworkConfig, leases: readonly Lease[]): string {
-  const inside = leases.filter(({ subnets }) => subnets[4] !== undefined && fits(subnets[4], config));
+  const inside = leases.filter(({ subnets }) => subnets.ipv4 !== undefined && fits(subnets.ipv4, config));
   const owners = inside.slice(0, NAMED_OWNERS).map(({ subnets, attrs }) => {
     const name = attrs.node === undefined ? '' : ` (${attrs.node.name})`;
-    return `${formatSubnets(subnets)} by ${attrs.publicIP[4]}${name}`;
+    return `${formatSubnets(subnets)} by ${attrs.publicIP.ipv4}${name}`;
   });
   const rest = inside.length > NAMED_OWNERS ? `, and ${inside.length - NAMED_OWNERS} more` : '';
   const range = `${config.subnetMin.address} to ${formatPrefix(config.subnetMax)}`;

@@ -29,7 +29,7 @@ export async function isAnswered(
 ): Promise<boolean> {
   const subnet = formatSubnets(lease.subnets);
   const holder = lease.attrs.node?.name ?? 'unknown';
-  const publicIP = lease.attrs.publicIP[4];
+  const publicIP = lease.attrs.publicIP.ipv4;
   const found =
     because === 'moved'
       ? 'a lease at another address has our name'
@@ -48,7 +48,7 @@ export async function isAnswered(
   }
   throw new TwillError(
     'conflict',
-    `node ${holder} is alive and has our public address ${self.publicIP[4]} (we are ${self.node.name}, its subnet is ${subnet})`,
+    `node ${holder} is alive and has our public address ${self.publicIP.ipv4} (we are ${self.node.name}, its subnet is ${subnet})`,
     { hint: 'give each host its own address: choose another interface with --iface, or set --public-ip' },
   );
 }

@@ -46,9 +46,9 @@ export function choose({ leases, config, self, previous, random, last, taken = [
   const occupied = [
     ...leases.filter((other) => !isFromUs(other, self, last)).map(({ subnets }) => subnets),
     ...taken,
-  ].flatMap((subnets) => subnets[4] ?? []);
-  const subnet = chooseSubnet(config, occupied, previous?.[4], random);
-  return subnet === undefined ? { kind: 'full' } : { kind: 'claim', subnets: { 4: subnet } };
+  ].flatMap((subnets) => subnets.ipv4 ?? []);
+  const subnet = chooseSubnet(config, occupied, previous?.ipv4, random);
+  return subnet === undefined ? { kind: 'full' } : { kind: 'claim', subnets: { ipv4: subnet } };
 }
 
 /** Leases that are ours and that the configuration does not allow any more. */

@@ -105,7 +105,7 @@ export class KvLeaseHolder implements LeaseHolder {
     // The network configuration may be back.
     if (this.#tenure.kind !== 'held') this.#bell.ring();
     if (event.type !== 'challenge' || leaseInUse(this.#tenure)?.lease.key !== event.key) return;
-    const public_ip = this.#self.publicIP[4];
+    const public_ip = this.#self.publicIP.ipv4;
     this.#log.warn(`node ${event.by.name} asks whether we are alive: answering`, { public_ip });
     void answerChallenge(this.#deps, event.key, event.by, signal);
   }
@@ -255,7 +255,7 @@ export class KvLeaseHolder implements LeaseHolder {
     if (kept === undefined) return;
     const subnet = formatSubnets(lease.subnets);
     if (asked.written !== self) {
-      this.#log.info(`announced ${subnet} anew`, { public_ip: self.publicIP[4] });
+      this.#log.info(`announced ${subnet} anew`, { public_ip: self.publicIP.ipv4 });
     } else if (kept.lease.revision !== lease.revision) {
       this.#log.warn('our lease was overwritten: wrote it again', { subnet });
     }

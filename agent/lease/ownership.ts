@@ -19,7 +19,7 @@ export function ownership(
   self: Self,
 ): 'ours' | 'moved' | 'renamed' | undefined {
   const isSame = node?.id === self.node.id && node.name === self.node.name;
-  if (publicIP[4] !== self.publicIP[4]) return isSame ? 'moved' : undefined;
+  if (publicIP.ipv4 !== self.publicIP.ipv4) return isSame ? 'moved' : undefined;
   return node === undefined || isSame ? 'ours' : 'renamed';
 }
 

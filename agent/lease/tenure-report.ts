@@ -32,7 +32,7 @@ export function reportChange(log: Logger, before: Tenure, next: Tenure): void {
   if (is.kind === 'taken' && was.kind !== 'taken') {
     log.error('another node has our subnet now: it is not used any more', {
       subnet: formatSubnets(is.last.lease.subnets),
-      holder: is.by?.attrs.publicIP[4],
+      holder: is.by?.attrs.publicIP.ipv4,
       name: is.by?.attrs.node?.name,
     });
   }
@@ -51,5 +51,5 @@ export function reportGranted(
     const was = formatSubnets(last.lease.subnets);
     log.error('this node has another subnet from now on: start its containers anew', { was, is });
   }
-  log.info(`${how} ${is}`, { public_ip: lease.attrs.publicIP[4], ttl: ttlSeconds ?? 'reserved', others });
+  log.info(`${how} ${is}`, { public_ip: lease.attrs.publicIP.ipv4, ttl: ttlSeconds ?? 'reserved', others });
 }

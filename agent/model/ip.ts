@@ -2,13 +2,13 @@
 // text or a Prefix.
 import ipaddr from 'ipaddr.js';
 
-export type Family = 4 | 6;
+export type Family = 'ipv4' | 'ipv6';
 
 /** A value for each family that has one. */
 export type PerFamily<T> = { readonly [F in Family]?: T };
 
 /** The families that this version carries. */
-export const FAMILIES: readonly Family[] = [4];
+export const FAMILIES: readonly Family[] = ['ipv4'];
 
 /** A block of addresses such as 10.5.34.0/24, or an address with the length of its network (10.5.34.1/24). */
 export interface Prefix {
@@ -26,16 +26,16 @@ const DOTTED_QUAD = new RegExp(`^${BYTE}(?:\\.${BYTE}){3}$`);
 const DOT = 46;
 const ZERO = 48;
 
-const BITS: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
+const BITS: Readonly<Record<Family, number>> = { ipv4: 32, ipv6: 128 };
 
 /** The canonical text of an address, or undefined when it is none. IPv4 is a full dotted quad without leading zeros. */
 export function parseAddress(
   text: string,
 ): { readonly family: Family; readonly address: string } | undefined {
-  if (DOTTED_QUAD.test(text)) return { family: 4, address: text };
+  if (DOTTED_QUAD.test(text)) return { family: 'ipv4', address: text };
   const groups = withoutDottedQuad(text);
   if (groups.includes(':') && !groups.includes('%') && ipaddr.IPv6.isValid(groups)) {
-    return { family: 6, address: canonical6(ipaddr.IPv6.parse(groups).toByteArray()) };
+    return { family: 'ipv6', address: canonical6(ipaddr.IPv6.parse(groups).toByteArray()) };
   }
   return undefined;
 }
@@ -100,7 +100,7 @@ function canonical6(bytes: readonly number[]): string {
 
 /** The same prefix with its host bits cleared: 10.5.34.1/24 becomes 10.5.34.0/24. */
 export function networkOf(prefix: Prefix): Prefix {
-  if (prefix.family === 4) {
+  if (prefix.family === 'ipv4') {
     const number = number4(prefix.address);
     const network = number - (number % 2 ** (32 - prefix.length));
     return { ...prefix, address: [24, 16, 8, 0].map((shift) => (network >>> shift) & 0xff).join('.') };
@@ -117,14 +117,14 @@ export function addressAt(prefix: Prefix, offset: number): string {
 
 /** A prefix of one address: /32 or /128. */
 export function hostPrefix(address: string): Prefix {
-  const family: Family = address.includes(':') ? 6 : 4;
+  const family: Family = address.includes(':') ? 'ipv6' : 'ipv4';
   return { family, address, length: BITS[family] };
 }
 
 /** Whether every address of `inner` lies in `outer`. */
 export function containsPrefix(outer: Prefix, inner: Prefix): boolean {
   if (outer.family !== inner.family || outer.length > inner.length) return false;
-  if (outer.family === 4) {
+  if (outer.family === 'ipv4') {
     // Called for thousands of peers in one plan. Big integers would be most of its cost.
     const block = 2 ** (32 - outer.length);
     return Math.floor(number4(outer.address) / block) === Math.floor(number4(inner.address) / block);

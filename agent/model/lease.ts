@@ -2,7 +2,15 @@
 // byte. Our extra field (`Node`) is one that flannel ignores, and unknown fields are kept.
 import { type JsonValue, parseJson, withKnownNames } from '../base/schema.ts';
 import * as v from '../base/valibot.ts';
-import { formatPrefix, networkOf, type PerFamily, type Prefix, parseAddress, parsePrefix } from './ip.ts';
+import {
+  type Family,
+  formatPrefix,
+  networkOf,
+  type PerFamily,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+} from './ip.ts';
 
 /** The identity of a node, independent of its addresses. */
 export interface NodeIdentity {
@@ -41,14 +49,14 @@ export interface Lease {
 
 /** The subnets as a key: `10.5.34.0-24`, or `10.5.34.0-24&fd00:5:22::-64` for dual stack. */
 export function formatSubnetKey(subnets: PerFamily<Prefix>): string {
-  return [subnets[4], subnets[6]]
+  return [subnets.ipv4, subnets.ipv6]
     .flatMap((prefix) => (prefix === undefined ? [] : `${prefix.address}-${prefix.length}`))
     .join('&');
 }
 
 /** The subnets as text for people: `10.5.34.0/24`, two of them with a comma between. */
 export function formatSubnets(subnets: PerFamily<Prefix>): string {
-  return [subnets[4], subnets[6]]
+  return [subnets.ipv4, subnets.ipv6]
     .flatMap((prefix) => (prefix === undefined ? [] : formatPrefix(prefix)))
     .join(', ');
 }
@@ -61,24 +69,24 @@ export function parseSubnetKey(key: string): PerFamily<Prefix> | undefined {
     return prefix !== undefined && networkOf(prefix).address === prefix.address ? prefix : undefined;
   };
   const [subnet, subnet6] = [part(first), second === undefined ? undefined : part(second)];
-  if (subnet?.family !== 4 || (second !== undefined && subnet6?.family !== 6)) return undefined;
-  const subnets = { 4: subnet, ...(subnet6 === undefined ? {} : { 6: subnet6 }) };
+  if (subnet?.family !== 'ipv4' || (second !== undefined && subnet6?.family !== 'ipv6')) return undefined;
+  const subnets = perFamily(subnet, subnet6);
   // One subnet has one key: 10.5.34.0-024 would name a subnet that another key names too.
   return formatSubnetKey(subnets) === key ? subnets : undefined;
 }
 
-const address = (family: 4 | 6) =>
+const address = (family: Family, name: string) =>
   v.pipe(
     v.string('must be a string'),
-    v.check((text) => parseAddress(text)?.family === family, `must be an IPv${family} address`),
+    v.check((text) => parseAddress(text)?.family === family, `must be an ${name} address`),
     v.transform((text) => parseAddress(text)?.address ?? text),
   );
 
 const json = v.custom<JsonValue>((value) => value !== undefined);
 
 const fields = {
-  PublicIP: address(4),
-  PublicIPv6: v.nullish(address(6)),
+  PublicIP: address('ipv4', 'IPv4'),
+  PublicIPv6: v.nullish(address('ipv6', 'IPv6')),
   BackendType: v.optional(v.string('must be a string'), 'udp'),
   BackendData: v.optional(json),
   BackendV6Data: v.optional(json),
@@ -112,22 +120,26 @@ export function parseLeaseValue(text: string, where: string): LeaseAttrs {
     backendType: BackendType === '' ? 'udp' : BackendType,
     backendData: perFamily(BackendData ?? undefined, BackendV6Data ?? undefined),
     node: Node === undefined ? undefined : { id: Node.ID, name: Node.Name },
-    extra: extra as Readonly<Record<string, JsonValue>>,
+    extra: Object.keys(extra).length === 0 ? NONE : (extra as Readonly<Record<string, JsonValue>>),
   };
 }
 
+// Shared by all leases, of which there are thousands.
+const NONE = {};
+
 function perFamily<T>(ipv4: T | undefined, ipv6: T | undefined): PerFamily<T> {
-  return { ...(ipv4 === undefined ? {} : { 4: ipv4 }), ...(ipv6 === undefined ? {} : { 6: ipv6 }) };
+  if (ipv6 === undefined) return ipv4 === undefined ? NONE : { ipv4 };
+  return ipv4 === undefined ? { ipv6 } : { ipv4, ipv6 };
 }
 
 /** The lease value as flannel writes it, fields in flannel's order, ours and unknown ones after them. */
 export function formatLeaseValue(attrs: LeaseAttrs): string {
   return JSON.stringify({
-    PublicIP: attrs.publicIP[4],
-    PublicIPv6: attrs.publicIP[6] ?? null,
+    PublicIP: attrs.publicIP.ipv4,
+    PublicIPv6: attrs.publicIP.ipv6 ?? null,
     BackendType: attrs.backendType,
-    BackendData: attrs.backendData[4],
-    BackendV6Data: attrs.backendData[6],
+    BackendData: attrs.backendData.ipv4,
+    BackendV6Data: attrs.backendData.ipv6,
     Node: attrs.node === undefined ? undefined : { ID: attrs.node.id, Name: attrs.node.name },
     ...attrs.extra,
   });

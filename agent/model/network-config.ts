@@ -43,7 +43,7 @@ const integer = v.pipe(v.number('must be a number'), v.integer('must be a whole 
 const text = v.string('must be a string');
 const address4 = v.pipe(
   text,
-  v.check((value) => parseAddress(value)?.family === 4, 'must be an IPv4 address such as 10.5.1.0'),
+  v.check((value) => parseAddress(value)?.family === 'ipv4', 'must be an IPv4 address such as 10.5.1.0'),
 );
 
 const NETWORK = 'must be an IPv4 prefix such as 10.5.0.0/16';
@@ -54,7 +54,7 @@ const schema = v.object(
   {
     Network: v.pipe(
       v.string(NETWORK),
-      v.check((value) => parsePrefix(value)?.family === 4, NETWORK),
+      v.check((value) => parsePrefix(value)?.family === 'ipv4', NETWORK),
     ),
     EnableIPv4: v.optional(boolean, true),
     EnableIPv6: v.optional(boolean, false),
@@ -111,7 +111,7 @@ export function parseNetworkConfig(jsonText: string, where: string): NetworkConf
   const total = 2 ** (subnetLength - network.length);
   const boundary = (field: 'SubnetMin' | 'SubnetMax', value: string | undefined, index: number): Prefix => {
     const subnet: Prefix = {
-      family: 4,
+      family: 'ipv4',
       address: value ?? addressAt(network, index * size),
       length: subnetLength,
     };
@@ -149,8 +149,8 @@ export function subnetCount(config: NetworkConfig): number {
 export function subnetAt(config: NetworkConfig, index: number): Prefix {
   const size = 1n << BigInt(32 - config.subnetLength);
   return {
-    family: 4,
-    address: addressFromBits(4, addressBits(config.subnetMin.address) + BigInt(index) * size),
+    family: 'ipv4',
+    address: addressFromBits('ipv4', addressBits(config.subnetMin.address) + BigInt(index) * size),
     length: config.subnetLength,
   };
 }

@@ -82,8 +82,8 @@ export class DataPlaneKeeper implements AsyncDisposable {
     this.#told = undefined;
     const planes = this.#resumed?.input.planes ?? [];
     if (planes.length === 0) return;
-    const publicIP = ends[4]?.publicIP;
-    const self = { node, publicIP: publicIP === undefined ? {} : { 4: publicIP } };
+    const publicIP = ends.ipv4?.publicIP;
+    const self = { node, publicIP: publicIP === undefined ? {} : { ipv4: publicIP } };
     for (const lease of leases) {
       if (ownership(lease, self) !== undefined) continue;
       const isTaken = planes.some(({ plane: { family, subnet } }) => {

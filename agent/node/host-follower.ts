@@ -120,5 +120,5 @@ function isMoved(before: HostFacts, after: HostFacts): boolean {
 }
 
 function describe({ underlay, ends }: HostFacts): Record<string, string | number | undefined> {
-  return { address: ends[4]?.address, public_ip: ends[4]?.publicIP, mtu: underlay.mtuBytes };
+  return { address: ends.ipv4?.address, public_ip: ends.ipv4?.publicIP, mtu: underlay.mtuBytes };
 }

@@ -70,7 +70,7 @@ export class NodeNetwork {
     this.#slot = createConditionSlot('network', log);
     this.#slot.wait('waiting for subnets');
     const { blackholeRoute } = options;
-    this.#planner = createPlanner({ backend, networks: { 4: config.network }, blackholeRoute });
+    this.#planner = createPlanner({ backend, networks: { ipv4: config.network }, blackholeRoute });
     this.#handOff = new HandOffKeeper({ handOff, clock, random, log });
     this.#firewall =
       firewall &&
@@ -161,7 +161,7 @@ export class NodeNetwork {
   }
 
   #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<void> {
-    const attempt = (): Promise<void> => this.#holder.acquire(previous && { 4: previous }, signal);
+    const attempt = (): Promise<void> => this.#holder.acquire(previous && { ipv4: previous }, signal);
     const onFailure = (error: unknown): void => {
       if (!(error instanceof TwillError) || error.code !== 'datastore') throw error;
       this.#deps.log.warn(error.message);
@@ -231,7 +231,7 @@ export class NodeNetwork {
     this.#firewall?.want(planFirewall({ network, subnet, ipMasq, forwardRules, randomFully }));
   }
 
-  #wantHandOff({ underlay }: HostFacts, { 4: subnet }: PerFamily<Prefix>): void {
+  #wantHandOff({ underlay }: HostFacts, { ipv4: subnet }: PerFamily<Prefix>): void {
     const { config, backend, options } = this.#deps;
     if (subnet === undefined) return;
     const mtuBytes = backend.mtuBytes(underlay);

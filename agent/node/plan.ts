@@ -24,7 +24,7 @@ export interface HostPlanInput {
 /** The host state of this node, in one go. Pure. */
 export function planHostState({ options, host, config, backend, subnets, leases }: HostPlanInput): HostState {
   const { blackholeRoute } = options;
-  const planner = createPlanner({ backend, networks: { 4: config.network }, blackholeRoute });
+  const planner = createPlanner({ backend, networks: { ipv4: config.network }, blackholeRoute });
   planner.plan(host, subnets, leases);
   return planner.state();
 }

@@ -148,15 +148,15 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
 
   it('delivers the changes of a lost connection without a second listing', async () => {
     const between = await proxy();
-    await leaseStoreOver(other, prefix).claim({ 4: subnetOf(9) }, attrsOf(9));
+    await leaseStoreOver(other, prefix).claim({ ipv4: subnetOf(9) }, attrsOf(9));
     const events = follow(leaseStoreOver(await open([between.port]), prefix));
     await next(events, 'snapshot');
     await between.cut();
     await next(events, 'disconnected');
-    await leaseStoreOver(other, prefix).claim({ 4: subnetOf(1) }, attrsOf(1));
+    await leaseStoreOver(other, prefix).claim({ ipv4: subnetOf(1) }, attrsOf(1));
     await between.mend();
     await next(events, 'connected');
-    expect((await next(events, 'lease')).lease.subnets[4]).toEqual(subnetOf(1));
+    expect((await next(events, 'lease')).lease.subnets.ipv4).toEqual(subnetOf(1));
     expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
   });
 
@@ -166,12 +166,12 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     await next(events, 'snapshot');
     await between.cut();
     await next(events, 'disconnected');
-    await leaseStoreOver(other, prefix).claim({ 4: subnetOf(1) }, attrsOf(1));
+    await leaseStoreOver(other, prefix).claim({ ipv4: subnetOf(1) }, attrsOf(1));
     await other.create(`${prefix}/x`, 'x', undefined);
     await server.compact();
     await between.mend();
     const { leases } = await next(events, 'snapshot', 1);
-    expect(leases.map(({ subnets }) => subnets[4])).toEqual([subnetOf(1)]);
+    expect(leases.map(({ subnets }) => subnets.ipv4)).toEqual([subnetOf(1)]);
   });
 
   it('notices a connection that swallows everything within 15 seconds', { timeout: 40_000 }, async () => {
@@ -180,7 +180,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     const events = follow(store);
     await store.config.write('{}');
     await next(events, 'snapshot');
-    await store.claim({ 4: subnetOf(2) }, attrsOf(2));
+    await store.claim({ ipv4: subnetOf(2) }, attrsOf(2));
     await next(events, 'lease');
     between.swallow();
     const from = systemClock.monotonicMs();
@@ -189,9 +189,9 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
       await systemClock.sleep(50);
     }
     const before = events.length;
-    await leaseStoreOver(other, prefix).claim({ 4: subnetOf(1) }, attrsOf(1));
+    await leaseStoreOver(other, prefix).claim({ ipv4: subnetOf(1) }, attrsOf(1));
     await between.mend();
-    expect((await next(events, 'lease', before)).lease.subnets[4]).toEqual(subnetOf(1));
+    expect((await next(events, 'lease', before)).lease.subnets.ipv4).toEqual(subnetOf(1));
   });
 
   it('goes on after etcd is restarted on its data', { timeout: 40_000 }, async () => {
@@ -199,7 +199,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     const store = leaseStoreOver(kv, prefix);
     const events = follow(store);
     await next(events, 'snapshot');
-    const held = await store.claim({ 4: subnetOf(1) }, attrsOf(1));
+    const held = await store.claim({ ipv4: subnetOf(1) }, attrsOf(1));
     if (held === undefined) throw new Error('not claimed');
     await next(events, 'lease');
     await server.stop();
@@ -209,8 +209,8 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     await next(events, 'connected');
     expect(await store.renew(held)).toEqual(held);
     const before = events.length;
-    await store.claim({ 4: subnetOf(2) }, attrsOf(1));
-    expect((await next(events, 'lease', before)).lease.subnets[4]).toEqual(subnetOf(2));
+    await store.claim({ ipv4: subnetOf(2) }, attrsOf(1));
+    expect((await next(events, 'lease', before)).lease.subnets.ipv4).toEqual(subnetOf(2));
     expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
   });
 
@@ -220,7 +220,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     const between = await startProxy(Number(new URL(own.url).port));
     onTestFinished(() => between[Symbol.asyncDispose]());
     const direct = leaseStoreOver(await open([Number(new URL(own.url).port)]), prefix);
-    await direct.claim({ 4: subnetOf(1) }, attrsOf(1));
+    await direct.claim({ ipv4: subnetOf(1) }, attrsOf(1));
     const events = follow(leaseStoreOver(await open([between.port]), prefix));
     await next(events, 'snapshot');
     await between.cut();
@@ -228,7 +228,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     await own.wipe();
     await own.start();
     // The new history passes the old revision.
-    for (const n of [1, 2, 3]) await direct.claim({ 4: subnetOf(n) }, attrsOf(n));
+    for (const n of [1, 2, 3]) await direct.claim({ ipv4: subnetOf(n) }, attrsOf(n));
     await between.mend();
     expect((await next(events, 'snapshot', 1)).leases).toHaveLength(3);
     expect(events.filter(({ type }) => type === 'lease')).toEqual([]);

@@ -62,7 +62,7 @@ export function describeLeaseStore(
     });
 
     it("claims a subnet under flannel's key with flannel's value, and a session", async () => {
-      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       expect(held.ttlSeconds).toBe(86_400);
       const entry = await otherKv.get(`${prefix}/subnets/10.0.1.0-24`);
       expect(entry?.value).toBe(
@@ -76,16 +76,16 @@ export function describeLeaseStore(
     it('reports claims, changes and releases of all nodes, including our own', async () => {
       const events = follow(store);
       expect((await next(events, 'snapshot')).leases).toEqual([]);
-      const own = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
-      const theirs = present(await other.claim({ 4: subnetOf(2) }, attrsOf(2)));
-      await other.adopt(theirs.lease, attrsOf(2, { publicIP: { 4: '192.168.9.9' } }));
+      const own = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
+      const theirs = present(await other.claim({ ipv4: subnetOf(2) }, attrsOf(2)));
+      await other.adopt(theirs.lease, attrsOf(2, { publicIP: { ipv4: '192.168.9.9' } }));
       await other.release(theirs);
       const removed = await next(events, 'lease-removed');
       expect(removed.key).toBe('10.0.2.0-24');
       expect(removed.revision).toBeGreaterThan(theirs.lease.revision);
       const told = events.flatMap((event) => (event.type === 'lease' ? event.lease : []));
       expect(told[0]).toEqual(own.lease);
-      expect(told.map(({ subnets, attrs }) => `${formatSubnets(subnets)} ${attrs.publicIP[4]}`)).toEqual([
+      expect(told.map(({ subnets, attrs }) => `${formatSubnets(subnets)} ${attrs.publicIP.ipv4}`)).toEqual([
         '10.0.1.0/24 192.168.0.1',
         '10.0.2.0/24 192.168.0.2',
         '10.0.2.0/24 192.168.9.9',
@@ -123,7 +123,7 @@ export function describeLeaseStore(
               (i) => !taken.entries.some(({ key }) => key.endsWith(`/10.0.${i}.0-24`)),
             );
             const pick = free[Math.floor(Math.random() * free.length)] ?? 1;
-            const held = await claimant.claim({ 4: subnetOf(pick) }, attrsOf(node));
+            const held = await claimant.claim({ ipv4: subnetOf(pick) }, attrsOf(node));
             if (held !== undefined) return held;
           }
         }),
@@ -133,12 +133,12 @@ export function describeLeaseStore(
     });
 
     it('reuses the session of a lost claim, and closes it on disposal', async () => {
-      await other.claim({ 4: subnetOf(1) }, attrsOf(1));
+      await other.claim({ ipv4: subnetOf(1) }, attrsOf(1));
       const { kv: watchedKv, counts } = counted(await bed.open());
       const claimant = leaseStoreOver(watchedKv, prefix);
-      expect(await claimant.claim({ 4: subnetOf(1) }, attrsOf(2))).toBeUndefined();
-      expect(await claimant.claim({ 4: subnetOf(1) }, attrsOf(2))).toBeUndefined();
-      expect(await claimant.claim({ 4: subnetOf(1) }, attrsOf(2))).toBeUndefined();
+      expect(await claimant.claim({ ipv4: subnetOf(1) }, attrsOf(2))).toBeUndefined();
+      expect(await claimant.claim({ ipv4: subnetOf(1) }, attrsOf(2))).toBeUndefined();
+      expect(await claimant.claim({ ipv4: subnetOf(1) }, attrsOf(2))).toBeUndefined();
       expect(counts['openSession']).toBe(1);
       await claimant[Symbol.asyncDispose]();
       expect(counts['closeSession']).toBe(1);
@@ -151,7 +151,7 @@ export function describeLeaseStore(
       onTestFinished(() => follower[Symbol.asyncDispose]());
       onTestFinished(() => writer[Symbol.asyncDispose]());
       const writing = leaseStoreOver(writer, prefix);
-      for (const n of [1, 2, 3]) present(await writing.claim({ 4: subnetOf(n) }, attrsOf(n)));
+      for (const n of [1, 2, 3]) present(await writing.claim({ ipv4: subnetOf(n) }, attrsOf(n)));
       const events = follow(leaseStoreOver(follower, prefix));
       expect((await next(events, 'snapshot')).leases).toHaveLength(3);
       const before = events.length;
@@ -160,14 +160,14 @@ export function describeLeaseStore(
         events.slice(before).some((event) => event.type === 'snapshot' && event.leases.length === 0),
       );
       const after = events.length;
-      present(await writing.claim({ 4: subnetOf(9) }, attrsOf(9)));
-      expect((await next(events, 'lease', after)).lease.subnets[4]).toEqual(subnetOf(9));
+      present(await writing.claim({ ipv4: subnetOf(9) }, attrsOf(9)));
+      expect((await next(events, 'lease', after)).lease.subnets.ipv4).toEqual(subnetOf(9));
     });
 
     describeOwnLease(() => ({ kv, store, prefix }));
 
     it('renews a lease without waking a watcher or writing the key', async () => {
-      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const events = follow(other);
       await next(events, 'snapshot');
       for (let i = 0; i < 5; i++) expect(await store.renew(held)).toEqual(held);
@@ -177,7 +177,7 @@ export function describeLeaseStore(
     });
 
     it('does not renew a revoked lease', async () => {
-      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       await kv.closeSession(held.lease.session ?? '');
       expect(await store.renew(held)).toBeUndefined();
     });
@@ -204,7 +204,7 @@ export function describeLeaseStore(
     });
 
     it('gets an answer to a challenge from a running holder', async () => {
-      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const events = follow(store);
       await next(events, 'snapshot');
       const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
@@ -216,7 +216,7 @@ export function describeLeaseStore(
     });
 
     it('delivers a waiting challenge to an agent that starts', async () => {
-      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
       await waitFor('the challenge', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
       const { key } = await next(follow(store), 'challenge');
@@ -225,7 +225,7 @@ export function describeLeaseStore(
     });
 
     it('gets an answer to a challenge from a holder that is starting', async () => {
-      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
       await waitFor('the challenge', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
       present(await store.adopt(held.lease, attrsOf(1)));
@@ -233,14 +233,14 @@ export function describeLeaseStore(
     });
 
     it("adopts another node's lease with a session that the other node cannot end", async () => {
-      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const taken = present(await other.adopt(held.lease, attrsOf(2)));
       await store.release(held);
       expect(present(await other.renew(taken)).lease.attrs.node).toEqual(attrsOf(2).node);
     });
 
     it('leaves two concurrent challenges unanswered, and removes both', async () => {
-      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const by = { id: 'abcdef0123456789', name: 'asker' };
       const started = systemClock.monotonicMs();
       const answers = await Promise.all([

@@ -20,16 +20,16 @@ it('the lease watch resumes from the last revision after a lost connection', asy
   const memory = createMemoryStore(systemClock);
   const kv = memory.open();
   const other = leaseStoreOver(memory.open(), '/net');
-  await other.claim({ 4: subnetOf(9) }, attrsOf(9));
+  await other.claim({ ipv4: subnetOf(9) }, attrsOf(9));
   const events = follow(leaseStoreOver(kv, '/net'));
   await next(events, 'snapshot');
   kv.setReachable(false);
   expect((await next(events, 'disconnected')).error).toMatchObject({ code: 'datastore' });
-  await other.claim({ 4: subnetOf(1) }, attrsOf(1));
+  await other.claim({ ipv4: subnetOf(1) }, attrsOf(1));
   await waitFor('a second attempt', 5_000, () => events.filter(({ type }) => type === 'disconnected')[1]);
   kv.setReachable(true);
   await next(events, 'connected');
-  expect((await next(events, 'lease')).lease.subnets[4]).toEqual(subnetOf(1));
+  expect((await next(events, 'lease')).lease.subnets.ipv4).toEqual(subnetOf(1));
   expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
 });
 
@@ -37,14 +37,14 @@ it('the lease watch gives a fresh snapshot after the store was replaced, also by
   const memory = createMemoryStore(systemClock);
   const kv = memory.open();
   const other = leaseStoreOver(memory.open(), '/net');
-  await other.claim({ 4: subnetOf(1) }, attrsOf(1));
+  await other.claim({ ipv4: subnetOf(1) }, attrsOf(1));
   const events = follow(leaseStoreOver(kv, '/net'));
   await next(events, 'snapshot');
   kv.setReachable(false);
   await next(events, 'disconnected');
   memory.wipe();
   // The same lease of the same node at the same revision, and more.
-  for (const n of [1, 2, 3]) await other.claim({ 4: subnetOf(n) }, attrsOf(n));
+  for (const n of [1, 2, 3]) await other.claim({ ipv4: subnetOf(n) }, attrsOf(n));
   kv.setReachable(true);
   expect((await next(events, 'snapshot', 1)).leases).toHaveLength(3);
 });
@@ -57,11 +57,11 @@ it('the lease watch gives a fresh snapshot if history was lost during a lost con
   await next(events, 'snapshot');
   kv.setReachable(false);
   await next(events, 'disconnected');
-  await other.claim({ 4: subnetOf(1) }, attrsOf(1));
+  await other.claim({ ipv4: subnetOf(1) }, attrsOf(1));
   memory.compact();
   kv.setReachable(true);
   const { leases } = await next(events, 'snapshot', 1);
-  expect(leases.map(({ subnets }) => subnets[4])).toEqual([subnetOf(1)]);
+  expect(leases.map(({ subnets }) => subnets.ipv4)).toEqual([subnetOf(1)]);
 });
 
 it('the lease watch reports a datastore that has never answered as disconnected, then starts', async () => {

@@ -20,7 +20,7 @@ export function attrsOf(n: number, more: Partial<LeaseAttrs> = {}): LeaseAttrs {
 
 /** The `n`-th /24 of 10.0.0.0/8. */
 export function subnetOf(n: number): Prefix {
-  return { family: 4, address: `10.${n >> 8}.${n & 255}.0`, length: 24 };
+  return { family: 'ipv4', address: `10.${n >> 8}.${n & 255}.0`, length: 24 };
 }
 
 /** A lease store over `kv` under a prefix. */

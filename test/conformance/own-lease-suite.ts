@@ -27,7 +27,7 @@ export function describeOwnLease(
       const same = present(await store.adopt(lease, attrsOf(1)));
       expect(same).toEqual({ lease, ttlSeconds: 100 });
       expect((await kv.get(`${prefix}/subnets/10.0.1.0-24`))?.value).toBe(value);
-      const changed = present(await store.adopt(lease, attrsOf(1, { publicIP: { 4: '192.168.7.7' } })));
+      const changed = present(await store.adopt(lease, attrsOf(1, { publicIP: { ipv4: '192.168.7.7' } })));
       expect(changed.lease.revision).toBeGreaterThan(lease.revision);
       const entry = await kv.get(`${prefix}/subnets/10.0.1.0-24`);
       expect(entry?.session).toBe(session);
@@ -37,14 +37,14 @@ export function describeOwnLease(
 
     it('is not adopted when it is gone', async () => {
       const { store } = parts();
-      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       await store.release(held);
       expect(await store.adopt(held.lease, attrsOf(1))).toBeUndefined();
     });
 
     it("is not confused with another node's lease of the same revision, as a store that lost its data may have", async () => {
       const { kv, store, prefix } = parts();
-      const ours = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const ours = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const key = `${prefix}/subnets/10.0.1.0-24`;
       await store.release(ours);
       const theirs = await kv.create(key, formatLeaseValue(attrsOf(2)), await kv.openSession(100));
@@ -55,8 +55,8 @@ export function describeOwnLease(
 
     it("is taken over from another node only if the other's lease is unchanged", async () => {
       const { store } = parts();
-      const asked = present(await store.claim({ 4: subnetOf(1) }, attrsOf(2)));
-      const moved = present(await store.repair(asked, attrsOf(2, { publicIP: { 4: '192.168.7.7' } })));
+      const asked = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(2)));
+      const moved = present(await store.repair(asked, attrsOf(2, { publicIP: { ipv4: '192.168.7.7' } })));
       expect(await store.adopt(asked.lease, attrsOf(1))).toBeUndefined();
       expect(present(await store.adopt(moved.lease, attrsOf(1))).lease.attrs.node?.name).toBe('node-1');
     });
@@ -79,7 +79,7 @@ export function describeOwnLease(
     it('is repaired over other attributes and garbage, with its session, and not written if it is right', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;
-      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       expect(await store.repair(held, attrsOf(1))).toEqual(held);
       for (const value of [
         formatLeaseValue(attrsOf(1, { node: undefined, backendType: 'udp' })),
@@ -104,7 +104,7 @@ export function describeOwnLease(
     it('is not repaired over the lease of another node, nor when it is gone', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;
-      const held = present(await store.claim({ 4: subnetOf(1) }, attrsOf(1)));
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const entry = await kv.get(key);
       const theirs = entry && (await kv.update(entry, formatLeaseValue(attrsOf(2))));
       expect(await store.repair(held, attrsOf(1))).toBeUndefined();

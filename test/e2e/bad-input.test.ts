@@ -195,7 +195,7 @@ describe.skipIf(NEEDS_LAB.missing)(
       for (let index = 0; index < subnetCount(config); index++) {
         const node = { id: `${index}`.repeat(16), name: `other-${index}` };
         const attrs = leaseAttrs(`192.168.77.${100 + index}`, { node });
-        await store.claim({ 4: subnetAt(config, index) }, attrs);
+        await store.claim({ ipv4: subnetAt(config, index) }, attrs);
       }
       const said = complaint(await runAgent(text, []));
       expect(said).toEqual(refusal(EXIT.exhausted, /3/));

@@ -96,7 +96,7 @@ describe.skipIf(need.missing)(title('openFirewall', need), () => {
     const chain = (name: string): string =>
       `chain ${name} { type filter hook forward priority 1; policy drop;`;
     await ns.exec('nft', `table ip a {\n${chain('every')} }\n${chain('some')} meta mark 7 accept\n}\n}`);
-    const network = { family: 4, address: '10.5.0.0', length: 16 } as const;
+    const network = { family: 'ipv4', address: '10.5.0.0', length: 16 } as const;
     const certain = [expect.stringMatching(/^chain every of nftables table ip a drops /)];
     for (const broken of [false, false, true, true, false]) {
       isBroken = broken;

@@ -8,7 +8,7 @@ import { needsNetns, title } from '../support/needs.ts';
 import { RULES } from './firewall-suite.ts';
 import { createNetns, type Netns } from './netns.ts';
 
-const NETWORK = { family: 4, address: '10.5.0.0', length: 16 } as const;
+const NETWORK = { family: 'ipv4', address: '10.5.0.0', length: 16 } as const;
 
 const need = needsNetns('iptables', 'iptables-save', 'iptables-restore', 'nft');
 

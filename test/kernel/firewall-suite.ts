@@ -23,16 +23,16 @@ export interface FirewallCase {
 }
 
 export const RULES: FirewallRules = planFirewall({
-  network: { family: 4, address: '10.5.0.0', length: 16 },
-  subnet: { family: 4, address: '10.5.34.0', length: 24 },
+  network: { family: 'ipv4', address: '10.5.0.0', length: 16 },
+  subnet: { family: 'ipv4', address: '10.5.34.0', length: 24 },
   ipMasq: true,
   forwardRules: true,
   randomFully: true,
 });
 
 const OTHER = {
-  network: { family: 4, address: '10.9.0.0', length: 16 },
-  subnet: { family: 4, address: '10.9.1.0', length: 24 },
+  network: { family: 'ipv4', address: '10.9.0.0', length: 16 },
+  subnet: { family: 'ipv4', address: '10.9.1.0', length: 24 },
 } as const;
 
 /** Applies the suite to one firewall. */

@@ -43,14 +43,14 @@ function complaintOf(
   // It may have written two: a request may be carried out long after its client, or its client's process, has
   // given up. The other one ends with its session.
   const { env } = host.handOff;
-  const lease = own.find(({ key }) => env !== undefined && key === formatSubnetKey({ 4: env.subnet }));
+  const lease = own.find(({ key }) => env !== undefined && key === formatSubnetKey({ ipv4: env.subnet }));
   if (env === undefined || lease === undefined) {
     const held = own.map(({ subnets }) => formatSubnets(subnets)).join(' ') || 'nothing';
     return `handed off ${env && formatPrefix(env.subnet)} and holds ${held}`;
   }
   const { subnets } = lease;
   const { subnet } = env;
-  if (lease.attrs.publicIP[4] !== host.address) return `announces ${lease.attrs.publicIP[4]}`;
+  if (lease.attrs.publicIP.ipv4 !== host.address) return `announces ${lease.attrs.publicIP.ipv4}`;
   if (env.mtuBytes !== backend.mtuBytes(host.facts.underlay)) return `handed off an MTU of ${env.mtuBytes}`;
   const plan = planHostState({ options: NODE_OPTIONS, host: host.facts, config, backend, subnets, leases });
   const [wanted, actual] = [formatHostState(plan), host.kernel.print()];

@@ -193,7 +193,7 @@ export class Host {
 
   /** The machine's address on the underlay. */
   get address(): string {
-    return this.facts.ends[4]?.address ?? '';
+    return this.facts.ends.ipv4?.address ?? '';
   }
 
   /** The underlay link is different from now on. */
@@ -204,8 +204,8 @@ export class Host {
 
   /** The machine has another address from now on. */
   move(address: string): void {
-    const onLink = this.facts.ends[4]?.onLink ?? [];
-    this.facts = { ...this.facts, ends: { 4: { address, publicIP: address, onLink } } };
+    const onLink = this.facts.ends.ipv4?.onLink ?? [];
+    this.facts = { ...this.facts, ends: { ipv4: { address, publicIP: address, onLink } } };
     for (const tell of this.#onFacts) tell();
   }
 

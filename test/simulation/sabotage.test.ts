@@ -49,7 +49,7 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
         ...store,
         async claim(subnets, attrs, signal) {
           const held = await store.claim(subnets, attrs, signal);
-          const wrong = { 4: { family: 4, address: '10.5.0.0', length: 24 } } as const;
+          const wrong = { ipv4: { family: 'ipv4', address: '10.5.0.0', length: 24 } } as const;
           return held && { ...held, lease: { ...held.lease, subnets: wrong } };
         },
       }),

@@ -23,7 +23,7 @@ export function hostFacts(changes: FactChanges = {}): HostFacts {
   return {
     node: { id: nodeId, name: 'h1' },
     underlay: { name, mtuBytes, hasCarrier },
-    ends: { 4: { address, publicIP, onLink: onLink.map(prefix) } },
+    ends: { ipv4: { address, publicIP, onLink: onLink.map(prefix) } },
   };
 }
 
@@ -34,9 +34,9 @@ export function leaseAttrs(
 ): LeaseAttrs {
   const { data, ...rest } = more;
   return {
-    publicIP: { 4: publicIP },
+    publicIP: { ipv4: publicIP },
     backendType: 'host-gw',
-    backendData: data === undefined ? {} : { 4: data },
+    backendData: data === undefined ? {} : { ipv4: data },
     node: undefined,
     extra: {},
     ...rest,
@@ -45,6 +45,6 @@ export function leaseAttrs(
 
 /** The lease of one subnet, such as `10.5.2.0/24`. */
 export function lease(subnet: string, attrs: LeaseAttrs, more: Partial<Lease> = {}): Lease {
-  const subnets = { 4: prefix(subnet) };
+  const subnets = { ipv4: prefix(subnet) };
   return { key: formatSubnetKey(subnets), subnets, attrs, revision: 1, session: '1', ...more };
 }

@@ -27,10 +27,10 @@ export async function plan(
 ): Promise<HostState> {
   const planner = createPlanner({
     backend: await createBackend({ type, options }, 'test'),
-    networks: { 4: prefix('10.5.0.0/16') },
+    networks: { ipv4: prefix('10.5.0.0/16') },
     blackholeRoute: false,
   });
-  planner.plan(facts, { 4: prefix('10.5.1.0/24') }, peers);
+  planner.plan(facts, { ipv4: prefix('10.5.1.0/24') }, peers);
   return planner.state();
 }
 

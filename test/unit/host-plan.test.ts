@@ -17,7 +17,7 @@ async function plan(leases: readonly Lease[], previous?: string): Promise<string
     config,
     backend,
     leases,
-    previous: previous === undefined ? undefined : { 4: prefix(previous) },
+    previous: previous === undefined ? undefined : { ipv4: prefix(previous) },
     random: () => 0.5,
   });
 }

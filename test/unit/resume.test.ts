@@ -19,7 +19,7 @@ const resume = () => resumeDataPlane({ subnetFile: join(folder, 'subnet.env'), l
 
 async function record(backend: BackendConfig): Promise<void> {
   const plane = {
-    family: 4 as const,
+    family: 'ipv4' as const,
     network: prefix('10.5.0.0/16'),
     subnet: prefix('10.5.1.0/24'),
     end: { address: '192.168.77.1', publicIP: '192.168.77.1' },

@@ -50,7 +50,7 @@ export async function readInterfaces(socket: RtNetlinkSocket): Promise<HostInter
             return local?.length === 4
               ? [
                   {
-                    family: 4 as const,
+                    family: 'ipv4' as const,
                     address: addressFromBytes([...local]),
                     length: message.data.prefixlen ?? 32,
                   },

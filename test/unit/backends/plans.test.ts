@@ -171,7 +171,7 @@ describe('the MTU of containers', () => {
 describe('what is announced', () => {
   const announce = async (vni: number, facts = hostFacts()): Promise<JsonValue | undefined> => {
     const backend = await createBackend({ type: 'vxlan', options: { VNI: vni } }, 'test');
-    return announcement(backend, facts).backendData[4];
+    return announcement(backend, facts).backendData.ipv4;
   };
 
   it('is nothing but for vxlan, whose data are of flannel’s form', async () => {

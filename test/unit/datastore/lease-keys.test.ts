@@ -22,8 +22,8 @@ describe('the keys of leases', () => {
     it(`include ${key}, which is a lease`, () => {
       const found = read(key);
       if (found === undefined || !isLease(found)) throw new Error('no lease');
-      expect(found.subnets[4]?.address).toBe(subnet);
-      expect(found.subnets[6]?.address).toBe(ipv6);
+      expect(found.subnets.ipv4?.address).toBe(subnet);
+      expect(found.subnets.ipv6?.address).toBe(ipv6);
       expect(found).toMatchObject({ key: key.slice('subnets/'.length), revision: 7, session: undefined });
     });
   }

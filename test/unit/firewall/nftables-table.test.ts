@@ -9,8 +9,8 @@ import {
 import { planFirewall } from '../../../agent/firewall/rules.ts';
 
 const rules = planFirewall({
-  network: { family: 4, address: '10.5.0.0', length: 16 },
-  subnet: { family: 4, address: '10.5.34.0', length: 24 },
+  network: { family: 'ipv4', address: '10.5.0.0', length: 16 },
+  subnet: { family: 'ipv4', address: '10.5.34.0', length: 24 },
   ipMasq: true,
   forwardRules: true,
   randomFully: true,

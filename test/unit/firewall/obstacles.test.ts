@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Exec } from '../../../agent/base/exec.ts';
 import { findObstacles } from '../../../agent/firewall/obstacles.ts';
 
-const NETWORK = { family: 4, address: '10.5.3.1', length: 16 } as const;
+const NETWORK = { family: 'ipv4', address: '10.5.3.1', length: 16 } as const;
 
 /** An nft that lists one table with these flags, and in it one chain with these rules and the policy drop. */
 const nftWith =

@@ -15,7 +15,7 @@ const RECORD: DataPlaneRecord = {
     planes: [
       {
         plane: {
-          family: 4,
+          family: 'ipv4',
           network: prefix('10.5.0.0/16'),
           subnet: prefix('10.5.1.0/24'),
           end: { address: '192.168.77.1', publicIP: '203.0.113.1' },
@@ -123,7 +123,7 @@ describe("the data plane's file", () => {
     ['another version', '"version":1', '"version":2'],
     ['no planes', /"planes":.*/, '"planes":[]}'],
     ['options that are no object', '"options":{"Port":8285}', '"options":8285'],
-    ['another family', '"family":4', '"family":6'],
+    ['another family', '"family":"ipv4"', '"family":"ipv6"'],
     ['a network with host bits', '10.5.0.0/16', '10.5.0.1/16'],
     ['a subnet outside the network', '10.5.1.0/24', '10.6.1.0/24'],
     ['an address that is none', '"address":"192.168.77.1"', '"address":"192.168.77.256"'],

@@ -12,8 +12,8 @@ import {
 import type { SubnetEnv } from '../../../agent/model/hand-off.ts';
 
 const env: SubnetEnv = {
-  network: { family: 4, address: '10.5.0.0', length: 16 },
-  subnet: { family: 4, address: '10.5.34.0', length: 24 },
+  network: { family: 'ipv4', address: '10.5.0.0', length: 16 },
+  subnet: { family: 'ipv4', address: '10.5.34.0', length: 24 },
   mtuBytes: 1450,
   ipMasq: true,
 };

@@ -103,7 +103,7 @@ describe('describeTaken', () => {
     expect(describeTaken(config, [hostGwPeer(9), named, ...leases.slice(1)])).toBe(
       `all 12 subnets from 10.5.10.0 to 10.5.21.0/24 are taken: 10.5.10.0/24 by 192.168.77.10 (h10), ${leases
         .slice(1, 10)
-        .map(({ subnets, attrs }) => `${formatSubnets(subnets)} by ${attrs.publicIP[4]}`)
+        .map(({ subnets, attrs }) => `${formatSubnets(subnets)} by ${attrs.publicIP.ipv4}`)
         .join(', ')}, and 2 more`,
     );
   });

@@ -9,7 +9,7 @@ const SELF: NodeIdentity = { id: '00000000000000aa', name: 'h1' };
 const H2: NodeIdentity = { id: '00000000000000bb', name: 'h2' };
 const HERE = '192.168.77.1';
 const ELSEWHERE = '192.168.77.9';
-const US = { publicIP: { 4: HERE }, node: SELF };
+const US = { publicIP: { ipv4: HERE }, node: SELF };
 
 const leaseOf = (subnet: string, publicIP: string, node?: NodeIdentity, more: Partial<Lease> = {}): Lease =>
   lease(subnet, leaseAttrs(publicIP, { node }), more);
@@ -50,7 +50,7 @@ describe('the choice of a lease', () => {
   const moved = leaseOf('10.5.11.0/24', ELSEWHERE, SELF);
   const renamed = leaseOf('10.5.12.0/24', HERE, H2);
   const others = [10, 11, 12, 13].map((n) => leaseOf(`10.5.${n}.0/24`, `192.168.78.${n}`));
-  const previous = { 4: prefix('10.5.13.0/24') };
+  const previous = { ipv4: prefix('10.5.13.0/24') };
   const former = { ...moved, session: 'former' };
 
   it.each<[string, readonly Lease[], Partial<ChoiceInput>, string]>([
@@ -71,7 +71,7 @@ describe('the choice of a lease', () => {
     [
       'no subnet that the store has refused',
       [],
-      { taken: [previous[4]].map((subnet) => ({ 4: subnet })), previous },
+      { taken: [previous.ipv4].map((subnet) => ({ ipv4: subnet })), previous },
       'claim 10.5.10.0/24',
     ],
     ['nothing that does not fit', [leaseOf('10.5.99.0/24', HERE, SELF)], { previous }, 'claim 10.5.13.0/24'],

@@ -124,7 +124,7 @@ export async function holderBed(work: (world: HolderBed) => Promise<void>): Prom
     };
     const acquire = async (previous?: string): Promise<void> => {
       const acquiring = holder.acquire(
-        previous === undefined ? undefined : { 4: prefix(previous) },
+        previous === undefined ? undefined : { ipv4: prefix(previous) },
         end.signal,
       );
       // The time that a holder has to answer passes too, and whatever comes of it is the caller's.

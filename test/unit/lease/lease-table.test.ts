@@ -26,7 +26,7 @@ const removed = (n: number): StoreEvent => ({
 });
 
 const subnets = (table: LeaseTable): string =>
-  table.leases.map(({ subnets: { 4: subnet } }) => subnet?.address).join(' ');
+  table.leases.map(({ subnets: { ipv4: subnet } }) => subnet?.address).join(' ');
 
 function tableWith(...events: readonly StoreEvent[]): LeaseTable {
   const table = createLeaseTable();
@@ -59,7 +59,7 @@ describe('the lease table', () => {
       '10.5.2.0-24',
     ]);
     expect(table.leases.find(({ key }) => key === '10.5.2.0-24')?.attrs.publicIP).toEqual({
-      4: '192.168.77.22',
+      ipv4: '192.168.77.22',
     });
     expect(table.apply(removed(2)).leases).toEqual(['10.5.2.0-24']);
     expect(table.apply(removed(2)).leases).toEqual([]);

@@ -37,7 +37,7 @@ describe('parseAddress', () => {
     ['64:ff9b::1.2.3.4', '64:ff9b::102:304'],
     ['1:2:3:4:5:6:1.2.3.4', '1:2:3:4:5:6:102:304'],
   ])('parseAddress reads %s as %s', (text, address) => {
-    expect(parseAddress(text)).toEqual({ family: address.includes(':') ? 6 : 4, address });
+    expect(parseAddress(text)).toEqual({ family: address.includes(':') ? 'ipv6' : 'ipv4', address });
     expect(parseAddress(address)?.address).toBe(address);
   });
 
@@ -85,13 +85,13 @@ describe('parseAddress', () => {
 
 describe('parsePrefix', () => {
   it.each([
-    ['10.5.0.0/16', { family: 4, address: '10.5.0.0', length: 16 }],
-    ['10.5.34.1/24', { family: 4, address: '10.5.34.1', length: 24 }],
-    ['0.0.0.0/0', { family: 4, address: '0.0.0.0', length: 0 }],
-    ['10.5.34.1/32', { family: 4, address: '10.5.34.1', length: 32 }],
-    ['::/0', { family: 6, address: '::', length: 0 }],
-    ['FD00:5:22:0::1/64', { family: 6, address: 'fd00:5:22::1', length: 64 }],
-    ['::1/128', { family: 6, address: '::1', length: 128 }],
+    ['10.5.0.0/16', { family: 'ipv4', address: '10.5.0.0', length: 16 }],
+    ['10.5.34.1/24', { family: 'ipv4', address: '10.5.34.1', length: 24 }],
+    ['0.0.0.0/0', { family: 'ipv4', address: '0.0.0.0', length: 0 }],
+    ['10.5.34.1/32', { family: 'ipv4', address: '10.5.34.1', length: 32 }],
+    ['::/0', { family: 'ipv6', address: '::', length: 0 }],
+    ['FD00:5:22:0::1/64', { family: 'ipv6', address: 'fd00:5:22::1', length: 64 }],
+    ['::1/128', { family: 'ipv6', address: '::1', length: 128 }],
   ])('parsePrefix reads %s', (text, expected) => {
     expect(parsePrefix(text)).toEqual(expected);
   });
@@ -146,7 +146,7 @@ describe('addresses as numbers', () => {
     ['fd00::', 0xfdn << 120n],
   ])('%s is %d and back', (address, bits) => {
     expect(addressBits(address)).toBe(bits);
-    expect(addressFromBits(address.includes(':') ? 6 : 4, bits)).toBe(address);
+    expect(addressFromBits(address.includes(':') ? 'ipv6' : 'ipv4', bits)).toBe(address);
   });
 
   it('any address comes back the same from bytes and from bits', () => {
@@ -158,7 +158,7 @@ describe('addresses as numbers', () => {
       );
       const address = addressFromBytes(bytes);
       expect(addressBytes(address), address).toEqual(bytes);
-      expect(addressFromBits(bytes.length === 4 ? 4 : 6, addressBits(address))).toBe(address);
+      expect(addressFromBits(bytes.length === 4 ? 'ipv4' : 'ipv6', addressBits(address))).toBe(address);
       expect(parseAddress(address)?.address).toBe(address);
     }
   });

@@ -28,7 +28,7 @@ describe('subnet keys', () => {
     ['10.5.34.0-24&fd00:5:22::-64', '10.5.34.0/24', 'fd00:5:22::/64'],
     ['10.5.34.0-24&::-0', '10.5.34.0/24', '::/0'],
   ])('%s names %s and %s, both ways', (key, subnet, ipv6) => {
-    const subnets = { 4: prefix(subnet), ...(ipv6 === undefined ? {} : { 6: prefix(ipv6) }) };
+    const subnets = { ipv4: prefix(subnet), ...(ipv6 === undefined ? {} : { ipv6: prefix(ipv6) }) };
     expect(parseSubnetKey(key)).toEqual(subnets);
     expect(formatSubnetKey(subnets)).toBe(key);
   });
@@ -73,9 +73,9 @@ describe('lease values', () => {
 
   it('parseLeaseValue reads every field', () => {
     expect(parseLeaseValue(WIREGUARD, KEY)).toEqual({
-      publicIP: { 4: '192.168.77.1', 6: 'fd00::1' },
+      publicIP: { ipv4: '192.168.77.1', ipv6: 'fd00::1' },
       backendType: 'wireguard',
-      backendData: { 4: { PublicKey: 'a2V5', Port: 51820 }, 6: { PublicKey: 'a2V5', Port: 51821 } },
+      backendData: { ipv4: { PublicKey: 'a2V5', Port: 51820 }, ipv6: { PublicKey: 'a2V5', Port: 51821 } },
       node: undefined,
       extra: {},
     });
@@ -99,7 +99,7 @@ describe('lease values', () => {
       '{"publicip":"192.168.77.1","BACKENDTYPE":"vxlan"}',
       KEY,
     );
-    expect({ publicIP, backendType }).toEqual({ publicIP: { 4: '192.168.77.1' }, backendType: 'vxlan' });
+    expect({ publicIP, backendType }).toEqual({ publicIP: { ipv4: '192.168.77.1' }, backendType: 'vxlan' });
   });
 
   it('a lease value keeps unknown fields and their order, after its own', () => {

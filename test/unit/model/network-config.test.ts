@@ -21,10 +21,10 @@ function refusal(text: string): string {
 describe('the network configuration', () => {
   it('the configuration has flannel’s defaults, and vxlan when it names no backend', () => {
     expect(parse({ Network: '10.5.0.0/16' })).toEqual({
-      network: { family: 4, address: '10.5.0.0', length: 16 },
+      network: { family: 'ipv4', address: '10.5.0.0', length: 16 },
       subnetLength: 24,
-      subnetMin: { family: 4, address: '10.5.1.0', length: 24 },
-      subnetMax: { family: 4, address: '10.5.255.0', length: 24 },
+      subnetMin: { family: 'ipv4', address: '10.5.1.0', length: 24 },
+      subnetMax: { family: 'ipv4', address: '10.5.255.0', length: 24 },
       enableNFTables: false,
       backend: { type: 'vxlan', options: {} },
       backendIsDefault: true,
@@ -46,10 +46,10 @@ describe('the network configuration', () => {
         SomethingElse: 7,
       }),
     ).toEqual({
-      network: { family: 4, address: '10.0.0.0', length: 8 },
+      network: { family: 'ipv4', address: '10.0.0.0', length: 8 },
       subnetLength: 20,
-      subnetMin: { family: 4, address: '10.10.0.0', length: 20 },
-      subnetMax: { family: 4, address: '10.99.0.0', length: 20 },
+      subnetMin: { family: 'ipv4', address: '10.10.0.0', length: 20 },
+      subnetMax: { family: 'ipv4', address: '10.99.0.0', length: 20 },
       enableNFTables: true,
       backend: { type: 'host-gw', options: { Extra: [1] } },
       backendIsDefault: false,

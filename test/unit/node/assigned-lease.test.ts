@@ -12,11 +12,11 @@ class AssignedLease implements LeaseHolder {
   #onChange: () => void = () => undefined;
 
   constructor(subnet: string) {
-    this.subnets = { 4: prefix(subnet) };
+    this.subnets = { ipv4: prefix(subnet) };
   }
 
   assign(subnet: string | undefined): void {
-    this.subnets = subnet === undefined ? undefined : { 4: prefix(subnet) };
+    this.subnets = subnet === undefined ? undefined : { ipv4: prefix(subnet) };
     this.#onChange();
   }
 

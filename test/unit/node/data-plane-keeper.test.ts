@@ -13,8 +13,8 @@ import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock
 import { hostFacts, lease, leaseAttrs, prefix } from '../../support/build.ts';
 
 const FACTS = hostFacts();
-const NETWORKS = { 4: prefix('10.5.0.0/16') };
-const PLANES = planesOf(FACTS, NETWORKS, { 4: prefix('10.5.1.0/24') });
+const NETWORKS = { ipv4: prefix('10.5.0.0/16') };
+const PLANES = planesOf(FACTS, NETWORKS, { ipv4: prefix('10.5.1.0/24') });
 const CONFIG = configOf({ Type: 'user', Port: 1 });
 const OUR_LEASE = lease('10.5.1.0/24', leaseAttrs('192.168.77.1', { node: FACTS.node }));
 const PEER = lease('10.5.2.0/24', leaseAttrs('192.168.77.2', { backendType: 'user' }));

@@ -9,8 +9,8 @@ import { seededRandom } from '../../fakes/seeded-random.ts';
 import { hostFacts, prefix } from '../../support/build.ts';
 import { hostGwPeer, peer, vxlanPeer } from '../../support/golden-states.ts';
 
-const NETWORKS = { 4: prefix('10.5.0.0/16') };
-const SUBNETS = { 4: prefix('10.5.1.0/24') };
+const NETWORKS = { ipv4: prefix('10.5.0.0/16') };
+const SUBNETS = { ipv4: prefix('10.5.1.0/24') };
 const FACTS = hostFacts();
 
 async function plannerWith(type: string, ...leases: readonly Lease[]): Promise<Planner> {
