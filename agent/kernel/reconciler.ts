@@ -48,6 +48,8 @@ export class Reconciler {
   #calls = 0;
   #applied = 0;
   #failuresInRow = 0;
+  /** When all was read last. */
+  #readMs = 0;
   #reason: string | undefined = 'the host state has not been applied yet';
   #drift = 0;
   readonly #reported = new Set<string>();
@@ -112,7 +114,10 @@ export class Reconciler {
         this.#failuresInRow === 0
           ? LIMITS.reconcileFullPassMs
           : backoffMs(LIMITS.reconcileBackoff, this.#failuresInRow, random);
-      if ((await this.#bell.wait(signal, pauseMs)) === 'timeout') this.#isKnown = false;
+      const why = await this.#bell.wait(signal, pauseMs);
+      // A node that is never idle reads too.
+      const isOld = clock.monotonicMs() - this.#readMs >= LIMITS.reconcileFullPassMs;
+      if (why === 'timeout' || isOld) this.#isKnown = false;
       if (this.#calls === 0) continue;
       const isRepair = !this.#isKnown && this.#pending.size === 0 && this.#applied === this.#calls;
       // A burst of events becomes one pass.
@@ -161,6 +166,7 @@ export class Reconciler {
 
   async #read(signal: AbortSignal): Promise<HostState> {
     const { kernel, clock } = this.#deps;
+    this.#readMs = clock.monotonicMs();
     const yieldTurn = createYieldTurn(clock);
     const state: HostObject[] = [];
     for (const object of await kernel.read(signal)) {

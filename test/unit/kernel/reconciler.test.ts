@@ -162,6 +162,19 @@ describe('a change by another program', () => {
       expect(reconciler.drift).toBe(1);
     }, silent));
 
+  it('a change without an event is found by a full pass of a node that is never idle', () =>
+    reconcilerBed(async ({ kernel, clock, settle, want }) => {
+      await settle(await hostGw(2, 3));
+      kernel.vanish('route 10.5.2.0/24');
+      for (let ms = 0; ms < LIMITS.reconcileFullPassMs; ms += 1_000) {
+        want(await hostGw(2, 3, 4 + ((ms / 1_000) % 2)));
+        await clock.advance(1_000);
+      }
+      want(await hostGw(2, 3));
+      await clock.advance(0);
+      expect(kernel.print()).toBe(formatHostState(await hostGw(2, 3)));
+    }, silent));
+
   it('a change is found after lost events and after a broken watch', () => {
     let fail: ((error: Error) => void) | undefined;
     let watches = 0;
