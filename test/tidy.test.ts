@@ -249,6 +249,21 @@ describe('the width of prose', () => {
   });
 });
 
+describe('the documents', () => {
+  it('name files and folders that exist', () => {
+    const pages = readdirSync(ROOT).filter((path) => path.endsWith('.md'));
+    const named = pages.flatMap((page) => {
+      const text = readFileSync(join(ROOT, page), 'utf8');
+      const paths = text.match(/(?<![\w/.-])(?:agent|backends|scripts|test)\/[\w./-]*\w/g) ?? [];
+      return paths.map((path) => ({ page, path }));
+    });
+    // X stands for the reader's own name.
+    const missing = named.filter(({ path }) => !/\bX\b/.test(path) && !existsSync(join(ROOT, path)));
+    expect(named.length).toBeGreaterThan(10);
+    expect(missing).toEqual([]);
+  });
+});
+
 describe('the lock file', () => {
   it('names no host to install from, and a hash for every package', () => {
     const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
