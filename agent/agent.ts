@@ -13,7 +13,7 @@ import { watchRuleset } from './kernel/netlink/ruleset-monitor.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { KvLeaseHolder } from './lease/kv-lease-holder.ts';
 import type { DataPlaneMemory } from './model/data-plane-memory.ts';
-import { createNode } from './node/node.ts';
+import { Node } from './node/node.ts';
 import { startHealthServer } from './observe/health.ts';
 import { createServiceNotifier } from './observe/sd-notify.ts';
 import type { AgentOptions } from './options.ts';
@@ -33,7 +33,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   await using store = await openLeaseStore(options.datastore, { clock, random, log: log.for('datastore') });
   await using kernel = openNetlinkKernel();
   const notifier = createServiceNotifier({ socket: context.notifySocket, exec, log });
-  const node = createNode(options, {
+  const node = new Node(options, {
     clock,
     random,
     log,
@@ -52,7 +52,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     handOff: subnetFile(options.subnetFile),
     dataPlaneMemory: context.dataPlaneMemory,
     openFirewall: async (config) =>
-      (await openFirewall({ ...config, log: log.for('firewall'), exec })).active,
+      (await openFirewall({ enableNFTables: config.enableNFTables, log: log.for('firewall'), exec })).active,
     watchRuleset,
     async onReady(summary) {
       allowOptimising();
@@ -64,9 +64,9 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     options.healthz &&
     (await startHealthServer({
       ...options.healthz,
-      hangs: node.hangs,
-      conditions: node.conditions,
-      metrics: node.metrics,
+      hangs: () => node.hangs(),
+      conditions: () => node.conditions(),
+      metrics: () => node.metrics(),
     }));
   await node.run(context.signal);
 }

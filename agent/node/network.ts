@@ -36,7 +36,8 @@ import { createPlanner, type Planner } from './planner.ts';
 import { watchSuspension } from './suspension.ts';
 import type { NodeWorld } from './world.ts';
 
-export interface NodeNetworkDeps extends NodeWorld {
+export interface NodeNetworkDeps {
+  readonly world: NodeWorld;
   readonly options: NodeOptions;
   readonly host: HostFollower;
   readonly table: LeaseTable;
@@ -65,7 +66,8 @@ export class NodeNetwork {
 
   constructor(deps: NodeNetworkDeps) {
     this.#deps = deps;
-    const { clock, random, log, host, table, options, backend, config, firewall, handOff } = deps;
+    const { host, table, options, backend, config, firewall } = deps;
+    const { clock, random, log, handOff, createHolder } = deps.world;
     this.#bell = createBell(clock);
     this.#slot = createConditionSlot('network', log);
     this.#slot.wait('waiting for subnets');
@@ -81,7 +83,7 @@ export class NodeNetwork {
         clock,
         log,
       });
-    this.#holder = deps.createHolder({
+    this.#holder = createHolder({
       log: log.for('lease'),
       config,
       attrs: announcement(backend, host.facts),
@@ -94,7 +96,7 @@ export class NodeNetwork {
    * act before containers can talk for the first time.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, handOff } = this.#deps;
+    const { clock, handOff } = this.#deps.world;
     await this.#acquire(await handOff.previousSubnet(), signal);
     const ring = (): void => this.#bell.ring();
     ring();
@@ -129,7 +131,8 @@ export class NodeNetwork {
 
   /** Takes notice of a change of this host. */
   noticeHost({ facts, moved, back }: HostChange): void {
-    const { backend, leaseSource, table, log } = this.#deps;
+    const { backend, table, world } = this.#deps;
+    const { leaseSource, log } = world;
     // Connections from an address that is gone, or over a link that was down, would hang for long.
     if (moved || back) leaseSource.reconnect();
     if (moved) {
@@ -153,7 +156,7 @@ export class NodeNetwork {
 
   // The lease may have run out meanwhile, and another node may have our subnet.
   #noticeSuspension(asleepMs: number): void {
-    const { leaseSource, log } = this.#deps;
+    const { leaseSource, log } = this.#deps.world;
     log.warn('this machine was suspended: checking our lease', { seconds: Math.round(asleepMs / 1000) });
     leaseSource.reconnect();
     this.#holder.recheck();
@@ -161,17 +164,18 @@ export class NodeNetwork {
   }
 
   #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<void> {
+    const { clock, random, log } = this.#deps.world;
     const attempt = (): Promise<void> => this.#holder.acquire(previous && { ipv4: previous }, signal);
     const onFailure = (error: unknown): void => {
       if (!(error instanceof TwillError) || error.code !== 'datastore') throw error;
-      this.#deps.log.warn(error.message);
+      log.warn(error.message);
     };
-    const { clock, random } = this.#deps;
     return retry({ clock, random, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { clock, random, table, dataPlane } = this.#deps;
+    const { world, table, dataPlane } = this.#deps;
+    const { clock, random } = world;
     for (let failures = 0; ; ) {
       await this.#bell.wait(signal);
       try {
@@ -213,11 +217,13 @@ export class NodeNetwork {
   }
 
   #wantKernel(subnets: PerFamily<Prefix> | undefined): number {
-    const { host, backend, reconciler, table, log } = this.#deps;
+    const { host, backend, reconciler, table, world } = this.#deps;
     const call = reconciler.want(this.#planner.plan(host.facts, subnets, table));
     const { strangers } = this.#planner;
     if (strangers > this.#strangers) {
-      log.warn(`nodes that use another backend than ${backend.type} are not reached`, { nodes: strangers });
+      world.log.warn(`nodes that use another backend than ${backend.type} are not reached`, {
+        nodes: strangers,
+      });
     }
     this.#strangers = strangers;
     return call;
@@ -239,13 +245,13 @@ export class NodeNetwork {
   }
 
   async #sayReady(subnets: PerFamily<Prefix>): Promise<void> {
-    const { backend, table, log, onReady } = this.#deps;
+    const { backend, table, world } = this.#deps;
     const own = formatSubnetKey(subnets);
     const peers = table.leaseCount - (table.get(own) === undefined ? 0 : 1);
     const summary = `subnet ${formatSubnets(subnets)}, ${backend.type}, ${peers} peers`;
     this.#wasReady = true;
-    log.info(`ready: ${summary}`);
-    await onReady(summary);
+    world.log.info(`ready: ${summary}`);
+    await world.onReady(summary);
   }
 
   // Without a subnet nothing of ours stays: our containers, with addresses of another node, would take its packets. The

@@ -25,124 +25,139 @@ import { StoreFollower } from './store-follower.ts';
 import { watchWorld } from './watched-world.ts';
 import type { NodeWorld } from './world.ts';
 
-export interface Node {
+export class Node {
+  readonly #options: NodeOptions;
+  readonly #world: NodeWorld;
+  readonly #watchdog;
+  readonly #reconciler: Reconciler;
+  readonly #store: StoreFollower;
+  readonly #dataPlane: DataPlaneKeeper;
+  /** Undefined before the interfaces have been read for the first time. */
+  #host: HostFollower | undefined;
+  /** Undefined before the network's configuration is known. */
+  #network: NodeNetwork | undefined;
+
+  constructor(options: NodeOptions, world: NodeWorld) {
+    this.#options = options;
+    const { clock, random, log, leaseSource, configSource, onLarge, dataPlaneMemory } = world;
+    this.#watchdog = createWatchdog(clock);
+    this.#world = watchWorld(world, this.#watchdog);
+    const { kernel } = this.#world;
+    this.#reconciler = new Reconciler({ kernel, clock, random, log: log.for('kernel') });
+    this.#store = new StoreFollower({ leaseSource, configSource, clock, random, log, onLarge });
+    this.#dataPlane = new DataPlaneKeeper({ memory: dataPlaneMemory, clock, log });
+  }
+
   /**
    * Runs the node until `signal` is aborted. The data path, the lease and the handed-off values stay as they are.
    *
    * Fails where the operator has to act: wrong configuration, a host that cannot carry it, no free subnet, another
    * live node with our address. A datastore that does not answer is waited for.
    */
-  run(signal: AbortSignal): Promise<void>;
-  /** Why this node is not ready, faults first; empty: it is. */
-  readonly conditions: () => readonly Condition[];
-  /** The call that hangs, in one line: only a restart helps. Undefined: none. A loop that ends ends `run`. */
-  readonly hangs: () => string | undefined;
-  readonly metrics: () => readonly Metric[];
-}
-
-export function createNode(options: NodeOptions, bareWorld: NodeWorld): Node {
-  const watchdog = createWatchdog(bareWorld.clock);
-  const world = watchWorld(bareWorld, watchdog);
-  const { leaseSource, configSource, kernel, clock, random, log } = world;
-  const reconciler = new Reconciler({ kernel, clock, random, log: log.for('kernel') });
-  const { onLarge } = world;
-  const follower = new StoreFollower({ leaseSource, configSource, clock, random, log, onLarge });
-  const dataPlane = new DataPlaneKeeper({ memory: world.dataPlaneMemory, clock, log });
-  let hostFollower: HostFollower | undefined;
-  let network: NodeNetwork | undefined;
-
-  const conditions = (): readonly Condition[] =>
-    failingFirst([
-      ...follower.conditions(),
-      ...(hostFollower?.conditions() ?? []),
-      ...watchdog.conditions(LIMITS.slowCallMs),
-      ...(network?.conditions() ?? []),
-      ...dataPlane.conditions(),
-      ...reconciler.conditions(),
+  async run(signal: AbortSignal): Promise<void> {
+    await using _dataPlane = this.#dataPlane;
+    const { hostSource, clock, log } = this.#world;
+    const host = new HostFollower({ hostSource, clock, log }, await hostSource.read());
+    this.#host = host;
+    await runTasks(signal, [
+      (until) => host.run(until),
+      (until) => this.#reconciler.run(() => this.#network?.noticeKernel(), until),
+      async (until) => {
+        await this.#store.run(until);
+        if (!until.aborted) throw new Error('the watch of the datastore ended by itself');
+      },
+      (until) => this.#watchRuleset(until),
+      (until) => this.#dataPlane.run(until),
+      (until) => this.#serve(host, until),
     ]);
+    log.info('stopped; routes, rules and lease stay');
+  }
 
-  const serve = async (host: HostFollower, signal: AbortSignal): Promise<void> => {
-    const { table } = follower;
-    follower.listen((_, change) => noticeLeases(change, host));
-    const { config, backend } = await readNetwork(await follower.configText(signal), configSource.where);
-    log.info(`network ${formatPrefix(config.network)}`, {
-      backend: config.backendIsDefault ? `${backend.type} (none is configured)` : backend.type,
-      mtu: backend.mtuBytes(host.facts.underlay),
-    });
-    const firewall = await findFirewall(config, signal);
-    dataPlane.use(backend, config);
-    const deps = { ...world, options, host, table, reconciler, config, backend, firewall, dataPlane };
-    const started = new NodeNetwork(deps);
-    network = started;
-    follower.listen((event, change) => {
-      noticeLeases(change, host);
-      started.notice(event, change, signal);
-    });
-    host.listen((change) => started.noticeHost(change));
-    await started.run(signal);
-  };
+  /** Why this node is not ready, faults first; empty: it is. */
+  conditions(): readonly Condition[] {
+    return failingFirst([
+      ...this.#store.conditions(),
+      ...(this.#host?.conditions() ?? []),
+      ...this.#watchdog.conditions(LIMITS.slowCallMs),
+      ...(this.#network?.conditions() ?? []),
+      ...this.#dataPlane.conditions(),
+      ...this.#reconciler.conditions(),
+    ]);
+  }
 
-  const noticeLeases = ({ leases }: TableChange, host: HostFollower): void => {
-    if (leases === 'all' || leases.length > 0) dataPlane.noticeLeases(follower.table, host.facts);
-  };
+  /** The call that hangs, in one line: only a restart helps. Undefined: none. A loop that ends ends `run`. */
+  hangs(): string | undefined {
+    return this.#watchdog.conditions(LIMITS.hangingCallMs)[0]?.reason;
+  }
 
-  const findFirewall = async (
-    config: NetworkConfig,
-    signal: AbortSignal,
-  ): Promise<NodeFirewall | undefined> => {
-    try {
-      return await world.openFirewall(config, signal);
-    } catch (error) {
-      // A node that wants no rules needs no firewall.
-      if (options.ipMasq || options.forwardRules) throw error;
-      return undefined;
-    }
-  };
-
-  const watchRuleset = async (signal: AbortSignal): Promise<void> => {
-    try {
-      await world.watchRuleset(() => network?.noticeRuleset(), signal);
-    } catch (error) {
-      log.info(`polling the firewall rules: ${messageOf(error)}`);
-    }
-  };
-
-  return {
-    async run(signal) {
-      await using _dataPlane = dataPlane;
-      const { hostSource } = world;
-      const host = new HostFollower({ hostSource, clock, log }, await hostSource.read());
-      hostFollower = host;
-      await runTasks(signal, [
-        (until) => host.run(until),
-        (until) => reconciler.run(() => network?.noticeKernel(), until),
-        async (until) => {
-          await follower.run(until);
-          if (!until.aborted) throw new Error('the watch of the datastore ended by itself');
-        },
-        watchRuleset,
-        (until) => dataPlane.run(until),
-        (until) => serve(host, until),
-      ]);
-      log.info('stopped; routes, rules and lease stay');
-    },
-    conditions,
-    hangs: () => watchdog.conditions(LIMITS.hangingCallMs)[0]?.reason,
-    metrics: () => [
-      gauge('ready', 'Whether /readyz answers 200.', Number(conditions().length === 0)),
-      gauge('leases', 'Leases in the datastore, our own among them.', follower.table.leaseCount),
-      gauge(
-        'malformed_entries',
-        'Entries of the datastore that are no leases.',
-        follower.table.malformedCount,
-      ),
+  metrics(): readonly Metric[] {
+    const { table } = this.#store;
+    return [
+      gauge('ready', 'Whether /readyz answers 200.', Number(this.conditions().length === 0)),
+      gauge('leases', 'Leases in the datastore, our own among them.', table.leaseCount),
+      gauge('malformed_entries', 'Entries of the datastore that are no leases.', table.malformedCount),
       {
         name: 'repaired_objects',
         help: 'Links, addresses, routes, neighbours and fdb entries put back after somebody else had changed them.',
         type: 'counter',
-        samples: [{ value: reconciler.drift }],
+        samples: [{ value: this.#reconciler.drift }],
       },
-      ...dataPlane.metrics(),
-    ],
-  };
+      ...this.#dataPlane.metrics(),
+    ];
+  }
+
+  /** Serves the network, as soon as its configuration is known. */
+  async #serve(host: HostFollower, signal: AbortSignal): Promise<void> {
+    const { log, configSource } = this.#world;
+    this.#store.listen((_, change) => this.#noticeLeases(change, host));
+    const { config, backend } = await readNetwork(await this.#store.configText(signal), configSource.where);
+    log.info(`network ${formatPrefix(config.network)}`, {
+      backend: config.backendIsDefault ? `${backend.type} (none is configured)` : backend.type,
+      mtu: backend.mtuBytes(host.facts.underlay),
+    });
+    const firewall = await this.#findFirewall(config, signal);
+    this.#dataPlane.use(backend, config);
+    const network = new NodeNetwork({
+      world: this.#world,
+      options: this.#options,
+      host,
+      table: this.#store.table,
+      reconciler: this.#reconciler,
+      config,
+      backend,
+      firewall,
+      dataPlane: this.#dataPlane,
+    });
+    this.#network = network;
+    this.#store.listen((event, change) => {
+      this.#noticeLeases(change, host);
+      network.notice(event, change, signal);
+    });
+    host.listen((change) => network.noticeHost(change));
+    await network.run(signal);
+  }
+
+  #noticeLeases({ leases }: TableChange, host: HostFollower): void {
+    if (leases === 'all' || leases.length > 0) this.#dataPlane.noticeLeases(this.#store.table, host.facts);
+  }
+
+  async #findFirewall(config: NetworkConfig, signal: AbortSignal): Promise<NodeFirewall | undefined> {
+    const { ipMasq, forwardRules } = this.#options;
+    try {
+      return await this.#world.openFirewall(config, signal);
+    } catch (error) {
+      // A node that wants no rules needs no firewall.
+      if (ipMasq || forwardRules) throw error;
+      return undefined;
+    }
+  }
+
+  async #watchRuleset(signal: AbortSignal): Promise<void> {
+    const { watchRuleset, log } = this.#world;
+    try {
+      await watchRuleset(() => this.#network?.noticeRuleset(), signal);
+    } catch (error) {
+      log.info(`polling the firewall rules: ${messageOf(error)}`);
+    }
+  }
 }

@@ -8,7 +8,7 @@ import type { HostFacts } from '../../agent/model/host-facts.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
 import type { Change } from '../../agent/model/kernel.ts';
 import type { NodeOptions } from '../../agent/model/node-options.ts';
-import { createNode, type Node } from '../../agent/node/node.ts';
+import { Node } from '../../agent/node/node.ts';
 import { createMemoryFirewall } from '../fakes/memory-firewall.ts';
 import { createMemoryHandOff } from '../fakes/memory-hand-off.ts';
 import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
@@ -121,7 +121,7 @@ export class Host {
     const leases = sabotage.leases?.(heard) ?? heard;
     const onApply = (changes: readonly Change[]): void => laws.apply(this, changes);
     const kernel = openSimKernel({ ...deps, kernel: this.kernel, onApply });
-    const node = createNode(NODE_OPTIONS, {
+    const node = new Node(NODE_OPTIONS, {
       clock: life.clock,
       random,
       log,

@@ -7,7 +7,7 @@ import type { FirewallRules } from '../../../agent/model/firewall.ts';
 import { formatPrefix } from '../../../agent/model/ip.ts';
 import type { Kv } from '../../../agent/model/kv.ts';
 import type { LeaseHolder } from '../../../agent/model/lease-holder.ts';
-import { createNode, type Node } from '../../../agent/node/node.ts';
+import { Node } from '../../../agent/node/node.ts';
 import { createBackend } from '../../../backends/index.ts';
 import { createMemoryFirewall } from '../../fakes/memory-firewall.ts';
 import { createMemoryHandOff } from '../../fakes/memory-hand-off.ts';
@@ -97,7 +97,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
       log,
       configHint: '',
     });
-    const node = createNode(
+    const node = new Node(
       {
         ipMasq: true,
         randomFully: true,
