@@ -23,6 +23,8 @@ export interface StartMeasure {
   readonly processorMs: number;
   /** Largest resident memory so far, in KiB. */
   readonly peakKibibytes: number;
+  /** Anonymous memory when it is ready, in KiB: heaps and stacks, without the pages of files. */
+  readonly anonymousKibibytes: number;
 }
 
 /** The command line of one of the benchmarks' own small programs. */
@@ -58,6 +60,7 @@ export async function measureStart(host: Host, store: LabDatastore, routes: numb
       routesMs,
       processorMs,
       peakKibibytes: Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]),
+      anonymousKibibytes: Number(/RssAnon:\s+(\d+)/.exec(status)?.[1]),
     };
   } finally {
     await agent.stop();

@@ -112,6 +112,7 @@ function rowsOf(datastore: string, measures: readonly StartMeasure[], target: Ta
     row('all routes', ({ routesMs }) => routesMs, formatMs, target.routesMs),
     row('processor time', ({ processorMs }) => processorMs, formatMs, target.processorMs),
     row('peak memory', ({ peakKibibytes }) => peakKibibytes, formatMemory, target.peakKibibytes),
+    row('anonymous memory', ({ anonymousKibibytes }) => anonymousKibibytes, formatMemory, undefined),
   ];
 }
 
