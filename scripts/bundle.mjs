@@ -1,6 +1,6 @@
-// Bundles the installed program out of its sources: dist/agent/main.js, and the worker of the udp backend beside it.
-// All packages are in the bundle but those with native code. Dynamic imports stay lazy: commands, stores and backends
-// are compiled and run only when they are used.
+// Bundles the sources into the installed program: dist/agent/main.js, and the worker of the udp backend beside it. All
+// packages are in the bundle, except those with native code. Dynamic imports stay lazy: Node compiles a command, a
+// store or a backend at its first use.
 //
 // The format is CommonJS, because Node's loader of ECMAScript modules costs 2 MiB at each start.
 //

@@ -1,5 +1,5 @@
-// A lock between processes: its holder listens on an abstract socket of that name. The kernel releases it at any end of
-// the holder, so there is no stale lock and no file to remove.
+// A lock between processes: its holder listens on an abstract socket of that name. The kernel closes the socket when
+// the holder ends, so a lock is never stale, and there is no file to remove.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';

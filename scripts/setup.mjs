@@ -3,7 +3,7 @@
 //
 //     node scripts/setup.mjs
 //
-// It needs Node.js and npm. Several set-ups of a checkout wait for each other.
+// It needs Node.js and npm. Set-ups of one checkout run one after the other.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';

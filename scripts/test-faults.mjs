@@ -1,5 +1,5 @@
 // `npm run test:faults [-- --repeat N]`: runs the table of faults N times, without the shortcuts of `npm test`. The
-// last line counts all runs. It succeeds only if no test failed in any of them.
+// last line counts the tests of all runs. The program succeeds only if no test failed in any run.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -36,7 +36,7 @@ function testOnce() {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  // The terminal signals both processes. The run ends by itself, and we end after it.
+  // The terminal signals both processes. The test run ends by itself, and this process ends after it.
   let isStopped = false;
   process.once('SIGINT', () => {
     isStopped = true;

@@ -25,7 +25,7 @@ const MAY_BE_SKIPPED = [
 /**
  * @param {string} json vitest's JSON report.
  * @param {string} root
- * @param {boolean} isStrict Whether a skipped test is a failure, unless it is listed above.
+ * @param {boolean} isStrict Whether a skipped test is a failure, unless it is in the list above.
  * @returns {Results}
  */
 export function readResults(json, root, isStrict) {

@@ -1,5 +1,5 @@
 // `npm test`: sets up the checkout, then runs the whole suite in a fixed order. The last line of the output is
-// `N passed, N failed, N skipped`. It succeeds only if a test passed and none failed.
+// `N passed, N failed, N skipped`. The program succeeds only if a test passed and none failed.
 //
 // As root the suite runs in a network namespace of its own, so that the tests of the real kernel never touch the
 // machine's network.
@@ -74,7 +74,7 @@ function runVitest(args, report, network) {
   const [file = '', ...words] = [...enter, process.execPath, vitest, 'run', ...reporters, ...rest];
   const env = { ...process.env, ...(network === undefined ? {} : { TWILL_PRIVATE_NETNS: '1' }) };
   const child = spawn(file, words, { cwd: ROOT, stdio: 'inherit', env });
-  // The terminal signals both processes. Vitest ends by itself, and we end after it.
+  // The terminal signals both processes. Vitest ends by itself, and this process ends after it.
   const wait = () => undefined;
   process.on('SIGINT', wait);
   process.once('SIGTERM', () => child.kill('SIGTERM'));

@@ -1,7 +1,7 @@
 // The options of benchmarks are whole numbers.
 import { parseArgs } from 'node:util';
 
-/** Reads `--name N` for each name in `defaults`. Throws an error of one line about what is none of them. */
+/** Parses `--name N` for each name in `defaults`. Throws an error of one line about any other argument. */
 export function readCounts<Name extends string>(
   args: readonly string[],
   defaults: Readonly<Record<Name, number>>,

@@ -1,4 +1,4 @@
-// What a benchmark measures on: two hosts with an agent and a container each, where packets reach the other side.
+// The place of a measurement: two hosts, each with an agent and a container, and packets that reach the other side.
 import { type AgentProcess, HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { Container } from '../lab/container.ts';
 import { type LabDatastore, openFolder } from '../lab/datastore.ts';
@@ -9,7 +9,7 @@ import { waitFor } from '../lab/wait.ts';
 
 export type BackendName = 'host-gw' | 'vxlan' | 'udp';
 
-/** The backends in the words of tables. */
+/** The names of the backends in tables. */
 export const BACKEND_TITLES: Readonly<Record<BackendName, string>> = {
   'host-gw': 'plain routing',
   vxlan: 'vxlan',
@@ -23,7 +23,7 @@ export class Bed<Store extends LabDatastore = LabDatastore> implements AsyncDisp
   readonly backend: BackendName;
   readonly lab: Lab;
   readonly store: Store;
-  /** The container of the first host, and that of the second. */
+  /** The container of the first host, and the one of the second. */
   readonly first: Container;
   readonly second: Container;
   readonly #agents: AgentProcess[];
@@ -62,7 +62,7 @@ export class Bed<Store extends LabDatastore = LabDatastore> implements AsyncDisp
     this.#programs += 1;
     const log = `${this.lab.folder}/${container.name}-${this.#programs}.log`;
     const program = new LabProcess(container.namespace.command(argv), log);
-    // A program that waits for packets looks at no signal but this one.
+    // A program that blocks in poll handles no signal, so it is killed.
     const end = async (): Promise<void> => {
       if (program.isRunning) await program.stop('SIGKILL', END_MS);
     };
@@ -80,12 +80,12 @@ async function startReadyAgent(host: Host, store: LabDatastore): Promise<AgentPr
   return agent;
 }
 
-/** Makes a bed whose datastore is a folder, so that nothing but the agents runs beside what is measured. */
+/** Makes a bed whose datastore is a folder, so that only the agents run beside the measurement. */
 export async function openBed(backend: BackendName): Promise<Bed> {
   return openBedOn(backend, (lab) => Promise.resolve(openFolder(lab)));
 }
 
-/** Makes a bed on a datastore of one's own; what was made is removed again when that fails half-way. */
+/** Makes a bed on a datastore of the caller's choice. If a step fails, removes the parts made before. */
 export async function openBedOn<Store extends LabDatastore>(
   backend: BackendName,
   openStore: (lab: Lab) => Promise<Store>,
@@ -107,7 +107,7 @@ export async function openBedOn<Store extends LabDatastore>(
   }
 }
 
-/** Makes a bed for each backend, one after the other, and removes them all when `work` is done, whatever happens. */
+/** Makes one bed after the other, one a backend. Removes them all after `work`, even if it fails. */
 export async function withBeds(
   backends: readonly BackendName[],
   work: (beds: readonly Bed[]) => Promise<void>,

@@ -1,6 +1,6 @@
-// What peers that come and go cost the others, at full load: one TCP stream takes all there is, a steady stream of
-// numbered datagrams beside it shows what is lost, first with the peers as they are and then with ten of them added and
-// removed each second. Losses without churn are the full queues of a machine at its limit.
+// The cost of peers that come and go, at full load. One TCP stream takes the whole capacity. A steady stream of
+// numbered datagrams beside it shows the losses: first with constant peers, then with ten of them added and removed
+// each second. Losses without churn come from full queues of a machine at its limit.
 import { readFile } from 'node:fs/promises';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import { type LabEtcd, startLabEtcd } from '../lab/datastore.ts';
@@ -21,7 +21,7 @@ export const usage = `npm run bench -- churn [--seconds N] [--changes N] [--rate
 
 const DATAGRAM_BYTES = 200;
 const LONGEST_TURN_SECONDS = 15;
-/** The steady stream begins and ends within the time of the full load. */
+/** Margin before and after the steady stream, within the full load. */
 const AROUND_MS = 1_500;
 const TARGET_PEAK_KIBIBYTES = 90 * 1_024;
 
@@ -62,13 +62,13 @@ export async function run(args: readonly string[]): Promise<void> {
   print(`${await formatPeaks(bed)}\n`);
 }
 
-/** The third bytes of the subnets of the hosts that are there: `17,203`. */
+/** The third bytes of the subnets of the existing hosts: `17,203`. */
 async function takenSubnets(bed: Bed): Promise<string> {
   const envs = await Promise.all(bed.lab.hosts.map((host) => host.waitForSubnetEnv()));
   return envs.map(({ subnet }) => subnet.split('.')[2]).join(',');
 }
 
-/** By its own metrics, so that churn that nobody noticed is seen. */
+/** The number of leases by each agent's own metric. It shows churn that no agent noticed. */
 async function knownLeases(bed: Bed): Promise<string> {
   const { namespace } = bed.lab.host(1);
   const text = await namespace.run([...labProgram('http-get'), `http://127.0.0.1:${HEALTHZ_PORT}/metrics`]);
@@ -111,7 +111,7 @@ function formatSums(quiet: Sum, churned: Sum): string {
   ]);
 }
 
-/** The most that each agent has held in memory since its start. */
+/** The largest resident memory of each agent since its start. */
 async function formatPeaks(bed: Bed): Promise<string> {
   const peaks = await Promise.all(
     bed.agents.map(async ({ pid }) => {

@@ -1,6 +1,6 @@
-// How soon a new lease in etcd is a route in the kernel of every host, and the processor time that each agent takes for
-// it. Leases come one at a time to agents that are idle, and then many at once. Before that the same puts are made
-// where no agent looks for leases: they show the time that etcd takes, and the work of an idle agent.
+// The time from a new lease in etcd until every host's kernel has its route, and the processor time that each agent
+// spends on it. Leases come one at a time to idle agents, and then many at once. Before that, the same puts go where no
+// agent looks for leases: they show the time of etcd itself, and the work of an idle agent.
 import { systemClock } from '../../agent/base/clock.ts';
 import { type AgentProcess, HEALTHZ_PORT } from '../lab/agent-process.ts';
 import { type LabEtcd, startLabEtcd } from '../lab/datastore.ts';
@@ -23,7 +23,7 @@ npm run bench -- converge --agents N [--leases N] [--changes N]
   --changes N   leases that come one at a time (default 50)
 `;
 
-/** Of leases that come one at a time; undefined: none. */
+/** Targets for leases that come one at a time; undefined: none. */
 interface Targets {
   /** Milliseconds until the last route. */
   readonly p50Ms?: number;
@@ -34,7 +34,7 @@ interface Targets {
 /** A network to measure in. */
 interface Network extends Targets {
   readonly agents: number;
-  /** Leases of nodes that are not there. */
+  /** Number of leases of nodes without a host. */
   readonly leases: number;
 }
 
@@ -43,10 +43,10 @@ const NETWORKS: readonly Network[] = [
   { agents: 30, leases: 0, p50Ms: 45, workMs: 2 },
   { agents: 2, leases: 5_000, workMs: 15 },
 ];
-/** Longest time until the last route, in medians. */
+/** Target for the longest time until the last route, as a multiple of the median. */
 const TARGET_RATIO = 4;
 
-/** The rhythm in which leases come: so many at once, in rounds so far apart that each one finds idle agents. */
+/** The rhythm of new leases: `atOnce` leases in each round, and rounds so far apart that the agents are idle again. */
 interface Rhythm {
   readonly title: string;
   readonly rounds: number;
@@ -61,11 +61,11 @@ const NOBODYS_PREFIX = '/nobody';
 const START_MS = 180_000;
 const STARTS_AT_ONCE = 2;
 const ROUTES_MS = 60_000;
-/** How often it is looked whether every route is there, which is not what is measured. */
+/** Interval between two checks for the routes. It does not affect the measured times. */
 const LOOK_MS = 200;
-/** After the last route, until agents are idle again. */
+/** Wait after the last route, until agents are idle again. */
 const SETTLE_MS = 1_000;
-/** After its start, until an agent has collected its garbage: its idle rate would be too high before. */
+/** Wait after an agent's start, until it has collected its garbage. Before that its idle rate is too high. */
 const CALM_MS = 5_000;
 const SLACK_MS = 60_000;
 
@@ -77,14 +77,14 @@ interface Bed extends AsyncDisposable {
   readonly observer: LabProcess;
 }
 
-/** Processor milliseconds. */
+/** Work in milliseconds of processor time. */
 interface Work {
   readonly agents: number;
   readonly observer: number;
   readonly etcd: number;
 }
 
-/** Leases that came in one rhythm, and the work until all of them were routed. */
+/** Leases that came in one rhythm, and the work until every host had their routes. */
 interface Passage {
   readonly rounds: readonly LeaseRound[];
   readonly work: Work;
@@ -169,7 +169,7 @@ async function openBed(network: Network): Promise<Bed> {
   }
 }
 
-/** Lets leases come, counted from `first`. Where agents look for them, waits until every host has their routes. */
+/** Writes leases in a rhythm, counted from `first`. Where agents look for them, waits for the routes on every host. */
 async function letLeasesCome(bed: Bed, rhythm: Rhythm, prefix: string, first: number): Promise<Passage> {
   const { rounds, atOnce, everyMs } = rhythm;
   const numbers = [first, rounds, atOnce, everyMs].map(String);

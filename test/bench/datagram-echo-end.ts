@@ -1,9 +1,9 @@
-// A program: pings of our own over UDP, so many a second whether they are answered or not.
+// A program: sends pings of its own over UDP at a fixed rate, answered or not.
 //
 //     node datagram-echo-end.js answer PORT
 //     node datagram-echo-end.js ask ADDRESS PORT RATE MS      prints a PingTimes as JSON
 //
-// Both ends wait in poll and do nothing else, so a late answer was late on its way, or the processor was late for all.
+// Both ends only wait in poll: a late answer was late on its way, or the processor was late for every process.
 import {
   createArena,
   createEndpoints,
@@ -18,9 +18,9 @@ import type { PingTimes } from './load.ts';
 
 const BATCH = 64;
 const PAYLOAD_BYTES = 64;
-/** How long after the last ping an answer is waited for; it is lost then. */
+/** Time for an answer after the last ping. An answer after that counts as lost. */
 const LATE_MS = 2_000;
-/** Pings that are not measured: the first ones wait for ARP, and run code that is not compiled yet. */
+/** Pings before the first measured one: they wait for ARP, and run code that is not compiled yet. */
 const WARM_UP = 200;
 
 const [role, ...rest] = process.argv.slice(2);
@@ -66,7 +66,7 @@ function ask(address: string, toPort: number, rate: number, forMs: number): Ping
       lastMs = now;
       sent += 1;
     }
-    // What is due meanwhile is sent up to a millisecond later: its time begins when it is sent.
+    // A ping that becomes due meanwhile leaves up to a millisecond later. Its time begins when it is sent.
     poller.wait(1);
     const messages = receiver.receive();
     const arrivedMs = systemClock.monotonicMs();

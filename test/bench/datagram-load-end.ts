@@ -1,11 +1,11 @@
-// A program: one end of a stream of numbered datagrams, in batches, so that neither end is what is measured.
+// A program: one end of a stream of numbered datagrams. It works in batches, so that the ends are not the bottleneck.
 //
 //     node datagram-load-end.js send ADDRESS PORT SPREAD BYTES|mixed RATE MS    prints a SentDatagrams as JSON
 //     node datagram-load-end.js count PORT SPREAD         until none comes any more; prints a CountedDatagrams as JSON
 //
 // SPREAD source ports send to SPREAD ports in turn, which makes SPREAD² flows. RATE is in datagrams a second; 0: as
-// many as the machine sends. Every datagram is a message of its own, as those of ordinary programs are: neither end
-// lets the kernel cut or put together runs.
+// many as the machine can send. Every datagram is its own message, as in ordinary programs: neither end uses
+// segmentation or receive offload (GSO, GRO).
 import {
   createArena,
   createEndpoints,
@@ -23,10 +23,10 @@ const NUMBER_BYTES = 4;
 const ROOM_BYTES = 2_048;
 const MIXED_BYTES = { from: 64, to: 1_400 } as const;
 const BUFFER_BYTES = 4 << 20;
-/** The stream is over when nothing has come for so long; before the first, we wait longer. */
+/** The stream ends after this silence. Before the first datagram the silence may be longer. */
 const QUIET_MS = 500;
 const FIRST_MS = 10_000;
-/** Numbers that are told apart. */
+/** The largest number of datagrams whose duplicates are counted. */
 const MAX_NUMBERS = 1 << 27;
 const PLAIN = { segmentation: false, coalescing: false } as const;
 

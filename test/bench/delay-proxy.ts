@@ -1,10 +1,10 @@
-// A program: a TCP proxy that holds each piece back for a while in each direction, as a long line does. It delays
-// and does not throttle: pieces that come together leave together. The first piece of a connection also waits
-// for the round trip in which a distant connection would be opened.
+// A program: a TCP proxy that delays each piece in each direction, as a long line does. It does not throttle: pieces
+// that arrive together leave together. The first piece of a connection also waits for one round trip, the time to open
+// a distant connection.
 //
 //     node delay-proxy.js LISTEN_ADDRESS PORT TARGET_ADDRESS TARGET_PORT DELAY_MS
 //
-// A process of its own, so that who is measured and who measures are not delayed by its work.
+// It is a process of its own, so that its work delays neither the agent nor the measuring process.
 import { connect, createServer, type Socket } from 'node:net';
 import { monotonicMs } from '../lab/process.ts';
 

@@ -1,5 +1,5 @@
-// How long each fault of the table takes to heal: a ping each 10 ms goes on between two containers while it happens,
-// and the kernels are compared with the leases all the time.
+// The healing time of each fault of the table. Meanwhile a container pings another every 10 ms, and the kernels are
+// compared with the leases again and again.
 import { parseArgs } from 'node:util';
 import { BedKeeper } from '../faults/bed-keeper.ts';
 import { type Fault, reasonOf } from '../faults/fault.ts';
@@ -12,17 +12,17 @@ export const usage = `npm run bench -- faults [--repeat N] [--only TEXT]
   --only TEXT   only faults with this in their name
 `;
 
-/** What the rounds showed of one fault. */
+/** The result of all rounds of one fault. */
 interface Result {
   readonly fault: Fault;
   readonly times: number[];
   notesAreMet: boolean;
 }
 
-/** What is not healed so long after the time that is required, is not. */
+/** Time after the required one until a fault counts as not healed. */
 const LONGEST_MS = 30_000;
 
-/** Runs the benchmark and prints its table, and why what failed did. */
+/** Runs the benchmark. Prints its table, and the reason of each failure. */
 export async function run(args: readonly string[]): Promise<void> {
   const { only, repeat } = readOptions(args);
   const groups = groupFaults(FAULTS.filter(({ name }) => name.includes(only)));
@@ -33,7 +33,7 @@ export async function run(args: readonly string[]): Promise<void> {
   for (const { faults, ...group } of groups) {
     const results = faults.map((fault): Result => ({ fault, times: [], notesAreMet: true }));
     for (let round = 0; round < repeat; round += 1) {
-      // New agents each time: to one that has seen the same fault often, it would be a fight with another program.
+      // New agents for each round: an agent that saw one fault often takes it for a fight with another program.
       await using keeper = new BedKeeper(group);
       for (const result of results) {
         const tell = (text: string): void =>

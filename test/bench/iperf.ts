@@ -1,24 +1,24 @@
-// Load of TCP connections between the two containers of a bed, by iperf3, which others can run as well and compare.
+// TCP load between the two containers of a bed, by iperf3: anyone can run the same command and compare.
 import { readFileSync } from 'node:fs';
 import type { Container } from '../lab/container.ts';
 import type { Bed } from './bed.ts';
 
-/** What the receiver of TCP saw. */
+/** The figures of the TCP receiver. */
 export interface TcpLoad {
   readonly bytes: number;
   readonly tookMs: number;
-  /** What all processors of the machine worked meanwhile, for whomever. */
+  /** Processor time of the whole machine during the load. */
   readonly busySeconds: number;
 }
 
 const PORT = 5_210;
 const START_MS = 10_000;
 const SLACK_MS = 20_000;
-/** Of one processor, in /proc/stat. */
+/** The clock ticks of /proc/stat in a second. */
 const TICKS_A_SECOND = 100;
 
 /**
- * Sends over `streams` connections, as fast as it goes or at so many megabits a second in each. A load takes whole
+ * Sends over `streams` connections, at full speed or at a fixed number of megabits a second in each. iperf3 takes whole
  * seconds: `forMs` is rounded up.
  */
 export async function loadTcp(
@@ -50,7 +50,7 @@ export async function loadTcp(
   return { bytes, tookMs: took * 1_000, busySeconds: busySeconds() - before };
 }
 
-/** What all processors of the machine have worked so far. */
+/** Processor time of the whole machine so far. */
 function busySeconds(): number {
   const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n');
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = line.split(/\s+/).slice(1).map(Number);

@@ -1,15 +1,15 @@
-// A program: writes and deletes leases of nodes that are not there, over the gateway of etcd's HTTP port, so many
-// times a second; one is new and the oldest goes each time. It goes on until it is ended, and the leases expire.
+// A program: writes and deletes leases of nodes without a host, over the gateway of etcd's HTTP port, at a fixed rate.
+// Each change adds a lease or deletes the oldest one. It runs until it is stopped; then the leases expire.
 //
 //     node lease-churn.js URL CHANGES_A_SECOND SECONDS TAKEN,…       prints `changing`
 //
-// TAKEN are the third bytes of the subnets of nodes that are there, which are left alone.
+// TAKEN are the third bytes of the subnets of existing nodes. The program never touches those.
 import { systemClock } from '../../agent/base/clock.ts';
 
 const TIMEOUT_MS = 5_000;
-/** Peers that are there at a time. */
+/** Peers that exist at a time. */
 const PEERS = 20;
-/** Subnets that take turns, of the addresses 192.168.77.100 to .149. */
+/** Subnets that take turns, at the addresses 192.168.77.100 to .149. */
 const SUBNETS = 50;
 const FIRST_NODE = 100;
 const SLACK_SECONDS = 60;

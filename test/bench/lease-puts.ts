@@ -1,4 +1,4 @@
-// A program: writes leases of nodes that are not there, AT_ONCE of them every EVERY_MS, counted from FIRST. At its end
+// A program: writes leases of nodes without a host, AT_ONCE of them every EVERY_MS, counted from FIRST. At its end
 // it prints one LeaseRound a line as JSON. The leases stay.
 //
 //     node lease-puts.js URL PREFIX FIRST ROUNDS AT_ONCE EVERY_MS
@@ -7,17 +7,17 @@ import { systemRandom } from '../../agent/base/random.ts';
 import { openEtcdKv } from '../../agent/datastore/etcd-kv.ts';
 import { leaseKey, leaseOf } from '../lab/many-leases.ts';
 
-/** Leases that were written at once. */
+/** One round: leases written at once. */
 export interface LeaseRound {
   readonly subnets: readonly string[];
-  /** Before the first of them was sent, in milliseconds of the wall clock. */
+  /** The moment before the first put of the round, in milliseconds of the wall clock. */
   readonly sentMs: number;
-  /** From there until etcd had answered, of each of them. */
+  /** Milliseconds from there until the answer to each put. */
   readonly answersMs: readonly number[];
 }
 
 const SESSION_SECONDS = 3_600;
-/** Puts before the first round, until the connection stands and the code has run. */
+/** Puts before the first round: they open the connection and warm up the code. */
 const WARM_UP = 5;
 
 const [url = '', prefix = ''] = process.argv.slice(2);

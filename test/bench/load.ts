@@ -1,4 +1,4 @@
-// Puts load between the two containers of a bed, by programs in their namespaces, and gives what the ends saw.
+// Puts load between the two containers of a bed, by programs in their namespaces, and reports the figures of both ends.
 import type { Container } from '../lab/container.ts';
 import type { LabProcess } from '../lab/process.ts';
 import { holdToProcessors, usableProcessors } from '../lab/processors.ts';
@@ -7,18 +7,18 @@ import { benchProgram } from './measure.ts';
 
 export interface SentDatagrams {
   readonly sent: number;
-  /** Not taken by the kernel, as a buffer was full. */
+  /** Datagrams that the kernel refused because a buffer was full. */
   readonly refused: number;
   readonly tookMs: number;
 }
 
 export interface CountedDatagrams {
-  /** All that came, duplicates among them. */
+  /** All received datagrams, with duplicates. */
   readonly received: number;
   readonly duplicates: number;
-  /** Came after one that was sent later. */
+  /** Datagrams received after one that was sent later. */
   readonly late: number;
-  /** From the first to the last. */
+  /** Time from the first datagram to the last. */
   readonly tookMs: number;
 }
 
@@ -28,11 +28,11 @@ export interface DatagramLoad {
 }
 
 export interface DatagramOptions {
-  /** Source ports, and ports that each of them sends to: 8 makes 64 flows. Default 1. */
+  /** Number of source ports, and of destination ports for each of them: 8 makes 64 flows. Default 1. */
   readonly spread?: number;
-  /** Of the payload; `mixed` is 64 to 1,400. */
+  /** Bytes of the payload; `mixed` is 64 to 1,400. */
   readonly bytes: number | 'mixed';
-  /** Datagrams a second; default 0, as many as the machine sends. */
+  /** Datagrams a second; default 0: as many as the machine can send. */
   readonly rate?: number;
   readonly forMs: number;
 }
@@ -59,10 +59,10 @@ export async function loadDatagrams(bed: Bed, options: DatagramOptions): Promise
 }
 
 /**
- * Round trips of single bytes over TCP, one after the other, in microseconds. `onOwnProcessors`: each host, its agent
- * and its container, is held to a processor of its own, so that one is woken from its sleep once each way, as on two
- * machines. Else the scheduler moves them all over the processors of this one, and wakes one for a packet that never
- * left its host.
+ * Round trips of single bytes over TCP, one after the other, in microseconds. `onOwnProcessors` pins each host, with
+ * its agent and its container, to a processor of its own. Each way then wakes a sleeping processor once, as on two
+ * machines. Without it the scheduler moves all of them over all processors, and wakes one for a packet that never left
+ * its host.
  */
 export async function measureRoundTrips(
   bed: Bed,
@@ -81,14 +81,14 @@ export async function measureRoundTrips(
   return JSON.parse(await finish(bed.first, [...on(0), ...program, ...ask], forMs)) as number[];
 }
 
-/** What a stream of pings met. */
+/** The result of a stream of pings. */
 export interface PingTimes {
   readonly sent: number;
   /** Round trips in microseconds, in the order of the answers. */
   readonly timesUs: readonly number[];
 }
 
-/** Pings of our own over UDP, so many a second whether they are answered or not. */
+/** Sends pings of its own over UDP at a fixed rate, answered or not. */
 export async function measurePings(bed: Bed, rate: number, forMs: number): Promise<PingTimes> {
   const program = benchProgram('datagram-echo-end');
   await using answerer = bed.start(bed.second, [...program, 'answer', String(PORTS.pings)]);

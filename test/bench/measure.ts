@@ -10,16 +10,16 @@ import { waitFor } from '../lab/wait.ts';
 import { readProcessorMs } from './processor-time.ts';
 
 const LIMIT_MS = 180_000;
-/** From this many routes on, looking is so dear that it is done less often. */
+/** From this many routes on, checks are expensive, so they are less frequent. */
 const MANY = 100;
 
-/** What one start took; times are from the start of the process. */
+/** The figures of one start. Times count from the start of the process. */
 export interface StartMeasure {
-  /** To /readyz 200, in milliseconds. */
+  /** Milliseconds until /readyz is 200. */
   readonly readyMs: number;
-  /** To the last route, in milliseconds. */
+  /** Milliseconds until the last route. */
   readonly routesMs: number;
-  /** User and system time of the whole process until both, in milliseconds; the kernel counts in steps of 10. */
+  /** User and system time of the whole process until both, in milliseconds. The kernel counts in steps of 10. */
   readonly processorMs: number;
   /** Largest resident memory so far, in KiB. */
   readonly peakKibibytes: number;
@@ -27,14 +27,14 @@ export interface StartMeasure {
   readonly anonymousKibibytes: number;
 }
 
-/** The command line of one of the benchmarks' own small programs. */
+/** The command line of a helper program of the benchmarks. */
 export function benchProgram(name: string): readonly [string, string] {
   return [process.execPath, join(PROJECT_ROOT, 'dist/lab/test/bench', `${name}.js`)];
 }
 
 /**
- * Starts an agent on a host that has nothing of ours, measures until it is ready and has `routes` routes, and
- * leaves the host as it was, but for the lease.
+ * Starts an agent on a host without any state of ours, and measures until it is ready and has `routes` routes. Then
+ * restores the host, except for the lease.
  */
 export async function measureStart(host: Host, store: LabDatastore, routes: number): Promise<StartMeasure> {
   const flags = [...store.flags, '--iface=eth0', '--ip-masq'];
@@ -81,8 +81,8 @@ async function timeOfRoutes(
 }
 
 /**
- * The routes of a host by its vxlan device. /proc is the cheapest place to count them: who looks must not take the
- * processor from who is measured.
+ * Number of a host's routes by its vxlan device. /proc is the cheapest source: the observer must not take processor
+ * time from the agent.
  */
 export async function countRoutes(host: Host): Promise<number> {
   const table = await readFile(`/proc/${host.holder}/net/route`, 'utf8');

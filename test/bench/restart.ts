@@ -1,5 +1,5 @@
-// What a restart of an agent costs those whose packets it carries: a ping goes on between two containers while the
-// agent of one host ends and is started again.
+// The packets that a restart of an agent loses: a container pings another while the agent of one host ends and starts
+// again.
 import { readFile } from 'node:fs/promises';
 import { pingForever } from '../lab/ping.ts';
 import type { LabProcess } from '../lab/process.ts';
@@ -16,7 +16,7 @@ export const usage = `npm run bench -- restart [--runs N]
 const BACKENDS: readonly BackendName[] = ['host-gw', 'vxlan', 'udp'];
 const SIGNALS = ['SIGTERM', 'SIGKILL'] as const;
 const PING_EVERY_MS = 20;
-/** Answers before the agent ends, and again after it is back. */
+/** Answers before the agent ends, and again after its return. */
 const AROUND = 25;
 const FLOW_MS = 20_000;
 
@@ -57,7 +57,7 @@ async function measureRestart(bed: Bed, signal: (typeof SIGNALS)[number]): Promi
   await moreAnswers(pinging);
   await pinging.stop('SIGINT');
   const numbers = new Set(await answers(pinging));
-  // What was sent last may have been cut off by the end of ping, so only gaps before the last answer count.
+  // The end of ping may cut off the last packets, so only gaps before the last answer count.
   return Math.max(...numbers) - numbers.size;
 }
 

@@ -1,6 +1,6 @@
-// Notes when routes appear on the hosts of a lab. One `ip monitor` in the router's namespace hears the kernel's events
-// of all hosts, because the kernel numbers the namespaces at the other ends of the router's links. It stamps each event
-// and writes it into a file, so that no other process wakes up while agents are measured.
+// Records when routes appear on the hosts of a lab. One `ip monitor` in the router's namespace receives the kernel's
+// events of all hosts, because the kernel numbers the namespaces at the other ends of the router's links. It stamps
+// each event and writes it into a file, so that no other process wakes up while agents are measured.
 import type { Lab } from '../lab/lab.ts';
 import type { LabProcess } from '../lab/process.ts';
 import type { LeaseRound } from './lease-puts.ts';
@@ -8,12 +8,12 @@ import type { LeaseRound } from './lease-puts.ts';
 /** When a route appeared, in milliseconds of the wall clock, by namespace and by destination. */
 export type RouteTimes = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
-/** Starts to note; it ends with the lab. Its log is for `parseRouteTimes`. */
+/** Starts the watch, which ends with the lab. `parseRouteTimes` parses its log. */
 export function startRouteWatch(lab: Lab): LabProcess {
   return lab.start('routes', ['env', 'TZ=UTC', 'ip', '-tshort', 'monitor', 'route', 'all-nsid']);
 }
 
-/** Reads what the watch printed. Of a route that appeared several times the first time counts. */
+/** Parses the output of the watch. A route that appeared several times counts at its first time. */
 export function parseRouteTimes(log: string): RouteTimes {
   const times = new Map<string, Map<string, number>>();
   for (const [, second = '', fraction, nsid = '', subnet = ''] of log.matchAll(

@@ -1,5 +1,5 @@
-// How long packets wait at worst beside a steady gigabit a second, over udp and over plain routing in turns: what the
-// machine itself does to them is in both.
+// The longest waits of packets beside a steady gigabit a second, over udp and over plain routing in turns. The
+// machine's own stalls are in both.
 
 import { formatTable, percentile, print } from '../lab/table.ts';
 import { readCounts } from './arguments.ts';
@@ -16,12 +16,12 @@ export const usage = `npm run bench -- stalls [--seconds N] [--megabits N] [--ra
 
 const BACKENDS: readonly BackendName[] = ['host-gw', 'udp'];
 const LONGEST_TURN_SECONDS = 20;
-/** What is counted as a stall. */
+/** The shortest wait that counts as a stall. */
 const STALL_US = 10_000;
-/** The pings begin and end within the stream's time. */
+/** Margin before and after the pings, within the stream. */
 const AROUND_MS = 1_500;
 
-/** What one way has shown so far. */
+/** The figures of one way so far. */
 interface WayRecord {
   sent: number;
   readonly timesUs: number[];

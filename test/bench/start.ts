@@ -1,5 +1,5 @@
-// How long an agent takes from the start of its process until it is ready, and how much memory that needs: with
-// two peers, or with thousands behind a long line.
+// The time from the start of an agent's process until it is ready, and its memory: with two peers, and with thousands
+// behind a long line.
 import { type LabDatastore, type LabEtcd, openFolder, startLabEtcd } from '../lab/datastore.ts';
 import { type Lab, OVERLAY, openLab, ROUTER_ADDRESS } from '../lab/lab.ts';
 import { MANY_NETWORK, writeLeases } from '../lab/many-leases.ts';
@@ -16,10 +16,10 @@ npm run bench -- start --leases N [--rtt MS]      with N peers in an etcd that i
 
 const PEERS = 2;
 const PROXY_PORT = 2_479;
-/** In KiB. */
+/** KiB in one MiB. */
 const MEBIBYTE = 1_024;
 
-/** Limits that a start is held to. */
+/** Limits of a start. */
 interface Target {
   readonly readyMs?: number;
   readonly routesMs?: number;
@@ -32,7 +32,7 @@ const NEAR_TARGETS: ReadonlyMap<number, Target> = new Map([
   [1_000, { processorMs: 900, peakKibibytes: 64 * MEBIBYTE }],
   [5_000, { processorMs: 2_200, peakKibibytes: 85 * MEBIBYTE }],
 ]);
-/** For 5,000 leases and 10 ms. */
+/** Target for 5,000 leases and 10 ms. */
 const FAR_TARGET: Target = { routesMs: 1_500 };
 
 /** Runs the benchmark and prints its table. */
@@ -123,8 +123,7 @@ async function startPeers(lab: Lab, store: LabDatastore): Promise<void> {
   }
 }
 
-// One start more than is measured: the first on a machine reads the program from its disk, which is not what is
-// measured.
+// Makes one start more than it measures: the first one on a machine reads the program from disk.
 async function repeat(runs: number, start: () => Promise<StartMeasure>): Promise<StartMeasure[]> {
   await start();
   const measures: StartMeasure[] = [];
@@ -146,7 +145,7 @@ async function putFarAway(lab: Lab, etcd: LabEtcd, rttMs: number): Promise<LabDa
   return { ...etcd, flags: [`--etcd-endpoints=http://${ROUTER_ADDRESS}:${PROXY_PORT}`] };
 }
 
-/** Requests and streams that etcd has served so far, by its own count. */
+/** Requests and streams that etcd has served so far, by its own metrics. */
 async function requestCount(lab: Lab, etcd: LabEtcd): Promise<number> {
   const text = await lab.router.run([...labProgram('http-get'), `${etcd.url}/metrics`]);
   const counts = [...text.matchAll(/^grpc_server_started_total\{.*\} (\d+)$/gm)];

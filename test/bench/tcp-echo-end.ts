@@ -1,4 +1,4 @@
-// A program: one end of an exchange of single bytes over TCP, each sent when the one before it has come back.
+// A program: one end of an exchange of single bytes over TCP. Each byte leaves when the one before it has come back.
 //
 //     node tcp-echo-end.js answer PORT
 //     node tcp-echo-end.js ask ADDRESS PORT MS       prints the times in microseconds as a JSON array
@@ -7,7 +7,7 @@ import { connect, createServer } from 'node:net';
 import { systemClock } from '../../agent/base/clock.ts';
 
 const CONNECT_MS = 5_000;
-/** Exchanges before the first that is measured, so that both ends run compiled code. */
+/** Exchanges before the first measured one, so that both ends run compiled code. */
 const WARM_UP = 1_000;
 
 function answer(port: number): void {

@@ -1,5 +1,5 @@
-// How much the udp backend carries beside vxlan and plain routing, which are measured in the same run, in turns: what
-// slows the machine down for a while slows all of them down.
+// The throughput of the udp backend beside vxlan and plain routing. They take turns in one run, so that a slow phase of
+// the machine slows all of them.
 
 import { formatSpread, formatTable, formatVerdict, median, percentile, print } from '../lab/table.ts';
 import { readCounts } from './arguments.ts';
@@ -52,7 +52,7 @@ const FIGURES = {
 
 type FigureName = keyof typeof FIGURES;
 type Measure = Readonly<Record<FigureName, number>>;
-/** Of one round, in the order of the backends. */
+/** The measures of one round, in the order of the backends. */
 type Measures = readonly Measure[];
 
 /** Runs the benchmark and prints its table. */
@@ -123,7 +123,7 @@ async function measure(bed: Bed, forMs: number): Promise<Measure> {
   };
 }
 
-// Per millisecond, which is thousands a second.
+// Datagrams per millisecond, which is thousands a second.
 function sentRate({ sent }: DatagramLoad): number {
   return sent.sent / sent.tookMs;
 }

@@ -1,7 +1,7 @@
 // Parses the text of host states, so that tests can write them in the words of `ip`.
 import { formatObject, type HostObject, type HostState } from '../../agent/model/host-state.ts';
 
-/** Parses one object a line; empty lines and indentation do not count. */
+/** Parses one object a line. Ignores empty lines and indentation. */
 export function hostState(text: string): HostState {
   return text
     .split('\n')
@@ -10,7 +10,7 @@ export function hostState(text: string): HostState {
     .map(hostObject);
 }
 
-/** Parses the line of one object; throws where it is none. */
+/** Parses the line of one object; throws if it is none. */
 export function hostObject(line: string): HostObject {
   const words = line.split(' ');
   const after = (word: string): string => words[words.indexOf(word) + 1] ?? '';
@@ -23,7 +23,7 @@ export function hostObject(line: string): HostObject {
 
 type After = (word: string) => string;
 
-/** Parsers by the first word of the line, of a link by the second. */
+/** Parsers by the first word of the line; for a link by the second. */
 const PARSERS: Readonly<Record<string, (words: readonly string[], after: After) => HostObject>> = {
   vxlan: (words, after) => ({
     kind: 'link',

@@ -3,11 +3,11 @@ import { isDeepStrictEqual } from 'node:util';
 import type { FirewallRules, NodeFirewall } from '../../agent/model/firewall.ts';
 
 export interface MemoryFirewall extends NodeFirewall {
-  /** Undefined: none of ours. Setting it is another program's doing. */
+  /** Our rules; undefined: there are none. A test that sets it plays another program. */
   rules: FirewallRules | undefined;
 }
 
-/** A firewall without rules of ours, and with no chain that drops. */
+/** Creates a firewall without rules of ours, and without a chain that drops. */
 export function createMemoryFirewall(mode: NodeFirewall['mode']): MemoryFirewall {
   const firewall: MemoryFirewall = {
     mode,

@@ -3,11 +3,11 @@ import { isDeepStrictEqual } from 'node:util';
 import type { HandOff, SubnetEnv } from '../../agent/model/hand-off.ts';
 
 export interface MemoryHandOff extends HandOff {
-  /** Undefined: there is no file. Setting it is another program's doing. */
+  /** The content of the file; undefined: there is none. A test that sets it plays another program. */
   env: SubnetEnv | undefined;
 }
 
-/** A hand-off of which nothing was written yet. */
+/** Creates a hand-off without a file. */
 export function createMemoryHandOff(): MemoryHandOff {
   const handOff: MemoryHandOff = {
     name: 'subnet.env',

@@ -1,5 +1,5 @@
-// A kernel in memory that refuses the same changes as Linux. One suite tests it and the real kernel, so that a
-// simulation with it says something about Linux.
+// A kernel in memory that refuses the same changes as Linux. One suite tests it and the real kernel, so that results of
+// the simulation hold for Linux.
 import { type Channel, createChannel } from '../../agent/base/channel.ts';
 import { TwillError } from '../../agent/base/errors.ts';
 import {
@@ -22,19 +22,19 @@ export interface MemoryKernel extends Kernel {
   print(): string;
   /** The state. */
   objects(): readonly HostObject[];
-  /** Takes an object away behind the reconciler's back, with everything on it. */
+  /** Deletes an object behind the reconciler's back, with everything on it. */
   vanish(key: string): void;
-  /** Makes it appear behind the reconciler's back, checking nothing. */
+  /** Adds an object behind the reconciler's back, without a check. */
   intrude(object: HostObject): void;
-  /** Makes an object of another program: it is never read, but a route of ours takes the place of one like it. */
+  /** Adds an object of another program. It is never read, but a route of ours replaces one to the same destination. */
   plant(object: HostObject): void;
-  /** The planted objects that are still there, as text. */
+  /** The planted objects that still exist, as text. */
   foreign(): string;
-  /** Takes a link down behind the reconciler's back. Linux forgets its routes and neighbours then. */
+  /** Sets a link down behind the reconciler's back. Linux then drops its routes and neighbours. */
   takeDown(name: string): void;
-  /** Changes whose key matches are refused from now on; undefined: none. */
+  /** The kernel refuses changes whose key matches; undefined: none. */
   refuse: RegExp | undefined;
-  /** How often the whole state was read. */
+  /** Number of reads of the whole state. */
   readonly reads: number;
 }
 
@@ -44,7 +44,7 @@ export interface MemoryUnderlay {
   readonly prefix: string;
 }
 
-/** Why Linux refuses a change; undefined: it accepts. */
+/** The reason for which Linux refuses a change; undefined: it accepts. */
 type Refusal = readonly [errno: string, why: string] | undefined;
 
 const NO_DEVICE: Refusal = ['ENODEV', 'no such device'];
@@ -69,7 +69,7 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
   const drop = (key: string, silently = false): void => {
     if (objects.delete(key) && !silently) tell(key, undefined);
   };
-  // Linux reports no route that goes with its link: its watchers must draw the conclusion from the link.
+  // Linux reports no route that goes with its link: a watcher must infer it from the link.
   const dropOn = (name: string): void => {
     for (const [key, object] of objects) if (linkOf(object) === name) drop(key, object.kind === 'route');
   };
@@ -113,10 +113,10 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
     const before = objects.get(keyOf(object));
     if (object.kind === 'link' && before?.kind === 'link') {
       if (op === 'replace') vanish(keyOf(object));
-      // Linux forgets all neighbours of a link whose own MAC changes.
+      // Linux drops all neighbours of a link whose own MAC changes.
       else if (macOf(before) !== macOf(object)) dropNeighbours(object.name);
     }
-    // The request for a route replaces any route to the same destination.
+    // A request for a route replaces any route to the same destination.
     if (object.kind === 'route' && planted.delete(keyOf(object))) plantedText = undefined;
     put(object);
   };

@@ -1,5 +1,5 @@
-// A store in this process with several handles, in which tests pass time and lose history. The conformance suite of the
-// real stores holds it too.
+// A store in this process with several handles. A test can advance its time and drop its history. It passes the
+// conformance suite of the real stores, too.
 import { type Bell, createBell } from '../../agent/base/bell.ts';
 import type { Clock } from '../../agent/base/clock.ts';
 import { TwillError } from '../../agent/base/errors.ts';
@@ -8,7 +8,7 @@ import { createDocumentKv, type KvStorage } from '../../agent/datastore/document
 import { emptyDocument, forgetChanges } from '../../agent/datastore/kv-document.ts';
 import type { Kv, KvEntry } from '../../agent/model/kv.ts';
 
-/** Changes that it keeps for late watchers. */
+/** Number of changes kept for late watchers. */
 const HISTORY_LIMIT = 16_384;
 
 /** One node's handle of a store in memory. */
@@ -27,7 +27,7 @@ export interface MemoryStore {
   entries(): readonly KvEntry[];
 }
 
-/** An empty store. Sessions expire by the monotonic time of `clock`. */
+/** Creates an empty store. Sessions expire by the monotonic time of `clock`. */
 export function createMemoryStore(clock: Clock): MemoryStore {
   const document = emptyDocument();
   const sessions = new Map<string, { readonly ttlSeconds: number; endMs: number }>();

@@ -1,4 +1,4 @@
-// A source of chance that a seed makes repeatable (mulberry32).
+// A pseudo-random source with a seed (mulberry32): one seed gives one sequence.
 import type { Random } from '../../agent/base/random.ts';
 
 export function seededRandom(seed: number): Random {

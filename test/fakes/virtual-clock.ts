@@ -1,29 +1,29 @@
-// Time that passes only when a test says so. What is due runs in its order, and whatever it sets off comes to rest
-// before time goes on, so that hours pass in no time and always in the same way.
+// Time that passes only when a test advances it. Sleepers wake in the order of their times. Everything that one of them
+// starts comes to rest before time goes on. So hours pass at once, and always in the same order.
 import type { Clock } from '../../agent/base/clock.ts';
 
 /** A clock that starts at 0 and stands still. */
 export interface VirtualClock extends Clock {
-  /** Lets `ms` pass: wakes every sleeper that is due, one after the other, also those that begin meanwhile. */
+  /** Lets `ms` pass: wakes every due sleeper, one after the other, also sleepers that begin meanwhile. */
   advance(ms: number): Promise<void>;
-  /** Lets everything that waits for no time run until it waits for some. */
+  /** Runs everything that waits for no time, until it waits for some. */
   settle(): Promise<void>;
-  /** How many are asleep. */
+  /** Number of sleepers. */
   readonly sleepers: number;
 }
 
 interface Sleeper {
   readonly dueMs: number;
-  /** Of two that are due together, the one that fell asleep first wakes first. */
+  /** Order among sleepers due at the same time: the first to fall asleep wakes first. */
   readonly order: number;
-  /** Undefined once it was woken or went away. */
+  /** Undefined once the sleeper was woken or aborted. */
   wake: (() => void) | undefined;
 }
 
-/** `onRest` is called each time when everything has come to rest before time goes on. */
+/** Creates a clock. It calls `onRest` whenever everything has come to rest, before time goes on. */
 export function createVirtualClock(onRest?: () => void): VirtualClock {
-  // A heap: the parent of place i is at (i - 1) / 2, and never due after it. Those that went away stay in it until
-  // they come to its top, or are too many.
+  // A heap: the parent of place i is at (i - 1) / 2, and never due after it. Aborted sleepers stay in it until they
+  // reach its top, or until there are too many.
   let heap: Sleeper[] = [];
   let asleep = 0;
   let sleeps = 0;

@@ -1,4 +1,4 @@
-// Beds are dear, so faults share one; but what one fault leaves broken is not the next one's.
+// Faults share a bed, because making one is expensive. A bed that a fault has left broken is not used again.
 import { type FaultBed, openFaultBed } from './bed.ts';
 import { type Fault, type FaultMeasure, measureFault } from './fault.ts';
 import type { FaultGroup } from './table.ts';
@@ -12,7 +12,7 @@ export class BedKeeper implements AsyncDisposable {
   }
 
   /**
-   * Measures a fault on the bed, which is made where there is none, and removed when it is not as it was after that.
+   * Measures a fault on the bed. Makes a bed if there is none, and removes it if the fault did not leave it as before.
    */
   async measure(fault: Fault, limitMs: number): Promise<FaultMeasure> {
     this.#bed ??= await openFaultBed(this.#group.backend, this.#group.kind);

@@ -1,5 +1,5 @@
-// What faults happen on: a cluster of two hosts whose containers ping each other, and everything that is looked at to
-// see that it is whole.
+// The bed of faults: a cluster of two hosts whose containers ping each other, and the checks that show whether it is
+// whole.
 //
 //     etcd ── router ─┬─ h1: agent, c1 ──┐ ping
 //                     └─ h2: agent, c2 ◀─┘
@@ -16,13 +16,13 @@ import { readLeases, type StoredLease } from '../lab/stored-leases.ts';
 import { waitFor } from '../lab/wait.ts';
 import { type BackendName, wrongLine } from './owned-state.ts';
 
-/** What a fault needs of its cluster beside two hosts. Faults with the same needs share one. */
+/** The kind of cluster that a fault needs, beyond two hosts. Faults of one kind share a cluster. */
 export type BedKind = 'usual' | 'nftables' | 'three etcds' | 'large network';
 
-/** Whether faults last as long as the table says, and not just long enough to be noticed. */
+/** Whether faults last as long as the table says. Otherwise they last just long enough to be noticed. */
 export const IS_FULL: boolean = process.env['TWILL_FULL_FAULTS'] === '1';
 
-/** Leases change seldom, and asking etcd for them costs more than a look at a kernel. */
+/** Leases change seldom, and a request to etcd costs more than a read of a kernel. */
 const LEASES_OLD_MS = 300;
 const SETTLE_MS = 30_000;
 const LOOK_EVERY_MS = 20;
@@ -55,12 +55,12 @@ export class FaultBed implements AsyncDisposable {
     return this.cluster.agent(number);
   }
 
-  /** The first host, which most faults happen to. */
+  /** The first host, the target of most faults. */
   get h1(): Namespace {
     return this.host(1).namespace;
   }
 
-  /** The overlay's device; of host-gw, which has none, the underlay's. */
+  /** The overlay's device. host-gw has none, so for it the underlay's. */
   get device(): string {
     return { vxlan: 'flannel.1', udp: 'flannel0', 'host-gw': 'eth0' }[this.backend];
   }
@@ -72,7 +72,7 @@ export class FaultBed implements AsyncDisposable {
     return this.#leases;
   }
 
-  /** The lease of that host. Fails when there is none. */
+  /** The lease of that host; throws if there is none. */
   async leaseOf(number: number): Promise<StoredLease> {
     const subnet = await this.subnetOf(number);
     const lease = (await this.leases()).find((each) => each.subnet === subnet);
@@ -80,7 +80,7 @@ export class FaultBed implements AsyncDisposable {
     return lease;
   }
 
-  /** `10.5.34.0/24`, by the host's own subnet.env. */
+  /** `10.5.34.0/24`, from the host's own subnet.env. */
   async subnetOf(number: number): Promise<string> {
     const env = await this.host(number).subnetEnv();
     if (env === undefined) throw new Error(`host ${number} has no subnet`);
@@ -94,12 +94,12 @@ export class FaultBed implements AsyncDisposable {
     return new PingStream(this.cluster.container(1), this.cluster.container(2), log);
   }
 
-  /** What is wrong in the kernels by the leases, one line; undefined: nothing. */
+  /** The first difference between the kernels and the leases, in one line; undefined: none. */
   async wrong(): Promise<string | undefined> {
     if (systemClock.monotonicMs() - this.#leasesReadMs > LEASES_OLD_MS) await this.leases();
     const first = await this.#wrongBy(this.#leases);
     if (first !== undefined) return first;
-    // Whole by leases that may be old by now.
+    // The kernels match leases that may be old by now.
     return this.#wrongBy(await this.leases());
   }
 
@@ -108,13 +108,13 @@ export class FaultBed implements AsyncDisposable {
     return found.find((line) => line !== undefined);
   }
 
-  /** Waits until all kernels are as the leases say, `further` finds nothing either, and all agents are ready. */
+  /** Waits until all kernels match the leases, `further` finds nothing either, and all agents are ready. */
   async settle(timeoutMs = SETTLE_MS, further?: () => Promise<string | undefined>): Promise<void> {
     await waitUntilRight(timeoutMs, async () => (await this.wrong()) ?? (await further?.()));
     await this.waitReady(timeoutMs);
   }
 
-  /** Waits until all agents say that they are ready. */
+  /** Waits until all agents report ready. */
   async waitReady(timeoutMs: number): Promise<void> {
     await waitUntilRight(timeoutMs, async () => {
       const answers = await Promise.all(this.health.map((watch) => watch.last('/readyz')));
@@ -123,7 +123,7 @@ export class FaultBed implements AsyncDisposable {
     });
   }
 
-  /** Waits until the agent of that host says that it is not ready, and gives the reason. */
+  /** Waits until the agent of that host reports that it is not ready, and returns the reason. */
   async waitUnready(number: number, timeoutMs: number): Promise<string> {
     return waitFor(`the agent of h${number} says that it is not ready`, timeoutMs, async () => {
       const last = await this.health[number - 1]?.last('/readyz');
@@ -137,8 +137,8 @@ export class FaultBed implements AsyncDisposable {
 }
 
 /**
- * Looks until nothing is wrong, and gives when the look that found nothing began, on the wall clock; fails with what
- * still is wrong. `look` gives one line, or undefined.
+ * Looks until nothing is wrong. Returns the start of the last look, on the wall clock. After `timeoutMs` it throws the
+ * last finding. `look` returns one line, or undefined.
  */
 export async function waitUntilRight(
   timeoutMs: number,
@@ -160,7 +160,7 @@ export async function openFaultBed(backend: BackendName, kind: BedKind): Promise
   const cluster = await openCluster({
     hosts: 2,
     backend: { Type: backend },
-    // The subnets after it are for leases of nodes that are not there.
+    // The subnets after it are for leases of nodes without a host.
     network: {
       ...(kind === 'large network' ? { Network: MANY_NETWORK, SubnetLen: 24 } : {}),
       SubnetMin: '10.5.1.0',
@@ -168,7 +168,7 @@ export async function openFaultBed(backend: BackendName, kind: BedKind): Promise
       EnableNFTables: kind === 'nftables',
     },
     etcdMembers: kind === 'three etcds' ? 3 : 1,
-    // Rules are looked at so rarely that only a watch can bring them back in time.
+    // The interval is so long that only a watch can restore the rules in time.
     flags: ['--ip-masq', '--iptables-resync=600'],
   });
   const bed = new FaultBed(backend, kind, cluster);

@@ -1,31 +1,31 @@
-// A row of the table of faults, and how it is measured: packets flow all the time, something is broken, and then it is
-// watched how long it takes until packets flow again and every kernel is as the leases say.
+// A row of the table of faults, and its measurement. Packets flow all the time. The fault breaks something. Its healing
+// time ends when packets flow again and every kernel matches the leases.
 import { systemClock } from '../../agent/base/clock.ts';
 import { messageOf } from '../../agent/base/errors.ts';
 import { type BedKind, type FaultBed, waitUntilRight } from './bed.ts';
 import type { BackendName } from './owned-state.ts';
 
-/** What a row measured beside the healing time. */
+/** A measure of a row beside the healing time. */
 export interface Note {
   /** One line. */
   readonly text: string;
-  /** Whether it is what is required. */
+  /** Whether it meets the requirement. */
   readonly isMet: boolean;
 }
 
-/** What is known once a fault has happened. */
+/** Further checks and clean-up of a fault that has happened. */
 export interface Injected {
-  /** What else must be right for it to be healed: one line about what is not yet. */
+  /** A further condition for it to be healed: one line about what is still wrong. */
   readonly wrong?: () => Promise<string | undefined>;
-  /** What was measured beside the healing time. */
+  /** A measure beside the healing time. */
   readonly note?: () => Promise<Note>;
-  /** What the fault left behind goes, after it was measured, whether it was healed or not. */
+  /** Removes the leftovers of the fault after its measurement, healed or not. */
   readonly undo?: () => Promise<void>;
 }
 
 /** One row of the table. */
 export interface Fault {
-  /** What happens, as a part of a sentence. */
+  /** The event, as a part of a sentence. */
   readonly name: string;
   readonly backends: readonly BackendName[];
   /** From the end of the injection until everything is right again. */
@@ -33,19 +33,19 @@ export interface Fault {
   /** Default `usual`. */
   readonly bed?: BedKind;
   /**
-   * Of the ping between the containers: `heals` (default): it may stop, and must flow again; `flows`: it loses nothing;
-   * `ends`: it is not looked at, because what it went to is elsewhere afterwards.
+   * Requirement for the ping between the containers. `heals` (default): it may stop, and must flow again. `flows`: it
+   * loses nothing. `ends`: it is not checked, because its destination has moved.
    */
   readonly traffic?: 'heals' | 'flows' | 'ends';
-  /** Whether hosts may have other subnets afterwards, and so want a new bed; default false. */
+  /** Whether hosts may have other subnets afterwards, so that the next fault needs a new bed; default false. */
   readonly mayMove?: boolean;
-  /** Whether the agent itself is ended or frozen, so that it cannot answer /healthz; default false. */
+  /** Whether the agent itself is stopped or frozen, so that it cannot answer /healthz; default false. */
   readonly hitsAgent?: boolean;
-  /** Whether it lasts: then /readyz of the first host must say so within ten seconds. Default false. */
+  /** Whether it lasts. Then /readyz of the first host must report it within ten seconds. Default false. */
   readonly lasts?: boolean;
-  /** Whether it takes so long that tests run such rows beside each other; default false. */
+  /** Whether it takes so long that tests run such rows in parallel; default false. */
   readonly isSlow?: boolean;
-  /** Breaks something. What it awaits is not part of the healing time. */
+  /** Breaks something. The time until it resolves is not part of the healing time. */
   readonly inject: (bed: FaultBed) => Promise<Injected | void>;
 }
 
@@ -54,14 +54,14 @@ export interface FaultMeasure {
   readonly healedMs: number;
   /** Packets of the ping that were not answered. */
   readonly lost: number;
-  /** What the row measured beside that. */
+  /** The further measure of the row. */
   readonly note: Note | undefined;
 }
 
 const UNREADY_LIMIT_MS = 10_000;
 const READY_LIMIT_MS = 10_000;
 
-/** Lets a fault happen and measures its healing. Fails with what is not right after `limitMs`, or was not meanwhile. */
+/** Injects a fault and measures its healing. Throws with the first requirement that was not met within `limitMs`. */
 export async function measureFault(bed: FaultBed, fault: Fault, limitMs: number): Promise<FaultMeasure> {
   await bed.settle();
   const numbers = bed.cluster.hosts.map((_, index) => index + 1);
@@ -114,14 +114,14 @@ async function checkHealth(bed: FaultBed, fault: Fault, startedMs: number): Prom
   }
 }
 
-/** A fault by commands on the first host, each in one line. */
+/** A fault by commands on the first host, one a line. */
 export function commands(...lines: readonly string[]): Fault['inject'] {
   return async (bed) => {
     for (const line of lines) await bed.h1.run((await fill(bed, line)).split(' '));
   };
 }
 
-// DEV stands for the overlay's device, SUBNET for the second host's subnet, MAC for its device.
+// DEV stands for the overlay's device, SUBNET for the second host's subnet, MAC for the address of its device.
 async function fill(bed: FaultBed, line: string): Promise<string> {
   const { subnet, vtepMac = '' } = await bed.leaseOf(2);
   const route = bed.backend === 'udp' ? '10.5.0.0/16' : subnet;

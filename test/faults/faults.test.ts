@@ -1,11 +1,11 @@
-// Each row of the table of faults once, on the real kernel and a real etcd. How fast each is healed is measured by
-// `npm run bench -- faults`; here it must be so fast that no timer can have been what healed it.
+// Each row of the table of faults once, on the real kernel and a real etcd. `npm run bench -- faults` measures the
+// healing times. Here the limit only rules out that a timer healed the fault.
 import { afterAll, describe, it } from 'vitest';
 import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 import { BedKeeper } from './bed-keeper.ts';
 import { FAULTS, groupFaults } from './table.ts';
 
-/** For a machine that has other things to do. */
+/** For a busy machine. */
 const SLACK_MS = 4_000;
 
 const quick = FAULTS.filter(({ isSlow }) => isSlow !== true);

@@ -1,5 +1,5 @@
-// What a node's kernel should hold of the overlay by the leases in the datastore, and what it holds, both as lines of
-// text. It is told a second time here, by other means than the agent's own, so that a mistake of the agent's shows.
+// The expected state of a node's kernel by the leases in the datastore, and its actual state, both as lines of text.
+// The expected state is computed again here, by other means than the agent's, so that a mistake of the agent shows.
 import { readFile } from 'node:fs/promises';
 import type { Host } from '../lab/host.ts';
 import { OVERLAY } from '../lab/lab.ts';
@@ -8,7 +8,7 @@ import type { StoredLease } from '../lab/stored-leases.ts';
 export type BackendName = 'vxlan' | 'host-gw' | 'udp';
 
 const ROUTE_PROTOCOL = '84';
-/** What a packet grows by. */
+/** Growth of a packet by its encapsulation. */
 const OVERHEAD_BYTES: Readonly<Record<BackendName, number>> = { vxlan: 50, 'host-gw': 0, udp: 28 };
 
 const LISTS = `link show
@@ -57,15 +57,15 @@ interface FdbEntry {
   readonly dst?: string;
 }
 
-/** What is on a host: of the overlay, and what that must fit. */
+/** The state of a host: its overlay, and the underlay that the overlay must fit. */
 export interface OwnedState {
-  /** Address and MTU of eth0; the address is undefined where it has none. */
+  /** Address and MTU of eth0; the address is undefined if there is none. */
   readonly underlay: { readonly address: string | undefined; readonly mtuBytes: number };
-  /** Links, addresses, routes, neighbours and fdb entries that are the agent's, and subnet.env, sorted. */
+  /** The agent's links, addresses, routes, neighbours, fdb entries and subnet.env, sorted. */
   readonly lines: readonly string[];
 }
 
-/** Reads what a host holds. */
+/** Reads the state of a host. */
 export async function readOwnedState(host: Host): Promise<OwnedState> {
   const [text, fdbText, env] = await Promise.all([
     host.namespace.run(['ip', '-4', '-details', '-json', '-batch', '-'], { input: LISTS }),
@@ -116,7 +116,7 @@ function routeLine({ type, dst, gateway, dev, flags }: Route): string {
   return `route ${type} ${dst}${via} dev ${dev}${flags.includes('onlink') ? ' onlink' : ''}`;
 }
 
-/** What a host should hold by the leases, or why that cannot be told. */
+/** The expected state of a host by the leases, or the reason why there is none. */
 export function plannedLines(
   backend: BackendName,
   { address, mtuBytes }: OwnedState['underlay'],
@@ -161,7 +161,7 @@ function baseOf({ subnet }: StoredLease): string {
   return subnet.replace(/\/\d+$/, '');
 }
 
-/** The first line that a host has too few or too many, in words; undefined: it holds what it should. */
+/** The first missing or surplus line of a host, in words; undefined: none. */
 export async function wrongLine(
   host: Host,
   backend: BackendName,
@@ -174,7 +174,7 @@ export async function wrongLine(
   const missing = planned.find((line) => !held.has(line));
   if (missing !== undefined) return `${host.name} lacks: ${missing}`;
   const wanted = new Set(planned);
-  // Equal lines are neighbours, as they are sorted.
+  // The lines are sorted, so equal ones are adjacent.
   const extra = state.lines.find((line, index) => !wanted.has(line) || state.lines[index - 1] === line);
   return extra === undefined ? undefined : `${host.name} has too much: ${extra}`;
 }

@@ -1,14 +1,14 @@
-// The rows of the table of faults that wait more than they work, beside each other, each on a bed of its own.
+// The rows of the table of faults that mostly wait, in parallel, each on a bed of its own.
 import { describe, it } from 'vitest';
 import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 import { IS_FULL } from './bed.ts';
 import { BedKeeper } from './bed-keeper.ts';
 import { FAULTS, groupFaults } from './table.ts';
 
-/** For a machine that has other things to do, such as the other rows. */
+/** For a busy machine, which also runs the other rows. */
 const SLACK_MS = 10_000;
 
-/** What takes longer is left to `npm run test:faults`. */
+/** Rows with longer times are left to `npm run test:faults`. */
 const LONGEST_MS = 30_000;
 
 const slow = FAULTS.filter(

@@ -1,4 +1,4 @@
-// The table of faults. Tests let each of its rows happen once; `npm run bench -- faults` measures them.
+// The table of faults. Tests inject each row once; `npm run bench -- faults` measures them.
 import type { BedKind } from './bed.ts';
 import type { Fault } from './fault.ts';
 import type { BackendName } from './owned-state.ts';
@@ -31,7 +31,7 @@ export interface FaultGroup {
 const BACKENDS: readonly BackendName[] = ['vxlan', 'host-gw', 'udp'];
 const KINDS: readonly BedKind[] = ['usual', 'nftables', 'three etcds', 'large network'];
 
-/** The rows by the bed that they need; none of the groups is empty. */
+/** Groups rows by the bed that they need; no group is empty. */
 export function groupFaults(faults: readonly Fault[]): FaultGroup[] {
   return BACKENDS.flatMap((backend) =>
     KINDS.map((kind) => ({

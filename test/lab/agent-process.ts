@@ -3,7 +3,7 @@ import type { Namespace } from './namespace.ts';
 import { labProgram } from './paths.ts';
 import type { Exit, LabProcess } from './process.ts';
 
-/** The port that agents of a lab serve /readyz on, each in its own namespace. */
+/** The port of /readyz for agents of a lab, each in its own namespace. */
 export const HEALTHZ_PORT: number = 8471;
 
 export class AgentProcess {

@@ -1,6 +1,5 @@
-// A program: says `asking`, waits until http://127.0.0.1:PORT/readyz answers 200, and prints the moment on the
-// monotonic clock.
-// It asks every few milliseconds over one connection, so that it measures an agent's start finely.
+// A program: prints `asking`, waits until http://127.0.0.1:PORT/readyz answers 200, and prints the time of the
+// monotonic clock. It asks every few milliseconds over one connection, for a precise measure of an agent's start.
 //
 //     node await-ready.js PORT TIMEOUT_MS EVERY_MS
 import { Agent, get } from 'node:http';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { run } from './namespace.ts';
 
 /**
- * Makes an authority and a server certificate of it for 127.0.0.1, in `folder`: `<name>-ca.pem`,
+ * Makes an authority, and a server certificate for 127.0.0.1 that it signs, in `folder`: `<name>-ca.pem`,
  * `<name>-server.pem` and `<name>-server.key`.
  */
 export async function makeAuthority(folder: string, name: string): Promise<void> {

@@ -1,4 +1,4 @@
-// A lab whose hosts run agents, ready to be looked at: datastore, agents, one container a host.
+// A lab whose hosts run agents: a datastore, agents, and one container a host.
 import { ROUTE_PROTOCOL } from '../../agent/model/kinds/route.ts';
 import { type AgentProcess, HEALTHZ_PORT } from './agent-process.ts';
 import type { Container } from './container.ts';
@@ -11,7 +11,7 @@ const ROUTE_PROTOCOL_TEXT = ` proto ${ROUTE_PROTOCOL}`;
 
 export interface ClusterOptions {
   readonly hosts: number;
-  /** Numbers of the hosts that are behind the router. */
+  /** Numbers of the hosts behind the router. */
   readonly routed?: readonly number[];
   /** `Backend` of the network configuration. */
   readonly backend: Readonly<Record<string, unknown>> & { readonly Type: string };
@@ -43,21 +43,21 @@ export class Cluster implements AsyncDisposable {
     return this.lab.hosts;
   }
 
-  /** The agent that was started last on that host, counted from 1. */
+  /** The agent started last on that host; hosts count from 1. */
   agent(number: number): AgentProcess {
     const agent = this.#agents.get(this.lab.host(number));
     if (agent === undefined) throw new Error(`no agent was started on host ${number}`);
     return agent;
   }
 
-  /** The first container of that host, counted from 1. */
+  /** The first container of that host; hosts count from 1. */
   container(number: number): Container {
     const [container] = this.lab.host(number).containers;
     if (container === undefined) throw new Error(`host ${number} has no container`);
     return container;
   }
 
-  /** Each host's first container to each other host's. */
+  /** Pairs of each host's first container with each other host's. */
   pairs(): [from: Container, to: Container][] {
     const all = this.hosts.map((_, index) => this.container(index + 1));
     return all.flatMap((from) =>
@@ -65,12 +65,12 @@ export class Cluster implements AsyncDisposable {
     );
   }
 
-  /** The flags that every agent of the cluster gets. */
+  /** The flags of every agent of the cluster. */
   get flags(): readonly string[] {
     return [...this.etcd.flags, '--iface=eth0', `--healthz-port=${HEALTHZ_PORT}`, ...this.#flags];
   }
 
-  /** Starts an agent on that host, counted from 1, and waits until it is ready. */
+  /** Starts an agent on that host, and waits until it is ready. Hosts count from 1. */
   async startAgent(number: number, extra: readonly string[] = []): Promise<AgentProcess> {
     const host = this.lab.host(number);
     const agent = host.startAgent([...this.flags, ...extra]);
@@ -79,14 +79,14 @@ export class Cluster implements AsyncDisposable {
     return agent;
   }
 
-  /** Waits until that host has a route to so many others. */
+  /** Waits until that host has routes to `count` other hosts. */
   async waitForRoutes(number: number, count: number): Promise<void> {
     await waitFor(`host ${number} has ${count} routes`, 5_000, async () => {
       return (await this.routes(number)).length === count;
     });
   }
 
-  /** Waits until every host answers every other at its end of the tunnel, where routes do not tell of peers. */
+  /** Waits until every host reaches every other at its end of the tunnel. udp routes do not show peers. */
   async waitForTunnels(): Promise<void> {
     for (const from of this.hosts) {
       for (const to of this.hosts) {
@@ -98,11 +98,11 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
-  /** The routes of that host to other hosts' subnets that its agent made, as `ip route` prints them, sorted. */
+  /** The routes of that host's agent to other hosts' subnets, as `ip route` prints them, sorted. */
   async routes(number: number): Promise<string[]> {
     const text = await this.lab.host(number).namespace.run(['ip', '-4', 'route', 'show', 'root', OVERLAY]);
     const lines = text.split('\n').map((line) => line.trim());
-    // The udp backend has one route for all others, to its device.
+    // The udp backend has one route to its device, for all other hosts.
     const leads = (line: string): boolean => line.includes(' via ') || line.includes(' dev flannel0 ');
     return lines.filter((line) => leads(line) && line.includes(ROUTE_PROTOCOL_TEXT)).sort();
   }
@@ -112,7 +112,7 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-/** Makes a cluster in which each agent is ready and knows all others. What was made goes when that fails half-way. */
+/** Opens a cluster whose agents are ready and know each other. If a step fails, removes the parts made before. */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   const lab = await openLab(options);
   try {

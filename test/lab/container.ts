@@ -14,12 +14,12 @@ interface ContainerPlace {
   readonly tag: string;
   readonly name: string;
   readonly host: Namespace;
-  /** 0 for the first of the host. */
+  /** 0 for the host's first container. */
   readonly index: number;
   readonly env: SubnetEnv;
 }
 
-/** Makes a container and gives docker0 its address and MTU, which changes nothing from the second container on. */
+/** Makes a container. Gives docker0 its address and MTU, which stay the same from the second container on. */
 export async function attachContainer(place: ContainerPlace): Promise<Container> {
   const { name, host, index, env } = place;
   const full = labName(place.tag, name);

@@ -1,7 +1,7 @@
-// A program: one end of a UDP exchange of which only the source address matters.
+// A program: one end of a UDP exchange that shows the source address.
 //
 //     node datagram-end.js listen PORT            prints the source address of the first datagram
-//     node datagram-end.js send PORT ADDRESS      sends three
+//     node datagram-end.js send PORT ADDRESS      sends three datagrams
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 

@@ -1,4 +1,4 @@
-// Shows which source address a packet arrives with.
+// Shows the source address with which a packet arrives.
 import { systemClock } from '../../agent/base/clock.ts';
 import type { Namespace } from './namespace.ts';
 import { labProgram } from './paths.ts';
@@ -6,7 +6,7 @@ import { waitFor } from './wait.ts';
 
 const PORT = 5_300;
 
-/** Sends datagrams from one namespace to `address` in another and gives the source address that they have there. */
+/** Sends datagrams from one namespace to `address` in another and returns their source address there. */
 export async function sourceSeen(from: Namespace, to: Namespace, address: string): Promise<string> {
   const program = labProgram('datagram-end');
   const listening = to.run([...program, 'listen', String(PORT)], { timeoutMs: 8_000 });

@@ -1,4 +1,4 @@
-// The datastore of a lab: a folder that all hosts see, or a real etcd next to the router, where all hosts reach it.
+// The datastore of a lab: a folder that all hosts see, or a real etcd next to the router, which all hosts reach.
 import { join } from 'node:path';
 import { type EtcdServer, startEtcd } from './etcd.ts';
 import { runTwill } from './host.ts';
@@ -6,30 +6,30 @@ import { type Lab, ROUTER_ADDRESS } from './lab.ts';
 import { run } from './namespace.ts';
 import { TWILL } from './paths.ts';
 
-/** Where members of an etcd cluster of a lab reach each other, each one higher than the one before. */
+/** The port for peers of an etcd cluster's first member. Each further member has the next one. */
 const FIRST_PEER_PORT = 2_480;
 
-/** Several labs may be made at once, each with an etcd that has just been started. */
+/** Long, because several labs may start an etcd at the same time. */
 const SET_MS = 30_000;
 
 export interface LabDatastore {
-  /** For people. */
+  /** A name for messages. */
   readonly name: string;
-  /** The flags that an agent reaches it with. */
+  /** The agent's flags for this datastore. */
   readonly flags: readonly string[];
   /** Writes the network configuration, as an operator would. */
   readonly setNetwork: (config: object) => Promise<void>;
 }
 
 export interface LabEtcd extends LabDatastore {
-  /** Of the first member. */
+  /** URL of the first member. */
   readonly url: string;
   readonly members: readonly EtcdServer[];
-  /** Runs etcdctl, which asks all members, and gives its output. */
+  /** Runs etcdctl against all members and returns its output. */
   readonly etcdctl: (...args: readonly string[]) => Promise<string>;
 }
 
-/** A folder of the lab. */
+/** Opens a datastore in a folder of the lab. */
 export function openFolder(lab: Lab): LabDatastore {
   const folder = join(lab.folder, 'store');
   const flags = [`--store=file:${folder}`];

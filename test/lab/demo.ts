@@ -1,5 +1,5 @@
-// The demo: hosts, a datastore, one agent a host, and proof that containers reach each other. Whatever happens
-// on the way, nothing of it stays, unless it was asked to.
+// The demo: hosts, a datastore, one agent a host, and proof that containers reach each other. It removes everything at
+// its end, even after a failure. With `--keep` a successful demo stays.
 import { messageOf } from '../../agent/base/errors.ts';
 import { type LabDatastore, openFolder, startLabEtcd } from './datastore.ts';
 import { type Host, type Lab, OVERLAY, openLab } from './lab.ts';
@@ -9,7 +9,7 @@ import { labExists, labName, removeLab } from './sweep.ts';
 import { measureThroughput } from './transfer.ts';
 import { mapLimited, waitFor } from './wait.ts';
 
-/** What the demo was asked for, already checked. */
+/** The checked options of the demo. */
 export interface DemoOptions {
   readonly backend: string;
   readonly nodes: number;
@@ -18,13 +18,13 @@ export interface DemoOptions {
   readonly remove: boolean;
 }
 
-/** The one lab that stays; its names are known to who comes later. */
+/** The tag of the one lab that stays. It is fixed, so that a later demo finds the lab. */
 const KEPT_TAG = 'demo';
 const THROUGHPUT_MS = 1_000;
 const LEASE_MS = 15_000;
 const ROUTES_SHOWN = 5;
 
-/** Runs the demo and gives its exit code: 0 only when every ping was answered. */
+/** Runs the demo and returns its exit code: 0 only if every ping was answered. */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const screen = createScreen(
     (text) => process.stdout.write(text),
@@ -51,7 +51,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     return stop.signal.aborted ? 130 : 1;
   } finally {
     if (!kept) {
-      // Once to make what still runs fail at once, and once more for what it had just been making.
+      // Twice: the first makes running steps fail at once, the second removes the leftovers of those steps.
       await removeLab(tag);
       await work?.catch(() => undefined);
       await removeLab(tag);
@@ -83,7 +83,7 @@ async function show(
   await startAgents(lab, store, screen);
   signal.throwIfAborted();
 
-  // The udp backend has one route for all.
+  // The udp backend has one route for all peers.
   await showRoutes(lab.host(1), backend === 'udp' ? 1 : nodes - 1, screen);
   const containers = await mapLimited(lab.hosts, 4, (host) => host.addContainer());
   signal.throwIfAborted();
@@ -125,7 +125,7 @@ async function show(
   return isGood;
 }
 
-// Agents start at the same instant; each lease is told when it is there, not when its turn comes.
+// Agents start at the same time. Each lease is printed when it appears, not in the order of the hosts.
 async function startAgents(lab: Lab, store: LabDatastore, screen: Screen): Promise<void> {
   const startMs = screen.elapsedMs();
   await Promise.all(
@@ -172,13 +172,13 @@ function showWayAround(lab: Lab, screen: Screen): void {
 
 interface Stop {
   readonly signal: AbortSignal;
-  /** Never resolves; rejects when stopped. */
+  /** Never resolves; rejects when the demo is stopped. */
   readonly whenAborted: Promise<never>;
   off(): void;
 }
 
-// A second Ctrl-C must not cut the clearing up short, so signals stay caught until it is done. A reader of our
-// output that goes away stops us too.
+// A second Ctrl-C must not interrupt the removal, so the signals stay caught until it is done. The end of the reader of
+// our output stops the demo, too.
 function stopOnSignals(): Stop {
   const controller = new AbortController();
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

@@ -1,10 +1,10 @@
-// A program: writes keys one after the other, as fast as etcd takes them, over the gateway of its HTTP port. It reads
-// one EtcdWrite a line as JSON, to the end of its input, and prints how many it has written.
+// A program: writes keys one after the other, as fast as etcd accepts them, over the gateway of its HTTP port. It reads
+// one EtcdWrite a line as JSON until the end of its input, and prints the number of writes.
 //
 //     node etcd-writes.js URL
 import { text } from 'node:stream/consumers';
 
-/** One key to write, or without a value to delete. */
+/** A key to write; without a value, a key to delete. */
 export interface EtcdWrite {
   readonly key: string;
   readonly value?: string;

@@ -1,4 +1,4 @@
-// A real etcd on the loopback address, or in a namespace, which can be ended, frozen and started again on its data.
+// A real etcd on the loopback address or in a namespace. A test can stop, freeze and restart it on its data.
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,21 +12,21 @@ export interface EtcdTls {
   readonly caFile: string;
   readonly certFile: string;
   readonly keyFile: string;
-  /** Whether clients need a certificate of that CA. */
+  /** Whether clients need a certificate signed by that CA. */
   readonly clientCertAuth: boolean;
 }
 
 export interface LabEtcdOptions {
   /** Default 127.0.0.1. */
   readonly address?: string;
-  /** Default: one that is free. */
+  /** Default: a free port. */
   readonly port?: number;
   readonly tls?: EtcdTls;
-  /** Name of the network namespace to run in. */
+  /** Name of its network namespace. */
   readonly netns?: string;
-  /** Folder for its data and logs, which is removed with it. Default: a new one. */
+  /** Folder for its data and logs, removed with it. Default: a new one. */
   readonly folder?: string;
-  /** Which member of a cluster it is, counted from 0, and the ports that all members reach each other at. */
+  /** Its index in a cluster, from 0, and the ports for traffic between the members. */
   readonly member?: { readonly index: number; readonly peerPorts: readonly number[] };
   readonly extraArgs?: readonly string[];
 }
@@ -34,26 +34,26 @@ export interface LabEtcdOptions {
 export interface EtcdServer extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;
-  /** Runs etcdctl and gives its output. */
+  /** Runs etcdctl and returns its output. */
   etcdctl(...args: readonly string[]): Promise<string>;
-  /** Forgets the history up to now. */
+  /** Compacts the history up to now. */
   compact(): Promise<void>;
-  /** Ends it; its data stay. */
+  /** Stops it; its data stay. */
   stop(): Promise<void>;
-  /** Starts it again, on its data. */
+  /** Starts it again on its data. */
   start(): Promise<void>;
-  /** Ends it, and removes its data: the next start is that of a new and empty one. */
+  /** Stops it and removes its data: its next start is empty. */
   wipe(): Promise<void>;
-  /** Freezes it: connections stay open and nothing answers. */
+  /** Freezes it: connections stay open without an answer. */
   pause(): void;
   resume(): void;
 }
 
-/** Starts an etcd with a folder of its own and waits until it answers; disposing of it removes both. */
+/** Starts an etcd with a folder of its own and waits until it answers. Disposing of it removes both. */
 export async function startEtcd(options: LabEtcdOptions = {}): Promise<EtcdServer> {
   const { address = '127.0.0.1', tls } = options;
   const port = options.port ?? (await freePort(address));
-  // The port for other members; where there are none, etcd wants one all the same.
+  // The port for other members. Etcd wants one even without other members.
   const { index, peerPorts } = options.member ?? { index: 0, peerPorts: [await freePort('127.0.0.1')] };
   const peerUrls = peerPorts.map((peerPort) => `http://127.0.0.1:${peerPort}`);
   const peers = peerUrls[index] ?? '';
@@ -91,11 +91,11 @@ export async function startEtcd(options: LabEtcdOptions = {}): Promise<EtcdServe
     runs += 1;
     server = new LabProcess(argv, join(folder, `log-${runs}`));
     await server.waitForLine(/ready to serve client requests/, 15_000);
-    // It says so a moment before it listens.
+    // Etcd prints that line a moment before it listens.
     await waitFor(`etcd at ${url} answers`, 10_000, () =>
       etcdctl('endpoint', 'health').then(
         () => true,
-        // With users, it answers that it does not know us.
+        // With authentication on, this error is an answer.
         (error: unknown) => /user name is empty|permission denied/.test(String(error)),
       ),
     );
@@ -139,7 +139,7 @@ export async function startEtcd(options: LabEtcdOptions = {}): Promise<EtcdServe
   };
 }
 
-/** A TCP port that nobody listens on at the moment. */
+/** A TCP port without a listener at the moment. */
 export async function freePort(address: string): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {

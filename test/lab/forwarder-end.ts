@@ -2,8 +2,8 @@
 //
 //     node forwarder-end.js JSON      a ForwarderEndOptions
 //
-// Prints one JSON object a line: first that it is ready, then an answer to each line that it reads: `peers` hands the
-// peers over again, `counters` shows them. When the forwarder fails it says so; when its input ends it stops.
+// It prints one JSON object a line: first that it is ready, then an answer to each line of its input: `peers` hands the
+// peers over again, `counters` shows the counters. It reports a failure of the forwarder. It stops when its input ends.
 import { execFileSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { openTun, openUdpSocket } from 'dgram-native';
@@ -17,7 +17,7 @@ export interface ForwarderEndOptions {
   readonly subnet: string;
   readonly mtuBytes: number;
   readonly peers: readonly { readonly subnet: string; readonly publicAddress: string }[];
-  /** What the kernel may do for it; all of it by default. */
+  /** Offloads that the kernel may do for it; default: all of them. */
   readonly runs?: boolean;
   readonly segmentation?: boolean;
   readonly coalescing?: boolean;

@@ -1,21 +1,21 @@
-// What an agent said of itself over time: a program in the host's namespace asks it all the time.
+// The answers of an agent's health endpoints over time. A program in the host's namespace asks all the time.
 import { HEALTHZ_PORT } from './agent-process.ts';
 import type { Host } from './host.ts';
 import { labProgram } from './paths.ts';
 import type { LabProcess } from './process.ts';
 
 const EVERY_MS = 50;
-/** An answer that takes this long is told of. */
+/** The program reports an answer that takes this long. */
 const SLOW_MS = 100;
 
 export interface HealthLine {
-  /** On the wall clock. */
+  /** Time of the answer, on the wall clock. */
   readonly atMs: number;
   readonly path: '/healthz' | '/readyz';
   /** `200`, `503`, or `none`. */
   readonly status: string;
   readonly tookMs: number;
-  /** What was answered, or why there was no answer. */
+  /** The answer, or the reason why there was none. */
   readonly text: string;
 }
 
@@ -27,12 +27,12 @@ export class HealthWatch {
     this.#process = host.start('health', argv);
   }
 
-  /** The changes of answers, and the slow ones, from then on, in their order. */
+  /** The changed answers and the slow ones since `fromMs`, in order. */
   async since(fromMs: number): Promise<HealthLine[]> {
     return (await this.#lines()).filter(({ atMs }) => atMs >= fromMs);
   }
 
-  /** The last answer of that path. */
+  /** The last line of that path. */
   async last(path: HealthLine['path']): Promise<HealthLine | undefined> {
     return (await this.#lines()).findLast((line) => line.path === path);
   }

@@ -1,5 +1,5 @@
-// One host of a lab: a network, mount and UTS namespace with a host name, a machine id and a /run of its own,
-// eth0 on the underlay, and a bridge docker0 that containers are attached to.
+// One host of a lab: network, mount and UTS namespaces, with a host name, a machine id and a /run of its own, an eth0
+// on the underlay, and a bridge docker0 for containers.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { LabProcess } from './process.ts';
 import { labFolder, labName } from './sweep.ts';
 import { waitFor } from './wait.ts';
 
-/** What an agent wrote for Docker. */
+/** The file that an agent writes for Docker. */
 export interface SubnetEnv {
   /** The whole overlay: `10.5.0.0/16`. */
   readonly network: string;
@@ -53,7 +53,7 @@ export class Host {
     this.namespace = namespaceOf(labName(place.tag, place.name), holder);
   }
 
-  /** The path, seen from outside, of a file in here. */
+  /** The path, outside of the host, of a file inside it. */
   path(inside: string): string {
     return `/proc/${this.holder}/root${inside}`;
   }
@@ -68,7 +68,7 @@ export class Host {
     );
   }
 
-  /** Starts another program that runs until it is stopped. */
+  /** Starts another program, which runs until it is stopped. */
   start(name: string, argv: readonly string[]): LabProcess {
     return new LabProcess(
       this.namespace.command(argv),
@@ -76,7 +76,7 @@ export class Host {
     );
   }
 
-  /** What the agent wrote for Docker; undefined: nothing yet. */
+  /** The agent's subnet.env; undefined: there is none yet. */
   async subnetEnv(path = '/run/flannel/subnet.env'): Promise<SubnetEnv | undefined> {
     const text = await readFile(this.path(path), 'utf8').catch(() => undefined);
     if (text === undefined) return undefined;
@@ -89,7 +89,7 @@ export class Host {
     };
   }
 
-  /** What the agent wrote for Docker, as soon as it is there; fails at once when `agent` ends before. */
+  /** Waits for the agent's subnet.env; throws at once if `agent` ends before. */
   async waitForSubnetEnv(timeoutMs = 10_000, agent?: AgentProcess): Promise<SubnetEnv> {
     return waitFor(`${this.name} has a subnet`, timeoutMs, async () => {
       const env = await this.subnetEnv();
@@ -100,7 +100,7 @@ export class Host {
     });
   }
 
-  /** Attaches one more container to docker0, addressed as Docker would by `--bip` and `--mtu`. */
+  /** Attaches one more container to docker0, with the addresses that Docker gives by `--bip` and `--mtu`. */
   async addContainer(env?: SubnetEnv): Promise<Container> {
     const name = `c${this.name.slice(1)}${this.containers.length === 0 ? '' : `-${this.containers.length + 1}`}`;
     const container = await attachContainer({
@@ -123,9 +123,9 @@ export async function makeHost(place: HostPlace): Promise<Host> {
   const machineId = join(labFolder(tag), `${name}-machine-id`);
   const id = createHash('sha256').update(`${full} ${place.address}`).digest('hex').slice(0, 32);
   await writeFile(machineId, `${id}\n`, { mode: 0o444 });
-  // A mount needs something to be mounted on; some minimal systems have no machine id.
+  // A bind mount needs an existing file; some minimal systems have no machine id.
   if (!existsSync('/etc/machine-id')) await writeFile('/etc/machine-id', '', { flag: 'a' });
-  // Mounts come in from outside and none go out: namespaces deleted outside must not stay pinned in here.
+  // Mounts propagate in and not out: a namespace deleted outside must not stay pinned in here.
   const enter = [
     'nsenter',
     `--net=/run/netns/${full}`,
@@ -156,7 +156,7 @@ async function connect(place: HostPlace, full: string): Promise<void> {
     `link add ${name} type veth peer name eth0 netns ${full}`,
     `link set ${name} master ${bridge} up`,
   );
-  // Without addresses that the kernel makes by itself, some time after, nothing changes that no program changed.
+  // The kernel adds its own IPv6 addresses late. Without them, only programs change the host.
   const host = namespaceOf(full);
   await host.ip(
     `addr add ${address}/24 dev eth0`,
@@ -169,7 +169,7 @@ async function connect(place: HostPlace, full: string): Promise<void> {
   );
 }
 
-/** Runs the built `twill` outside of all hosts, to its end, and gives its output. */
+/** Runs the built `twill` outside of all hosts until it ends, and returns its output. */
 export async function runTwill(args: readonly string[]): Promise<string> {
   return run([...TWILL, ...args], { timeoutMs: 30_000 });
 }

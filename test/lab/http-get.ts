@@ -1,4 +1,4 @@
-// A program: prints what a URL answers. It runs inside the namespace that the URL is reached from.
+// A program: prints the answer of a URL. It runs in a namespace that reaches the URL.
 //
 //     node http-get.js URL
 const TIMEOUT_MS = 5_000;

@@ -1,11 +1,11 @@
-// Several hosts on one machine, all of it in namespaces; nothing appears in the machine's own network.
+// Several hosts on one machine, all in namespaces. Nothing appears in the machine's own network.
 //
 //     out (198.51.100.2) ── router ─┬─ br1 192.168.77.0/24 ─┬─ h1 .1: eth0, docker0 ── c1
 //                                   │                       └─ h2 .2: eth0, docker0 ── c2
 //                                   └─ br2 192.168.78.0/24 ─── h3 .3: behind the router, not on-link
 //
-// The router is each host's default gateway and masquerades nothing, so `out` sees the addresses that the
-// hosts sent. Everything has a name that begins with `tw-<tag>-`, and goes away when the lab is closed.
+// The router is each host's default gateway and does not masquerade, so `out` sees the source addresses of the hosts.
+// All names begin with `tw-<tag>-`. Closing the lab removes everything.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Host, makeHost } from './host.ts';
@@ -18,20 +18,20 @@ export { Host };
 
 export interface LabOptions {
   readonly hosts: number;
-  /** Numbers of the hosts, from 1, that are on the second segment. */
+  /** Numbers of the hosts on the second segment; hosts count from 1. */
   readonly routed?: readonly number[];
   /** Part of all names; default: this process's id and a counter. */
   readonly tag?: string;
-  /** Called with each host that stands. */
+  /** Called for each finished host. */
   readonly onHost?: (host: Host) => void;
 }
 
-/** The router's address on the first segment, which datastores of a lab listen on. */
+/** The router's address on the first segment; the datastores of a lab listen on it. */
 export const ROUTER_ADDRESS: string = '192.168.77.254';
-/** The address of the namespace that stands for the rest of the world. */
+/** The address of the namespace that plays the rest of the world. */
 export const OUTSIDE_ADDRESS: string = '198.51.100.2';
 
-/** The network that containers of a lab live in. */
+/** The network of the containers of a lab. */
 export const OVERLAY: string = '10.5.0.0/16';
 
 export class Lab implements AsyncDisposable {
@@ -50,14 +50,14 @@ export class Lab implements AsyncDisposable {
     this.hosts = hosts;
   }
 
-  /** The host of that number, from 1. */
+  /** The host of that number; hosts count from 1. */
   host(number: number): Host {
     const host = this.hosts[number - 1];
     if (host === undefined) throw new Error(`the lab has no host ${number}`);
     return host;
   }
 
-  /** Starts a program in the router's namespace that runs until it is stopped or the lab is closed. */
+  /** Starts a program in the router's namespace. It runs until it is stopped or the lab is closed. */
   start(name: string, argv: readonly string[]): LabProcess {
     return new LabProcess(this.router.command(argv), join(this.folder, `${name}.log`));
   }
@@ -73,12 +73,12 @@ export class Lab implements AsyncDisposable {
 
 let labs = 0;
 
-/** Makes a lab. When that fails half-way, what was made is removed before the error is passed on. */
+/** Opens a lab. If a step fails, removes the parts made before. */
 export async function openLab(options: LabOptions): Promise<Lab> {
   labs += 1;
   const tag = options.tag ?? `${process.pid}-${labs}`;
   await sweepLeftovers();
-  // Of an earlier process with the same id; whatever else has that name is not written into.
+  // An earlier process with the same id may have left a lab of this name.
   await removeLab(tag);
   try {
     await mkdir(labFolder(tag), { mode: 0o700 });
@@ -124,7 +124,7 @@ async function makeUnderlay(tag: string): Promise<[router: Namespace, outside: N
     'link set eth0 up',
     'route add default via 198.51.100.1',
   );
-  // A packet of a container that nobody masqueraded comes from an address that the router has no route to.
+  // An unmasqueraded packet of a container has a source address without a route on the router.
   await router.run(['sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv4.conf.all.rp_filter=0']);
   return [router, outside];
 }

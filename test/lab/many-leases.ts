@@ -1,19 +1,19 @@
-// Fills an etcd with the leases of many nodes that are not there.
+// Fills an etcd with the leases of many nodes without a host.
 import type { LabEtcd } from './datastore.ts';
 import type { Lab } from './lab.ts';
 
-/** The network that the leases are of, and the first of their subnets. */
+/** The network of the leases. */
 export const MANY_NETWORK: string = '10.0.0.0/8';
-/** The last subnet before them, for the agents that are there. */
+/** The last subnet before the leases; the agents take theirs from below it. */
 export const SUBNET_MAX: string = '10.127.255.0';
-/** Where agents look for leases unless told otherwise. */
+/** The default prefix of the leases. */
 export const LEASES_PREFIX: string = '/coreos.com/network';
 const FIRST_SUBNET = 0x0a_80_00_00;
 const FIRST_ADDRESS = 0xac_10_00_01;
-/** Most operations that etcd takes in one transaction. */
+/** The largest number of operations in one etcd transaction. */
 const BATCH = 128;
 
-/** One of the leases, counted from 0: its subnet `10.128.0.0/24`, and its value with a MAC that begins `02:START`. */
+/** The lease of an index, from 0: its subnet `10.128.0.0/24`, and its value with a MAC that begins `02:START`. */
 export function leaseOf(index: number, start = '00'): { readonly subnet: string; readonly value: string } {
   const mac = ['02', start, ...[24, 16, 8, 0].map((shift) => hex((index >>> shift) & 0xff))].join(':');
   const value = {
@@ -31,8 +31,8 @@ export function leaseKey(prefix: string, subnet: string): string {
 }
 
 /**
- * Writes `count` vxlan leases, each with a subnet, an address and a MAC of its own, under one etcd lease, and gives its
- * number in hexadecimal. With that number the first `count` of them are written anew, with other MACs.
+ * Writes `count` vxlan leases under one etcd lease, each with its own subnet, address and MAC, and returns the id of
+ * the etcd lease in hexadecimal. With that id as `again`, it writes the first `count` of them again, with other MACs.
  */
 export async function writeLeases(lab: Lab, etcd: LabEtcd, count: number, again?: string): Promise<string> {
   const granted = again === undefined ? await etcd.etcdctl('lease', 'grant', '86400') : '';
@@ -43,7 +43,7 @@ export async function writeLeases(lab: Lab, etcd: LabEtcd, count: number, again?
     return `put --lease=${session} ${leaseKey(LEASES_PREFIX, subnet)} ${JSON.stringify(value)}`;
   });
   for (let first = 0; first < puts.length; first += BATCH) {
-    // No condition, what to do, and nothing else to do, each ended by an empty line.
+    // No condition, the operations, and no operations for the else branch; an empty line ends each part.
     const input = `\n${puts.slice(first, first + BATCH).join('\n')}\n\n\n`;
     const argv = ['env', 'ETCDCTL_API=3', 'etcdctl', `--endpoints=${etcd.url}`, 'txn'];
     const answer = await lab.router.run(argv, { input });

@@ -1,25 +1,25 @@
-// A network namespace, and how programs are run in it. Hosts have a mount and a UTS namespace as well, so
-// that they differ in host name, machine id and /run; those are entered through the process that holds them.
+// A network namespace, and the ways to run programs in it. Hosts have mount and UTS namespaces as well, so that they
+// differ in host name, machine id and /run. nsenter enters those through the process that holds them.
 //
-// Programs are started by nsenter and not by `ip netns exec`, which would hide the cgroups by mounting /sys anew.
+// nsenter starts the programs: `ip netns exec` mounts /sys anew and so hides the cgroups.
 import { type ExecOptions, type ExecResult, exec } from '../../agent/base/exec.ts';
 
-/** Where iproute2 keeps the names of namespaces. */
+/** The folder in which iproute2 keeps the names of namespaces. */
 export const NETNS_FOLDER = '/run/netns';
 
 export interface Namespace {
   readonly name: string;
-  /** The command line that runs `argv` in here, for `spawn` and for people. */
+  /** The command line that runs `argv` in here, for `spawn` and for messages. */
   readonly command: (argv: readonly string[]) => readonly [string, ...string[]];
-  /** Runs a program in here to its end, whatever its exit code is. */
+  /** Runs a program in here until it ends, with any exit code. */
   readonly exec: (argv: readonly string[], options?: ExecOptions) => Promise<ExecResult>;
-  /** Runs a program in here and gives its output. A non-zero exit code is an error with what it printed. */
+  /** Runs a program in here and returns its output. Throws with the output if the exit code is not zero. */
   readonly run: (argv: readonly string[], options?: ExecOptions) => Promise<string>;
-  /** Runs lines of `ip` in here, all in one process, as `ip -batch` does. */
+  /** Runs lines of `ip` in here in one process, as `ip -batch` does. */
   readonly ip: (...lines: readonly string[]) => Promise<string>;
 }
 
-/** Runs a program and gives its output. A non-zero exit code is an error with what it printed. */
+/** Runs a program and returns its output. Throws with the output if the exit code is not zero. */
 export async function run(argv: readonly string[], options?: ExecOptions): Promise<string> {
   const [file = '', ...args] = argv;
   const { exitCode, stdout, stderr } = await exec(file, args, options);
@@ -28,7 +28,7 @@ export async function run(argv: readonly string[], options?: ExecOptions): Promi
   return stdout;
 }
 
-/** The namespace of that name, which must exist; `holder` is the process to take mounts and host name from. */
+/** The existing namespace of that name. `holder` is the process whose mount and UTS namespaces are used. */
 export function namespaceOf(name: string, holder?: number): Namespace {
   const enter =
     holder === undefined

@@ -1,4 +1,4 @@
-// Where the built program is. The lab runs what was built, also when the lab itself runs from its sources.
+// Paths of the built program. The lab runs the build even if the lab itself runs from its sources.
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 /** The folder of package.json. */
 export const PROJECT_ROOT: string = findRoot(dirname(fileURLToPath(import.meta.url)));
 
-/** The command line of the built agent, before its arguments. */
+/** The command line of the built agent, without arguments. */
 export const TWILL: readonly [string, string] = [process.execPath, join(PROJECT_ROOT, 'dist/agent/main.js')];
 
-/** The command line of one of the lab's own small programs. */
+/** The command line of a helper program of the lab. */
 export function labProgram(name: string): readonly [string, string] {
   return [process.execPath, join(PROJECT_ROOT, 'dist/lab/test/lab', `${name}.js`)];
 }

@@ -1,4 +1,4 @@
-// A ping that goes on while something happens, and afterwards says when packets were lost and since when they flow.
+// A ping that runs during a fault. Afterwards it tells when packets were lost and since when they flow again.
 import { systemClock } from '../../agent/base/clock.ts';
 import type { Container } from './container.ts';
 import { pingForever } from './ping.ts';
@@ -6,14 +6,14 @@ import { LabProcess } from './process.ts';
 import { waitFor } from './wait.ts';
 
 const PING_EVERY_MS = 10;
-/** Answers in a row that show that packets flow. */
+/** Consecutive answers that show that packets flow. */
 const ROW = 10;
 const FLOW_MS = 10_000;
 
 export interface Answer {
-  /** Number of the packet, from 1. */
+  /** Sequence number of the packet, from 1. */
   readonly number: number;
-  /** When the answer came, on the wall clock, in milliseconds. */
+  /** Arrival of the answer, in milliseconds of the wall clock. */
   readonly atMs: number;
 }
 
@@ -25,7 +25,7 @@ export class PingStream implements AsyncDisposable {
     this.#process = new LabProcess(from.namespace.command([program, '-D', ...rest]), logPath);
   }
 
-  /** Waits for a row of answers that came after now. */
+  /** Waits for consecutive answers that arrive after the call. */
   async flows(timeoutMs: number = FLOW_MS): Promise<void> {
     const fromMs = systemClock.wallMs();
     await waitFor('packets flow', timeoutMs, async () => {
@@ -34,14 +34,14 @@ export class PingStream implements AsyncDisposable {
     });
   }
 
-  /** When the last loss so far ended, on the wall clock; undefined: nothing was lost. Call it while packets flow. */
+  /** End of the last loss so far, on the wall clock; undefined: no loss. Call it while packets flow. */
   async lastLossEndedMs(): Promise<number | undefined> {
     const answers = await this.#answers();
     return answers.findLast(({ number }, index) => index > 0 && answers[index - 1]?.number !== number - 1)
       ?.atMs;
   }
 
-  /** Packets without an answer, before the last one that was answered. */
+  /** Number of packets without an answer, before the last answered one. */
   async lost(): Promise<number> {
     const answers = await this.#answers();
     return (answers.at(-1)?.number ?? 0) - new Set(answers.map(({ number }) => number)).size;
@@ -56,7 +56,7 @@ export class PingStream implements AsyncDisposable {
   }
 }
 
-/** Reads the answers that `ping -D` prints, in the order of the packets. */
+/** Parses the answers of `ping -D`, in the order of the packets. */
 export function parseAnswers(text: string): Answer[] {
   return [...text.matchAll(/^\[([\d.]+)\] .*icmp_seq=(\d+) ttl=/gm)]
     .map(([, seconds, number]) => ({ number: Number(number), atMs: Number(seconds) * 1_000 }))

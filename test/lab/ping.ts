@@ -1,4 +1,4 @@
-// Pings, one and all.
+// Pings between two containers, and between all.
 import type { Container } from './container.ts';
 import type { Namespace } from './namespace.ts';
 import { mapLimited } from './wait.ts';
@@ -6,29 +6,29 @@ import { mapLimited } from './wait.ts';
 export interface PingOptions {
   /** Default 1. */
   readonly count?: number;
-  /** Between two packets, in milliseconds; default 10. */
+  /** Interval between two packets, in milliseconds; default 10. */
   readonly everyMs?: number;
-  /** Payload, without the 28 bytes of the headers. */
+  /** Size of the payload, without the 28 bytes of the headers. */
   readonly payloadBytes?: number;
-  /** Whether the packet must not be cut into fragments on its way. */
+  /** Whether fragmentation of the packet is forbidden. */
   readonly dontFragment?: boolean;
 }
 
 export interface PingResult {
   readonly sent: number;
   readonly received: number;
-  /** Of the answers that came; undefined without any. */
+  /** Average of the received answers; undefined if there are none. */
   readonly averageMs: number | undefined;
-  /** All that ping printed, for the message of a failed assertion. */
+  /** The output of ping, for the message of a failed assertion. */
   readonly text: string;
 }
 
-/** Command line of a ping that goes on until SIGINT, when it prints its totals. */
+/** Command line of a ping that runs until SIGINT and then prints its totals. */
 export function pingForever(address: string, everyMs: number): readonly string[] {
   return ['ping', '-n', '-W', '1', '-i', String(everyMs / 1_000), address];
 }
 
-/** Pings `address`; one that is not answered is a result, not an error. */
+/** Pings `address`. A missing answer is a result, not an error. */
 export async function ping(from: Namespace, address: string, options: PingOptions = {}): Promise<PingResult> {
   const { count = 1, everyMs = 10, payloadBytes, dontFragment = false } = options;
   const argv = ['ping', '-n', '-W', '1', '-c', String(count), '-i', String(everyMs / 1_000)];
@@ -40,7 +40,7 @@ export async function ping(from: Namespace, address: string, options: PingOption
   return parsePing(stdout + stderr);
 }
 
-/** Reads the totals that ping prints at its end. */
+/** Parses the totals at the end of ping's output. */
 export function parsePing(text: string): PingResult {
   const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(text) ?? [];
   const average = /= [\d.]+\/([\d.]+)\//.exec(text)?.[1];
@@ -63,8 +63,7 @@ async function firstAnswer(from: Container, to: Container): Promise<PingResult> 
 
 /**
  * Pings from each container to each other one. Rows and columns are in the order of `containers`; the diagonal is
- * undefined. The first packets, which wait for ARP and for hosts that have just learnt of each other, are not in the
- * times.
+ * undefined. The times exclude the first packets, which wait for ARP and for hosts that have just learnt of each other.
  */
 export async function pingMatrix(containers: readonly Container[]): Promise<(PingResult | undefined)[][]> {
   const pairs = containers.flatMap((from) => containers.map((to) => ({ from, to })));

@@ -1,5 +1,5 @@
-// A program of a lab that runs until it is told to stop: an agent, a datastore, the holder of a namespace.
-// It writes into a file and has no terminal, so it can outlive the lab's maker when that is wanted.
+// A program of a lab that runs until it is stopped: an agent, a datastore, the holder of a namespace. It writes into a
+// file and has no terminal, so it can outlive the process that started it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -9,19 +9,19 @@ import { waitFor } from './wait.ts';
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** From the signal to the end, in milliseconds. */
+  /** Milliseconds from the signal to the end. */
   readonly tookMs: number;
 }
 
 export class LabProcess {
   readonly logPath: string;
   readonly pid: number;
-  /** When it was started, on the machine's monotonic clock, in milliseconds. */
+  /** Its start, in milliseconds of the machine's monotonic clock. */
   readonly startedMs: number;
   readonly #child: ChildProcess;
   readonly #exited: Promise<Omit<Exit, 'tookMs'>>;
 
-  /** Starts `argv`; what it prints is appended to `logPath`. */
+  /** Starts `argv`; its output is appended to `logPath`. */
   constructor(
     argv: readonly [string, ...string[]],
     logPath: string,
@@ -41,7 +41,7 @@ export class LabProcess {
       this.#child.once('error', reject);
       this.#child.once('exit', (code, signal) => resolve({ code, signal }));
     });
-    // Whoever waits gets the error; without anybody waiting it must not end the lab.
+    // The error reaches every waiter. Without a waiter it must not end this process.
     this.#exited.catch(() => undefined);
     this.#child.unref();
     this.pid = this.#child.pid ?? 0;
@@ -51,12 +51,12 @@ export class LabProcess {
     return this.pid !== 0 && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Everything that it printed so far. */
+  /** Its output so far. */
   async log(): Promise<string> {
     return readFile(this.logPath, 'utf8');
   }
 
-  /** The first line that it prints, or has printed, that matches. */
+  /** The first matching line of its output, past or future. */
   async waitForLine(pattern: RegExp, timeoutMs: number): Promise<string> {
     return waitFor(`a line ${pattern} in ${this.logPath}`, timeoutMs, async () => {
       const line = (await this.log()).split('\n').find((text) => pattern.test(text));
@@ -65,7 +65,7 @@ export class LabProcess {
     });
   }
 
-  /** How it ended; fails when it has not within `timeoutMs`. */
+  /** Waits for its end; throws after `timeoutMs`. */
   async waitForExit(timeoutMs: number): Promise<Exit> {
     const from = systemClock.monotonicMs();
     this.#child.ref();
@@ -89,14 +89,14 @@ export class LabProcess {
     return this.waitForExit(timeoutMs);
   }
 
-  /** One line for an error: that it is gone, and the last it said. */
+  /** One line for an error: that it has ended, and its last output. */
   async epitaph(): Promise<string> {
     const lines = (await this.log()).trim().split('\n');
     return `process ${this.pid} has ended: ${lines.at(-1) || 'it printed nothing'} (${this.logPath})`;
   }
 }
 
-/** Milliseconds on the clock that all processes of the machine share. */
+/** Milliseconds on the monotonic clock, which all processes of the machine share. */
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }

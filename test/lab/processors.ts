@@ -1,8 +1,8 @@
-// Which processors of this machine a process may use. Hosts of a lab share them, as machines of their own never do.
+// The processors that a process may use. Hosts of a lab share them, unlike separate machines.
 import { readFile } from 'node:fs/promises';
 import { run } from './namespace.ts';
 
-/** The numbers of the processors that this process may use: 0, 1 and so on where nothing limits it. */
+/** The numbers of the processors that this process may use: 0, 1 and so on without a limit. */
 export async function usableProcessors(): Promise<readonly number[]> {
   const status = await readFile('/proc/self/status', 'utf8');
   const ranges = /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1]?.split(',') ?? [];
@@ -13,8 +13,8 @@ export async function usableProcessors(): Promise<readonly number[]> {
 }
 
 /**
- * Holds the processes of each group, with all their threads and what they start from now on, to a processor of their
- * own. Disposing of it lets them go. Does nothing where there are more groups than processors.
+ * Pins the processes of each group, with all their threads and later children, to one processor a group. Disposing of
+ * it unpins them. Does nothing if there are more groups than processors.
  */
 export async function holdToProcessors(groups: readonly (readonly number[])[]): Promise<AsyncDisposable> {
   const usable = await usableProcessors();

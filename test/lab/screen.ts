@@ -1,4 +1,4 @@
-// How the demo looks: numbered steps with the time at which each was done, and a table of times.
+// The demo's output: numbered steps, each with the time of its end, and a table of times.
 import { systemClock } from '../../agent/base/clock.ts';
 import type { PingResult } from './ping.ts';
 
@@ -11,17 +11,17 @@ const MANY = 9;
 export interface Screen {
   /** A line of its own. */
   line(text?: string): void;
-  /** Begins the next step: its number, its name and what is said of it, with the time since the start. */
+  /** Begins the next step: prints its number, its name and its text, with the time since the start. */
   step(name: string, text: string): void;
   /** One more line of the step, with the time. */
   detail(text: string): void;
-  /** One more line of the step, as it stands in the kernel: without a time. */
+  /** One more line of the step, quoted from the kernel, without a time. */
   quote(text: string): void;
   /** Milliseconds since the start. */
   elapsedMs(): number;
 }
 
-/** A screen that writes to `write`; `colours` dims what is not the point. */
+/** Creates a screen that writes to `write`; `colours` dims secondary text. */
 export function createScreen(write: (text: string) => void, colours: boolean): Screen {
   const startMs = systemClock.monotonicMs();
   let steps = 0;
@@ -48,7 +48,7 @@ export function formatSeconds(ms: number): string {
   return `${(ms / 1_000).toFixed(2)} s`;
 }
 
-/** The lines of a table of times: from the container of the row to that of the column. */
+/** The lines of a table of times: from the container of the row to the one of the column. */
 export function formatMatrix(
   names: readonly string[],
   matrix: readonly (readonly (PingResult | undefined)[])[],

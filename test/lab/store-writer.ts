@@ -1,6 +1,6 @@
 // A program: one of several processes that write the same file store.
 //
-//     node store-writer.js DIRECTORY claim AT_MS    takes one of 31 keys at that wall-clock moment, prints it
+//     node store-writer.js DIRECTORY claim AT_MS    claims one of 31 keys at that wall-clock time, and prints it
 //     node store-writer.js DIRECTORY churn          creates and deletes a key until it is killed
 import { systemClock } from '../../agent/base/clock.ts';
 import { systemRandom } from '../../agent/base/random.ts';

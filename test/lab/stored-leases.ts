@@ -1,10 +1,10 @@
-// The leases in the etcd of a lab, read and written past all agents.
+// Reads and writes the leases in the etcd of a lab, without an agent.
 import { isIPv4 } from 'node:net';
 import type { LabEtcd } from './datastore.ts';
 
-/** Where leases are. */
+/** The prefix of the leases. */
 export const SUBNETS_KEY: string = '/coreos.com/network/subnets/';
-/** Where the network configuration is. */
+/** The key of the network configuration. */
 export const CONFIG_KEY: string = '/coreos.com/network/config';
 
 export interface StoredLease {
@@ -13,18 +13,18 @@ export interface StoredLease {
   readonly subnet: string;
   readonly publicIP: string;
   readonly backendType: string;
-  /** Undefined where the backend has none. */
+  /** Undefined for a backend without VTEPs. */
   readonly vtepMac: string | undefined;
-  /** The etcd lease that it lives by, in hexadecimal; undefined: none. */
+  /** The id of its etcd lease, in hexadecimal; undefined: none. */
   readonly session: string | undefined;
   /** The whole value. */
   readonly value: Readonly<Record<string, unknown>>;
 }
 
-/** All leases that can be read as such, by their keys. */
+/** All parseable leases, by their keys. */
 export async function readLeases(etcd: LabEtcd): Promise<StoredLease[]> {
   const text = await etcd.etcdctl('get', '--prefix', SUBNETS_KEY, '--write-out=json');
-  // Numbers of etcd leases may be more than a number of JavaScript holds.
+  // Ids of etcd leases may exceed the safe integers of JavaScript.
   const exact = text.replaceAll(/"lease":(\d+)/g, '"lease":"$1"');
   const { kvs = [] } = JSON.parse(exact) as {
     kvs?: readonly { readonly key: string; readonly value: string; readonly lease?: string }[];
@@ -57,14 +57,14 @@ function decode(base64: string): string {
   return Buffer.from(base64, 'base64').toString();
 }
 
-/** A lease of a node that is not there. */
+/** A lease of a node without a host. */
 export interface StrangerLease {
   readonly key: string;
   readonly subnet: string;
   readonly value: string;
 }
 
-/** A lease of a node that is not there; `number` is from 1 to 99, and its subnet one that no agent is given. */
+/** Builds a lease of a node without a host. `number` is from 1 to 99; no agent gets such a subnet. */
 export function strangerLease(number: number, backendType: string): StrangerLease {
   const mac = `02:00:00:00:01:${number.toString(16).padStart(2, '0')}`;
   const value = JSON.stringify({
@@ -77,7 +77,7 @@ export function strangerLease(number: number, backendType: string): StrangerLeas
   return { key: `${SUBNETS_KEY}${base}-24`, subnet: `${base}/24`, value };
 }
 
-/** Writes the value of a lease anew, by the etcd lease that it lives by. */
+/** Writes the value of a lease again, under the same etcd lease. */
 export async function rewriteLease(
   etcd: LabEtcd,
   { key, session, value }: StoredLease,

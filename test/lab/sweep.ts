@@ -1,6 +1,5 @@
-// Takes labs apart: ends the processes that live in their namespaces, deletes the namespaces, and removes their
-// folders. What belongs to a lab is told by its name alone, `tw-<tag>-…`, so a lab whose maker was killed can
-// be removed by the next one just as well.
+// Removes labs: ends the processes in their namespaces, deletes the namespaces, and removes their folders. The name
+// alone, `tw-<tag>-…`, shows that something belongs to a lab. So the next lab can remove one whose process was killed.
 import { readdir, readlink, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,28 +19,28 @@ export function labFolder(tag: string): string {
   return join(tmpdir(), labName(tag, 'files'));
 }
 
-/** Whether there is anything of the lab `tag`. */
+/** Whether anything of the lab `tag` exists. */
 export async function labExists(tag: string): Promise<boolean> {
   return (await namespacesOf(tag)).length > 0 || (await exists(labFolder(tag)));
 }
 
-/** Removes everything of the lab `tag`. True: there was something. */
+/** Removes everything of the lab `tag`. Returns whether there was anything. */
 export async function removeLab(tag: string): Promise<boolean> {
   const hadAny = await labExists(tag);
   const names = await namespacesOf(tag);
   await endProcessesIn(names);
-  // Deleting waits for nothing that others need, so a few at a time are no faster than one after the other.
+  // One after the other: parallel deletions are no faster.
   for (const name of names) await exec('ip', ['netns', 'delete', name]);
   await rm(labFolder(tag), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   return hadAny;
 }
 
-/** Removes all labs that this process made and did not close. */
+/** Removes all open labs of this process. */
 export async function removeOwnLabs(): Promise<void> {
   for (const tag of await tagsOf((pid) => pid === process.pid)) await removeLab(tag);
 }
 
-/** Removes what labs left behind whose maker is gone: a tag of theirs begins with the maker's process id. */
+/** Removes the labs of processes that have ended; a tag begins with the id of its process. */
 export async function sweepLeftovers(): Promise<void> {
   for (const tag of await tagsOf((pid) => !isAlive(pid))) await removeLab(tag);
 }
@@ -92,7 +91,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It ended by itself meanwhile.
+    // The process has ended by itself.
   }
 }
 

@@ -1,12 +1,12 @@
-// Numbers as people read them: in columns, with the target beside them.
+// Tables of numbers for people, with the target beside each number.
 
 export interface Column {
   readonly title: string;
-  /** Default right, as numbers are. */
+  /** Default right, for numbers. */
   readonly align?: 'left' | 'right';
 }
 
-/** The lines of a table: a title line, then the rows. */
+/** The lines of a table: the titles, then the rows. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const widths = columns.map(({ title }, index) =>
     Math.max(title.length, ...rows.map((row) => (row[index] ?? '').length)),
@@ -22,7 +22,7 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   return [line(columns.map(({ title }) => title)), ...rows.map(line)].map((text) => `  ${text}\n`).join('');
 }
 
-/** The value in the middle; of an even count the mean of the two. */
+/** The value in the middle; of an even count, the mean of the middle two. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
@@ -40,12 +40,12 @@ export function formatMemory(kibibytes: number): string {
   return `${(kibibytes / 1_024).toFixed(1)} MiB`;
 }
 
-/** The value that so many percent are not above; NaN of none. `sorted` is in rising order. */
+/** The smallest value with at least so many percent at or below it; NaN of none. `sorted` is in rising order. */
 export function percentile(sorted: readonly number[], percent: number): number {
   return sorted[Math.max(0, Math.ceil((sorted.length * percent) / 100) - 1)] ?? Number.NaN;
 }
 
-/** `6.81 (6.50 to 7.02)`: the median of a few measures, and how far they lie apart. */
+/** `6.81 (6.50 to 7.02)`: the median of a few measures, with the lowest and the highest. */
 export function formatSpread(values: readonly number[], digits: number): string {
   const [low, middle, high] = [Math.min(...values), median(values), Math.max(...values)].map((value) =>
     value.toFixed(digits),

@@ -13,7 +13,7 @@ const CONNECT_MS = 5_000;
 
 const [role, port, ...rest] = process.argv.slice(2);
 
-/** Counts, times and, where wanted, hashes what passes. */
+/** Counts the bytes of a stream and their time, and hashes them if `mode` says so. */
 function meter(mode: string | undefined) {
   const hash = mode === 'sha256' ? createHash('sha256') : undefined;
   let bytes = 0;
@@ -49,7 +49,7 @@ async function send(
   const left = (): number =>
     unit === 'ms' ? (monotonicMs() < endMs ? CHUNK_BYTES : 0) : Math.min(limit - sent.bytes, CHUNK_BYTES);
   for (let size = left(), number = 0; size > 0; size = left(), number++) {
-    // With a checksum no two chunks are the same, so that a lost and a doubled one cannot make up for each other.
+    // With a checksum all chunks differ, so that a lost chunk and a doubled one cannot compensate for each other.
     const chunk = mode === 'sha256' ? Buffer.from(template.subarray(0, size)) : template.subarray(0, size);
     if (mode === 'sha256' && size >= 4) chunk.writeUInt32BE(number);
     sent.add(chunk);

@@ -1,15 +1,15 @@
-// Moves bytes over TCP from one container to another, for certainty (a checksum at both ends) or for speed.
+// Moves bytes over TCP from one container to another: to verify them (a checksum at both ends) or to measure the speed.
 import { systemClock } from '../../agent/base/clock.ts';
 import type { Container } from './container.ts';
 import { labProgram } from './paths.ts';
 import { waitFor } from './wait.ts';
 
-/** What one end of a connection saw. */
+/** The figures of one end of a connection. */
 export interface TransferReport {
   readonly bytes: number;
-  /** Hexadecimal SHA-256 of the bytes; undefined where it was not asked for. */
+  /** Hexadecimal SHA-256 of the bytes; undefined if not wanted. */
   readonly sha256: string | undefined;
-  /** From the first byte to the last, in milliseconds. */
+  /** Milliseconds from the first byte to the last. */
   readonly tookMs: number;
 }
 
@@ -22,12 +22,12 @@ export interface Transfer {
 const PORT = 5_201;
 const LIMIT_MS = 120_000;
 
-/** Sends random bytes and takes their checksum at both ends. */
+/** Sends random bytes and takes a checksum of them at both ends. */
 export async function transfer(from: Container, to: Container, bytes: number): Promise<Transfer> {
   return connect(from, to, ['sha256', 'bytes', String(bytes)]);
 }
 
-/** Sends as fast as it can for some milliseconds; checksums would be what is measured, so there are none. */
+/** Sends at full speed for some milliseconds. There is no checksum, because it would be the bottleneck. */
 export async function measureThroughput(from: Container, to: Container, forMs: number): Promise<Transfer> {
   return connect(from, to, ['plain', 'ms', String(forMs)]);
 }

@@ -1,12 +1,12 @@
-// Waiting for a condition: looked at often, for a limited time, and named when it does not come true.
+// Waits for a condition: checks it often, for a limited time, and names it if it does not come true.
 import { systemClock } from '../../agent/base/clock.ts';
 
-/** Between two looks, in milliseconds, unless told otherwise. */
+/** Default interval between two checks, in milliseconds. */
 const EVERY_MS = 10;
 
 /**
- * Looks again and again until `probe` gives something other than undefined or false, and gives that.
- * Fails after `timeoutMs` with an error that says `what` did not happen.
+ * Calls `probe` again and again until its value is neither undefined nor false, and returns that value. Throws after
+ * `timeoutMs`; the error says that `what` did not happen.
  */
 export async function waitFor<T>(
   what: string,
@@ -23,7 +23,7 @@ export async function waitFor<T>(
   }
 }
 
-/** Runs `work` over all items, at most `limit` at a time, and gives the results in the order of the items. */
+/** Runs `work` over all items, at most `limit` at a time, and returns the results in the order of the items. */
 export async function mapLimited<T, R>(
   items: readonly T[],
   limit: number,

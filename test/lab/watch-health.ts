@@ -1,6 +1,6 @@
-// A program: asks an agent for /healthz and /readyz again and again, and prints a line whenever an answer is another
-// one than the last time, and for each answer that was slow: the wall clock in milliseconds, the path, the status or
-// why there is none, how many milliseconds the answer took, and its text.
+// A program: asks an agent for /healthz and /readyz again and again. It prints a line for each answer that differs from
+// the one before, and for each slow answer: the wall clock in milliseconds, the path, the status or the reason why
+// there is none, the duration of the answer in milliseconds, and its text.
 //
 //     node watch-health.js PORT EVERY_MS SLOW_MS
 import { Agent, get } from 'node:http';

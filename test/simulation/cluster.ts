@@ -1,4 +1,4 @@
-// A simulated cluster: its hosts, its store, its time and its chance, all of them made from one seed.
+// A simulated cluster: its hosts, store, time and random numbers, all made from one seed.
 import type { Random } from '../../agent/base/random.ts';
 import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { createLeaseKeys, isLease } from '../../agent/datastore/lease-keys.ts';
@@ -17,11 +17,11 @@ import type { StoreServer } from './sim-store.ts';
 import { createTrace, type Trace } from './trace.ts';
 import { drawWeather, type Weather } from './weather.ts';
 
-/** Puts something wrong into the world of every node, to see that it is noticed. */
+/** A deliberate fault in the world of every node, to check that the simulation notices it. */
 export interface Sabotage {
-  /** The store that everybody shares. */
+  /** Changes the store that all nodes share. */
   readonly kv?: (kv: Kv) => Kv;
-  /** What a node hears of it and gets from it. */
+  /** Changes the answers and events that a node gets from the store. */
   readonly leases?: (store: KvLeaseStore) => KvLeaseStore;
   readonly kernel?: (kernel: Kernel) => Kernel;
 }
@@ -43,7 +43,7 @@ export class Cluster {
   readonly trace: Trace;
   readonly memory: MemoryStore;
   readonly server: StoreServer = { restarts: 0, ends: 0 };
-  /** A way to the store that never fails, for what others do there. */
+  /** A handle of the store that never fails, for changes by others. */
   readonly admin: Kv;
   readonly laws: Laws;
   readonly hosts: Host[] = [];
@@ -69,29 +69,29 @@ export class Cluster {
     for (let i = 0; i < count; i++) this.addHost();
   }
 
-  /** One of them. */
+  /** A random item. */
   pick<T>(items: readonly T[]): T {
     const item = items[Math.floor(this.random() * items.length)];
     if (item === undefined) throw new Error('nothing to pick from');
     return item;
   }
 
-  /** One more machine, whose agent does not run yet. `address`: undefined gives it one of its own. */
+  /** Adds a machine, whose agent does not run yet. `address` undefined: it gets one of its own. */
   addHost(address?: string): Host {
     const index = this.hosts.length + 1;
-    // With plain routes where possible, some hosts are behind a router.
+    // With DirectRouting, some hosts are behind a router.
     const isFar = this.configText.includes('DirectRouting') && index % 3 === 0;
     const host = new Host(this, index, address ?? `192.168.${isFar ? 78 : 77}.${index}`);
     this.hosts.push(host);
     return host;
   }
 
-  /** The hosts that are still part of the cluster. */
+  /** The hosts that have not left the cluster. */
   present(): readonly Host[] {
     return this.hosts.filter(({ isGone }) => !isGone);
   }
 
-  /** The leases that the store holds at this moment. */
+  /** The leases in the store at this moment. */
   leases(): readonly Lease[] {
     const keys = createLeaseKeys(NETWORK_PREFIX);
     return this.memory.entries().flatMap((entry) => {
@@ -104,10 +104,10 @@ export class Cluster {
     return createBackend(this.config.backend, 'config');
   }
 
-  /** The network configuration is written, and every agent starts at a time of its own. */
+  /** Writes the network configuration and starts every agent at a time of its own. */
   async open(): Promise<void> {
     const { clock, random } = this;
-    // It is loaded now, so that no node has to wait for the disk.
+    // The backend is loaded now, so that no node has to wait for the disk.
     await this.backend();
     const write = async (): Promise<void> => {
       await clock.sleep(random() < 0.3 ? random() * 5_000 : 0);
@@ -119,7 +119,7 @@ export class Cluster {
     }
   }
 
-  /** Everything ends at once. */
+  /** Ends everything at once. */
   async close(): Promise<void> {
     for (const host of this.hosts) host.forget();
     await this.admin[Symbol.asyncDispose]();

@@ -1,5 +1,5 @@
-// What must be true some time after the last fault: every kernel is what the leases say, everybody reaches everybody,
-// and every node knows that it is well.
+// The conditions some time after the last fault: every kernel matches the leases, every host reaches every other, and
+// every node reports ready.
 import { isDeepStrictEqual } from 'node:util';
 import { planFirewall } from '../../agent/firewall/rules.ts';
 import { type Backend } from '../../agent/model/backend.ts';
@@ -11,7 +11,7 @@ import type { Cluster } from './cluster.ts';
 import { type Host, NODE_OPTIONS } from './host.ts';
 import { unreachable } from './reach.ts';
 
-/** The first thing that is not as it should be; undefined: the cluster has converged. */
+/** The first condition that does not hold; undefined: the cluster has converged. */
 export function complaint(cluster: Cluster, backend: Backend): string | undefined {
   const hosts = cluster.present();
   const leases = cluster.leases();
@@ -40,8 +40,8 @@ function complaintOf(
   const [condition] = host.node.conditions();
   if (condition !== undefined) return `is not ready: ${condition.reason}`;
   const own = leases.filter(({ attrs }) => attrs.node?.id === host.facts.node.id);
-  // It may have written two: a request may be carried out long after its client, or its client's process, has
-  // given up. The other one ends with its session.
+  // A node may have written two leases: the store may carry out a request long after its client, or the client's
+  // process, has given up. The other lease ends with its session.
   const { env } = host.handOff;
   const lease = own.find(({ key }) => env !== undefined && key === formatSubnetKey({ ipv4: env.subnet }));
   if (env === undefined || lease === undefined) {

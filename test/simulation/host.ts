@@ -1,5 +1,5 @@
-// One machine of a simulated cluster: what stays when its agent dies (kernel, rules, subnet.env, address), and the life
-// of its agent, which a supervisor starts again.
+// One machine of a simulated cluster: the state that outlives its agent (kernel, rules, subnet.env, address), and the
+// life of its agent. A supervisor restarts the agent.
 import { messageOf, TwillError } from '../../agent/base/errors.ts';
 import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { KvLeaseHolder } from '../../agent/lease/kv-lease-holder.ts';
@@ -30,7 +30,7 @@ export const NODE_OPTIONS: NodeOptions = {
   firewallResyncSeconds: 60,
 };
 
-/** From being told to stop until the process is killed. */
+/** Time from the stop signal until the process is killed. */
 const STOP_MS = 900;
 
 interface Running {
@@ -48,7 +48,7 @@ export class Host {
   readonly handOff = createMemoryHandOff();
   readonly firewall = createMemoryFirewall('nftables');
   wallOffsetMs = 0;
-  /** It has left the cluster for good. */
+  /** Whether it has left the cluster for good. */
   isGone = false;
   readonly foreign: string;
   readonly #cluster: Cluster;
@@ -84,7 +84,7 @@ export class Host {
     return this.#running?.node;
   }
 
-  /** Whether its agent runs, holds this subnet, and would answer a question about it at once. */
+  /** Whether its agent runs, holds this subnet, and can answer a question about it at once. */
   canAnswerFor(subnet: string): boolean {
     if (this.#running === undefined) return false;
     if (this.way.state !== 'open' || this.#cluster.server.restarts > 0) return false;
@@ -92,7 +92,7 @@ export class Host {
     return !life.isPaused && witness.isAttentive(subnet);
   }
 
-  /** Starts the agent unless it runs. */
+  /** Starts the agent if it does not run. */
   start(): void {
     const { clock, trace, random, weather, memory, server, laws, judge, sabotage } = this.#cluster;
     const { handOff } = this;
@@ -167,7 +167,7 @@ export class Host {
     );
   }
 
-  /** Kills the agent at whatever it waits for. */
+  /** Kills the agent at its current await. */
   crash(): void {
     if (this.#running === undefined) return;
     this.#cluster.trace.note(this.name, 'crashes');
@@ -175,13 +175,13 @@ export class Host {
     this.#running = undefined;
   }
 
-  /** The end of the simulation. Node remembers combined signals that somebody listens to until they are aborted. */
+  /** Releases the listeners at the end. Node keeps a combined signal with a listener until it is aborted. */
   forget(): void {
     this.crash();
     for (const end of this.#ends) end();
   }
 
-  /** Tells the agent to stop, and kills it where it does not in time. */
+  /** Tells the agent to stop, and kills it if it does not stop in time. */
   async stop(): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
@@ -196,20 +196,20 @@ export class Host {
     return this.facts.ends.ipv4?.address ?? '';
   }
 
-  /** The underlay link is different from now on. */
+  /** Changes the underlay link. */
   change(link: Partial<HostFacts['underlay']>): void {
     this.facts = { ...this.facts, underlay: { ...this.facts.underlay, ...link } };
     for (const tell of this.#onFacts) tell();
   }
 
-  /** The machine has another address from now on. */
+  /** Gives the machine another address. */
   move(address: string): void {
     const onLink = this.facts.ends.ipv4?.onLink ?? [];
     this.facts = { ...this.facts, ends: { ipv4: { address, publicIP: address, onLink } } };
     for (const tell of this.#onFacts) tell();
   }
 
-  /** Somebody flushes the firewall. */
+  /** Another program flushes the firewall. */
   flushRules(): void {
     this.firewall.rules = undefined;
     for (const tell of this.#onRules) tell();
@@ -226,7 +226,7 @@ export class Host {
     void clock.sleep(1_000 + random() * 4_000).then(() => this.start());
   }
 
-  // Work of the machine itself: it takes a moment, and a killed process may be cut short before or after it.
+  // Work of the machine itself. It takes a moment. A killed process may stop before or after it.
   #takes<T>(what: string, life: Life, work: () => T | Promise<T>): Promise<T> {
     const { clock, random, weather } = this.#cluster;
     const run = async (): Promise<T> => {

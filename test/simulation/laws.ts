@@ -1,5 +1,5 @@
-// What holds at every moment of a simulation, whatever goes wrong. The laws are asked when a node acts, and the cheap
-// ones each time when everything has come to rest.
+// The laws that hold at every moment of a simulation, under any fault. They are checked when a node acts; the cheap
+// ones also whenever everything has come to rest.
 import { messageOf } from '../../agent/base/errors.ts';
 import type { SubnetEnv } from '../../agent/model/hand-off.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
@@ -10,25 +10,25 @@ import type { Cluster } from './cluster.ts';
 import { type Host, NETWORK_PREFIX } from './host.ts';
 import { Questions } from './questions.ts';
 
-/** A law that did not hold. */
+/** A broken law. */
 export interface Violation {
   readonly law: string;
   readonly detail: string;
   readonly atMs: number;
 }
 
-/** How long a node may take from hearing something to acting on it. */
+/** Time that a node has to act on news. */
 const GRACE_MS = 500;
-/** How long a node may call itself ready after it has heard that its lease is lost. */
+/** Time for which a node may still report ready after it has heard of the loss of its lease. */
 const READY_GRACE_MS = 2_000;
-/** Turns at one moment of virtual time: more is work without end. */
+/** The most turns at one moment of virtual time. More of them are an endless loop. */
 const TURNS = 5_000;
 
 const LEASES = `${NETWORK_PREFIX}/subnets/`;
 const CHALLENGES = `${NETWORK_PREFIX}/challenges/`;
 
 export class Laws {
-  /** The first law that was broken. */
+  /** The first broken law. */
   violation: Violation | undefined;
   readonly #cluster: Cluster;
   readonly #questions: Questions;
@@ -66,7 +66,7 @@ export class Laws {
     }
   }
 
-  /** A node hands its subnet to those who start containers. */
+  /** A node hands its subnet to the container runtime. */
   handOff(host: Host, { subnet }: SubnetEnv): void {
     const { witness } = host;
     if (witness === undefined) return;
@@ -82,12 +82,12 @@ export class Laws {
     this.break('nothing fails of itself', `${host.name}: ${messageOf(error)}`);
   }
 
-  /** A node has written a key that was not there. */
+  /** A node has created a key. */
   created(host: Host, entry: KvEntry): void {
     if (entry.key.startsWith(CHALLENGES)) this.#questions.ask(host, entry, subnetOf(entry.key));
   }
 
-  /** A node has written over a key, or deleted it. */
+  /** A node has overwritten or deleted a key. */
   wrote(host: Host, before: KvEntry, how: 'creates' | 'updates' | 'deletes' | 'gives back'): void {
     const { key } = before;
     if (key.startsWith(CHALLENGES) && how === 'deletes') this.#questions.answer(key);
@@ -100,7 +100,7 @@ export class Laws {
     if (law !== undefined) this.break(law, `${host.name} ${how} ${key} of ${owner.name}`);
   }
 
-  /** The host whose agent wrote this entry; undefined: a stranger. */
+  /** The host whose agent wrote this entry; undefined: a node outside of the cluster. */
   ownerOf({ key, value }: KvEntry): Host | undefined {
     try {
       const { node } = parseLeaseValue(value, key);
@@ -129,12 +129,12 @@ export class Laws {
   }
 }
 
-/** The subnet that the key of a lease or of a question names, as text. */
+/** The subnet in the key of a lease or a question, as text. */
 function subnetOf(key: string): string {
   return (key.slice(NETWORK_PREFIX.length).split('/')[2] ?? '').replace('-', '/');
 }
 
-/** The store as the judge of who has what: `kv` for one node, with every write of it looked at as it is done. */
+/** The store as the judge of who holds a subnet: `kv` for one node, with a check of each of its writes. */
 export function judgedKv(cluster: Cluster, kv: Kv, host: Host): Kv {
   const { laws, trace } = cluster;
   const at = (key: string): KvEntry | undefined =>

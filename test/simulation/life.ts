@@ -1,9 +1,9 @@
-// One run of a node's process, from its start to its end. Whatever the process waits for comes through here: when the
-// process is paused it comes late, and when it was killed it never comes, as if at that very await.
+// One run of a node's process, from start to end. Everything that the process awaits comes through here. In a paused
+// process it resolves late. In a killed process it never resolves.
 import type { Clock } from '../../agent/base/clock.ts';
 
 export class Life {
-  /** The process's own time: the machine's wall clock may be wrong. */
+  /** The process's own time. The machine's wall clock may be wrong. */
   readonly clock: Clock;
   readonly #real: Clock;
   readonly #killed = new AbortController();
@@ -24,29 +24,29 @@ export class Life {
     return this.#killed.signal.aborted;
   }
 
-  /** Aborted when the process is killed: for what the world does on its behalf. */
+  /** Aborted when the process is killed; ends work of the world for the process. */
   get killed(): AbortSignal {
     return this.#killed.signal;
   }
 
-  /** Nothing reaches the process any more, and it does nothing. */
+  /** Kills the process: no await of it resolves any more. */
   kill(): void {
     this.#killed.abort();
   }
 
-  /** Nothing reaches the process for `ms`. With the whole machine its monotonic clock stands still, too. */
+  /** Pauses the process for `ms`. With the whole machine, its monotonic clock stands still, too. */
   pause(ms: number, withMachine: boolean): void {
     const before = Math.max(this.#pausedUntilMs, this.#real.monotonicMs());
     this.#pausedUntilMs = Math.max(before, this.#real.monotonicMs() + ms);
     if (withMachine) this.#suspendedMs += this.#pausedUntilMs - before;
   }
 
-  /** What the simulation's clock says, which no process can see. */
+  /** The time of the simulation's clock, which no process can see. */
   realMs(): number {
     return this.#real.monotonicMs();
   }
 
-  /** For how long the process could have done something about what happened at `sinceMs`. */
+  /** Time since `sinceMs`, or since the end of the last pause if that is later. */
   awakeMs(sinceMs: number): number {
     return this.#real.monotonicMs() - Math.max(sinceMs, this.#pausedUntilMs);
   }
@@ -55,7 +55,7 @@ export class Life {
     return this.#pausedUntilMs > this.#real.monotonicMs();
   }
 
-  /** What the world answers, when the process can take it. */
+  /** Passes on an answer of the world as soon as the process runs. */
   async pass<T>(answer: Promise<T>): Promise<T> {
     try {
       return await answer;
@@ -66,12 +66,12 @@ export class Life {
 
   async #awake(): Promise<void> {
     while (this.isPaused) await this.#real.sleep(this.#pausedUntilMs - this.#real.monotonicMs());
-    // One of its own, so that nothing remembers who waits.
+    // A new promise each time, so that no shared promise keeps its waiters in memory.
     if (this.isOver) await new Promise<never>(() => undefined);
   }
 }
 
-/** Fails with the signal's reason as soon as it is aborted; what becomes of `work` then is nobody's concern. */
+/** Rejects with the signal's reason as soon as it is aborted. It then ignores the outcome of `work`. */
 export async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   work.catch(() => undefined);
   if (signal === undefined) return work;

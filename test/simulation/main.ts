@@ -1,5 +1,5 @@
-// `npm run simulate`: many seeds, one after the other, in as many processes as there are processors, or one seed with
-// its whole trace. Started by scripts/simulate.mjs.
+// `npm run simulate`: many seeds in as many processes as there are processors, or one seed with its whole trace.
+// scripts/simulate.mjs starts it.
 import { formatFailure } from './report.ts';
 import { simulate } from './simulate.ts';
 
@@ -11,7 +11,7 @@ npm run simulate -- --seed N
   --seed N    one seed, with its whole trace
 `;
 
-/** What a part of the seeds came to. */
+/** The result of one process's seeds. */
 export interface Report {
   readonly seeds: number;
   readonly failures: number;
@@ -20,10 +20,10 @@ export interface Report {
   readonly faults: Readonly<Record<string, number>>;
 }
 
-/** Of failures beyond these only the law is told. */
+/** Further failures are printed with their law alone. */
 const SHOWN_FAILURES = 3;
 
-/** One seed, each event written when it happens. True: all laws hold. */
+/** Runs one seed and writes each event when it happens. Returns whether all laws hold. */
 export async function replay(seed: number, write: (text: string) => void): Promise<boolean> {
   const outcome = await simulate(seed, { show: (line) => write(`${line}\n`) });
   write(formatFailure({ ...outcome, trace: [] }));
@@ -31,7 +31,7 @@ export async function replay(seed: number, write: (text: string) => void): Promi
   return outcome.violation === undefined;
 }
 
-/** The seeds `from`, `from + step`, … below `end`; `tell` is given each failure when it happens. */
+/** Runs the seeds `from`, `from + step`, … below `end`. Calls `tell` at each failure. */
 export async function runSeeds(
   from: number,
   end: number,

@@ -1,6 +1,6 @@
-// What nodes ask the holders of leases through the store, and whether a holder could have answered. Through a store
-// alone nobody can tell a holder that is gone from one that is cut off, so this is what is promised: who holds a
-// lease, hears, and is free to answer for as long as a question stands keeps the lease.
+// The questions of nodes to the holders of leases through the store, and whether a holder could have answered. A store
+// cannot tell a holder that is gone from one that is cut off. So the promise is: a holder that hears and can answer as
+// long as a question stands keeps its lease.
 
 import type { KvEntry } from '../../agent/model/kv.ts';
 import { CHALLENGE_WAIT_MS } from '../../agent/model/limits.ts';
@@ -13,12 +13,12 @@ interface Question {
   readonly revision: number;
   readonly sinceMs: number;
   isAnswered: boolean;
-  /** Who could not have answered at once at some moment while the asking node waits. */
+  /** The hosts that could not have answered at once at some moment of the wait. */
   readonly unable: Set<Host>;
 }
 
 /**
- * With longer ways than this an answer may come too late, whatever the holder does: its watch delivers twice in a row.
+ * The longest delay with which an answer surely comes in time: a holder's watch delivers twice in a row.
  */
 const SWIFT_MS = CHALLENGE_WAIT_MS / 4;
 
@@ -36,7 +36,7 @@ export class Questions {
     this.#asked.set(key, { by, subnet, revision, sinceMs, isAnswered: false, unable: new Set() });
   }
 
-  /** Somebody has deleted a question; who asked may have given up waiting already. */
+  /** Somebody has deleted a question. The asking node may have stopped waiting already. */
   answer(key: string): void {
     const question = this.#asked.get(key);
     if (question !== undefined && this.#stands(question)) question.isAnswered = true;
@@ -53,8 +53,8 @@ export class Questions {
   }
 
   /**
-   * The law that `host` breaks by writing over the lease of a subnet, which `owner` wrote; undefined: none. It may have
-   * asked again since it decided to: a request may be carried out long after its client has given up.
+   * The law that `host` breaks when it writes over the lease of a subnet, written by `owner`; undefined: none. `host`
+   * may have asked again since its decision: the store may carry out a request long after its client has given up.
    */
   brokenBy(host: Host, owner: Host, before: KvEntry, subnet: string): string | undefined {
     const asked = [...this.#asked.values()].filter(

@@ -1,10 +1,10 @@
-// Whether a packet would arrive, by what the kernels hold and nothing else: route, neighbour, forwarding entry, the
-// underlay's address, and the device that receives it there.
+// Whether a packet would arrive, by the state of the kernels alone: route, neighbour, fdb entry, underlay address, and
+// the receiving device.
 import type { HostObject, Link } from '../../agent/model/host-state.ts';
 import { formatPrefix, hostPrefix } from '../../agent/model/ip.ts';
 import type { Host } from './host.ts';
 
-/** Why a packet from one host's containers does not get to another's; undefined: it does. */
+/** The reason why a packet of one host's containers does not reach another's; undefined: it does. */
 export function unreachable(from: Host, to: Host, hosts: readonly Host[]): string | undefined {
   const subnet = to.handOff.env?.subnet;
   if (subnet === undefined) return 'it has no subnet';

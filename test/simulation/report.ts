@@ -1,7 +1,7 @@
-// What is said of a seed that failed.
+// The text about a failed seed.
 import type { Outcome } from './simulate.ts';
 
-/** The law, when it was broken, what came before, and the command that runs it again. */
+/** The law, the time of its breach, the events before, and the command that repeats the seed. */
 export function formatFailure({ seed, violation, trace }: Outcome): string {
   if (violation === undefined) return `seed ${seed}: all laws hold`;
   const { law, detail, atMs } = violation;

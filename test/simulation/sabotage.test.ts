@@ -1,10 +1,10 @@
-// The simulation can fail: each of these clusters has one part that does not do what it should, and is found out.
+// The simulation can fail: in each of these clusters one part works wrongly, and the laws find it.
 import { expect, it } from 'vitest';
 import type { StoreEvent } from '../../agent/model/lease-source.ts';
 import type { Sabotage } from './cluster.ts';
 import { simulate } from './simulate.ts';
 
-/** Claims meet in one seed of fifty, and soon from this one on. */
+/** Claims meet in one seed of fifty; the first such seed comes soon after this one. */
 const FIRST_SEED = 110;
 const MOST_SEEDS = 400;
 
@@ -67,7 +67,7 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
     /a lease is taken over only after asking/,
   ],
   [
-    'a node that takes over whatever it is answered',
+    'a node that takes over a lease in spite of an answer',
     {
       leases: (store) => ({
         ...store,
@@ -104,7 +104,7 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
     /a fair world becomes right/,
   ],
   [
-    'a kernel that is asked for what is not ours',
+    'a node that asks its kernel for a default route',
     {
       kernel: (kernel) => ({
         ...kernel,

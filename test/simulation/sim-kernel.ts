@@ -1,5 +1,5 @@
-// A host's kernel as its agent meets it: requests take time, and between two of them anything may happen; what it tells
-// comes late, and not all of it.
+// A host's kernel as its agent sees it. Requests take time, and anything may happen between two of them. Events come
+// late, and some are lost.
 import type { Clock } from '../../agent/base/clock.ts';
 import { TwillError } from '../../agent/base/errors.ts';
 import type { Random } from '../../agent/base/random.ts';
@@ -17,12 +17,12 @@ export interface SimKernelDeps {
   readonly weather: () => Weather;
   readonly trace: Trace;
   readonly host: string;
-  /** Told of what the agent asks for, before anything of it is done. */
+  /** Called with the agent's changes before any of them is made. */
   readonly onApply: (changes: readonly Change[]) => void;
 }
 
 const SLOW_MS = 30;
-/** How long the kernel may keep to itself that it has lost events. */
+/** The longest delay until the kernel reports that it has lost events. */
 const LOSS_MS = 2_000;
 
 export function openSimKernel(deps: SimKernelDeps): Kernel {
@@ -39,7 +39,7 @@ export function openSimKernel(deps: SimKernelDeps): Kernel {
   };
   const apply = async (changes: readonly Change[]): Promise<readonly ChangeFailure[]> => {
     await pause();
-    // In two parts: in between others do what they like, and a process may be killed.
+    // In two parts: between them others may change anything, and the process may be killed.
     const cut = Math.floor(random() * (changes.length + 1));
     const failures = [...(await kernel.apply(changes.slice(0, cut)))];
     await pause();
@@ -68,12 +68,12 @@ export function openSimKernel(deps: SimKernelDeps): Kernel {
             await life.pass(orAbort(clock.sleep(random() * LOSS_MS), signal));
             yield { type: 'unknown' };
           } else {
-            // Most come together with the one before them.
+            // Most events come together with the one before them.
             if (random() < 0.2) await life.pass(orAbort(pause(), signal));
             yield event;
           }
         }
-        // A killed process hears of nothing, not even of that.
+        // A killed process receives nothing, not even the end of the watch.
         await life.pass(Promise.resolve());
       } catch (error) {
         if (!signal.aborted) throw error;

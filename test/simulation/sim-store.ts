@@ -1,4 +1,4 @@
-// A node's way to the store: requests take time, get lost, or are answered into the void after they were done; watches
+// A node's path to the store. Requests take time or get lost; some are carried out and their answer gets lost. Watches
 // deliver late, and break.
 import type { Clock } from '../../agent/base/clock.ts';
 import { TwillError } from '../../agent/base/errors.ts';
@@ -9,19 +9,19 @@ import { type Life, orAbort } from './life.ts';
 import type { Trace } from './trace.ts';
 import { drawDelayMs, type Weather } from './weather.ts';
 
-/** The way itself; it belongs to the host and outlives its processes. */
+/** The path itself. It belongs to the host and outlives its processes. */
 export interface StoreWay {
-  /** `refused`: nobody listens there; `silent`: packets vanish. */
+  /** `refused`: no server listens; `silent`: packets are dropped. */
   state: 'open' | 'refused' | 'silent';
-  /** Breaks the watches that stand. */
+  /** Break the open watches. */
   readonly breakers: Set<() => void>;
 }
 
-/** The store's server, where all ways lead. */
+/** The store's server at the end of all paths. */
 export interface StoreServer {
-  /** How many restarts are under way: as long as there is one, nobody listens there. */
+  /** The number of restarts under way. While there is one, the server does not listen. */
   restarts: number;
-  /** How often it has ended. What an earlier one was asked is never answered: its connections ended with it. */
+  /** The number of its ends. A request to an earlier server is never answered: the connection ended with it. */
   ends: number;
 }
 
@@ -46,7 +46,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
     await clock.sleep(LIMITS.datastoreRequestMs);
     throw failure(what, 'no answer');
   };
-  // A killed process's request may be on its way already, or not.
+  // A killed process may have sent its request already, or not.
   const isGone = (): boolean => life.isOver && random() < 0.5;
 
   const travel = async <T>(what: string, perform: () => Promise<T>): Promise<T> => {
@@ -116,7 +116,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
           if (next.done === true) return;
           if (random() < weather().brokenWatches) breakIt();
           await wait(clock.sleep(drawDelayMs(random, weather().delayMs)));
-          // What is not heard of for so long is given up by the transport's own pings.
+          // After so long a silence the transport's own pings give up the connection.
           for (let silentMs = 0; way.state !== 'open'; silentMs += 500) {
             if (silentMs >= LIMITS.datastorePingMs + LIMITS.datastorePingTimeoutMs) breakIt();
             await wait(clock.sleep(500));
@@ -124,7 +124,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
           yield next.value satisfies readonly KvEvent[];
         }
       } catch (error) {
-        // A watch ends quietly when it is told to.
+        // An aborted watch ends without an error.
         if (!signal.aborted) throw error;
       } finally {
         way.breakers.delete(breakIt);

@@ -1,5 +1,5 @@
-// One whole run of a simulated cluster, from a seed: some time in which anything goes wrong, then a fair world in which
-// it has to become right again, and stay so without any work.
+// One whole run of a simulated cluster from a seed: a time with faults, then a fair world in which the cluster must
+// converge, and then stay so without work.
 import { setMaxListeners } from 'node:events';
 import { seededRandom } from '../fakes/seeded-random.ts';
 import { Cluster, type Sabotage } from './cluster.ts';
@@ -13,30 +13,30 @@ import { FAIR } from './weather.ts';
 
 export interface Outcome {
   readonly seed: number;
-  /** Undefined: all went well. */
+  /** Undefined: all laws held. */
   readonly violation: Violation | undefined;
   /** The end of the trace, oldest first. */
   readonly trace: readonly string[];
-  /** Of the whole trace: two runs of a seed have the same. */
+  /** Digest of the whole trace. Two runs of one seed have the same. */
   readonly digest: string;
   readonly virtualMs: number;
-  /** From the last fault until everything was right. */
+  /** Time from the last fault until the cluster has converged. */
   readonly convergedMs: number;
-  /** How often each fault struck. */
+  /** The count of each fault. */
   readonly faults: ReadonlyMap<string, number>;
 }
 
 export const FAULTS: readonly Fault[] = [...STORE_FAULTS, ...KERNEL_FAULTS, ...NODE_FAULTS];
 
-/** The time in which things go wrong; in a few seeds it is longer than a lease lives. */
+/** The time with faults; in a few seeds it is longer than the life of a lease. */
 const TROUBLE_MS = { least: 5_000, most: 60_000, long: 30 * 3_600_000 };
 const LONG_SEEDS = 0.005;
-/** When the world is fair, all must be well after this long: a second listing comes after a minute at most. */
+/** Time for convergence in a fair world: a second listing comes after a minute at most. */
 export const CONVERGENCE_MS = 120_000;
-/** And stay so, for more than one full pass of every kernel. */
+/** Time to stay so: more than one full pass of every kernel. */
 const QUIET_MS = 65_000;
 
-/** Runs one seed. `show` gets each line of the trace. */
+/** Runs one seed. Calls `show` with each line of the trace. */
 export async function simulate(
   seed: number,
   { sabotage = {}, show }: { readonly sabotage?: Sabotage; readonly show?: (line: string) => void } = {},
@@ -67,7 +67,7 @@ async function makeTrouble(cluster: Cluster, seed: number, struck: Map<string, n
   // Each seed has its own kinds of faults.
   const share = 0.1 + 0.9 * random();
   const kinds = FAULTS.filter(() => random() < share);
-  // By another source, so that seeds are long or not whatever else they draw.
+  // From a source of its own, so that the other draws do not change which seeds are long.
   const isLong = seededRandom(seed)() < LONG_SEEDS;
   const { least, most, long } = TROUBLE_MS;
   const endMs = isLong ? long : least + random() * (most - least);
@@ -82,7 +82,7 @@ async function makeTrouble(cluster: Cluster, seed: number, struck: Map<string, n
   healed.abort();
   cluster.weather.now = FAIR;
   cluster.trace.note('world', 'is fair from now on');
-  // What was begun before ends now, whatever it is: agents that were stopped start, and so does the store.
+  // Everything begun before ends now: stopped agents start, and so does the store.
   await advance(cluster, 5_001);
   await removeGarbage(cluster);
   for (const host of cluster.present()) {
@@ -91,7 +91,7 @@ async function makeTrouble(cluster: Cluster, seed: number, struck: Map<string, n
   }
 }
 
-/** Gives the time that it took. */
+/** Waits for convergence and returns the time that it took. */
 async function converge(cluster: Cluster): Promise<number> {
   const { clock, laws } = cluster;
   const backend = await cluster.backend();
@@ -106,7 +106,7 @@ async function converge(cluster: Cluster): Promise<number> {
   }
 }
 
-/** Nothing is to be done any more, so nothing is done. */
+/** Checks that a converged cluster does nothing. */
 async function rest(cluster: Cluster): Promise<void> {
   const { laws, memory, trace } = cluster;
   const revision = (): number => Math.max(0, ...memory.entries().map((entry) => entry.revision));
@@ -119,7 +119,7 @@ async function rest(cluster: Cluster): Promise<void> {
   if (revision() > before) laws.break('who is content writes nothing', `revision ${revision()}`);
 }
 
-// In steps, so that it ends soon after a law was broken.
+// In steps, so that the run ends soon after a breach of a law.
 async function advance(cluster: Cluster, ms: number): Promise<void> {
   const { clock, laws } = cluster;
   const endMs = clock.monotonicMs() + ms;

@@ -1,27 +1,27 @@
-// What happened in a simulation, line by line: the last lines to look at, and a digest of all of them, by which two
-// runs of one seed are compared.
+// The events of a simulation, line by line. It keeps the last lines for people, and a digest of all lines to compare
+// two runs of one seed.
 import type { Logger } from '../../agent/base/log.ts';
 
-/** How many lines are shown of a run that failed. */
+/** Lines shown of a failed run. */
 const SHOWN = 60;
 
 export interface Trace {
   note(who: string, what: string): void;
-  /** The log of a node goes here. */
+  /** A logger whose lines join the trace, for one node. */
   logger(who: string): Logger;
   /** The last lines, oldest first. */
   last(): readonly string[];
-  /** Of all lines so far. */
+  /** The digest of all lines so far. */
   digest(): string;
 }
 
-/** `show` gets every line when it happens. */
+/** Creates a trace. It calls `show` with every line when it happens. */
 export function createTrace(nowMs: () => number, show?: (line: string) => void): Trace {
   let lines: string[] = [];
   let hash = 0x811c9dc5;
   const note = (who: string, what: string): void => {
     const line = `${(nowMs() / 1_000).toFixed(3)} ${who} ${what}`;
-    // FNV-1a; a longer one would cost more than what it watches.
+    // FNV-1a, because it is cheap: a longer digest would cost more than the simulation.
     for (let i = 0; i < line.length; i++) hash = Math.imul(hash ^ line.charCodeAt(i), 0x01000193);
     show?.(line);
     lines.push(line);

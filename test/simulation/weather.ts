@@ -1,26 +1,26 @@
-// How well things go for a while: how long requests take, and how many of them go wrong in which way. Each seed has its
-// own mixture, most of them with only some kinds of trouble, so that no kind hides another.
+// The conditions of the simulated world for a while: the delays of requests, and the share of each kind of failure.
+// Each seed has its own mixture. Most mixtures have only some kinds of trouble, so that no kind hides another.
 import type { Random } from '../../agent/base/random.ts';
 
 /** Shares are of all requests of a kind, from 0 to 1. */
 export interface Weather {
-  /** A request's way, each way, is at most this long; most are much shorter. */
+  /** The longest delay of a request in one direction; most delays are much shorter. */
   readonly delayMs: number;
   /** The request never reaches the store. */
   readonly lostRequests: number;
-  /** The store has done it, and its answer never comes. */
+  /** The store carries out the request, and its answer is lost. */
   readonly lostAnswers: number;
-  /** The store does it after its client has given up. */
+  /** The store carries out the request after its client has given up. */
   readonly lateRequests: number;
   /** A watch is cut instead of delivering its next events. */
   readonly brokenWatches: number;
   /** Reading or changing the kernel fails as a whole; a part of the changes may be made. */
   readonly kernelFailures: number;
-  /** The kernel tells less than it did, and says so later. */
+  /** The kernel loses events, and reports the loss later. */
   readonly lostKernelEvents: number;
   /** Writing subnet.env or the rules fails. */
   readonly hostFailures: number;
-  /** From one fault to the next, on average. */
+  /** Mean time from one fault to the next. */
   readonly betweenFaultsMs: number;
 }
 
@@ -52,7 +52,7 @@ export function drawWeather(random: Random): Weather {
   };
 }
 
-/** The length of one way: mostly short, seldom up to `most`. */
+/** The delay in one direction: mostly short, seldom up to `most`. */
 export function drawDelayMs(random: Random, most: number): number {
   return random() ** 4 * most;
 }

@@ -1,5 +1,5 @@
-// What one run of a node has been told, kept apart from the node's own notes: which leases there are, and which one it
-// was granted. What the node does is held against it.
+// The news that one run of a node has received, kept apart from the node's own state: the leases, and the one granted
+// to it. The laws judge the node by it.
 import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import type { Kv } from '../../agent/model/kv.ts';
 import { formatSubnets, type Lease, type NodeIdentity, parseSubnetKey } from '../../agent/model/lease.ts';
@@ -10,11 +10,11 @@ import type { Life } from './life.ts';
 export class Witness {
   /** The lease that the store granted last. */
   granted: Lease | undefined;
-  /** Since when the node has known that it is not its own any more. */
+  /** Since when the node has known that it has lost its lease. */
   lostAtMs: number | undefined;
-  /** Whether the watch of everything stands. */
+  /** Whether the watch of all leases is open. */
   #watches = false;
-  /** Answers to questions that are on their way. */
+  /** The number of answers to questions that are on their way. */
   #answers = 0;
   readonly #life: Life;
   readonly #node: NodeIdentity;
@@ -26,35 +26,35 @@ export class Witness {
     this.#node = node;
   }
 
-  /** For how long the node has known that nobody has this subnet, in milliseconds; undefined: it does not know so. */
+  /** Milliseconds for which the node has known that no node has this subnet; undefined: it does not know so. */
   unleasedMs(subnet: string): number | undefined {
     return this.#leases.has(subnet) ? undefined : this.#sinceMs(subnet);
   }
 
-  /** For how long the node has known that somebody else has this subnet. */
+  /** Milliseconds for which the node has known that another node has this subnet. */
   othersMs(subnet: string): number | undefined {
     const lease = this.#leases.get(subnet);
     return lease === undefined || this.#isOwn(lease) ? undefined : this.#sinceMs(subnet);
   }
 
-  /** For how long the node has known that it has lost its lease. */
+  /** Milliseconds for which the node has known that it has lost its lease. */
   lostMs(): number | undefined {
     return this.lostAtMs === undefined ? undefined : this.#life.awakeMs(this.lostAtMs);
   }
 
-  /** Whether the node holds this subnet and hears, and no answer of it is on its way, which may be long. */
+  /** Whether the node holds this subnet, hears, and has no answer on its way, which may take long. */
   isAttentive(subnet: string): boolean {
     const isHeld = this.granted !== undefined && textOf(this.granted) === subnet;
     return isHeld && this.lostAtMs === undefined && this.#watches && this.#answers === 0;
   }
 
-  /** The store has lost its data: whatever it says from now on is newer than all that was said. */
+  /** The store has lost its data: everything it says from now on is newer than before. */
   countAnew(): void {
     for (const [key, lease] of this.#leases) this.#leases.set(key, { ...lease, revision: 0 });
     if (this.granted !== undefined) this.granted = { ...this.granted, revision: 0 };
   }
 
-  /** The same way to the store, with us seeing whether the watch of everything stands. */
+  /** The same path to the store; records whether the watch of all leases is open. */
   onWay(kv: Kv): Kv {
     const setWatches = (watches: boolean): void => {
       this.#watches = watches;
@@ -75,13 +75,13 @@ export class Witness {
     };
   }
 
-  /** The same store, with us listening. */
+  /** The same store; records its answers and events. */
   over(store: KvLeaseStore): KvLeaseStore {
     const grant = (held: HeldLease | undefined): HeldLease | undefined => {
       if (held === undefined) return held;
       this.granted = held.lease;
       this.lostAtMs = undefined;
-      // What it was told meanwhile may be newer.
+      // A watch event meanwhile may be newer.
       const key = textOf(held.lease);
       const known = this.#leases.get(key);
       if (known === undefined || known.revision <= held.lease.revision) this.#leases.set(key, held.lease);
@@ -123,8 +123,8 @@ export class Witness {
           const known = before.get(textOf(entry));
           if (known !== undefined) this.#leases.set(textOf(known), known);
         }
-        // A listing alone proves nothing: what is missing in it may be kept until another one agrees, and whether it
-        // goes in the end is seen when the cluster has converged.
+        // One listing proves nothing: a node may keep a missing lease until another listing agrees. The check of the
+        // converged cluster shows whether the lease goes in the end.
         const isListed = (key: string): boolean =>
           [...event.leases, ...event.malformed].some((entry) => textOf(entry) === key);
         for (const [key, lease] of before) if (!this.#leases.has(key)) this.#leases.set(key, lease);
@@ -180,7 +180,7 @@ export class Witness {
   }
 }
 
-// The laws name subnets as routes do: 10.5.34.0/24.
+// The laws write subnets as routes do: 10.5.34.0/24.
 function textOf({ key }: { readonly key: string | undefined }): string {
   return formatSubnets((key === undefined ? undefined : parseSubnetKey(key)) ?? {});
 }

@@ -1,10 +1,10 @@
-// Builders of the nouns that most tests need. Each takes what the test is about, and fills in the rest.
+// Builders of the values that most tests need. Each takes the values that a test is about, and fills in the rest.
 import type { JsonValue } from '../../agent/base/schema.ts';
 import type { HostFacts, UnderlayEnd, UnderlayLink } from '../../agent/model/host-facts.ts';
 import { type Prefix, parsePrefix } from '../../agent/model/ip.ts';
 import { formatSubnetKey, type Lease, type LeaseAttrs } from '../../agent/model/lease.ts';
 
-/** A prefix from its text; throws where it is none. */
+/** Parses a prefix; throws if the text is none. */
 export function prefix(text: string): Prefix {
   const parsed = parsePrefix(text);
   if (parsed === undefined) throw new Error(`not a prefix: ${text}`);
@@ -27,7 +27,7 @@ export function hostFacts(changes: FactChanges = {}): HostFacts {
   };
 }
 
-/** Attributes of a node at this address; as flannel writes them, unless more is given. */
+/** Attributes of a node at this address, as flannel writes them; `more` adds to them. */
 export function leaseAttrs(
   publicIP: string,
   more: Partial<Omit<LeaseAttrs, 'publicIP' | 'backendData'>> & { readonly data?: JsonValue } = {},

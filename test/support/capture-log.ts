@@ -1,13 +1,13 @@
-// A logger whose lines a test reads.
+// A logger whose lines a test can read.
 import { createLogger, type Logger, type LogLevel } from '../../agent/base/log.ts';
 
 export interface CapturedLog {
   readonly log: Logger;
-  /** Grows with each event: `info  lease: took 10.5.34.0/24`, without the time. */
+  /** Grows by each event: `info  lease: took 10.5.34.0/24`, without the time. */
   readonly lines: string[];
 }
 
-/** A logger for one component and a list that takes the place of stderr. */
+/** Creates a logger for one component, with a list in place of stderr. */
 export function captureLog(component: string, level: LogLevel = 'info'): CapturedLog {
   const lines: string[] = [];
   return { lines, log: createLogger(component, level, (line) => lines.push(line.replace(/^\S+ /, ''))) };

@@ -1,5 +1,5 @@
-// The host states that the backends make, over the changes that nodes live through. Each is text that a person
-// can check against `ip`; the transition tests walk between all of them.
+// The host states of each backend, over the changes that nodes live through. Each state is text that a person can check
+// against `ip`. The transition tests walk between all of them.
 
 import type { JsonValue } from '../../agent/base/schema.ts';
 import type { HostState } from '../../agent/model/host-state.ts';

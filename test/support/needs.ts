@@ -1,4 +1,4 @@
-// The needs of tests on the machine. A test whose need is not met is skipped, with the reason in its name.
+// Requirements of tests on the machine. A test with an unmet need is skipped, with the reason in its title.
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
@@ -7,7 +7,7 @@ export interface Need {
   readonly reason: string;
 }
 
-/** A need for a program in PATH, or in the folders of programs for administrators. */
+/** A need for a program in PATH, or in the administrators' folders of programs. */
 export function needsProgram(name: string): Need {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
   return { missing: !folders.some((folder) => existsSync(join(folder, name))), reason: `needs ${name}` };
@@ -15,13 +15,13 @@ export function needsProgram(name: string): Need {
 
 export const NEEDS_ROOT: Need = { missing: process.getuid?.() !== 0, reason: 'needs root' };
 
-/** A need for the network namespace in which `npm test` runs the suite as root: the test changes its links. */
+/** A need for the private network namespace in which `npm test` runs the suite as root: the test changes its links. */
 export const NEEDS_PRIVATE_NETNS: Need = {
   missing: process.env['TWILL_PRIVATE_NETNS'] !== '1',
   reason: 'needs a private network namespace',
 };
 
-/** The first need that is not met, or one that is. */
+/** The first unmet need; without one, a need that is met. */
 export function allOf(...needs: readonly Need[]): Need {
   return needs.find(({ missing }) => missing) ?? { missing: false, reason: '' };
 }
@@ -36,7 +36,7 @@ export const NEEDS_CLUSTER: Need = allOf(
   ...['ip', 'iptables', 'nft', 'etcd', 'etcdctl', 'ping'].map(needsProgram),
 );
 
-/** The title of a test, with the reason for which it is skipped if it is. */
+/** The title of a test. If the test is skipped, the title has the reason. */
 export function title(text: string, need: Need): string {
   return need.missing ? `${text} (skipped: ${need.reason})` : text;
 }

@@ -1,4 +1,4 @@
-// What happens to agents themselves: they end, they are frozen, and the world changes while they are away.
+// Faults of the agents themselves: they end or freeze, and the world changes meanwhile.
 
 import { strangerLease } from '../../lab/stored-leases.ts';
 import type { FaultBed } from '../bed.ts';
@@ -6,7 +6,7 @@ import type { Fault, Injected } from '../fault.ts';
 
 const SECOND = 1_000;
 
-/** The agent of the first host ends by `signal` and is started again. */
+/** Stops the agent of the first host by `signal` and starts it again. */
 function restart(signal: NodeJS.Signals): Fault['inject'] {
   return async (bed) => {
     await bed.agent(1).stop(signal);
@@ -14,7 +14,7 @@ function restart(signal: NodeJS.Signals): Fault['inject'] {
   };
 }
 
-/** The second host is rebooted: its agent is killed, and everything of it in its kernel is gone. */
+/** Reboots the second host: kills its agent and removes all of its state from the kernel. */
 async function rebootPeer(bed: FaultBed): Promise<void> {
   for (let times = 0; times < 3; times += 1) {
     await bed.agent(2).stop('SIGKILL');
@@ -25,7 +25,7 @@ async function rebootPeer(bed: FaultBed): Promise<void> {
   }
 }
 
-/** While the agent of the first host is away, peers leave, and leftovers of all kinds come. */
+/** While the agent of the first host is down, peers leave, and leftovers of all kinds appear. */
 async function leaveStale(bed: FaultBed): Promise<void> {
   const { etcd, h1, backend } = bed;
   const strangers = [1, 2, 3].map((number) => strangerLease(number, backend));
@@ -36,7 +36,7 @@ async function leaveStale(bed: FaultBed): Promise<void> {
   const own = await bed.subnetOf(1);
   const via =
     backend === 'vxlan' ? ['via', '10.5.240.0', 'dev', 'flannel.1', 'onlink'] : ['via', '192.168.77.2'];
-  // Before the bridge's own route, which it hides.
+  // It comes before the bridge's own route and hides it.
   await h1.run(['ip', 'route', 'prepend', own, ...via, 'proto', '84']);
   await h1.run('ip route add blackhole 10.5.241.0/24 metric 4294967295 proto 84'.split(' '));
   if (backend === 'vxlan') {
@@ -62,7 +62,7 @@ async function leaveStale(bed: FaultBed): Promise<void> {
   await bed.cluster.startAgent(1);
 }
 
-/** The agent of the first host sleeps through the end of its lease; `meanwhile` is done to the lease. */
+/** Suspends the agent of the first host, ends its lease, runs `meanwhile`, and resumes the agent. */
 function sleepThrough(meanwhile: (bed: FaultBed, key: string) => Promise<Injected | void>): Fault['inject'] {
   return async (bed) => {
     const { key, session = '' } = await bed.leaseOf(1);

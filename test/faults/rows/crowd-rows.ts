@@ -1,4 +1,4 @@
-// Many nodes at once, most of which are leases only.
+// Many nodes at once. Most of them are leases only.
 import { systemClock } from '../../../agent/base/clock.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import type { EtcdWrite } from '../../lab/etcd-writes.ts';
@@ -14,7 +14,7 @@ const SECOND = 1_000;
 
 const STORM = { events: 1_000, parts: 4, nodes: 90 } as const;
 
-/** A test lets an answer take far longer than is required: on a busy machine others are in between. */
+/** A test allows an answer far more time than is required: other processes of a busy machine run in between. */
 const CROWD = {
   leases: 5_000,
   changed: 500,
@@ -31,7 +31,7 @@ async function write(bed: FaultBed, writes: readonly EtcdWrite[]): Promise<void>
   await bed.cluster.lab.router.run(argv, { input, timeoutMs: WRITE_MS });
 }
 
-/** Nodes that are only leases join, leave and are rebooted, with another MAC, by chance. */
+/** Nodes without a host join, leave and reboot, with another MAC, at random. */
 function randomWrites(random: () => number, backend: string, count: number): EtcdWrite[] {
   return Array.from({ length: count }, (): EtcdWrite => {
     const number = 1 + Math.floor(random() * STORM.nodes);
@@ -42,7 +42,7 @@ function randomWrites(random: () => number, backend: string, count: number): Etc
   });
 }
 
-/** Meanwhile the agents of both hosts are ended and killed, in turns, and started again. */
+/** Meanwhile the agents of both hosts are stopped or killed, in turns, and started again. */
 async function storm(bed: FaultBed): Promise<Injected> {
   const seed = Number(process.env['TWILL_SEED'] ?? Math.floor(Math.random() * 1_000_000));
   const random = seededRandom(seed);
@@ -70,8 +70,8 @@ async function storm(bed: FaultBed): Promise<Injected> {
 }
 
 /**
- * Thousands of leases come, some change, and all go at once. The first host has a processor of its own, as on a machine
- * of its own: two agents that do the same work at the same time would take it from each other.
+ * Thousands of leases come, some change, and all go at once. The first host is pinned to a processor of its own, as on
+ * a separate machine: two agents with the same work at the same time would compete for it.
  */
 async function crowd(bed: FaultBed): Promise<Injected> {
   const others = [bed.agent(2), ...bed.etcd.members, process];
@@ -79,7 +79,7 @@ async function crowd(bed: FaultBed): Promise<Injected> {
   const fromMs = systemClock.wallMs();
   const { lab } = bed.cluster;
   const settle = async (): Promise<void> => {
-    // A look at so much takes the processor from who is looked at.
+    // A check of so many objects takes processor time from the agent.
     await systemClock.sleep(CROWD.pauseMs);
     await bed.settle();
   };

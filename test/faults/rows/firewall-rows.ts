@@ -1,11 +1,11 @@
-// What somebody else does to the firewall of the first host.
+// Changes by other programs to the firewall of the first host.
 import type { Namespace } from '../../lab/namespace.ts';
 import type { FaultBed } from '../bed.ts';
 import type { Fault } from '../fault.ts';
 
 const SECOND = 1_000;
 
-/** The rules that are ours, as the kernel has them. */
+/** Our rules, as the kernel prints them. */
 async function ourRules(bed: FaultBed): Promise<string> {
   if (bed.kind === 'nftables')
     return (await bed.h1.exec(['nft', '--stateless', 'list', 'table', 'ip', 'flannel-ipv4'])).stdout;
@@ -17,7 +17,7 @@ async function ourRules(bed: FaultBed): Promise<string> {
     .join('\n');
 }
 
-/** Does something to the rules, and then waits for ours to be as they were before. */
+/** Changes the rules, then waits until ours are as before. */
 function breakRulesBy(how: (h1: Namespace) => Promise<unknown>): Fault['inject'] {
   return async (bed) => {
     const whole = await ourRules(bed);
@@ -29,14 +29,14 @@ function breakRulesBy(how: (h1: Namespace) => Promise<unknown>): Fault['inject']
   };
 }
 
-/** The same by commands, each in one line. */
+/** The same by commands, one a line. */
 function breakRules(...lines: readonly string[]): Fault['inject'] {
   return breakRulesBy(async (h1) => {
     for (const line of lines) await h1.run(line.split(' '));
   });
 }
 
-/** A rule before ours in FORWARD: ours must come first again. */
+/** A rule before ours in FORWARD: ours must become the first again. */
 function putBefore(target: string): Fault['inject'] {
   return async ({ h1 }) => {
     await h1.run(['iptables', '-I', 'FORWARD', '1', '-j', target]);
@@ -51,7 +51,7 @@ function putBefore(target: string): Fault['inject'] {
   };
 }
 
-/** Another table that drops what ours accepts, which no rule of ours can change: it must be named. */
+/** Another table drops packets that ours accepts. No rule of ours can change that, so the agent must name it. */
 async function dropElsewhere(bed: FaultBed): Promise<void> {
   const { h1 } = bed;
   await h1.run(['nft', 'add table ip strict']);
@@ -97,7 +97,7 @@ export const FIREWALL_FAULTS: readonly Fault[] = [
     name: 'our chains are flushed and deleted',
     backends: ['host-gw'],
     requiredMs: SECOND,
-    // At once, as a chain that is jumped to again in between cannot be deleted.
+    // All in one transaction: a chain cannot be deleted if a jump to it returns in between.
     inject: breakRulesBy((h1) => h1.run(['iptables-restore'], { input: '*filter\nCOMMIT\n*nat\nCOMMIT\n' })),
   },
   {

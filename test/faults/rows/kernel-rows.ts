@@ -1,4 +1,4 @@
-// What somebody else breaks of the overlay in the kernel of the first host.
+// Changes by other programs to the overlay in the kernel of the first host.
 import { commands, type Fault } from '../fault.ts';
 
 const SECOND = 1_000;

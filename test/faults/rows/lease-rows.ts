@@ -1,4 +1,4 @@
-// What happens to leases in the datastore while everybody is there to see it.
+// Changes of leases in the datastore while all agents run.
 
 import { CONFIG_KEY, rewriteLease, SUBNETS_KEY, strangerLease } from '../../lab/stored-leases.ts';
 import { waitFor } from '../../lab/wait.ts';
@@ -15,13 +15,13 @@ const MALFORMED: readonly (readonly [key: string, value: string])[] = [
   ['10.5.202.0-24', '{"PublicIP":"999.1.1.1","BackendType":"vxlan"}'],
   ['10.5.203.0-24', 'null'],
 ];
-/** What a later version might write. */
+/** Keys that a later version might write. */
 const FUTURE: readonly (readonly [key: string, value: string])[] = [
   ['v2:10.5.204.0-24', '{"Version":2}'],
   ['10.5.205.0-24&fd00:5:22::-64&wide', '{"PublicIP":"192.168.77.9","BackendType":"vxlan"}'],
 ];
 
-/** Entries that are no leases are counted by each agent; that no kernel changes, the leases tell. */
+/** Each agent counts entries that are no leases. A comparison with the leases shows that no kernel changes. */
 function writeEntries(entries: typeof MALFORMED): Fault['inject'] {
   return async (bed) => {
     const before = await Promise.all(
@@ -43,7 +43,7 @@ function writeEntries(entries: typeof MALFORMED): Fault['inject'] {
   };
 }
 
-/** A peer's lease is written anew with some fields changed. */
+/** Writes a peer's lease again with some fields changed. */
 function changePeer(changes: Readonly<Record<string, unknown>>): Fault['inject'] {
   return async (bed): Promise<Injected> => {
     const { key, value } = strangerLease(1, bed.backend);
@@ -59,7 +59,7 @@ function changePeer(changes: Readonly<Record<string, unknown>>): Fault['inject']
   };
 }
 
-/** The lease of the first host goes by `how`; it is back when it has a session again. */
+/** `how` removes the lease of the first host. The lease is back when it has a session again. */
 function loseLease(how: (bed: FaultBed, key: string, session: string) => Promise<unknown>): Fault['inject'] {
   return async (bed) => {
     const { key, session = '' } = await bed.leaseOf(1);
@@ -67,7 +67,7 @@ function loseLease(how: (bed: FaultBed, key: string, session: string) => Promise
   };
 }
 
-/** Somebody else has our subnet: we move, and say so. */
+/** Another node takes our subnet: we move, and log it. */
 async function loseSubnet(bed: FaultBed): Promise<Injected> {
   const { key, subnet } = await bed.leaseOf(1);
   await bed.etcd.etcdctl('put', key, strangerLease(1, bed.backend).value);
@@ -81,7 +81,7 @@ async function loseSubnet(bed: FaultBed): Promise<Injected> {
   return { wrong };
 }
 
-/** Whether a lease stands that is not known to anybody yet. */
+/** A lease comes, every kernel has it, and it goes. */
 async function addAndRemovePeer(bed: FaultBed): Promise<void> {
   const { key, value } = strangerLease(1, bed.backend);
   await bed.etcd.etcdctl('put', key, value);
@@ -89,7 +89,7 @@ async function addAndRemovePeer(bed: FaultBed): Promise<void> {
   await bed.etcd.etcdctl('del', key);
 }
 
-/** The configuration is gone for a while: what was read stays in force. */
+/** The configuration is gone for a while: the last one read stays in force. */
 async function loseConfig(bed: FaultBed): Promise<Injected> {
   const text = (await bed.etcd.etcdctl('get', '--print-value-only', CONFIG_KEY)).trim();
   await bed.etcd.etcdctl('del', CONFIG_KEY);

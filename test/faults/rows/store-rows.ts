@@ -1,4 +1,4 @@
-// What happens to etcd and to the way there. Nothing of it depends on the backend.
+// Faults of etcd and of the network path to it. None of them depends on the backend.
 import { systemClock } from '../../../agent/base/clock.ts';
 import type { EtcdServer } from '../../lab/etcd.ts';
 import { ROUTER_ADDRESS } from '../../lab/lab.ts';
@@ -9,13 +9,13 @@ import type { Fault, Injected } from '../fault.ts';
 import { readOwnedState } from '../owned-state.ts';
 
 const SECOND = 1_000;
-/** Time within which an agent must say that something is wrong. */
+/** Time within which an agent must report a fault. */
 const UNREADY_MS = 10 * SECOND;
-/** How long a fault lasts that need not last as long as the table says. */
+/** Duration of a fault where a test need not take as long as the table says. */
 const SHORT_MS = SECOND;
 const ETCD_PORT = '2379';
 
-/** Runs etcdctl until it succeeds: a cluster that lost a member, or has it back, may be choosing its leader. */
+/** Runs etcdctl until it succeeds: a cluster that lost a member, or has it back, may be electing its leader. */
 async function insist(by: Pick<EtcdServer, 'etcdctl'>, ...args: readonly string[]): Promise<void> {
   await waitFor(`etcdctl ${args[0]} succeeds`, 20 * SECOND, () =>
     by.etcdctl(...args).then(
@@ -25,7 +25,7 @@ async function insist(by: Pick<EtcdServer, 'etcdctl'>, ...args: readonly string[
   );
 }
 
-/** A peer comes: everybody must see it. It goes when the row is over. */
+/** A peer comes: every node must see it. It goes when the row is over. */
 async function addPeer(bed: FaultBed, by: Pick<EtcdServer, 'etcdctl'> = bed.etcd): Promise<Injected> {
   const { key, value } = strangerLease(1, bed.backend);
   await insist(by, 'put', key, value);
@@ -48,14 +48,14 @@ async function memberInUse(bed: FaultBed): Promise<number> {
 
 async function leader(bed: FaultBed): Promise<number> {
   const text = await bed.etcd.etcdctl('endpoint', 'status', '--write-out=json');
-  // Numbers of members are more than a number of JavaScript holds.
+  // Ids of members exceed the safe integers of JavaScript.
   const ids = [...text.matchAll(/"member_id":(\d+)/g)].map(([, id]) => id);
   const index = ids.indexOf(/"leader":(\d+)/.exec(text)?.[1]);
   const { Endpoint: url } = (JSON.parse(text) as readonly { Endpoint: string }[])[index] ?? { Endpoint: '' };
   return bed.etcd.members.findIndex((each) => each.url === url);
 }
 
-/** Etcd is away until all that must be noticed is, and then for as long as the table says where that is wanted. */
+/** Keeps etcd away until the agent has noticed, and in a full run for as long as the table says. */
 async function last(bed: FaultBed, tableMs: number): Promise<void> {
   const fromMs = systemClock.monotonicMs();
   await bed.waitUnready(1, UNREADY_MS);
@@ -80,7 +80,7 @@ async function pauseEtcd(bed: FaultBed): Promise<Injected> {
   return addPeer(bed);
 }
 
-/** One member of three is killed; what another one is told must reach everybody. */
+/** Kills one member of three. A change written to another one must reach every node. */
 function killMember(choose: (bed: FaultBed) => Promise<number>): Fault['inject'] {
   return async (bed) => {
     const index = await choose(bed);
@@ -95,7 +95,7 @@ function killMember(choose: (bed: FaultBed) => Promise<number>): Fault['inject']
   };
 }
 
-/** The member that the first host's agent uses freezes: connections stay open, and nothing answers. */
+/** Freezes the member that the first host's agent uses: connections stay open without an answer. */
 async function pauseMember(bed: FaultBed): Promise<Injected> {
   const index = await memberInUse(bed);
   member(bed, index).pause();
@@ -131,7 +131,7 @@ async function cutOff(bed: FaultBed, work: () => Promise<void>): Promise<void> {
 }
 
 /**
- * While nobody watches, `leave` of ten peers leave, one is changed, one comes, and the history of that is forgotten.
+ * While no agent watches, `leave` of ten peers leave, one changes, one comes, and etcd compacts that history.
  */
 async function leaveUnseen(
   bed: FaultBed,
@@ -155,7 +155,7 @@ async function leaveUnseen(
   return { undo, gone };
 }
 
-/** Most peers are missing when the store is listed anew: what stands must stay. Then they are there again. */
+/** Most peers are missing in one new listing of the store: their state must stay. Then they are back. */
 async function vanishAndReturn(bed: FaultBed): Promise<Injected> {
   const { undo, gone } = await leaveUnseen(bed, 9);
   const told = await bed.agent(1).waitForLine(/leases are gone from the datastore/);
@@ -168,7 +168,7 @@ async function vanishAndReturn(bed: FaultBed): Promise<Injected> {
   return undo === undefined ? {} : { undo };
 }
 
-/** Everything is gone from etcd: what stands goes on, until the configuration is back. */
+/** etcd loses everything: the kernel state stays until the configuration is back. */
 async function loseData(bed: FaultBed): Promise<void> {
   const text = (await bed.etcd.etcdctl('get', '--print-value-only', CONFIG_KEY)).trim();
   const whole = (await readOwnedState(bed.host(1))).lines.join('\n');
@@ -183,7 +183,7 @@ async function loseData(bed: FaultBed): Promise<void> {
   await bed.etcd.etcdctl('put', CONFIG_KEY, text);
 }
 
-/** The connections that the first host has to etcd swallow everything from now on; new ones work. */
+/** The first host's existing connections to etcd drop every packet from now on; new ones work. */
 async function blackHole(bed: FaultBed): Promise<Injected> {
   const { router } = bed.cluster.lab;
   const connections = await bed.h1.run(['ss', '-Htn', 'dport', '=', `:${ETCD_PORT}`]);
@@ -267,7 +267,7 @@ export const STORE_FAULTS: readonly Fault[] = [
   {
     name: 'most peers leave for good while nobody watches',
     backends: ['vxlan'],
-    // A second reading, which comes after a minute at most, must agree.
+    // A second listing, after a minute at most, must agree.
     requiredMs: 65 * SECOND,
     traffic: 'flows',
     lasts: true,

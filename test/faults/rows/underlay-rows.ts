@@ -1,4 +1,4 @@
-// What happens to the first host's interface towards the others.
+// Faults of the first host's interface to the other hosts.
 import { systemClock } from '../../../agent/base/clock.ts';
 import { ping } from '../../lab/ping.ts';
 import type { FaultBed } from '../bed.ts';
@@ -7,13 +7,13 @@ import type { Fault, Injected } from '../fault.ts';
 const SECOND = 1_000;
 const ADDRESS = '192.168.77.1';
 const NEW_ADDRESS = '192.168.77.51';
-/** Without it what is behind the router is not reached; it goes with the address and with the link. */
+/** Hosts behind the router need it. It goes with the address and with the link. */
 const DEFAULT_ROUTE = 'route replace default via 192.168.77.254';
 const NARROW_BYTES = 1_400;
 const WIDE_BYTES = 1_500;
 const HEADER_BYTES = 28;
 
-/** Lines of `ip` on the first host. */
+/** Runs lines of `ip` on the first host. */
 function ip(bed: FaultBed, ...lines: readonly string[]): Promise<string> {
   return bed.h1.ip(...lines);
 }
@@ -65,7 +65,7 @@ async function changeMtu(bed: FaultBed): Promise<Injected> {
   return { wrong, undo: async () => void (await ip(bed, `link set eth0 mtu ${WIDE_BYTES}`)) };
 }
 
-/** The file system of subnet.env is full when the file must be written. */
+/** The file system of subnet.env is full when the agent must write the file. */
 async function fillDisk(bed: FaultBed): Promise<Injected> {
   const { h1 } = bed;
   const folder = '/run/flannel';
@@ -73,7 +73,7 @@ async function fillDisk(bed: FaultBed): Promise<Injected> {
   await h1.run(['cp', file, '/run/kept']);
   await h1.run(['mount', '-t', 'tmpfs', '-o', 'size=16k,mode=755', 'tmpfs', folder]);
   await h1.run(['cp', '/run/kept', file]);
-  // It ends by failing, when there is no room left.
+  // It fails when the disk is full.
   await h1.exec(['dd', 'if=/dev/zero', `of=${folder}/filler`, 'bs=4k']);
   const before = await h1.run(['cat', file]);
   await ip(bed, `link set eth0 mtu ${NARROW_BYTES}`);

@@ -1,15 +1,15 @@
-// What a fault is: something that the world does to the cluster, at once or for a while. To add one, write a function
-// that takes its chances from `cluster.random` and its time from `cluster.clock`, and put it into the list of its file.
+// A fault: the world changes the cluster, at once or for a while. To add one, write a function that takes its random
+// numbers from `cluster.random` and its time from `cluster.clock`, and put it into the list of its file.
 import type { Cluster } from '../cluster.ts';
 import type { Host } from '../host.ts';
 
 export interface Fault {
   readonly name: string;
-  /** Strikes now. What lasts ends by itself, or when `healed` is aborted: then the world is well again. */
+  /** Strikes now. A lasting fault ends by itself, or when `healed` is aborted; then the world is well again. */
   readonly strike: (cluster: Cluster, healed: AbortSignal) => void | Promise<void>;
 }
 
-/** Something for one host of those that are part of the cluster. */
+/** A fault of one random host that is present. */
 export function onHost(
   name: string,
   strike: (host: Host, cluster: Cluster, healed: AbortSignal) => void | Promise<void>,
@@ -24,7 +24,7 @@ export function onHost(
   };
 }
 
-/** Something for the whole cluster. */
+/** A fault of the whole cluster. */
 export function onAll(name: string, strike: Fault['strike']): Fault {
   return {
     name,
@@ -35,7 +35,7 @@ export function onAll(name: string, strike: Fault['strike']): Fault {
   };
 }
 
-/** Waits for a while of at most `mostMs`, mostly much less, or until the world is well again. */
+/** Waits for at most `mostMs`, mostly much less, or until the world is well again. */
 export async function aWhile(cluster: Cluster, mostMs: number, healed: AbortSignal): Promise<void> {
   await cluster.clock.sleep(cluster.random() ** 2 * mostMs, healed).catch(() => undefined);
 }

@@ -1,4 +1,4 @@
-// What others do to a host's kernel, and what the kernel does not do for the agent.
+// Changes by others to a host's kernel, and failures of the kernel itself.
 import { type HostObject, keyOf } from '../../../agent/model/host-state.ts';
 import type { Cluster } from '../cluster.ts';
 import type { Host } from '../host.ts';
@@ -73,7 +73,7 @@ function linkOf({ kernel }: Host): string | undefined {
   return link?.kind === 'link' ? link.name : undefined;
 }
 
-/** From one to all of the objects of a host. */
+/** A random part of the objects of a host, at least one. */
 function some({ kernel }: Host, cluster: Cluster): readonly HostObject[] {
   const objects = kernel.objects();
   if (objects.length === 0) return [];

@@ -1,4 +1,4 @@
-// What happens to the agents and their machines.
+// Faults of the agents and their machines.
 
 import { keyOf } from '../../../agent/model/host-state.ts';
 import type { Cluster } from '../cluster.ts';
@@ -45,7 +45,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   ),
   onHost('its address changes', (host, cluster) => {
     const net = netOf(host);
-    // It may be the one of a node that has left.
+    // The address may belong to a node that has left.
     const gone = cluster.hosts.filter(({ isGone }) => isGone).map((other) => other.address);
     const address =
       cluster.random() < 0.3 && gone.length > 0 ? cluster.pick(gone) : `${net}${freeNumber(cluster)}`;
@@ -65,7 +65,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     const namesake = cluster.addHost(host.address);
     namesake.start();
     await aWhile(cluster, NAMESAKE_MS, healed);
-    // Whichever of them has the address still, none has that one.
+    // Either node may have the address now. The new address is free on every host.
     let address = netOf(namesake) + freeNumber(cluster);
     while (cluster.hosts.some((other) => other.address === address))
       address = netOf(namesake) + freeNumber(cluster);
@@ -80,12 +80,12 @@ function hasRoom(cluster: Cluster): boolean {
   return cluster.present().length < MOST_HOSTS && cluster.hosts.length < 2 * MOST_HOSTS;
 }
 
-/** The first parts of its address. */
+/** The network part of a host's address. */
 function netOf({ address }: Host): string {
   return address.replace(/\d+$/, '');
 }
 
-/** The last part of an address: hosts begin with low ones, and strangers have those from 200 on. */
+/** The last number of an address: hosts start with low numbers; strangers have the ones from 200 on. */
 function freeNumber({ random }: Cluster): number {
   return 20 + Math.floor(random() * 170);
 }

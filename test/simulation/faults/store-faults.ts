@@ -1,4 +1,4 @@
-// What happens to the store, to the ways there, and to what lies in it.
+// Faults of the store, of the network paths to it, and of its data.
 import type { KvEntry } from '../../../agent/model/kv.ts';
 import { formatLeaseValue } from '../../../agent/model/lease.ts';
 import { subnetAt, subnetCount } from '../../../agent/model/network-config.ts';
@@ -9,12 +9,12 @@ import { aWhile, type Fault, onAll, onHost } from './fault.ts';
 
 const LEASES = `${NETWORK_PREFIX}/subnets/`;
 const OUTAGE_MS = 90_000;
-/** From the end of a server to the start of the next one. */
+/** Time from the end of a server to the start of the next one. */
 const RESTART_MS = 5_000;
 
 const GARBAGE_KEYS = ['', 'x', '10.5.1.0', '10.5.1.0-33', '10.5.1.1-24', '10.5.1.0-24&', '10.5.1.0-24/x'];
 const GARBAGE_VALUES = ['', '{', 'null', '[]', '{"PublicIP":7}', '{"PublicIP":"::1"}', '\u0000\u001b[2J'];
-/** Subnets outside of every network; the last one would take a host's underlay away. */
+/** Subnets outside of every network; the last one would cover a host's underlay. */
 const OUTSIDE = ['172.17.0.0-16', '0.0.0.0-0', '192.168.77.0-24'];
 
 export const STORE_FAULTS: readonly Fault[] = [
@@ -81,8 +81,8 @@ export const STORE_FAULTS: readonly Fault[] = [
     await cluster.admin.create(`${NETWORK_PREFIX}/config`, cluster.configText, undefined);
   }),
   onAll('the store loses its data, and the configuration is written again', async (cluster, healed) => {
-    // Not by way of the hosts' ways, which other faults open: it may be started anew more than once at a time, or
-    // during an outage, and hosts may join meanwhile. None of them has a connection that has seen both stores.
+    // The server counts its restarts. The hosts' ways stay as they are, because other faults open those. Restarts may
+    // overlap with each other and with an outage, and hosts may join meanwhile. No connection has seen both stores.
     const { server } = cluster;
     server.restarts += 1;
     server.ends += 1;
@@ -96,7 +96,7 @@ export const STORE_FAULTS: readonly Fault[] = [
   }),
 ];
 
-/** What nobody would clean up by itself goes: garbage in the place of a lease. */
+/** Removes garbage in the place of leases. No node would remove it. */
 export async function removeGarbage(cluster: Cluster): Promise<void> {
   for (const entry of entriesUnder(cluster, LEASES))
     if (GARBAGE_VALUES.includes(entry.value)) await cluster.admin.delete(entry);
@@ -125,7 +125,7 @@ async function withLease(
   if (entry !== undefined) await work(entry);
 }
 
-/** As somebody with `etcdctl put` does it: whatever is there, and without a session. */
+/** Writes like `etcdctl put`: over any value, and without a session. */
 async function put({ admin, memory }: Cluster, key: string, value: string): Promise<void> {
   const entry = memory.entries().find((found) => found.key === key);
   if (entry === undefined) await admin.create(key, value, undefined);
@@ -138,7 +138,7 @@ function freeKey({ config, random, memory }: Cluster): string {
   return memory.entries().some((entry) => entry.key === LEASES + key) ? 'taken' : key;
 }
 
-/** The lease value of a node that is none of ours, with flannel or with us. */
+/** The lease value of a node outside of the cluster, written by flannel or by this agent. */
 function strangersValue({ config, random }: Cluster): string {
   const n = 200 + Math.floor(random() * 50);
   const attrs = leaseAttrs(`192.168.77.${n}`, {
