@@ -1,4 +1,4 @@
-// Holds the structure and the habits of the code: who may import whom, one door to each package and each
+// Holds the structure and the habits of the code: the imports of each layer, one door to each package and each
 // dangerous global, names, sizes, format, lint and types.
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -62,7 +62,7 @@ function places(source: Source, text: string, pattern: RegExp): readonly string[
 describe('the scanner', () => {
   const scan = (text: string) => scanSource('x.ts', text);
 
-  it('finds static, dynamic and re-exporting imports, and no others', () => {
+  it('the scanner finds static, dynamic and re-exporting imports, and no others', () => {
     const { imports } = scan(
       [
         "import { a } from './a.ts';",
@@ -95,7 +95,7 @@ describe('the scanner', () => {
     ['"//"; process.env', true],
     ["it's('/*'); process.env".replace("it's", 'its'), true],
     ['x = /\\//; process.env', true],
-  ])('sees code and not text in %j', (text, expected) => {
+  ])('the scanner sees code and not text in %j', (text, expected) => {
     expect(/process\.env/.test(scan(text).code)).toBe(expected);
   });
 });
@@ -107,11 +107,11 @@ describe('imports', () => {
     expect([...strays(program, LAYERS), ...strays(suites, TEST_LAYERS)]).toEqual([]);
   });
 
-  it('go to lower layers only, and never to a sibling', () => {
+  it('imports go to lower layers only, and never to a sibling', () => {
     expect(program.flatMap((source) => strayImports(source, LAYERS))).toEqual([]);
   });
 
-  it('of tests go to lower layers of the tests only, and never to another suite', () => {
+  it('imports of tests go to lower layers of the tests only, and never to another suite', () => {
     const isProgram = (path: string): boolean => layerOf(path, LAYERS) !== undefined;
     expect(suites.flatMap((source) => strayImports(source, TEST_LAYERS, isProgram))).toEqual([]);
   });
@@ -123,11 +123,11 @@ describe('imports', () => {
     ['test/kernel/a.ts', './b.ts', []],
     ['test/kernel/a.ts', 'vitest', []],
     ['test/other/a.ts', './b.ts', ['test/other/a.ts:1 imports test/other/b.ts']],
-  ])('of %s: %s is judged by the layers', (path, specifier, expected) => {
+  ])('the layers judge the imports of %s: %s', (path, specifier, expected) => {
     expect(strayImports(scanSource(path, `import '${specifier}';`), TEST_LAYERS)).toEqual(expected);
   });
 
-  it('lead to files that exist, with their extension', () => {
+  it('imports lead to files that exist, with their extension', () => {
     const missing = [...program, ...tests].flatMap(({ path, imports }) =>
       imports
         .filter(({ specifier }) => specifier.startsWith('.') && !specifier.startsWith('../../dist/'))
@@ -178,7 +178,7 @@ describe('doors', () => {
     expect(outside.flatMap((source) => places(source, source.code, door.pattern))).toEqual([]);
   });
 
-  it('each stands where it is said to', () => {
+  it('each door is where the rules name it', () => {
     const paths = [...PACKAGE_DOORS, ...MODULE_DOORS, ...GLOBAL_DOORS].flatMap(({ doors }) => doors);
     expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   });
@@ -191,7 +191,7 @@ describe('habits', () => {
 
   it('file and folder names are kebab-case', () => {
     const kebab = /^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z0-9]+)+$/;
-    // A package has these two under the names that everybody looks for.
+    // Tools and registries expect these two names in a package.
     const named = [...programFiles, ...testFiles].filter((path) => !/\/(?:LICENSE|README\.md)$/.test(path));
     expect(named.filter((path) => !kebab.test(path))).toEqual([]);
   });
@@ -201,7 +201,7 @@ describe('habits', () => {
     expect(long.map(({ path }) => path)).toEqual([]);
   });
 
-  it('nothing is left to be done later', () => {
+  it('no comment leaves work for later', () => {
     expect([...program, ...tests].flatMap((source) => places(source, source.text, UNFINISHED))).toEqual([]);
   });
 
@@ -221,7 +221,7 @@ describe('the width of prose', () => {
     [`// ${narrow} https://example.org/${narrow}`, []],
     [`const a = '// ${narrow} ${narrow}';`, []],
     [`const a = '${narrow}'.concat('${narrow}');\n// ${narrow}`, []],
-  ])('is measured in the comments of %j', (text, expected) => {
+  ])('the width is measured in the comments of %j', (text, expected) => {
     expect(wideComments(scanSource('a.ts', text), 60)).toEqual(expected);
   });
 
@@ -230,17 +230,17 @@ describe('the width of prose', () => {
     [`[${narrow}](https://example.org/${narrow})`, []],
     [`| ${narrow} | ${narrow} |\n\n    ${narrow} ${narrow}`, []],
     [`\`\`\`sh\n${narrow} ${narrow}\n\`\`\`\n${narrow} ${narrow}`, ['a.md:4']],
-  ])('is measured in the Markdown %j', (text, expected) => {
+  ])('the width is measured in the Markdown %j', (text, expected) => {
     expect(wideMarkdown('a.md', text, 60)).toEqual(expected);
   });
 
-  it(`of a comment is at most ${MAX_COLUMNS} columns`, () => {
+  it(`a comment is at most ${MAX_COLUMNS} columns wide`, () => {
     const scripts = [...listFiles('scripts'), ...sourceFiles].filter((path) => path.endsWith('.mjs'));
     const sources = [...program, ...tests, ...scripts.map(readSource)];
     expect(sources.flatMap((source) => wideComments(source, MAX_COLUMNS))).toEqual([]);
   });
 
-  it(`of a Markdown text is at most ${MAX_COLUMNS} columns`, () => {
+  it(`a Markdown text is at most ${MAX_COLUMNS} columns wide`, () => {
     const pages = [...readdirSync(ROOT), ...sourceFiles, ...testFiles].filter((path) => path.endsWith('.md'));
     const wide = pages.flatMap((path) =>
       wideMarkdown(path, readFileSync(join(ROOT, path), 'utf8'), MAX_COLUMNS),
@@ -250,7 +250,7 @@ describe('the width of prose', () => {
 });
 
 describe('the documents', () => {
-  it('name files and folders that exist', () => {
+  it('the documents name files and folders that exist', () => {
     const pages = readdirSync(ROOT).filter((path) => path.endsWith('.md'));
     const named = pages.flatMap((page) => {
       const text = readFileSync(join(ROOT, page), 'utf8');
@@ -265,7 +265,7 @@ describe('the documents', () => {
 });
 
 describe('the lock file', () => {
-  it('names no host to install from, and a hash for every package', () => {
+  it('the lock file names no host to install from, and a hash for every package', () => {
     const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
       readonly packages: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
     };

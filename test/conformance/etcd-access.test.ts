@@ -52,12 +52,12 @@ describe.skipIf(need.missing)(title('an etcd that speaks TLS', need), () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it('accepts a client that knows its CA', async () => {
+  it('an etcd with TLS accepts a client that knows its CA', async () => {
     const kv = await open(lenient.url, { caFile: file('good-ca.pem') });
     expect(await kv.create('/ca-alone', 'x', undefined)).toBeDefined();
   });
 
-  it('accepts a client with a certificate of its CA', async () => {
+  it('an etcd with TLS accepts a client with a certificate of its CA', async () => {
     const kv = await open(strict.url, {
       caFile: file('good-ca.pem'),
       certFile: file('good-server.pem'),
@@ -129,7 +129,7 @@ describe.skipIf(need.missing)(title('an etcd that speaks TLS', need), () => {
     },
   ];
   for (const { title: name, url, files, message, hint } of refusals) {
-    it(`is reported in one line: ${name}`, async () => {
+    it(`a refused TLS connection is reported in one line: ${name}`, async () => {
       const kv = await open(url(), files?.());
       const error: unknown = await kv.list('/').catch((thrown: unknown) => thrown);
       expect(error).toMatchObject({
@@ -142,7 +142,7 @@ describe.skipIf(need.missing)(title('an etcd that speaks TLS', need), () => {
     });
   }
 
-  it('is not asked when a file cannot be read or used, and the error names the file', async () => {
+  it('an etcd is not asked when a file cannot be read or used, and the error names the file', async () => {
     await expect(open(lenient.url, { caFile: file('missing.pem') })).rejects.toMatchObject({
       code: 'datastore',
       message: expect.stringContaining(`cannot read --etcd-cafile ${file('missing.pem')}`),
@@ -175,7 +175,7 @@ describe.skipIf(need.missing)(title('an etcd with users', need), () => {
   });
   afterAll(() => server?.[Symbol.asyncDispose]());
 
-  it('accepts a user with the right password, for every operation of a lease', async () => {
+  it('an etcd with users accepts a user with the right password, for every operation of a lease', async () => {
     const kv = await open(server.url, { username: 'agent', password: PASSWORD });
     const listing = await kv.list('/net/');
     const watched = await watch(kv, '/net/', listing.revision + 1);
@@ -187,7 +187,7 @@ describe.skipIf(need.missing)(title('an etcd with users', need), () => {
     await watched.sees('/net/a', undefined);
   });
 
-  it('gets a new login when the token has expired, also for a watch', async () => {
+  it('a client logs in again when its token has expired, also for a watch', async () => {
     const kv = await open(server.url, { username: 'agent', password: PASSWORD });
     await kv.get('/net/a');
     await systemClock.sleep(2_500);
@@ -199,7 +199,7 @@ describe.skipIf(need.missing)(title('an etcd with users', need), () => {
     });
   });
 
-  it('gets a new login after a restart, which loses all tokens', async () => {
+  it('a client logs in again after a restart of etcd, which loses all tokens', async () => {
     const kv = await open(server.url, { username: 'agent', password: PASSWORD });
     await kv.get('/net/a');
     await server.stop();
@@ -224,7 +224,7 @@ describe.skipIf(need.missing)(title('an etcd with users', need), () => {
     { who: 'a user without rights', username: 'guest', password: PASSWORD, why: /permission denied/ },
   ];
   for (const { who, username, password, why } of refusals) {
-    it(`is reported in one line without the password: ${who}`, async () => {
+    it(`a refused login is reported in one line without the password: ${who}`, async () => {
       const kv = await open(server.url, { username, password });
       const error: unknown = await kv.list('/net/').catch((thrown: unknown) => thrown);
       expect(error).toMatchObject({ code: 'datastore', message: expect.stringMatching(why) });
@@ -233,7 +233,7 @@ describe.skipIf(need.missing)(title('an etcd with users', need), () => {
     });
   }
 
-  it('refuses a watch without permission, and the error says so', async () => {
+  it('an etcd with users refuses a watch without permission, and the error says so', async () => {
     const kv = await open(server.url, { username: 'guest', password: PASSWORD });
     const watched = await watch(kv, '/net/', 1);
     await waitFor('the refusal', 5_000, () => watched.outcome() !== undefined);
@@ -243,7 +243,7 @@ describe.skipIf(need.missing)(title('an etcd with users', need), () => {
     });
   });
 
-  it('may have authentication off: user and password are then ignored', async () => {
+  it('an etcd with authentication off ignores user and password', async () => {
     await using unguarded = await startEtcd();
     const kv = await open(unguarded.url, { username: 'agent', password: PASSWORD });
     expect((await kv.list('/')).entries).toEqual([]);

@@ -52,7 +52,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     return { value: await work, ms: systemClock.monotonicMs() - from };
   }
 
-  it('reports an unreachable server in one line, and works as soon as it is reachable', async () => {
+  it('the store reports an unreachable server in one line, and works as soon as it is reachable', async () => {
     const between = await proxy();
     await between.cut();
     const kv = await open([between.port]);
@@ -72,7 +72,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     }
   });
 
-  it('names all endpoints if none answers', async () => {
+  it('the store names all endpoints if none answers', async () => {
     const ports = [await freePort('127.0.0.1'), await freePort('127.0.0.1')] as const;
     const kv = await open(ports);
     const { value, ms } = await timed(kv.list('/a').catch((error: Error) => error));
@@ -85,7 +85,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     expect(ms).toBeLessThan(1_500);
   });
 
-  it('starts within a second if some endpoints refuse or never answer', async () => {
+  it('the store starts within a second if some endpoints refuse or never answer', async () => {
     const silent = await proxy();
     silent.swallow();
     const kv = await open([await freePort('127.0.0.1'), silent.port, port]);
@@ -94,7 +94,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     expect(ms).toBeLessThan(1_000);
   });
 
-  it('asks another server in the same operation if the current one is cut or falls silent', async () => {
+  it('the store asks another server in the same operation if the current one is cut off or silent', async () => {
     const first = await proxy();
     const second = await proxy();
     const kv = await open([first.port, second.port]);
@@ -111,7 +111,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     expect(silent.ms).toBeLessThan(5_000);
   });
 
-  it('recognises its own write if only the answer was lost', async () => {
+  it('the store recognises its own write if only the answer was lost', async () => {
     const first = await proxy();
     const second = await proxy();
     const kv = await open([first.port, second.port]);
@@ -123,7 +123,9 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     expect(await kv.create(`${prefix}/a`, 'mine', session)).toBeUndefined();
   });
 
-  it('ends an operation at its time limit if the only server is silent', { timeout: 20_000 }, async () => {
+  it('the store ends an operation at its time limit if the only server is silent', {
+    timeout: 20_000,
+  }, async () => {
     const silent = await proxy();
     const kv = await open([silent.port]);
     await kv.get('/a');
@@ -133,7 +135,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     expect(ms).toBeLessThan(6_000);
   });
 
-  it('ends an aborted operation at once', async () => {
+  it('the store ends an aborted operation at once', async () => {
     const silent = await proxy();
     const kv = await open([silent.port]);
     await kv.get('/a');
@@ -146,7 +148,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     expect(ms).toBeLessThan(500);
   });
 
-  it('delivers the changes of a lost connection without a second listing', async () => {
+  it('the store delivers the changes of a lost connection without a second listing', async () => {
     const between = await proxy();
     await leaseStoreOver(other, prefix).claim({ ipv4: subnetOf(9) }, attrsOf(9));
     const events = follow(leaseStoreOver(await open([between.port]), prefix));
@@ -160,7 +162,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
   });
 
-  it('gives a fresh snapshot if history was compacted while the connection was lost', async () => {
+  it('the store gives a fresh snapshot if history was compacted while the connection was lost', async () => {
     const between = await proxy();
     const events = follow(leaseStoreOver(await open([between.port]), prefix));
     await next(events, 'snapshot');
@@ -174,7 +176,9 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     expect(leases.map(({ subnets }) => subnets.ipv4)).toEqual([subnetOf(1)]);
   });
 
-  it('notices a connection that swallows everything within 15 seconds', { timeout: 40_000 }, async () => {
+  it('the store notices within 15 seconds that a connection swallows everything', {
+    timeout: 40_000,
+  }, async () => {
     const between = await proxy();
     const store = leaseStoreOver(await open([between.port]), prefix);
     const events = follow(store);
@@ -194,7 +198,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     expect((await next(events, 'lease', before)).lease.subnets.ipv4).toEqual(subnetOf(1));
   });
 
-  it('goes on after etcd is restarted on its data', { timeout: 40_000 }, async () => {
+  it('the store goes on after etcd is restarted on its data', { timeout: 40_000 }, async () => {
     const kv = await open([port]);
     const store = leaseStoreOver(kv, prefix);
     const events = follow(store);
@@ -214,7 +218,9 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
   });
 
-  it('gives a fresh snapshot after etcd lost its data and got new data', { timeout: 40_000 }, async () => {
+  it('the store gives a fresh snapshot after etcd lost its data and got new data', {
+    timeout: 40_000,
+  }, async () => {
     const own = await startEtcd();
     onTestFinished(() => own[Symbol.asyncDispose]());
     const between = await startProxy(Number(new URL(own.url).port));
@@ -234,7 +240,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     expect(events.filter(({ type }) => type === 'lease')).toEqual([]);
   });
 
-  it('refuses a watch at a cluster other than the listed one', async () => {
+  it('the store refuses a watch at a cluster other than the listed one', async () => {
     const first = await proxy();
     const another = await startEtcd();
     onTestFinished(() => another[Symbol.asyncDispose]());
@@ -247,7 +253,7 @@ describe.skipIf(need.missing)(title('the store over an etcd with faults', need),
     expect(watched.outcome()).toMatchObject({ name: 'HistoryLost', message: 'another etcd cluster answers' });
   });
 
-  it('binds no etcd lease to a reservation that etcdctl wrote', async () => {
+  it('the store binds no etcd lease to a reservation that etcdctl wrote', async () => {
     const key = `${prefix}/subnets/10.0.1.0-24`;
     await server.etcdctl('put', key, '{"PublicIP":"192.168.0.1","BackendType":"vxlan"}');
     const store = leaseStoreOver(await open([port]), prefix);

@@ -48,7 +48,7 @@ function start(directory: string, ...args: readonly string[]) {
 }
 
 describe.skipIf(need.missing)(title('a store folder shared by processes', need), () => {
-  it(`gives each of ${PROCESSES} processes that start at the same instant a key of its own`, {
+  it(`a shared store folder gives each of ${PROCESSES} processes that start at the same instant a key of its own`, {
     timeout: 60_000,
   }, async () => {
     const directory = await folder();
@@ -65,7 +65,9 @@ describe.skipIf(need.missing)(title('a store folder shared by processes', need),
     expect(tookMs).toBeLessThan(10_000);
   });
 
-  it('stays intact when processes are killed while they write', { timeout: 60_000 }, async () => {
+  it('a shared store folder stays intact when processes are killed while they write', {
+    timeout: 60_000,
+  }, async () => {
     const directory = await folder();
     const kv = await open(directory);
     await kv.create('/kept', 'x', undefined);
@@ -90,7 +92,7 @@ describe.skipIf(need.missing)(title('a store folder shared by processes', need),
 });
 
 describe('the folder of a store', () => {
-  it('accepts no commit of a process that slept while its revision was written and pruned', async () => {
+  it('a store folder accepts no commit of a process that slept while its revision was written and pruned', async () => {
     const directory = await folder();
     const path = (revision: number): string =>
       join(directory, `rev-${String(revision).padStart(12, '0')}.json`);
@@ -120,7 +122,7 @@ describe('the folder of a store', () => {
     ]);
   });
 
-  it('is made with permissions for its owner alone', async () => {
+  it('a store folder is made with permissions for its owner alone', async () => {
     const directory = await folder();
     const kv = await open(directory);
     await kv.create('/a', 'x', await kv.openSession(60));
@@ -130,7 +132,7 @@ describe('the folder of a store', () => {
     }
   });
 
-  it('holds a limited number of revisions', async () => {
+  it('a store folder holds a limited number of revisions', async () => {
     const directory = await folder();
     const kv = await open(directory);
     for (let i = 0; i < LIMITS.fileStoreRevisions + 10; i++) await kv.create(`/${i}`, 'x', undefined);
@@ -138,7 +140,7 @@ describe('the folder of a store', () => {
     expect(names.filter((name) => name.startsWith('rev-'))).toHaveLength(LIMITS.fileStoreRevisions);
   });
 
-  it('is cleared of the temporary files of killed processes after a while', async () => {
+  it('a store folder loses the temporary files of killed processes after a while', async () => {
     const directory = await folder();
     await open(directory);
     const old = join(directory, '.tmp-1-dead-1');
@@ -149,7 +151,7 @@ describe('the folder of a store', () => {
     expect((await readdir(directory)).toSorted()).toEqual(['.tmp-2-living-1', 'sessions']);
   });
 
-  it('is refused in one line when it holds foreign files', async () => {
+  it('a store folder is refused in one line when it holds foreign files', async () => {
     const directory = await folder();
     await mkdir(directory);
     await writeFile(join(directory, 'passwd'), 'x');
@@ -159,7 +161,7 @@ describe('the folder of a store', () => {
     });
   });
 
-  it('is refused in one line when every user may write it', async () => {
+  it('a store folder is refused in one line when every user may write it', async () => {
     const directory = await folder();
     await mkdir(directory);
     await chmod(directory, 0o777);
@@ -170,7 +172,7 @@ describe('the folder of a store', () => {
     });
   });
 
-  it('is refused in one line when it cannot be made', async () => {
+  it('a store folder is refused in one line when it cannot be made', async () => {
     const directory = await folder();
     await writeFile(directory, 'a file');
     await expect(open(directory)).rejects.toMatchObject({
@@ -189,7 +191,7 @@ describe('the folder of a store', () => {
     ],
     ['a list', '[]'],
   ] as const) {
-    it(`is refused in one line when its latest revision holds ${what}`, async () => {
+    it(`a store folder is refused in one line when its latest revision holds ${what}`, async () => {
       const directory = await folder();
       const kv = await open(directory);
       const path = join(directory, 'rev-000000000007.json');
@@ -206,7 +208,7 @@ describe('the folder of a store', () => {
     });
   }
 
-  it('makes operations and watches fail as `datastore` when it is removed', async () => {
+  it('operations and watches fail as `datastore` when the store folder is removed', async () => {
     const directory = await folder();
     const kv = await open(directory);
     const watched = await watch(kv, '/', 1);
@@ -216,7 +218,7 @@ describe('the folder of a store', () => {
     expect(watched.outcome()).toMatchObject({ code: 'datastore' });
   });
 
-  it.each([1, -1])('ends no session early or late when the wall clock jumps by %s day', async (days) => {
+  it.each([1, -1])('no session ends early or late when the wall clock jumps by %s day', async (days) => {
     const directory = await folder();
     let jumpedMs = 0;
     const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + jumpedMs };
@@ -233,7 +235,7 @@ describe('the folder of a store', () => {
     expect(await kv.keepAlive(session)).toBeUndefined();
   });
 
-  it('lets a second process keep a session alive, and ends the session when no process does', async () => {
+  it('a session is kept alive by a second process, and ends when no process does', async () => {
     const directory = await folder();
     const first = await open(directory);
     const session = await first.openSession(1);

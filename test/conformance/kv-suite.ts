@@ -93,26 +93,26 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       at = `/t${tests}/`;
     });
 
-    it('shows a created key to every handle', async () => {
+    it('a store shows a created key to every handle', async () => {
       const made = present(await kv.create(`${at}a`, 'one', undefined));
       expect(made).toMatchObject({ key: `${at}a`, value: 'one', session: undefined });
       expect(await other.get(`${at}a`)).toEqual(made);
       expect(await kv.get(`${at}b`)).toBeUndefined();
     });
 
-    it('keeps text of any language and a value of 100 kB', async () => {
+    it('a store keeps text of any language and a value of 100 kB', async () => {
       const value = 'ä€😀"\\\n'.repeat(10_000);
       await kv.create(`${at}&fd00:5::-64`, value, undefined);
       expect((await other.get(`${at}&fd00:5::-64`))?.value).toBe(value);
     });
 
-    it('creates a key only if it does not exist', async () => {
+    it('a store creates a key only if it does not exist', async () => {
       await kv.create(`${at}a`, 'one', undefined);
       expect(await other.create(`${at}a`, 'one', undefined)).toBeUndefined();
       expect((await kv.get(`${at}a`))?.value).toBe('one');
     });
 
-    it('lists only the keys under a prefix, with the revision of the store', async () => {
+    it('a store lists only the keys under a prefix, with the revision of the store', async () => {
       await kv.create(`${at}b`, '2', undefined);
       await kv.create(`${at}a`, '1', undefined);
       await kv.create(`${at.slice(0, -1)}0`, 'neighbour', undefined);
@@ -122,13 +122,13 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(next.revision).toBeGreaterThan(listing.revision);
     });
 
-    it('lists no keys under an unused prefix, with a revision', async () => {
+    it('a store lists no keys under an unused prefix, with a revision', async () => {
       const listing = await kv.list(at);
       expect(listing.entries).toEqual([]);
       expect(Number.isSafeInteger(listing.revision)).toBe(true);
     });
 
-    it('updates a key only if it is unchanged', async () => {
+    it('a store updates a key only if it is unchanged', async () => {
       const first = present(await kv.create(`${at}a`, 'one', undefined));
       const second = present(await other.update(first, 'two'));
       expect(second.revision).toBeGreaterThan(first.revision);
@@ -136,14 +136,14 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect((await kv.get(`${at}a`))?.value).toBe('two');
     });
 
-    it('does not update a deleted key', async () => {
+    it('a store does not update a deleted key', async () => {
       const entry = present(await kv.create(`${at}a`, 'one', undefined));
       expect(await kv.delete(entry)).toBe(true);
       expect(await kv.update(entry, 'two')).toBeUndefined();
       expect(await kv.get(`${at}a`)).toBeUndefined();
     });
 
-    it('deletes a key only if it is unchanged', async () => {
+    it('a store deletes a key only if it is unchanged', async () => {
       const first = present(await kv.create(`${at}a`, 'one', undefined));
       const second = present(await kv.update(first, 'two'));
       expect(await kv.delete(first)).toBe(false);
@@ -151,7 +151,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(await kv.delete(second)).toBe(false);
     });
 
-    it('lets exactly one of 30 concurrent creates of one key succeed', async () => {
+    it('a store lets exactly one of 30 concurrent creates of one key succeed', async () => {
       const results = await Promise.all(
         Array.from({ length: 30 }, (_, i) =>
           (i % 2 === 0 ? kv : other).create(`${at}a`, String(i), undefined),
@@ -162,14 +162,14 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect((await kv.get(`${at}a`))?.value).toBe(winners[0]?.value);
     });
 
-    it('keeps all of 30 keys that are created concurrently', async () => {
+    it('a store keeps all of 30 keys that are created concurrently', async () => {
       await Promise.all(
         Array.from({ length: 30 }, (_, i) => (i % 2 === 0 ? kv : other).create(`${at}${i}`, 'x', undefined)),
       );
       expect((await kv.list(at)).entries).toHaveLength(30);
     });
 
-    it('deletes the keys of a closed session, and tells watchers', async () => {
+    it('a store deletes the keys of a closed session, and tells watchers', async () => {
       const session = await kv.openSession(60);
       const entry = present(await kv.create(`${at}a`, 'one', session));
       expect(entry.session).toBe(session);
@@ -181,7 +181,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect((await kv.list(at)).entries.map(({ key }) => key)).toEqual([`${at}b`]);
     });
 
-    it('refuses a closed session without an error', async () => {
+    it('a store refuses a closed session without an error', async () => {
       const session = await kv.openSession(60);
       await kv.closeSession(session);
       expect(await kv.keepAlive(session)).toBeUndefined();
@@ -190,7 +190,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       await kv.closeSession(session);
     });
 
-    it('ends a session that is not kept alive, and keeps one that is', async () => {
+    it('a store ends a session that is not kept alive, and keeps the others', async () => {
       const dying = await kv.openSession(2);
       const living = await kv.openSession(2);
       await kv.create(`${at}dying`, 'x', dying);
@@ -207,7 +207,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(await other.get(`${at}living`)).toEqual(entry);
     });
 
-    it('keeps the session of an updated key', async () => {
+    it('a store keeps the session of an updated key', async () => {
       const session = await kv.openSession(60);
       const first = present(await kv.create(`${at}a`, 'one', session));
       expect(present(await kv.update(first, 'two')).session).toBe(session);
@@ -215,7 +215,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(await kv.get(`${at}a`)).toBeUndefined();
     });
 
-    it('keeps a session alive without waking a watcher or writing a key', async () => {
+    it('a store keeps a session alive without waking a watcher or writing a key', async () => {
       const session = await kv.openSession(60);
       const entry = present(await kv.create(`${at}a`, 'one', session));
       const watched = await watch(other, at, entry.revision + 1);
@@ -227,7 +227,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(changes(watched.events)).toEqual([`${at}b=last`]);
     });
 
-    it('delivers progress to a watcher first, then every change in order', async () => {
+    it('a store delivers progress to a watcher first, then every change in order', async () => {
       const { revision } = await kv.list(at);
       const watched = await watch(other, at, revision + 1);
       expect(watched.events[0]).toEqual({ type: 'progress', revision });
@@ -241,7 +241,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(watched.events).toContainEqual({ type: 'put', entry: second });
     });
 
-    it('delivers the changes since an earlier revision', async () => {
+    it('a store delivers the changes since an earlier revision', async () => {
       const first = present(await kv.create(`${at}a`, 'one', undefined));
       await kv.update(first, 'two');
       await kv.create(`${at}b`, 'last', undefined);
@@ -250,7 +250,7 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(changes(watched.events)).toEqual([`${at}a=two`, `${at}b=last`]);
     });
 
-    it('refuses a watch whose history is lost, and accepts one from the current revision', async () => {
+    it('a store refuses a watch whose history is lost, and accepts one from the current revision', async () => {
       const first = present(await kv.create(`${at}a`, 'one', undefined));
       await kv.update(first, 'two');
       await bed.compact();
@@ -264,28 +264,28 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect(changes(present2.events)).toEqual([`${at}b=last`]);
     });
 
-    it('refuses a watch from a revision that the store has not reached, because its history is another one', async () => {
+    it('a store refuses a watch from a revision that the store has not reached, as of another history', async () => {
       const { revision } = await kv.list(at);
       const early = await watch(kv, at, revision + 100);
       await waitFor('the watch is refused', 10_000, () => early.outcome() !== undefined);
       expect(early.outcome()).toBeInstanceOf(HistoryLost);
     });
 
-    it('ends a watch quietly when its signal is aborted', async () => {
+    it('a store ends a watch quietly when its signal is aborted', async () => {
       const watched = await watch(kv, at, (await kv.list(at)).revision + 1);
       watched.stop();
       await waitFor('the watch ends', 2_000, () => watched.outcome() !== undefined);
       expect(watched.outcome()).toBe('ended');
     });
 
-    it('rejects without effect if the signal is aborted already', async () => {
+    it('a store rejects without effect if the signal is aborted already', async () => {
       const gone = AbortSignal.abort(new Error('stopped'));
       await expect(kv.create(`${at}a`, 'one', undefined, gone)).rejects.toThrow('stopped');
       await expect(kv.list(at, gone)).rejects.toThrow('stopped');
       expect(await kv.get(`${at}a`)).toBeUndefined();
     });
 
-    it('ends its watches and fails as `datastore` after disposal', async () => {
+    it('a store ends its watches and fails as `datastore` after disposal', async () => {
       const third = await bed.open();
       const watched = await watch(third, at, (await third.list(at)).revision + 1);
       await third[Symbol.asyncDispose]();

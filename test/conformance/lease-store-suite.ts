@@ -41,7 +41,7 @@ export function describeLeaseStore(
       other = leaseStoreOver(otherKv, prefix);
     });
 
-    it('writes, rewrites and reads the network configuration', async () => {
+    it('the lease store writes, rewrites and reads the network configuration', async () => {
       expect(await store.config.read()).toBeUndefined();
       await store.config.write('{"Network":"10.5.0.0/16"}');
       await other.config.write('{"Network":"10.6.0.0/16"}');
@@ -49,7 +49,7 @@ export function describeLeaseStore(
       expect(store.config.where).toBe(`${prefix}/config`);
     });
 
-    it('reports a change and the removal of the network configuration', async () => {
+    it('the lease store reports a change and the removal of the network configuration', async () => {
       const events = follow(store);
       expect((await next(events, 'snapshot')).config).toBeUndefined();
       await other.config.write('{}');
@@ -61,7 +61,7 @@ export function describeLeaseStore(
       );
     });
 
-    it("claims a subnet under flannel's key with flannel's value, and a session", async () => {
+    it("the lease store claims a subnet under flannel's key with flannel's value, and a session", async () => {
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       expect(held.ttlSeconds).toBe(86_400);
       const entry = await otherKv.get(`${prefix}/subnets/10.0.1.0-24`);
@@ -73,7 +73,7 @@ export function describeLeaseStore(
       expect(entry?.session).toBeDefined();
     });
 
-    it('reports claims, changes and releases of all nodes, including our own', async () => {
+    it('the lease store reports claims, changes and releases of all nodes, including our own', async () => {
       const events = follow(store);
       expect((await next(events, 'snapshot')).leases).toEqual([]);
       const own = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
@@ -92,7 +92,7 @@ export function describeLeaseStore(
       ]);
     });
 
-    it('reports malformed entries apart from leases, and loses no lease', async () => {
+    it('the lease store reports malformed entries apart from leases, and loses no lease', async () => {
       await kv.create(`${prefix}/subnets/10.0.1.0-24`, formatLeaseValue(attrsOf(1)), undefined);
       await kv.create(`${prefix}/subnets/garbage`, '{}', undefined);
       await kv.create(`${prefix}/subnets/10.0.2.0-24`, '{"PublicIP":"nonsense"}', undefined);
@@ -113,7 +113,7 @@ export function describeLeaseStore(
       expect(entry.reason).toContain(`${prefix}/subnets/10.0.4.0-24: not valid JSON`);
     });
 
-    it('gives each of 30 concurrent claimants one of 31 subnets', async () => {
+    it('the lease store gives each of 30 concurrent claimants one of 31 subnets', async () => {
       const stores = Array.from({ length: 30 }, (_, i) => leaseStoreOver(i % 2 === 0 ? kv : otherKv, prefix));
       const won = await Promise.all(
         stores.map(async (claimant, node) => {
@@ -132,7 +132,7 @@ export function describeLeaseStore(
       expect(new Set(won.map(({ lease }) => lease.session)).size).toBe(30);
     });
 
-    it('reuses the session of a lost claim, and closes it on disposal', async () => {
+    it('the lease store reuses the session of a lost claim, and closes it on disposal', async () => {
       await other.claim({ ipv4: subnetOf(1) }, attrsOf(1));
       const { kv: watchedKv, counts } = counted(await bed.open());
       const claimant = leaseStoreOver(watchedKv, prefix);
@@ -144,7 +144,7 @@ export function describeLeaseStore(
       expect(counts['closeSession']).toBe(1);
     });
 
-    it('gives a fresh snapshot after the store lost its data, then later changes', async () => {
+    it('the lease store gives a fresh snapshot after the store lost its data, then later changes', async () => {
       const own = await openBed();
       onTestFinished(() => own[Symbol.asyncDispose]());
       const [follower, writer] = [await own.open(), await own.open()];
@@ -166,7 +166,7 @@ export function describeLeaseStore(
 
     describeOwnLease(() => ({ kv, store, prefix }));
 
-    it('renews a lease without waking a watcher or writing the key', async () => {
+    it('the lease store renews a lease without waking a watcher or writing the key', async () => {
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const events = follow(other);
       await next(events, 'snapshot');
@@ -176,13 +176,13 @@ export function describeLeaseStore(
       expect(events.map(({ type }) => type)).toEqual(['snapshot', 'config']);
     });
 
-    it('does not renew a revoked lease', async () => {
+    it('the lease store does not renew a revoked lease', async () => {
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       await kv.closeSession(held.lease.session ?? '');
       expect(await store.renew(held)).toBeUndefined();
     });
 
-    it(`reads ${manyLeases} leases with one listing and one watch`, async () => {
+    it(`the lease store reads ${manyLeases} leases with one listing and one watch`, async () => {
       const session = await kv.openSession(600);
       await Promise.all(
         Array.from({ length: 50 }, async (_, worker) => {
@@ -203,7 +203,7 @@ export function describeLeaseStore(
       expect(counts).toEqual({ list: 1, watch: 1 });
     });
 
-    it('gets an answer to a challenge from a running holder', async () => {
+    it('the lease store gets an answer to a challenge from a running holder', async () => {
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const events = follow(store);
       await next(events, 'snapshot');
@@ -215,7 +215,7 @@ export function describeLeaseStore(
       expect((await kv.list(`${prefix}/challenges/`)).entries).toEqual([]);
     });
 
-    it('delivers a waiting challenge to an agent that starts', async () => {
+    it('the lease store delivers a waiting challenge to an agent that starts', async () => {
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
       await waitFor('the challenge', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
@@ -224,7 +224,7 @@ export function describeLeaseStore(
       expect(await asked).toBe(true);
     });
 
-    it('gets an answer to a challenge from a holder that is starting', async () => {
+    it('the lease store gets an answer to a challenge from a holder that is starting', async () => {
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
       await waitFor('the challenge', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
@@ -232,14 +232,14 @@ export function describeLeaseStore(
       expect(await asked).toBe(true);
     });
 
-    it("adopts another node's lease with a session that the other node cannot end", async () => {
+    it("the lease store adopts another node's lease with a session that the other node cannot end", async () => {
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const taken = present(await other.adopt(held.lease, attrsOf(2)));
       await store.release(held);
       expect(present(await other.renew(taken)).lease.attrs.node).toEqual(attrsOf(2).node);
     });
 
-    it('leaves two concurrent challenges unanswered, and removes both', async () => {
+    it('the lease store leaves two concurrent challenges unanswered, and removes both', async () => {
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const by = { id: 'abcdef0123456789', name: 'asker' };
       const started = systemClock.monotonicMs();

@@ -17,7 +17,7 @@ export function describeOwnLease(
   parts: () => { readonly kv: Kv; readonly store: KvLeaseStore; readonly prefix: string },
 ): void {
   describe('a lease of our own', () => {
-    it('is adopted from an earlier run, and written only if it differs', async () => {
+    it('our own lease is adopted from an earlier run, and written only if it differs', async () => {
       const { kv, store, prefix } = parts();
       const value = JSON.stringify({ ...JSON.parse(formatLeaseValue(attrsOf(1))), Zone: { rack: 7 } });
       const session = await kv.openSession(100);
@@ -35,14 +35,14 @@ export function describeOwnLease(
       expect(await store.adopt(lease, attrsOf(1)), 'an older revision').toBeUndefined();
     });
 
-    it('is not adopted when it is gone', async () => {
+    it('our own lease is not adopted when it is gone', async () => {
       const { store } = parts();
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       await store.release(held);
       expect(await store.adopt(held.lease, attrsOf(1))).toBeUndefined();
     });
 
-    it("is not confused with another node's lease of the same revision, as a store that lost its data may have", async () => {
+    it("our own lease is not confused with another node's lease of the same revision, as a store that lost its data may have", async () => {
       const { kv, store, prefix } = parts();
       const ours = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const key = `${prefix}/subnets/10.0.1.0-24`;
@@ -53,7 +53,7 @@ export function describeOwnLease(
       expect(await kv.get(key)).toEqual(theirs);
     });
 
-    it("is taken over from another node only if the other's lease is unchanged", async () => {
+    it("our own lease is taken over from another node only if the other's lease is unchanged", async () => {
       const { store } = parts();
       const asked = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(2)));
       const moved = present(await store.repair(asked, attrsOf(2, { publicIP: { ipv4: '192.168.7.7' } })));
@@ -61,7 +61,7 @@ export function describeOwnLease(
       expect(present(await store.adopt(moved.lease, attrsOf(1))).lease.attrs.node?.name).toBe('node-1');
     });
 
-    it('stays a reservation without a session through adoption, renewal and release', async () => {
+    it('our own lease stays a reservation without a session through adoption, renewal and release', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;
       await kv.create(key, formatLeaseValue(attrsOf(1, { node: undefined })), undefined);
@@ -76,7 +76,7 @@ export function describeOwnLease(
       expect(await kv.get(key)).toMatchObject({ session: undefined });
     });
 
-    it('is repaired over other attributes and garbage, with its session, and not written if it is right', async () => {
+    it('our own lease is repaired over other attributes and garbage, with its session, and not written if it is right', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
@@ -101,7 +101,7 @@ export function describeOwnLease(
       }
     });
 
-    it('is not repaired over the lease of another node, nor when it is gone', async () => {
+    it('our own lease is not repaired over the lease of another node, nor when it is gone', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
@@ -114,7 +114,7 @@ export function describeOwnLease(
       expect(await kv.get(key)).toBeUndefined();
     });
 
-    it('is not renewed if it is a reservation that is gone or belongs to another node', async () => {
+    it('our own lease is not renewed if it is a reservation that is gone or belongs to another node', async () => {
       const { kv, store, prefix } = parts();
       const key = `${prefix}/subnets/10.0.1.0-24`;
       const entry = await kv.create(key, formatLeaseValue(attrsOf(1)), undefined);

@@ -1,4 +1,4 @@
-// Everything about a host's network that an agent could change, as text that two moments can be compared by.
+// Everything about a host's network that an agent could change, as text to compare two moments.
 import type { Namespace } from '../lab/namespace.ts';
 import { waitFor } from '../lab/wait.ts';
 
@@ -15,8 +15,8 @@ const COMMANDS: readonly (readonly string[])[] = [
 ];
 
 /**
- * The host's network as text. Counters, dates and ages, which change by themselves, are left out; an address that
- * the kernel still tries out is waited for, as more comes with it.
+ * The host's network as text. Counters, dates and ages, which change by themselves, are left out. The dump waits for
+ * tentative addresses, because the kernel changes more with them.
  */
 export async function dumpHost({ run }: Namespace): Promise<string> {
   await waitFor('all addresses are settled', 5_000, async () => {
@@ -34,7 +34,7 @@ function steady(text: string): string {
     .join('\n');
 }
 
-/** Things of others, of each kind that an agent makes too; none of them may ever be touched. */
+/** Foreign objects of each kind that an agent makes; the agent must not change them. */
 export async function addForeignThings({ run, ip }: Namespace): Promise<void> {
   await ip(
     'link add flannel.other type bridge',

@@ -101,7 +101,7 @@ describe.skipIf(NEEDS_ROOT.missing)(title('the lab', NEEDS_ROOT), () => {
     expect(await sourceSeen(container(1).namespace, lab.outside, OUTSIDE_ADDRESS)).toBe('192.168.77.1');
   });
 
-  it('the lab leaves nothing behind, whatever still runs in it', async () => {
+  it('the lab leaves nothing behind, even with processes running in it', async () => {
     const doomed = await openLab({ hosts: 1 });
     const sleeper = doomed.host(1).start('sleeper', ['sleep', 'infinity']);
     await waitFor('it sleeps', 5_000, async () => {

@@ -1,4 +1,4 @@
-// Who gets which subnet, seen from outside: in etcd, in subnet.env, and in the routes of the others.
+// The subnets of the nodes, seen from outside: in etcd, in subnet.env, and in the routes of the others.
 import { describe, expect, it } from 'vitest';
 import { waitFor } from '../lab/wait.ts';
 import { NEEDS_CLUSTER, title } from '../support/needs.ts';
@@ -46,7 +46,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('leases', NEEDS_CLUSTER), () => {
     return lease === undefined ? undefined : BigInt(lease).toString(16);
   };
 
-  /** Waits until every node has read all that was written: one more lease is the last of it, and goes again. */
+  /** Waits until every node has read all earlier writes: it writes one more lease, and deletes it again. */
   const allHaveRead = async (): Promise<void> => {
     const { etcdctl } = cluster().etcd;
     const last =
@@ -57,7 +57,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('leases', NEEDS_CLUSTER), () => {
     for (const number of [1, 2, 3]) await cluster().waitForRoutes(number, 2);
   };
 
-  it('a reservation is kept by the node that it is for, and never expires, restarts included', async () => {
+  it('a reservation stays with its node and never expires, restarts included', async () => {
     for (let start = 1; start <= 3; start++) {
       expect(await subnetOf(1)).toBe('10.5.77.1/24');
       expect(await etcdLeaseOf(RESERVED)).toBeUndefined();
@@ -85,7 +85,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('leases', NEEDS_CLUSTER), () => {
     for (const number of [1, 2, 3]) await cluster().waitForRoutes(number, 2);
   });
 
-  it('a lease that is taken away while the agent runs is taken again', async () => {
+  it('a lease that is deleted while the agent runs is claimed again', async () => {
     const key = await keyOf(3);
     const before = await subnetOf(3);
     await cluster().etcd.etcdctl('del', key);
@@ -96,7 +96,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('leases', NEEDS_CLUSTER), () => {
     await allHaveRead();
   });
 
-  it('malformed entries drop no route, and each is told once', async () => {
+  it('malformed entries drop no route, and each is logged once', async () => {
     const routes = async () => Promise.all([1, 2, 3].map((number) => cluster().routes(number)));
     const before = await routes();
     const { etcdctl } = cluster().etcd;

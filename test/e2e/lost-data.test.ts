@@ -28,7 +28,7 @@ describe.skipIf(need.missing)(title('an etcd that has lost its data', need), () 
     return text.split('\n').filter((line) => line !== '');
   };
 
-  it('no route goes when etcd loses its data, and every node has its subnet again with the configuration', async () => {
+  it('nodes keep all routes when etcd loses its data, and get their subnets again with the configuration', async () => {
     const [before, keysBefore] = [await routes(), await keys()];
     expect(before.map((lines) => lines.length)).toEqual([2, 2, 2]);
     const [etcd] = cluster().etcd.members;

@@ -1,5 +1,4 @@
-// Restarts under traffic: the data path is the kernel's, and an agent that stops, dies and comes back must not be
-// felt by anybody.
+// Restarts under traffic. The data path is the kernel's: an agent that stops, dies and comes back must not disturb it.
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Container } from '../lab/container.ts';
@@ -38,7 +37,7 @@ function startStream(folder: string, from: Container, to: Container): Stream {
     lost: async () => {
       await process.stop('SIGINT');
       const numbers = new Set(await answered());
-      // What was sent last may have been cut off by the end of ping, so only gaps before the last answer count.
+      // The end of ping may cut off the last packets, so only gaps before the last answer count.
       return Array.from({ length: Math.max(...numbers) }, (_, index) => index + 1).filter(
         (n) => !numbers.has(n),
       );

@@ -1,4 +1,4 @@
-// What the whole is for: packets between containers of different hosts, for each backend and both firewalls.
+// The purpose of the agent: packets between containers of different hosts, for each backend and both firewalls.
 import { describe, expect, it } from 'vitest';
 import { sourceSeen } from '../lab/datagram.ts';
 import { OUTSIDE_ADDRESS, OVERLAY } from '../lab/lab.ts';

@@ -1,5 +1,5 @@
-// What only the udp backend has: a device and a thread that can be taken away, a door to the network that strangers
-// knock at, and counters.
+// Features of the udp backend alone: a device and a thread that can fail, a port that is open to strangers, and
+// counters.
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
@@ -14,7 +14,7 @@ import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 import { useCluster } from './cluster.ts';
 
 const UDP_PORT = 8_285;
-/** The requirement is a second; the rest is for a machine that has other things to do. */
+/** The requirement is a second; the rest is for a busy machine. */
 const HEAL_LIMIT_MS = 3_000;
 const STRANGERS = 20;
 const RECORD_FILE = '/run/flannel/subnet.env.data-plane';
@@ -65,7 +65,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), 
     });
   });
 
-  it('moves packets again before the datastore answers, and then goes on without a pause', async () => {
+  it('the udp backend moves packets before the datastore answers, and then goes on without a pause', async () => {
     const [from, to] = pair();
     const host = cluster().lab.host(1);
     await waitForRecord(host);
@@ -89,7 +89,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), 
     expect(received).toBe(sent);
   });
 
-  it('moves none again when another node has got its subnet meanwhile', async () => {
+  it('the udp backend moves no packets when another node took its subnet meanwhile', async () => {
     const { etcd, lab } = cluster();
     const host = lab.host(1);
     const before = await host.subnetEnv();

@@ -7,10 +7,7 @@ import { waitFor } from '../lab/wait.ts';
 import { NEEDS_CLUSTER, title } from '../support/needs.ts';
 import { useCluster } from './cluster.ts';
 
-/**
- * The requirement is 1 s after the return and 2 s after a change; the rest is for a machine that has other things to
- * do.
- */
+/** The requirement is 1 s after the return and 2 s after a change; the rest is for a busy machine. */
 const HEAL_LIMIT_MS = 4_000;
 
 describe.skipIf(NEEDS_CLUSTER.missing).each([
@@ -46,7 +43,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([
     await packetsFlow();
   });
 
-  it('traffic flows again after the underlay flaps between two looks', async () => {
+  it('traffic flows again after the underlay goes down and up within one poll', async () => {
     await host().namespace.ip(
       'link set eth0 down',
       'link set eth0 up',

@@ -97,7 +97,7 @@ export function kernelSuite(open: () => Kernel): void {
         if (event.type === 'object') seen.set(event.key, event.line);
     })();
     const state = await plan('vxlan', {}, [vxlanPeer(2), vxlanPeer(3)]);
-    // The watcher opens in its own time: objects are made and deleted until it has seen some.
+    // The watcher opens asynchronously: objects are made and deleted until it has seen some.
     await expect
       .poll(async () => {
         await become(await plan('vxlan', { VNI: 9 }, []));

@@ -7,10 +7,7 @@ import { type Exec, exec } from '../../agent/base/exec.ts';
 export interface Netns extends AsyncDisposable {
   /** Unique on this machine; its file is /run/netns/<name>. */
   readonly name: string;
-  /**
-   * Runs a program inside and gives its standard output; an exit code other than 0 is an error with its
-   * complaint.
-   */
+  /** Runs a program inside and gives its stdout. Throws an error with its stderr when the exit code is not 0. */
   exec(file: string, ...args: readonly string[]): Promise<string>;
   /** The agent's `exec`, inside: for code that is given one. */
   readonly run: Exec;

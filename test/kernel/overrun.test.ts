@@ -1,4 +1,4 @@
-// More events than a socket's buffer holds, while nobody reads them: the process lives, and learns that it missed some.
+// More unread events than a socket's buffer holds: the process survives, and learns that it missed some.
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { openNetlinkKernel } from '../../agent/kernel/netlink-kernel.ts';
@@ -18,7 +18,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('a flood of events', NEEDS_PR
       }
     })();
     await expect.poll(() => seen.unknown).toBe(1);
-    // The guard is set up in its own time.
+    // The guard against an overrun is set up asynchronously.
     await expect
       .poll(() => execFileSync('ss', ['-f', 'netlink', '-m']).toString(), { timeout: 5_000 })
       .toMatch(/rb1\d{7}/);
@@ -27,7 +27,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('a flood of events', NEEDS_PR
       (_, i) => `route add blackhole 10.${i >> 16}.${(i >> 8) & 255}.${i & 255}/32`,
     );
     const input = (verb: string): string => lines.map((line) => line.replace('add', verb)).join('\n');
-    // Both without a turn of the loop in which anything could be read.
+    // Both calls block the event loop, so that no event is read between them.
     execFileSync('ip', ['-batch', '-'], { input: input('add') });
     execFileSync('ip', ['-batch', '-'], { input: input('del') });
     await expect.poll(() => seen.unknown, { timeout: 10_000 }).toBeGreaterThan(1);

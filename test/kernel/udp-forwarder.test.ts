@@ -138,13 +138,13 @@ async function transfer(
     if (stdout === '') throw new Error(stderr);
     return JSON.parse(stdout) as TransferReport;
   };
-  // Either end may be the one that says what is wrong.
+  // Either end may report the fault.
   const [received, sent] = await Promise.all([receiving.then(report), sending.then(report)]);
   if (maxSegment !== undefined) await receiver.exec('ip', ...route);
   return { sent, received };
 }
 
-// IPv6 has things to say on every new link.
+// IPv6 sends packets on every new link.
 function drops(counters: Counters): string[] {
   return Object.entries(counters)
     .filter(([name, count]) => name.startsWith('dropped_') && name !== 'dropped_version' && count > 0)
@@ -175,7 +175,7 @@ describe.skipIf(need.missing)(title('two forwarders', need), () => {
     const counters = await bed.counters(2);
     expect(drops(counters)).toEqual([]);
     expect(drops(await bed.counters(1))).toEqual([]);
-    // Nothing comes in runs over a virtual link that did not leave as one.
+    // A virtual link delivers a run only if it was sent as one.
     const comesInRuns = !('coalescing' in options || 'segmentation' in options);
     expect(Number(counters['received_coalesced_messages']) > 0).toBe(comesInRuns);
     expect(Number(counters['tun_written_runs']) > 0).toBe(!('runs' in options));

@@ -10,7 +10,7 @@ export interface Layer {
 }
 
 const FOUNDATION = ['base', 'model'];
-// Claims, sessions and challenges: a contract between two parts, which a node knows nothing of.
+// Claims, sessions and challenges: a contract between two parts. A node does not import it.
 const LEASE_STORE = 'lease store';
 
 // They never import each other: only agent.ts brings them together.
@@ -28,7 +28,7 @@ export const LAYERS: readonly Layer[] = [
     files: new RegExp(`^agent/${name}/`),
     uses: name === 'lease' || name === 'datastore' ? [...FOUNDATION, LEASE_STORE] : FOUNDATION,
   })),
-  // A package of its own: nothing of the program's is in it, and nobody knows more of it than its exports.
+  // A package of its own: it holds no code of the program, and the program imports only its exports.
   { name: 'dgram-native', files: /^backends\/dgram-native\//, uses: [] },
   ...BACKENDS.map((name) => ({
     name: `backend ${name}`,
@@ -42,7 +42,7 @@ export const LAYERS: readonly Layer[] = [
   },
   // The loops of a node, over contracts only.
   { name: 'node', files: /^agent\/node\//, uses: [...FOUNDATION, ...PARTS] },
-  // What brings the parts together: the agent's life and its two halves, planning and cleaning up.
+  // The agent connects the parts. It runs them, plans a host and cleans it up.
   {
     name: 'agent',
     files: /^agent\/(?:agent|resume|host-plan|host-cleanup)\.ts$/,
@@ -52,7 +52,7 @@ export const LAYERS: readonly Layer[] = [
   { name: 'main', files: /^agent\/(?:main|process)\.ts$/, uses: ['base', 'cli'] },
 ];
 
-// What stands below the suites: builders and captures; fakes of the world; hosts and programs on the real kernel.
+// The layers below the suites: builders and captures; fakes of the world; hosts and programs on the real kernel.
 const TEST_BASE = ['support', 'fakes', 'lab'];
 
 /** The folders of the tests. Each may use the whole program; a suite never uses another one. */
@@ -77,7 +77,7 @@ export const TEST_LAYERS: readonly Layer[] = [
 /** Something that may be used only behind its doors. */
 export interface Door {
   readonly name: string;
-  /** Paths, or beginnings of paths that end in a slash. Empty: nobody. */
+  /** Paths, or beginnings of paths that end in a slash. Empty: no file may use it. */
   readonly doors: readonly string[];
 }
 
@@ -160,7 +160,7 @@ export const GLOBAL_DOORS: readonly GlobalDoor[] = [
   },
 ];
 
-/** What our code does without. */
+/** Constructs that our code does without. */
 export const HABITS: readonly { readonly name: string; readonly pattern: RegExp }[] = [
   { name: 'default exports', pattern: /\bexport\s+default\b|\bas\s+default\b/g },
   { name: 'enums', pattern: /\benum\s+\w+\s*\{/g },

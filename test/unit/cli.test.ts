@@ -35,7 +35,7 @@ describe('a command line', () => {
     ['twill', ['--help'], 'help', []],
     ['twill', ['-h'], 'help', []],
     ['twill', ['-help', 'plan'], 'help', ['plan']],
-  ] as const)('%s %j runs %s with %j', (program, args, command, rest) => {
+  ] as const)('the command line %s %j runs %s with %j', (program, args, command, rest) => {
     expect(parseInvocation(program, args)).toEqual({ command, args: rest });
   });
 
@@ -44,7 +44,7 @@ describe('a command line', () => {
     [['netwrok'], 'unknown command "netwrok"; did you mean network?'],
     [['constructor'], 'unknown command "constructor"'],
     [['\u001b[31m'], 'unknown command "\\u001b[31m"'],
-  ])('%j is refused', (args, message) => {
+  ])('the command line %j is refused', (args, message) => {
     expect(() => parseInvocation('twill', args)).toThrow(message);
   });
 
@@ -56,35 +56,38 @@ describe('a command line', () => {
     [['network', 'get', 'x'], 'network get takes no arguments, but got 1'],
     [['network', 'set'], 'network set needs the configuration'],
     [['network', 'set', '{', '}'], 'network set takes one argument, but got 2'],
-  ])('%j is refused by the command', async (args, message) => {
+  ])('the command line %j is refused by the command', async (args, message) => {
     await expect(print(args)).rejects.toMatchObject({ code: 'usage', message });
   });
 
   it.each([['--version'], ['run', '-version'], ['network', 'get', '--version'], ['help', '--version']])(
-    '%s %s prints the version',
+    'the command line %s %s prints the version',
     async (...args) => {
       expect(await print(args.filter((arg) => arg !== undefined))).toBe('twill 1.2.3\n');
     },
   );
 
-  it('with run --help prints every flag', async () => {
+  it('run --help prints every flag', async () => {
     const text = await print(['run', '--help']);
     for (const flag of FLAGS) expect(text).toContain(spell(flag.name));
   });
 
-  it.each([['plan'], ['network'], ['cleanup'], ['run']])('with help %s prints its help', async (name) => {
-    const text = await print(['help', name]);
-    expect(text).toMatch(new RegExp(`^usage: twill ${name}`));
-    expect(text).toBe(await print([name, '--help']));
-  });
+  it.each([['plan'], ['network'], ['cleanup'], ['run']])(
+    'help %s prints the help of the command',
+    async (name) => {
+      const text = await print(['help', name]);
+      expect(text).toMatch(new RegExp(`^usage: twill ${name}`));
+      expect(text).toBe(await print([name, '--help']));
+    },
+  );
 
-  it('with -h prints help even if the rest is invalid', async () => {
+  it('-h prints help even if the rest is invalid', async () => {
     expect(await print(['run', '--etcd-certfile=/c', '-h'])).toContain('usage: twill run');
   });
 });
 
 describe('the report of a failure', () => {
-  it('is one line and a hint, with the exit code of its kind', () => {
+  it('a failure report is one line and a hint, with the exit code of its kind', () => {
     const error = new TwillError('datastore', 'cannot read\nthe config', { hint: 'start etcd' });
     expect(describeFailure(error, false)).toEqual({
       text: 'twill: cannot read the config\nhint: start etcd\n',
@@ -92,12 +95,12 @@ describe('the report of a failure', () => {
     });
   });
 
-  it('contains no terminal codes', () => {
+  it('a failure report contains no terminal codes', () => {
     const { text } = describeFailure(new TwillError('config', 'is \u001b[2Jx\r'), false);
     expect(text).toBe('twill: is  [2Jx\n');
   });
 
-  it('has a stack only for a bug with the full log', () => {
+  it('a failure report has a stack only for a bug with the full log', () => {
     const error = new TypeError('x is not a function');
     expect(describeFailure(error, false)).toEqual({
       text: 'twill: internal error: x is not a function\n',
@@ -106,7 +109,7 @@ describe('the report of a failure', () => {
     expect(describeFailure(error, true).text).toContain('cli.test.ts');
   });
 
-  it('is one line also for a thrown value that is no error', () => {
+  it('a failure report is one line also for a thrown value that is no error', () => {
     expect(describeFailure('odd', true).text).toBe('twill: internal error: odd\n');
   });
 });
@@ -118,7 +121,7 @@ describe('the permission to change the network', () => {
     ['CapEff:\t0000000000000000\n', false],
     ['CapEff:\t00000000a80425fb\n', false],
     ['', undefined],
-  ])('in %j is %s', (status, expected) => {
+  ])('the permission to change the network in %j is %s', (status, expected) => {
     expect(hasNetAdmin(status)).toBe(expected);
   });
 });
@@ -132,7 +135,7 @@ describe('the nearest word', () => {
     ['x', undefined],
     ['frobnicate', undefined],
     ['a'.repeat(10_000), undefined],
-  ])('to %s is %s', (word, expected) => {
+  ])('the nearest word to %s is %s', (word, expected) => {
     expect(
       nearestWord(
         word,

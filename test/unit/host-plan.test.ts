@@ -37,7 +37,7 @@ describe('the plan of a host', () => {
       lease('10.5.11.0/24', leaseAttrs('192.168.77.1', { node: { id: '00000000000000bb', name: 'h2' } })),
       'of node h2 at our address: ours unless that node answers for it',
     ],
-  ])('shows the lease %s', async (_, own, how) => {
+  ])('the plan of a host shows the lease %s', async (_, own, how) => {
     expect(await plan([peer, own], '10.5.13.0/24')).toBe(
       `# network 10.5.0.0/16, backend host-gw, subnet 10.5.11.0/24 (${how}), mtu 1500\n` +
         'route 10.5.10.0/24 via 192.168.77.2 dev eth0\nroute blackhole 10.5.11.0/24\n',
@@ -47,13 +47,13 @@ describe('the plan of a host', () => {
   it.each([
     ['the previous subnet where it is free', '10.5.13.0/24', '10.5.13.0/24'],
     ['another subnet where the previous one is taken', '10.5.10.0/24', '10.5.12.0/24'],
-  ])('shows %s', async (_, previous, subnet) => {
+  ])('the plan of a host shows %s', async (_, previous, subnet) => {
     expect(await plan([peer], previous)).toContain(
       `subnet ${subnet} (free; this command does not claim it), mtu`,
     );
   });
 
-  it('names the holders of a full network', async () => {
+  it('the plan of a host names the holders of a full network', async () => {
     const others = [10, 11, 12, 13].map((n) => lease(`10.5.${n}.0/24`, leaseAttrs(`192.168.77.${n}`)));
     await expect(plan(others)).rejects.toMatchObject({
       code: 'exhausted',

@@ -13,12 +13,15 @@ describe('a regular expression for interfaces', () => {
     ['^a[\\-\\:]b$', 'a:b', 'a.b'],
     ['^a\\\\-b$', 'a\\-b', 'a-b'],
     ['^(?P<kind>en)p', 'enp0s3', 'eth0'],
-  ])('%s matches %s and not %s', (source, yes, no) => {
+  ])('the regular expression %s matches %s and not %s', (source, yes, no) => {
     const regex = parseInterfaceRegex(source);
     expect([regex?.test(yes), regex?.test(no)]).toEqual([true, false]);
   });
 
-  it.each(['(', '[', '*', 'a{2,1}', '\\Aeth', '[[:nothing:]]'])('%s is refused', (source) => {
-    expect(parseInterfaceRegex(source)).toBeUndefined();
-  });
+  it.each(['(', '[', '*', 'a{2,1}', '\\Aeth', '[[:nothing:]]'])(
+    'the regular expression %s is refused',
+    (source) => {
+      expect(parseInterfaceRegex(source)).toBeUndefined();
+    },
+  );
 });

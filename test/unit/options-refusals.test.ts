@@ -107,7 +107,7 @@ describe('options', () => {
 
   const rows = refused.map(([args, message, hint]) => ({ args, message, hint }));
 
-  it.each(rows)('refuse the arguments $args', ({ args, message, hint }) => {
+  it.each(rows)('options refuse the arguments $args', ({ args, message, hint }) => {
     const error = refusal(args);
     expect({ code: error.code, message: error.message, hint: error.hint }).toEqual({
       code: 'usage',
@@ -128,11 +128,11 @@ describe('options', () => {
     ],
   ];
 
-  it.each(refusedVariables)('name the invalid variable %s', (name, text, message) => {
+  it.each(refusedVariables)('options name the invalid variable %s', (name, text, message) => {
     expect(refusal([], { [name]: text }).message).toBe(message);
   });
 
-  it('never show a password in a refusal', () => {
+  it('options never show a password in a refusal', () => {
     for (const [args] of refused) {
       const { message, hint } = refusal(args);
       expect(`${message} ${hint}`).not.toContain('hunter2');

@@ -21,7 +21,7 @@ const ETCD = {
 } as const;
 
 describe('options', () => {
-  it("have flannel's defaults", () => {
+  it("options have flannel's defaults", () => {
     expect(read([])).toEqual({
       datastore: ETCD,
       iface: [],
@@ -136,7 +136,7 @@ describe('options', () => {
     ],
   ];
 
-  it.each(accepted)('accept %s', (_, args, expected) => {
+  it.each(accepted)('options accept %s', (_, args, expected) => {
     expect(read(args)).toMatchObject(expected);
   });
 
@@ -173,7 +173,7 @@ describe('options', () => {
     ['no value of a variable named like `version`', [], { FLANNELD_VERSION: 'v0.28.9' }, {}],
   ];
 
-  it.each(fromEnvironment)('read %s from the environment', (_, args, environment, expected) => {
+  it.each(fromEnvironment)('options read %s from the environment', (_, args, environment, expected) => {
     expect(read(args, environment)).toMatchObject(expected);
   });
 });

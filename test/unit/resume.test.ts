@@ -1,4 +1,4 @@
-// A record of the last run that opens no data plane never keeps the agent from its start.
+// A record of the last run that opens no data plane does not stop the agent from starting.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,11 +28,11 @@ async function record(backend: BackendConfig): Promise<void> {
   expect(await dataPlaneFile(join(folder, 'subnet.env'), systemClock).read()).toBeDefined();
 }
 
-it('resumes nothing without a record', async () => {
+it('the agent resumes nothing without a record', async () => {
   expect((await resume()).resumed).toBeUndefined();
 });
 
-it('resumes nothing by a record that is junk', async () => {
+it('the agent resumes nothing from a junk record', async () => {
   const { path } = dataPlaneFile(join(folder, 'subnet.env'), systemClock);
   await writeFile(path, Buffer.alloc(1_000, 0xff), { mode: 0o600 });
   expect((await resume()).resumed).toBeUndefined();
@@ -42,7 +42,7 @@ it.each([
   ['without a data plane', { type: 'host-gw', options: {} }],
   ['that does not exist', { type: '__proto__', options: {} }],
   ['with a wrong option', { type: 'udp', options: { Port: 0 } }],
-])('resumes nothing by a record of a backend %s', async (_, backend) => {
+])('the agent resumes nothing from a record of a backend %s', async (_, backend) => {
   await record(backend);
   expect((await resume()).resumed).toBeUndefined();
 });

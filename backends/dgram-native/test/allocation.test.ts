@@ -7,7 +7,7 @@ import { FAMILIES, openPair, type Pair } from './pair.ts';
 
 const BATCH = 5_000;
 const BATCHES = 50;
-/** Batches until the optimising compiler, which works beside us, is done: code that is not optimised does allocate. */
+/** Batches until the compiler, which runs in another thread, is done. Code that is not optimised allocates. */
 const MOST_WARM_UP_BATCHES = 200;
 /** Asking for the size of the heap allocates less. One number for each round would be 80 kB a batch. */
 const SETTLED_BYTES = 8_000;
@@ -55,7 +55,7 @@ const KINDS = [
 
 describe('a million calls', () => {
   it.each(KINDS)(
-    'that send and receive $what over $family allocate nothing',
+    'calls that send and receive $what over $family allocate nothing',
     { timeout: 120_000 },
     async (kind) => {
       using pair = openPair({ address: kind.address, from: { segmentation: kind.segmentation } });
@@ -71,7 +71,7 @@ describe('a million calls', () => {
     },
   );
 
-  it('that the kernel refuses, and reads and writes of packets, allocate nothing', {
+  it('refused sends, packet reads and packet writes allocate nothing', {
     timeout: 120_000,
   }, async () => {
     using pair = openPair();
@@ -92,7 +92,7 @@ describe('a million calls', () => {
   });
 });
 
-// Sends and receives once, and once more in vain. Gives the bytes that came.
+// Sends and receives once, then once more without success. Gives the received bytes.
 function exchange(pair: Pair, segmentBytes: number): number {
   const { arena, endpoints, sender, receiver, source, target, payload } = pair;
   endpoints.setIpv4(pair.unused, 0xffffffff | 0, 9);

@@ -16,7 +16,7 @@ import { swap16 } from '../src/layout.ts';
 import { openPair } from './pair.ts';
 
 describe('an arena', () => {
-  it('has whole pages, all 0, which all views show', () => {
+  it('an arena has whole pages, all 0, which all views show', () => {
     const arena = createArena(100_000);
     expect(arena.byteLength).toBe(131_072);
     expect([arena.u8.length, arena.u16.length * 2, arena.u32.length * 4]).toEqual([
@@ -28,7 +28,7 @@ describe('an arena', () => {
     expect(arena.memory.buffer).toBe(arena.u8.buffer);
   });
 
-  it('reserves parts on boundaries of 64, to the last byte', () => {
+  it('an arena reserves parts on boundaries of 64, to the last byte', () => {
     const arena = createArena(65_536);
     expect([1, 64, 65, 0].map((bytes) => arena.reserve(bytes))).toEqual([0, 64, 128, 256]);
     expect(arena.reserve(65_280)).toBe(256);
@@ -36,17 +36,17 @@ describe('an arena', () => {
     expect(() => arena.reserve(1)).toThrow('no 1 bytes left in the arena: 65536 of 65536 are taken');
   });
 
-  it.each([0, -1, 1.5, Number.NaN, 2 ** 32])('of %j bytes is refused', (bytes) => {
+  it.each([0, -1, 1.5, Number.NaN, 2 ** 32])('an arena of %j bytes is refused', (bytes) => {
     expect(() => createArena(bytes)).toThrow(RangeError);
   });
 
-  it.each([-1, 1.5, Number.NaN, 65_537])('reserves no part of %j bytes', (bytes) => {
+  it.each([-1, 1.5, Number.NaN, 65_537])('an arena reserves no part of %j bytes', (bytes) => {
     expect(() => createArena(65_536).reserve(bytes)).toThrow(RangeError);
   });
 });
 
 describe('tables', () => {
-  it.each([0, -1, 1.5, Number.NaN, 1025])('have no room for %j messages', (messages) => {
+  it.each([0, -1, 1.5, Number.NaN, 1025])('a table refuses room for %j messages', (messages) => {
     using pair = openPair();
     const arena = createArena(65_536);
     expect(() => createSender(arena, pair.from, { messages, pieces: 1 })).toThrow(RangeError);
@@ -54,7 +54,7 @@ describe('tables', () => {
     expect(() => createPacketFile(arena, -1, messages)).toThrow(RangeError);
   });
 
-  it('of a poller have 1 to 31 descriptors', () => {
+  it('the table of a poller has 1 to 31 descriptors', () => {
     const arena = createArena(65_536);
     expect(() => createPoller(arena, [])).toThrow(RangeError);
     expect(() =>
@@ -78,7 +78,7 @@ describe('the bytes that parts take of an arena', () => {
     [3, 7],
     [64, 256],
     [256, 1_024],
-  ])('are known for a sender and a receiver of %i messages, and for %i pieces', (messages, pieces) => {
+  ])('the bytes for a sender and a receiver of %i messages and %i pieces are known', (messages, pieces) => {
     using pair = openPair();
     const sender = { messages, pieces };
     const receiver = { messages, messageBytes: 1_001 };
@@ -87,7 +87,7 @@ describe('the bytes that parts take of an arena', () => {
     expect(taken((arena) => createPacketFile(arena, -1, pieces))).toBe(packetFileBytes(pieces));
   });
 
-  it('are known for a poller, and for any other parts', () => {
+  it('the bytes for a poller and for any other parts are known', () => {
     expect(taken((arena) => createPoller(arena, [0, 1, 2, 3, 4, 5, 6, 7, 8]))).toBe(pollerBytes(9));
     expect(taken((arena) => [1, 64, 65, 0].map((bytes) => arena.reserve(bytes)))).toBe(
       arenaBytes(1, 64, 65, 0),
@@ -101,7 +101,7 @@ describe('bytes', () => {
     [0x2134, 0x3421],
     [0xffff, 0xffff],
     [0x80, 0x8000],
-  ])('of the 16-bit %j are swapped', (value, expected) => {
+  ])('the bytes of the 16-bit %j are swapped', (value, expected) => {
     expect(swap16(value)).toBe(expected);
   });
 });

@@ -7,7 +7,7 @@ export const MESSAGES = 4;
 export const PIECES = 6;
 export const MESSAGE_BYTES = 2_048;
 
-/** A sender and a receiver that hear of each other, and a packet file that reads what it wrote. */
+/** A connected sender and receiver, and a packet file that reads its own writes. */
 export interface ContractBed extends Disposable {
   readonly arena: Arena;
   readonly endpoints: Endpoints;
@@ -22,7 +22,7 @@ export interface ContractBed extends Disposable {
   readonly target: number;
   /** Offset of bytes each of which differs from its neighbours. */
   readonly payload: number;
-  /** Brings what was sent to where it can be received. */
+  /** Makes the sent messages available to the receiver. */
   deliver(): void;
   /** Receives until so many bytes are there. */
   receiveBytes(bytes: number): readonly Received[];
@@ -52,7 +52,7 @@ export function contractSuite(open: () => ContractBed): void {
   };
 
   describe('a sender', () => {
-    it('sends messages whose datagrams arrive as they were cut, with their source', () => {
+    it('a sender sends messages whose datagrams arrive as they were cut, with their source', () => {
       const { sender, payload } = bed;
       send(100);
       sender.begin(bed.target, 300);
@@ -68,7 +68,7 @@ export function contractSuite(open: () => ContractBed): void {
       expect(messages.every((message) => message.address === LOOPBACK && message.port === port)).toBe(true);
     });
 
-    it('says how much room it has and how much is left', () => {
+    it('a sender reports its room and the room that is left', () => {
       const { sender } = bed;
       expect([sender.capacity, sender.pieceCapacity]).toEqual([MESSAGES, PIECES]);
       send(1);
@@ -78,7 +78,7 @@ export function contractSuite(open: () => ContractBed): void {
       expect(sender.flush()).toBe(0);
     });
 
-    it('refuses messages and pieces beyond its room', () => {
+    it('a sender refuses messages and pieces beyond its room', () => {
       const { sender } = bed;
       for (let i = 0; i < MESSAGES; i += 1) send(1);
       for (let i = MESSAGES; i < PIECES; i += 1) sender.append(bed.payload, 1);
@@ -86,7 +86,7 @@ export function contractSuite(open: () => ContractBed): void {
       expect(() => sender.begin(bed.target, 0)).toThrow(`no room for more than ${MESSAGES} messages`);
     });
 
-    it('refuses a piece without a message', () => {
+    it('a sender refuses a piece without a message', () => {
       expect(() => bed.sender.append(bed.payload, 1)).toThrow(
         'no message was begun that the piece could belong to',
       );
@@ -95,28 +95,28 @@ export function contractSuite(open: () => ContractBed): void {
       expect(() => bed.sender.append(bed.payload, 1)).toThrow(RangeError);
     });
 
-    it.each(NOT_A_SIZE)('refuses datagrams of %j bytes', (segmentBytes) => {
+    it.each(NOT_A_SIZE)('a sender refuses datagrams of %j bytes', (segmentBytes) => {
       expect(() => bed.sender.begin(bed.target, segmentBytes)).toThrow(
         `datagrams of ${segmentBytes} bytes cannot be sent`,
       );
       expect(bed.sender.freeMessages()).toBe(MESSAGES);
     });
 
-    it.each(OUTSIDE)('refuses a piece outside the arena: offset %j, length %j', (offset, length) => {
+    it.each(OUTSIDE)('a sender refuses a piece outside the arena: offset %j, length %j', (offset, length) => {
       bed.sender.begin(bed.target, 0);
       expect(() => bed.sender.append(offset, length)).toThrow('not in the arena');
       expect(() => bed.sender.append(bed.arena.byteLength, 1)).toThrow('not in the arena');
       expect(bed.sender.freePieces()).toBe(PIECES);
     });
 
-    it('refuses an endpoint outside the arena', () => {
+    it('a sender refuses an endpoint outside the arena', () => {
       for (const endpoint of [-28, bed.arena.byteLength - 24, 2 ** 32, Number.NaN]) {
         expect(() => bed.sender.begin(endpoint, 0)).toThrow('not in the arena');
       }
       expect(bed.sender.freeMessages()).toBe(MESSAGES);
     });
 
-    it('describes the refused messages and their pieces until the next one is begun', () => {
+    it('a sender describes the refused messages and their pieces until the next one is begun', () => {
       const { sender, payload } = bed;
       send(10);
       sender.begin(bed.target, 0);
@@ -138,7 +138,7 @@ export function contractSuite(open: () => ContractBed): void {
   });
 
   describe('a receiver', () => {
-    it('gives no more messages at a time than it is asked for', () => {
+    it('a receiver gives no more messages at a time than it is asked for', () => {
       const { receiver } = bed;
       for (let i = 0; i < MESSAGES; i += 1) send(10 + i);
       bed.sender.flush();
@@ -153,12 +153,12 @@ export function contractSuite(open: () => ContractBed): void {
       expect(receiver.receive(3)).toBe(0);
     });
 
-    it.each(NOT_RECEIVABLE)(`refuses to receive %j of at most ${MESSAGES} messages`, (most) => {
+    it.each(NOT_RECEIVABLE)(`a receiver refuses to receive %j of at most ${MESSAGES} messages`, (most) => {
       expect(bed.receiver.capacity).toBe(MESSAGES);
       expect(() => bed.receiver.receive(most)).toThrow(`most must be a whole number from 1 to ${MESSAGES}`);
     });
 
-    it('marks a message as truncated that is longer than the room for it', () => {
+    it('a receiver marks a message longer than its room as truncated', () => {
       for (const bytes of [MESSAGE_BYTES + 1, MESSAGE_BYTES]) send(bytes);
       bed.sender.flush();
       const messages = bed.receiveBytes(2 * MESSAGE_BYTES);
@@ -168,7 +168,7 @@ export function contractSuite(open: () => ContractBed): void {
       ]);
     });
 
-    it('gives the source of a message as an endpoint to answer to', () => {
+    it('a receiver gives the source of a message as an endpoint to answer to', () => {
       send(5);
       bed.sender.flush();
       bed.receiveBytes(5);
@@ -178,7 +178,7 @@ export function contractSuite(open: () => ContractBed): void {
   });
 
   describe('a packet file', () => {
-    it('reads the packet that was written in pieces', () => {
+    it('a packet file reads the packet that was written in pieces', () => {
       const { arena, file, payload } = bed;
       const at = arena.reserve(1_000);
       expect(file.read(at, 1_000)).toBe(0);
@@ -190,7 +190,7 @@ export function contractSuite(open: () => ContractBed): void {
       expect(isPayload(arena.u8.subarray(at, at + 300))).toBe(true);
     });
 
-    it('refuses pieces beyond its room, and forgets them when it is cleared', () => {
+    it('a packet file refuses pieces beyond its room, and forgets them when it is cleared', () => {
       const { file, payload } = bed;
       for (let i = 0; i < PIECES; i += 1) file.append(payload, 1);
       expect(file.freePieces()).toBe(0);
@@ -199,9 +199,12 @@ export function contractSuite(open: () => ContractBed): void {
       expect(file.freePieces()).toBe(PIECES);
     });
 
-    it.each(OUTSIDE)('refuses bytes outside the arena: offset %j, length %j', (offset, length) => {
-      expect(() => bed.file.append(offset, length)).toThrow('not in the arena');
-      expect(() => bed.file.read(offset, length)).toThrow('not in the arena');
-    });
+    it.each(OUTSIDE)(
+      'a packet file refuses bytes outside the arena: offset %j, length %j',
+      (offset, length) => {
+        expect(() => bed.file.append(offset, length)).toThrow('not in the arena');
+        expect(() => bed.file.read(offset, length)).toThrow('not in the arena');
+      },
+    );
   });
 }

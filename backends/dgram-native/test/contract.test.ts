@@ -19,7 +19,7 @@ import { byteAt, LOOPBACK, openPair, PAYLOAD_BYTES, type Received, receiveAll } 
 const SENDER = { messages: MESSAGES, pieces: PIECES };
 const RECEIVER = { messages: MESSAGES, messageBytes: MESSAGE_BYTES };
 
-// A pipe that is open for reading and writing gives back what it was written.
+// A pipe that is open for reading and writing gives back the bytes written to it.
 function openPipe(): { readonly fd: number } & Disposable {
   const folder = mkdtempSync(join(tmpdir(), 'dgram-native-'));
   try {

@@ -5,7 +5,7 @@ import { FAMILIES, isPayload, openPair, receiveAll, refusals } from './pair.ts';
 
 describe.each(FAMILIES)('datagrams over $family', ({ address, most }) => {
   it.each([0, 1, 2, 27, 28, 576, 1399, 1472, 9000, most - 1, most])(
-    'of %i bytes arrive as they were sent',
+    'datagrams of %i bytes arrive as they were sent',
     (bytes) => {
       using pair = openPair({ address });
       pair.sender.begin(pair.target, 0);
@@ -24,7 +24,7 @@ describe.each(FAMILIES)('datagrams over $family', ({ address, most }) => {
     },
   );
 
-  it('are gathered from pieces at any alignment', () => {
+  it('datagrams are gathered from pieces at any alignment', () => {
     using pair = openPair({ address });
     pair.sender.begin(pair.target, 0);
     for (const [from, to] of [
@@ -40,7 +40,7 @@ describe.each(FAMILIES)('datagrams over $family', ({ address, most }) => {
     expect(isPayload(message?.bytes ?? new Uint8Array(), 1)).toBe(true);
   });
 
-  it('arrive in order, batch after batch, and room is free again after each flush', () => {
+  it('datagrams arrive in order, batch after batch, and room is free again after each flush', () => {
     using pair = openPair({ address, receiver: { messages: 5, messageBytes: 2048 } });
     const sizes = Array.from({ length: 150 }, (_, i) => ((i * 37) % 1500) + 1);
     for (const [i, bytes] of sizes.entries()) {
@@ -55,7 +55,7 @@ describe.each(FAMILIES)('datagrams over $family', ({ address, most }) => {
     expect(messages.every(({ bytes }, i) => isPayload(bytes, i))).toBe(true);
   });
 
-  it('go each to its own peer, in one flush', () => {
+  it('datagrams of one flush go each to its own peer', () => {
     using one = openPair({ address });
     using other = openPair({ address });
     for (const { port } of [one.to, other.to, one.to]) {
@@ -69,7 +69,7 @@ describe.each(FAMILIES)('datagrams over $family', ({ address, most }) => {
     expect(message).toMatchObject({ address, port: one.from.port });
   });
 
-  it('that are longer than the room for them are marked as truncated', () => {
+  it('datagrams longer than their room are marked as truncated', () => {
     using pair = openPair({ address, receiver: { messages: 4, messageBytes: 100 } });
     for (const bytes of [101, 100, 5000]) {
       pair.sender.begin(pair.target, 0);
@@ -85,7 +85,7 @@ describe.each(FAMILIES)('datagrams over $family', ({ address, most }) => {
     expect(messages.every(({ bytes }) => isPayload(bytes))).toBe(true);
   });
 
-  it('that the kernel refuses are named by their position, and the others are sent', () => {
+  it('refused datagrams are named by their position, and the others are sent', () => {
     using pair = openPair({ address });
     for (const bytes of [10, most + 1, 20, 65_536, 30]) {
       pair.sender.begin(pair.target, 0);
@@ -99,7 +99,7 @@ describe.each(FAMILIES)('datagrams over $family', ({ address, most }) => {
     expect(pair.receiveBytes(60).map(({ bytes }) => bytes.length)).toEqual([10, 20, 30]);
   });
 
-  it('are answered to the endpoint that they came from', () => {
+  it('answers go to the endpoint that the datagrams came from', () => {
     using pair = openPair({ address });
     pair.sender.begin(pair.target, 0);
     pair.sender.append(pair.payload, 5);

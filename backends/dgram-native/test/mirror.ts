@@ -31,7 +31,7 @@ export function createMirror(tun: Tun): Mirror {
         if (bytes < 0) throw new Error(`read gave ${bytes}`);
         if (bytes === 0) return n;
         const packet = at + HEADER_BYTES;
-        // The kernel speaks IPv6 to new devices of its own accord.
+        // The kernel sends IPv6 packets to new devices by itself.
         if ((arena.u8[packet] ?? 0) >> 4 !== 4) continue;
         const kind = (arena.u8[at + 1] ?? 0) & 0x7f;
         kinds.set(kind, (kinds.get(kind) ?? 0) + 1);

@@ -25,7 +25,7 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
   afterEach(() => void ip('link', 'set', 'lo', 'mtu', '65536'));
 
   it.each([true, false])(
-    'refuses a datagram that is larger than the path, with segmentation %j',
+    'a datagram larger than its path is refused, with segmentation %j',
     (segmentation) => {
       using pair = openPair({ from: { segmentation } });
       ip('link', 'set', 'lo', 'mtu', '1500');
@@ -51,7 +51,7 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
     },
   );
 
-  it('knows the largest payload of each path at the moment', () => {
+  it('a sender knows the largest payload that each path takes now', () => {
     using socket = openUdpSocket({ address: '0.0.0.0', port: 0 });
     const lengths = () => [LOOPBACK, NOBODY, ELSEWHERE].map((address) => socket.pathPayloadBytes(address));
     expect(lengths()).toEqual([65_507, 1472, undefined]);
@@ -65,7 +65,7 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
     expect(lengths()).toEqual([1372, 1472, undefined]);
   });
 
-  it('without a route to one peer refuses that message only', () => {
+  it('a missing route to one peer refuses only the message to it', () => {
     using pair = openPair({ from: { address: '0.0.0.0' } });
     for (const address of [LOOPBACK, ELSEWHERE, LOOPBACK]) {
       pair.sender.begin(pair.endpoint(address, pair.to.port), 0);
@@ -77,7 +77,7 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
   });
 
   it.each([true, false])(
-    'with full buffers refuses the other messages at once, with segmentation %j',
+    'messages beyond the full buffers are refused at once, with segmentation %j',
     (segmentation) => {
       using pair = openPair({ from: { address: '0.0.0.0', sendBufferBytes: 4608, segmentation } });
       const nobody = pair.endpoint(NOBODY, 9);

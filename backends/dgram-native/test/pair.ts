@@ -1,4 +1,4 @@
-// Two sockets on the loopback, and all that it takes to send from one to the other.
+// Two sockets on the loopback, with the arena, the endpoints and the payload to send from one to the other.
 import {
   type Arena,
   createArena,

@@ -36,7 +36,7 @@ describe.each(MODES)(
   ({ address, most, segmentation, coalescing }) => {
     const open = () => openPair({ address, from: { segmentation }, to: { coalescing } });
 
-    it('are as capable as the sockets were opened', () => {
+    it('sockets segment and coalesce runs only when they were opened to', () => {
       using pair = open();
       expect(pair.from.canSegment).toBe(segmentation);
       expect(pair.to.canCoalesce).toBe(coalescing);
@@ -52,7 +52,7 @@ describe.each(MODES)(
       [1399, 64 * 1399],
       [1472, 44 * 1472],
       [32_000, 65_000],
-    ])('of %i-byte datagrams, %i bytes in all, arrive whole', (segmentBytes, wanted) => {
+    ])('runs of %i-byte datagrams, %i bytes in all, arrive whole', (segmentBytes, wanted) => {
       const bytes = Math.min(wanted, most);
       using pair = open();
       pair.sender.begin(pair.target, segmentBytes);
@@ -76,7 +76,7 @@ describe.each(MODES)(
       expect(pair.from.canSegment).toBe(segmentation);
     });
 
-    it('mix with single datagrams and keep their order', () => {
+    it('runs mix with single datagrams and keep their order', () => {
       using pair = open();
       const lengths: number[] = [];
       for (let i = 0; i < 40; i += 1) {
@@ -92,7 +92,7 @@ describe.each(MODES)(
       expect(datagramsOf(messages).map(({ length }) => length)).toEqual(lengths);
     });
 
-    it('whose datagrams are too long are refused, and the kernel still cuts others', () => {
+    it('runs of too long datagrams are refused, and the kernel still cuts others', () => {
       using pair = open();
       pair.sender.begin(pair.target, 40_000);
       pair.sender.append(pair.payload, 65_536);
@@ -104,7 +104,7 @@ describe.each(MODES)(
 );
 
 describe.each(FAMILIES)('a run over $family that the kernel does not cut', ({ family, address }) => {
-  it('is cut by the sender, and the kernel is not asked again', () => {
+  it('a run that the kernel does not cut is cut by the sender, and the kernel is not asked again', () => {
     using pair = openPair({ address, to: { coalescing: false } });
     sendNoChecksums(pair, family);
     for (let i = 0; i < 3; i += 1) {
@@ -121,7 +121,7 @@ describe.each(FAMILIES)('a run over $family that the kernel does not cut', ({ fa
     );
   });
 
-  it('because it has too many datagrams is cut by the sender, and the kernel still cuts others', () => {
+  it('a run of too many datagrams is cut by the sender, and the kernel still cuts others', () => {
     using pair = openPair({ address, to: { coalescing: false } });
     pair.sender.begin(pair.target, 10);
     pair.sender.append(pair.payload, 5_000);

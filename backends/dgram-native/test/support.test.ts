@@ -12,15 +12,22 @@ describe('a machine that cannot run the package', () => {
     [{ platform: () => 'darwin' }, 'needs Linux; this is darwin'],
     [{ endianness: () => 'BE' }, 'needs a little-endian processor'],
     [{ arch: () => 'arm' }, 'needs a processor of x64, arm64, riscv64, loong64; this is arm'],
-  ])('loads the package, and gets the reason on first use: $1', async (machine, message) => {
-    vi.resetModules();
-    vi.doMock('node:os', async (original) => ({ ...(await original<object>()), ...machine }));
-    const { createArena, createWakeup, openUdpSocket, UnsupportedError } = await import('../src/index.ts');
-    for (const use of [() => createArena(1), createWakeup, () => openUdpSocket({ address: '::', port: 0 })]) {
-      expect(use).toThrow(UnsupportedError);
-      expect(use).toThrow(message);
-    }
-  });
+  ])(
+    'an unsupported machine loads the package, and gets the reason on first use: $1',
+    async (machine, message) => {
+      vi.resetModules();
+      vi.doMock('node:os', async (original) => ({ ...(await original<object>()), ...machine }));
+      const { createArena, createWakeup, openUdpSocket, UnsupportedError } = await import('../src/index.ts');
+      for (const use of [
+        () => createArena(1),
+        createWakeup,
+        () => openUdpSocket({ address: '::', port: 0 }),
+      ]) {
+        expect(use).toThrow(UnsupportedError);
+        expect(use).toThrow(message);
+      }
+    },
+  );
 });
 
 describe('an errno', () => {
@@ -31,11 +38,11 @@ describe('an errno', () => {
     [101, 'ENETUNREACH'],
     [77, 'EBADFD'],
     [9999, 'E9999'],
-  ])('%i is called %s', (errno, name) => {
+  ])('an errno %i is called %s', (errno, name) => {
     expect(errnoName(errno)).toBe(name);
   });
 
-  it('is reported with the system call and the attempt', () => {
+  it('an errno is reported with the system call and the attempt', () => {
     const error = new SystemError('bind', 98, 'cannot open UDP port 8285');
     expect(error).toMatchObject({
       name: 'SystemError',

@@ -41,7 +41,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
   beforeAll(enterPrivateNetwork);
   afterEach(() => deleteTun(NAME));
 
-  it('disappears when it is closed', () => {
+  it('a TUN device disappears when it is closed', () => {
     const tun = openTun({ name: NAME });
     expect([tun.name, isThere()]).toEqual([NAME, true]);
     tun[Symbol.dispose]();
@@ -49,7 +49,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect([tun.fd, isThere()]).toEqual([-1, false]);
   });
 
-  it('that is persistent stays, is taken over with its addresses, and can be deleted', () => {
+  it('a persistent TUN device stays, is taken over with its addresses, and can be deleted', () => {
     const first = openUp();
     const { tcpRuns, udpRuns } = first;
     first.setPersistent(true);
@@ -66,7 +66,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     deleteTun(NAME);
   });
 
-  it('that is no longer persistent disappears', () => {
+  it('a TUN device that is no longer persistent disappears', () => {
     const tun = openTun({ name: NAME });
     tun.setPersistent(true);
     tun.setPersistent(false);
@@ -74,18 +74,18 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect(isThere()).toBe(false);
   });
 
-  it('is neither deleted nor opened while it is open', () => {
+  it('a TUN device is neither deleted nor opened while it is open', () => {
     using _tun = openTun({ name: NAME });
     expect(() => openTun({ name: NAME })).toThrow(`cannot open TUN device ${NAME}: ioctl TUNSETIFF: EBUSY`);
     expect(() => deleteTun(NAME)).toThrow(expect.objectContaining({ code: 'EBUSY' }));
     expect(isThere()).toBe(true);
   });
 
-  it('is not opened by the name of a device of another kind', () => {
+  it('a TUN device is not opened by the name of a device of another kind', () => {
     expect(() => openTun({ name: 'lo' })).toThrow('cannot open TUN device lo: ioctl TUNSETIFF: EINVAL');
   });
 
-  it('gives packets of one segment with complete checksums where runs are off', () => {
+  it('a TUN device gives packets of one segment with complete checksums where runs are off', () => {
     using tun = openUp({ runs: false });
     const { arena, file } = createMirror(tun);
     using pair = openPair({ from: { address: OURS } });
@@ -103,7 +103,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     );
   });
 
-  it('gives a whole run of datagrams as one packet, where the kernel can', () => {
+  it('a TUN device gives a whole run of datagrams as one packet, where the kernel can', () => {
     using tun = openUp();
     expect(tun.tcpRuns).toBe(true);
     const { arena, file } = createMirror(tun);
@@ -120,7 +120,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     }
   });
 
-  it.each([true, false])('carries datagrams there and back, with runs %j', (runs) => {
+  it.each([true, false])('a TUN device carries datagrams there and back, with runs %j', (runs) => {
     using tun = openUp({ runs });
     const mirror = createMirror(tun);
     using socket = openUdpSocket({ address: OURS, port: 0 });
@@ -129,7 +129,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     const receiver = createReceiver(arena, socket, { messages: 4, messageBytes: 65_536 });
     const payload = arena.reserve(65_536);
     for (let i = 0; i < 65_536; i += 1) arena.u8[payload + i] = i * 7 + Math.floor(i / 251);
-    // From the mirrored address to our own port: what the mirror makes of it comes from there.
+    // Sent from the mirrored address to our own port, so that the mirrored packet comes from there.
     const mirrored = arena.reserve(ENDPOINT_BYTES);
     createEndpoints(arena).set(mirrored, MIRRORED, socket.port);
     sender.begin(mirrored, 1000);
@@ -154,7 +154,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect(mirror.kinds.has(GSO_UDP)).toBe(runs && tun.udpRuns);
   });
 
-  it.each([true, false])('carries a TCP stream there and back, with runs %j', async (runs) => {
+  it.each([true, false])('a TUN device carries a TCP stream there and back, with runs %j', async (runs) => {
     using tun = openUp({ runs });
     const mirror = createMirror(tun);
     const bytes = await streamThrough(mirror, 20_000_000);
@@ -162,7 +162,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect((mirror.kinds.get(GSO_TCP4) ?? 0) > 100).toBe(runs);
   });
 
-  it('that is deleted under its user fails in the poller, and reading it gives an error', () => {
+  it('a TUN device that is deleted while in use fails in the poller, and reading it gives an error', () => {
     using tun = openUp();
     const arena = createArena(65_536);
     const poller = createPoller(arena, [tun.fd]);
@@ -177,7 +177,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect(file.write()).toBe(-77);
   });
 
-  it('that another thread opened is used by its descriptor, and stays open', () => {
+  it('a TUN device of another thread is used by its descriptor, and stays open', () => {
     using tun = openTun({ name: NAME });
     const { fd, name, tcpRuns, udpRuns } = tun;
     const attached = attachTun(structuredClone({ fd, name, tcpRuns, udpRuns }));
@@ -188,7 +188,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect(isThere()).toBe(true);
   });
 
-  it('refuses a malformed packet', () => {
+  it('a TUN device refuses a malformed packet', () => {
     using tun = openUp();
     const arena = createArena(65_536);
     const file = createPacketFile(arena, tun.fd, 2);
@@ -201,7 +201,7 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
 
 describe('the name of a TUN device', () => {
   it.each(['', '.', '..', 'a/b', 'a b', 'tun%d', 'a:b', 'sixteen-letters-', 'zehn-öäüöäü', 'a\0b'])(
-    'is not %j',
+    'the name of a TUN device is not %j',
     (name) => {
       expect(() => openTun({ name })).toThrow(RangeError);
       expect(() => deleteTun(name)).toThrow(RangeError);

@@ -4,7 +4,7 @@ import { attachUdpSocket, createReceiver, openUdpSocket, SystemError } from '../
 import { FAMILIES, LOOPBACK, LOOPBACK6, openPair, receiveAll, refusals } from './pair.ts';
 
 describe.each(FAMILIES)('a socket of $family', ({ address, most, any }) => {
-  it('is not opened where its port is in use', () => {
+  it('a socket is not opened where its port is in use', () => {
     using first = openUdpSocket({ address, port: 0 });
     const open = () => openUdpSocket({ address, port: first.port });
     expect(open).toThrow(SystemError);
@@ -12,13 +12,13 @@ describe.each(FAMILIES)('a socket of $family', ({ address, most, any }) => {
     expect(open).toThrow(expect.objectContaining({ syscall: 'bind', code: 'EADDRINUSE', errno: 98 }));
   });
 
-  it('knows how large a datagram the path to itself takes', () => {
+  it('a socket knows how large a datagram the path to itself takes', () => {
     using socket = openUdpSocket({ address: any, port: 0 });
     expect(socket.pathPayloadBytes(address)).toBe(most);
     expect(() => socket.pathPayloadBytes('nowhere')).toThrow('"nowhere" is not an IPv4 or IPv6 address');
   });
 
-  it('refuses a message to an endpoint of the other family', () => {
+  it('a socket refuses a message to an endpoint of the other family', () => {
     using pair = openPair({ address });
     pair.sender.begin(pair.endpoint(address === LOOPBACK ? LOOPBACK6 : LOOPBACK, pair.to.port), 0);
     pair.sender.append(pair.payload, 1);
@@ -26,7 +26,7 @@ describe.each(FAMILIES)('a socket of $family', ({ address, most, any }) => {
     expect(pair.from.pathPayloadBytes(address === LOOPBACK ? LOOPBACK6 : LOOPBACK)).toBeUndefined();
   });
 
-  it('is closed once, and every call gives minus the errno afterwards', () => {
+  it('a socket is closed once, and every call gives minus the errno afterwards', () => {
     const { from, to, receiver, sender, target, payload } = openPair({ address });
     from[Symbol.dispose]();
     to[Symbol.dispose]();
@@ -40,7 +40,7 @@ describe.each(FAMILIES)('a socket of $family', ({ address, most, any }) => {
     expect(refusals(sender, 1)).toEqual([[0, 'EBADF']]);
   });
 
-  it('that another thread opened is used by its descriptor, and stays open', () => {
+  it('a socket of another thread is used by its descriptor, and stays open', () => {
     using pair = openPair({ address });
     const { fd, port, canSegment, canCoalesce } = pair.to;
     const handle = structuredClone({ fd, port, canSegment, canCoalesce });
@@ -60,7 +60,7 @@ describe.each(FAMILIES)('a socket of $family', ({ address, most, any }) => {
 
 describe('a socket', () => {
   it.each(['', '10.0.0', '256.0.0.1', '010.0.0.1', 'localhost', 'fe80::1%lo', '1::2::3', ':::'])(
-    'is not opened for the address "%s"',
+    'a socket is not opened for the address "%s"',
     (address) => {
       expect(() => openUdpSocket({ address, port: 0 })).toThrow(
         `"${address}" is not an IPv4 or IPv6 address`,
@@ -68,7 +68,7 @@ describe('a socket', () => {
     },
   );
 
-  it.each([-1, 65_536, 1.5, Number.NaN])('is not opened for port %j', (port) => {
+  it.each([-1, 65_536, 1.5, Number.NaN])('a socket is not opened for port %j', (port) => {
     expect(() => openUdpSocket({ address: LOOPBACK, port })).toThrow(`${port} is not a port from 0 to 65535`);
   });
 });

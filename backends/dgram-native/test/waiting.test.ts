@@ -34,7 +34,7 @@ describe('a poller', () => {
     [1, 1],
     [0.2, 1],
     [30, 30],
-  ])('waits for %j ms where nothing happens', (timeoutMs, atLeastMs) => {
+  ])('a poller waits for %j ms where nothing happens', (timeoutMs, atLeastMs) => {
     using wakeup = createWakeup();
     const poller = createOwnPoller([wakeup.fd]);
     const ms = timeOf(() => expect(poller.wait(timeoutMs)).toBe(0));
@@ -44,7 +44,7 @@ describe('a poller', () => {
     expect(ms).toBeLessThan(atLeastMs + 500);
   });
 
-  it('gives the descriptors that can be read, in their order', () => {
+  it('a poller gives the descriptors that can be read, in their order', () => {
     using pair = openPair();
     const wakeups: Wakeup[] = Array.from({ length: 30 }, () => createWakeup());
     const poller = createOwnPoller([pair.to.fd, ...wakeups.map(({ fd }) => fd)]);
@@ -62,7 +62,7 @@ describe('a poller', () => {
     for (const wakeup of wakeups) wakeup[Symbol.dispose]();
   });
 
-  it('gives the descriptors that have failed, without waiting', () => {
+  it('a poller gives the descriptors that have failed, without waiting', () => {
     using open = createWakeup();
     const closed = createWakeup();
     const poller = createOwnPoller([open.fd, closed.fd]);
@@ -74,7 +74,7 @@ describe('a poller', () => {
     expect(poller.failed).toBe(0b10);
   });
 
-  it.skipIf(!isBuilt)(title('waits to its end when signals interrupt it'), async () => {
+  it.skipIf(!isBuilt)(title('a poller waits its full time when signals interrupt it'), async () => {
     const dist = new URL('../dist/index.js', import.meta.url).href;
     const code = `
       import { createArena, createPoller, createWakeup } from '${dist}';
@@ -104,7 +104,7 @@ describe('a poller', () => {
 });
 
 describe('a wakeup', () => {
-  it('is heard once for any number of rings, and not without one', () => {
+  it('a wakeup is reported once for any number of rings, and never without one', () => {
     using wakeup = createWakeup();
     const poller = createOwnPoller([wakeup.fd]);
     wakeup.clear();
@@ -114,7 +114,7 @@ describe('a wakeup', () => {
     expect(poller.wait(0)).toBe(0);
   });
 
-  it('that another thread made is rung by its descriptor, and stays open', () => {
+  it('a wakeup of another thread is rung by its descriptor, and stays open', () => {
     using wakeup = createWakeup();
     const attached = attachWakeup(wakeup.fd);
     attached.ring();
@@ -122,14 +122,14 @@ describe('a wakeup', () => {
     expect(createOwnPoller([wakeup.fd]).wait(0)).toBe(1);
   });
 
-  it('that is closed cannot be rung or cleared', () => {
+  it('a closed wakeup cannot be rung or cleared', () => {
     const wakeup = createWakeup();
     wakeup[Symbol.dispose]();
     expect(() => wakeup.ring()).toThrow('cannot ring a wakeup: write: EBADF');
     expect(() => wakeup.clear()).toThrow('cannot clear a wakeup: read: EBADF');
   });
 
-  it.skipIf(!isBuilt)(title('wakes a thread that waits for ever, each time'), async () => {
+  it.skipIf(!isBuilt)(title('a wakeup wakes a thread that waits for ever, each time'), async () => {
     using wakeup = createWakeup();
     using answer = createWakeup();
     const rounds = 200;

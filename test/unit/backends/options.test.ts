@@ -9,16 +9,13 @@ const refused = (message: string) =>
   expect.objectContaining({ name: 'TwillError', code: 'config', message: `${WHERE}: ${message}` });
 
 describe('a backend', () => {
-  it.each(BACKEND_NAMES)(
-    '%s has the name that it is called by, and ignores unknown options',
-    async (type) => {
-      const backend = await createBackend({ type, options: { Something: [1], __proto__: null } }, WHERE);
-      expect(backend.type).toBe(type);
-    },
-  );
+  it.each(BACKEND_NAMES)('the backend %s has its own name, and ignores unknown options', async (type) => {
+    const backend = await createBackend({ type, options: { Something: [1], __proto__: null } }, WHERE);
+    expect(backend.type).toBe(type);
+  });
 
   it.each(['', 'VXLAN', 'vxlan ', 'aws-vpc', '__proto__', 'constructor', 'toString'])(
-    'that is called %j is not known',
+    'a backend called %j is not known',
     async (type) => {
       const message = `Backend.Type: must be one of ${BACKEND_NAMES.join(', ')}, is ${JSON.stringify(type)}`;
       await expect(createBackend({ type, options: {} }, WHERE)).rejects.toThrow(refused(message));
@@ -28,7 +25,7 @@ describe('a backend', () => {
 });
 
 describe('the options of vxlan', () => {
-  it('have flannel’s defaults', () => {
+  it('vxlan options have flannel’s defaults', () => {
     expect(parseVxlanOptions({}, WHERE)).toEqual({
       vni: 1,
       port: 8472,
@@ -39,7 +36,7 @@ describe('the options of vxlan', () => {
     });
   });
 
-  it('are taken as given, their names in any case', () => {
+  it('vxlan options are taken as given, their names in any case', () => {
     expect(
       parseVxlanOptions(
         { vni: 16_777_215, PORT: 65_535, Gbp: true, learning: true, directrouting: true, mtu: 626 },
@@ -55,7 +52,7 @@ describe('the options of vxlan', () => {
     });
   });
 
-  it('take port 0 for the default, as flannel does', () => {
+  it('vxlan options take port 0 for the default, as flannel does', () => {
     expect(parseVxlanOptions({ Port: 0 }, WHERE).port).toBe(8472);
   });
 
@@ -83,14 +80,14 @@ describe('the options of vxlan', () => {
     await expect(parseOptions({ type: 'vxlan', options }, WHERE)).rejects.toThrow(refused(message));
   });
 
-  it('are checked without the backend', async () => {
+  it('vxlan options are checked without the backend', async () => {
     const options = { VNI: 7, Port: 4789 };
     expect(await parseOptions({ type: 'vxlan', options }, WHERE)).toEqual(parseVxlanOptions(options, WHERE));
   });
 });
 
 describe('a network configuration', () => {
-  it('is read with its backend', async () => {
+  it('a network configuration is read with its backend', async () => {
     const { config, backend } = await readNetwork(
       '{"Network":"10.5.0.0/16","Backend":{"Type":"host-gw"}}',
       WHERE,
@@ -101,7 +98,7 @@ describe('a network configuration', () => {
   it.each([
     ['{', 'not valid JSON'],
     ['{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan","VNI":0}}', 'Backend: VNI: must be a whole number'],
-  ])('%s is refused', async (text, message) => {
+  ])('a network configuration is refused: %s', async (text, message) => {
     await expect(readNetwork(text, WHERE)).rejects.toThrow(`${WHERE}: ${message}`);
   });
 });

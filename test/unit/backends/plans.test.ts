@@ -1,4 +1,4 @@
-// What each backend makes of leases, in the words of `ip`.
+// The kernel objects that each backend plans for leases, in the words of `ip`.
 import { describe, expect, it } from 'vitest';
 import type { JsonValue } from '../../../agent/base/schema.ts';
 import { formatHostState } from '../../../agent/model/host-state.ts';
@@ -24,7 +24,7 @@ const ADDR = 'addr 10.5.1.0/32 dev flannel.1';
 const at = (lease: Lease, revision: number): Lease => ({ ...lease, revision });
 
 describe('host-gw', () => {
-  it('makes the peer the gateway to its subnet', async () => {
+  it('host-gw makes the peer the gateway to its subnet', async () => {
     expect(await text('host-gw', {}, [hostGwPeer(10), hostGwPeer(2), hostGwPeer(3)])).toEqual([
       'route 10.5.2.0/24 via 192.168.77.2 dev eth0',
       'route 10.5.3.0/24 via 192.168.77.3 dev eth0',
@@ -32,7 +32,7 @@ describe('host-gw', () => {
     ]);
   });
 
-  it('leaves out nodes of other backends', async () => {
+  it('host-gw leaves out nodes of other backends', async () => {
     expect(await text('host-gw', {}, [vxlanPeer(2), peer('10.5.3.0/24', '192.168.77.3', 'udp')])).toEqual([
       '',
     ]);
@@ -40,13 +40,13 @@ describe('host-gw', () => {
 });
 
 describe('alloc', () => {
-  it('makes nothing', async () => {
+  it('alloc plans nothing', async () => {
     expect(await text('alloc', {}, [peer('10.5.2.0/24', '192.168.77.2', 'alloc')])).toEqual(['']);
   });
 });
 
 describe('vxlan', () => {
-  it('with DirectRouting follows the name of the underlay', async () => {
+  it('vxlan with DirectRouting follows the name of the underlay', async () => {
     const first = vxlanPeer(2);
     const lines = async (name: string): Promise<readonly string[]> =>
       (await text('vxlan', { DirectRouting: true }, [first], hostFacts({ name }))).slice(2);
@@ -54,7 +54,7 @@ describe('vxlan', () => {
     expect(await lines('eth1')).toEqual(['route 10.5.2.0/24 via 192.168.77.2 dev eth1']);
   });
 
-  it('makes one device with an address, and three entries a peer', async () => {
+  it('vxlan makes one device with an address, and three entries a peer', async () => {
     expect(await text('vxlan', {}, [vxlanPeer(3), vxlanPeer(2)])).toEqual([
       LINK,
       ADDR,
@@ -67,7 +67,7 @@ describe('vxlan', () => {
     ]);
   });
 
-  it('makes the device as its options say', async () => {
+  it('vxlan makes the device as its options say', async () => {
     expect(await text('vxlan', { vni: 7, PORT: 4789, Learning: true, GBP: true, MTU: 9000 }, [])).toEqual([
       expect.stringMatching(
         /^link vxlan flannel\.7 vni 7 port 4789 mtu 8950 mac .* local 192\.168\.77\.1 dev eth0 learning gbp$/,
@@ -76,7 +76,7 @@ describe('vxlan', () => {
     ]);
   });
 
-  it('with DirectRouting needs the device only for peers behind a router', async () => {
+  it('vxlan with DirectRouting needs the device only for peers behind a router', async () => {
     const far = vxlanPeer(4, '02:00:00:00:00:04', '192.168.99.4');
     expect(await text('vxlan', { DirectRouting: true }, [vxlanPeer(2), far])).toEqual([
       LINK,
@@ -121,7 +121,7 @@ describe('vxlan', () => {
     expect(lines).toHaveLength(5);
   });
 
-  it('leaves out nodes of other backends', async () => {
+  it('vxlan leaves out nodes of other backends', async () => {
     const data = { VNI: 1, VtepMAC: '02:00:00:00:00:02' };
     expect(
       await text('vxlan', { DirectRouting: true }, [
@@ -131,7 +131,7 @@ describe('vxlan', () => {
     ).toEqual([LINK, ADDR]);
   });
 
-  it('holds each key once where two leases name one MAC: the later lease counts', async () => {
+  it('vxlan plans each key once where two leases name one MAC: the later lease counts', async () => {
     const [older, newer] = [
       at(vxlanPeer(2, '02:00:00:00:00:0a'), 7),
       at(vxlanPeer(3, '02:00:00:00:00:0a'), 8),
@@ -159,7 +159,7 @@ describe('the MTU of containers', () => {
     ['vxlan', {}, 9000, 8950],
     ['vxlan', { MTU: 1400 }, 9000, 1350],
     ['vxlan', { DirectRouting: true }, 1500, 1450],
-  ])('of %s %j over %d is %d', async (type, options, underlay, expected) => {
+  ])('the MTU of containers for %s %j over %d is %d', async (type, options, underlay, expected) => {
     const backend = await createBackend({ type, options }, 'test');
     const facts = hostFacts({ mtuBytes: underlay });
     expect(backend.mtuBytes(facts.underlay)).toBe(expected);
@@ -168,13 +168,13 @@ describe('the MTU of containers', () => {
   });
 });
 
-describe('what is announced', () => {
+describe('the announcement', () => {
   const announce = async (vni: number, facts = hostFacts()): Promise<JsonValue | undefined> => {
     const backend = await createBackend({ type: 'vxlan', options: { VNI: vni } }, 'test');
     return announcement(backend, facts).backendData.ipv4;
   };
 
-  it('is nothing but for vxlan, whose data are of flannel’s form', async () => {
+  it('only vxlan announces backend data, in flannel’s form', async () => {
     for (const type of ['alloc', 'host-gw', 'udp']) {
       const backend = await createBackend({ type, options: {} }, 'test');
       expect(announcement(backend, hostFacts()).backendData).toEqual({});
@@ -182,14 +182,14 @@ describe('what is announced', () => {
     expect(JSON.stringify(await announce(1))).toBe('{"VNI":1,"VtepMAC":"0e:a9:e0:21:b6:4d"}');
   });
 
-  it('is the MAC of the device, and the same in every run', async () => {
+  it('vxlan announces the MAC of its device, the same in every run', async () => {
     expect(await announce(1)).toEqual(await announce(1));
     expect(await announce(1, hostFacts({ mtuBytes: 9000, name: 'ens3' }))).toEqual(await announce(1));
     const [link] = await plan('vxlan', {}, []);
     expect(link).toMatchObject({ type: 'vxlan', mac: '0e:a9:e0:21:b6:4d' });
   });
 
-  it('is another MAC for another node, address or VNI, and always one of a single end', async () => {
+  it('the announced MAC differs by node, address and VNI, and is always unicast', async () => {
     const announced = await Promise.all([
       announce(1),
       announce(2),

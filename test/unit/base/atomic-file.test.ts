@@ -14,7 +14,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
 
 describe('writeFileAtomic', () => {
-  it('makes the file and its folders, and gives the file exactly the mode under any umask', async () => {
+  it('writeFileAtomic makes the file and its folders, and gives the file exactly the mode under any umask', async () => {
     const path = join(folder, 'a/b/subnet.env');
     const before = process.umask(0o077);
     try {
@@ -27,7 +27,7 @@ describe('writeFileAtomic', () => {
     expect(await readdir(join(folder, 'a/b'))).toEqual(['subnet.env']);
   });
 
-  it('replaces the file by a new one, so that a reader of the old one reads all of it', async () => {
+  it('writeFileAtomic replaces the file by a new one, so that a reader of the old one reads all of it', async () => {
     const path = join(folder, 'f');
     await writeFile(path, 'old', { mode: 0o600 });
     const before = await stat(path);
@@ -38,7 +38,7 @@ describe('writeFileAtomic', () => {
     expect(after.ino).not.toBe(before.ino);
   });
 
-  it('replaces a symbolic link and not its target', async () => {
+  it('writeFileAtomic replaces a symbolic link and not its target', async () => {
     const [path, target] = [join(folder, 'f'), join(folder, 'target')];
     await writeFile(target, 'somebody’s');
     await symlink(target, path);
@@ -47,14 +47,14 @@ describe('writeFileAtomic', () => {
     expect(await readFile(path, 'utf8')).toBe('ours');
   });
 
-  it('overwrites the temporary file of a killed process that had the same pid', async () => {
+  it('writeFileAtomic overwrites the temporary file of a killed process that had the same pid', async () => {
     await writeFile(join(folder, `.f.${process.pid}.tmp`), 'a long remainder of an earlier run');
     await writeFileAtomic(join(folder, 'f'), 'new', 0o644);
     expect(await readFile(join(folder, 'f'), 'utf8')).toBe('new');
     expect(await readdir(folder)).toEqual(['f']);
   });
 
-  it('changes nothing if the path is a folder', async () => {
+  it('writeFileAtomic changes nothing if the path is a folder', async () => {
     const path = join(folder, 'd');
     await mkdir(path);
     await expect(writeFileAtomic(path, 'x', 0o644)).rejects.toMatchObject({
@@ -64,7 +64,7 @@ describe('writeFileAtomic', () => {
     expect(await readdir(folder)).toEqual(['d']);
   });
 
-  it('names the path in its error if a part of the path is a file', async () => {
+  it('writeFileAtomic names the path in its error if a part of the path is a file', async () => {
     await writeFile(join(folder, 'f'), 'old');
     const path = join(folder, 'f/subnet.env');
     await expect(writeFileAtomic(path, 'x', 0o644)).rejects.toMatchObject({
@@ -77,7 +77,7 @@ describe('writeFileAtomic', () => {
 });
 
 describe('assertWritable', () => {
-  it('makes the folder, leaves nothing in it, and does not change the file', async () => {
+  it('assertWritable makes the folder, leaves nothing in it, and does not change the file', async () => {
     const path = join(folder, 'run/flannel/subnet.env');
     await assertWritable(path);
     expect(await readdir(join(folder, 'run/flannel'))).toEqual([]);
@@ -90,7 +90,7 @@ describe('assertWritable', () => {
   it.each([
     ['a part of the path is a file', 'f/subnet.env'],
     ['the path is a folder', 'd'],
-  ])('fails if %s, and leaves nothing behind', async (_, path) => {
+  ])('assertWritable fails if %s, and leaves nothing behind', async (_, path) => {
     await writeFile(join(folder, 'f'), '');
     await mkdir(join(folder, 'd'));
     await expect(assertWritable(join(folder, path))).rejects.toMatchObject({
@@ -103,7 +103,7 @@ describe('assertWritable', () => {
 
 const isRoot = process.getuid?.() === 0;
 describe.skipIf(!isRoot)(`writeFileAtomic on a full disk${isRoot ? '' : ' (skipped: needs root)'}`, () => {
-  it('keeps the old file and leaves no part of the new one', async () => {
+  it('writeFileAtomic keeps the old file on a full disk, and leaves no part of the new one', async () => {
     // A file system of one page, which the old file fills.
     await exec('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', folder]);
     try {

@@ -22,7 +22,7 @@ const setUp = () => {
 };
 
 describe('a bell', () => {
-  it('wakes the waiting loop', async () => {
+  it('a bell wakes a waiting loop', async () => {
     const { clock, bell, stop } = setUp();
     const wait = watch(bell.wait(stop.signal));
     await clock.advance(60_000);
@@ -33,7 +33,7 @@ describe('a bell', () => {
     expect(clock.sleepers).toBe(0);
   });
 
-  it('keeps a ring until the next wait, and coalesces many rings into one', async () => {
+  it('a bell keeps a ring until the next wait, and coalesces many rings into one', async () => {
     const { clock, bell, stop } = setUp();
     for (let i = 0; i < 5; i++) bell.ring();
     expect(await bell.wait(stop.signal, 100)).toBe('rung');
@@ -44,7 +44,7 @@ describe('a bell', () => {
     expect(second.outcome).toBe('timeout');
   });
 
-  it('keeps a ring that comes between a time-out and the next wait', async () => {
+  it('a bell keeps a ring that comes between a time-out and the next wait', async () => {
     const { clock, bell, stop } = setUp();
     const first = watch(bell.wait(stop.signal, 100));
     await clock.advance(100);
@@ -53,7 +53,7 @@ describe('a bell', () => {
     expect(await bell.wait(stop.signal, 100)).toBe('rung');
   });
 
-  it('rejects an aborted wait with the signal’s reason, and keeps a ring for the next wait', async () => {
+  it('a bell rejects an aborted wait with the signal’s reason, and keeps a ring for the next wait', async () => {
     const { clock, bell, stop } = setUp();
     const wait = watch(bell.wait(stop.signal, 100));
     stop.abort(new Error('stop'));
@@ -65,7 +65,7 @@ describe('a bell', () => {
     expect(await bell.wait(new AbortController().signal)).toBe('rung');
   });
 
-  it('leaves no listener on the signal after many waits', async () => {
+  it('a bell leaves no listener on the signal after many waits', async () => {
     const { clock, bell } = setUp();
     const signal = new AbortController().signal;
     let listeners = 0;

@@ -4,7 +4,7 @@ import { asTwillError, EXIT_CODES, errnoOf, messageOf, TwillError } from '../../
 const systemError = (code: string): Error => Object.assign(new Error(`${code}: it failed`), { code });
 
 describe('operating errors', () => {
-  it('have an exit code of their own for each kind, and none is 0', () => {
+  it('operating errors have an exit code of their own for each kind, and none is 0', () => {
     const codes = Object.values(EXIT_CODES);
     expect(new Set(codes).size).toBe(codes.length);
     expect(codes).not.toContain(0);
@@ -17,7 +17,7 @@ describe('operating errors', () => {
     [undefined, 'undefined'],
     [null, 'null'],
     [42, '42'],
-  ])('%j has a message of one line', (thrown, message) => {
+  ])('messageOf gives one line for %j', (thrown, message) => {
     expect(messageOf(thrown)).toBe(message);
   });
 
@@ -33,7 +33,7 @@ describe('operating errors', () => {
     expect(errnoOf(thrown)).toBe(errno);
   });
 
-  it('are converted once, and keep the thrown value as their cause', () => {
+  it('operating errors are converted once, and keep the thrown value as their cause', () => {
     const cause = systemError('EACCES');
     const error = asTwillError(cause, 'host', 'cannot write /x', 'become root');
     expect(error).toMatchObject({

@@ -7,7 +7,7 @@ const countPipes = (): number =>
 const PIPES_BEFORE = countPipes();
 
 describe('exec', () => {
-  it('returns exit code, stdout and stderr, also if the code is not 0', async () => {
+  it('exec returns exit code, stdout and stderr, also if the code is not 0', async () => {
     const script = 'cat; echo out; echo err >&2; exit 3';
     expect(await exec('sh', ['-c', script], { input: 'in ' })).toEqual({
       exitCode: 3,
@@ -16,23 +16,23 @@ describe('exec', () => {
     });
   });
 
-  it('passes arguments unchanged, without a shell', async () => {
+  it('exec passes arguments unchanged, without a shell', async () => {
     const hostile = ['$(echo x)', '; echo x', '`x`', '*', '$HOME', 'a b', "'", '"', '\n', ''];
     const { stdout } = await exec('printf', ['<%s>', ...hostile]);
     expect(stdout).toBe(hostile.map((text) => `<${text}>`).join(''));
     await expect(exec('echo x; echo', [])).rejects.toMatchObject({ errno: 'ENOENT' });
   });
 
-  it('decodes characters of several bytes', async () => {
+  it('exec decodes characters of several bytes', async () => {
     const text = '€ü'.repeat(100_000);
     expect((await exec('cat', [], { input: text })).stdout).toBe(text);
   });
 
-  it('accepts a program that reads nothing of its input', async () => {
+  it('exec accepts a program that reads nothing of its input', async () => {
     expect((await exec('true', [], { input: 'x'.repeat(1_000_000) })).exitCode).toBe(0);
   });
 
-  it('says that a program is missing', async () => {
+  it('exec reports a missing program', async () => {
     await expect(exec('twill-no-such-program', [])).rejects.toMatchObject({
       code: 'host',
       errno: 'ENOENT',
@@ -40,7 +40,7 @@ describe('exec', () => {
     });
   });
 
-  it('says why a program cannot be started', async () => {
+  it('exec reports why a program cannot be started', async () => {
     await expect(exec('/', [])).rejects.toMatchObject({ code: 'host', errno: 'EACCES' });
     await expect(exec('echo', ['a\u0000b'])).rejects.toMatchObject({
       code: 'host',
@@ -52,7 +52,7 @@ describe('exec', () => {
     ['runs too long', 'exec sleep 60'],
     ['runs too long and ignores SIGTERM', 'trap "" TERM; exec sleep 60'],
     ['leaves a child that keeps the pipes open', 'sleep 3 & exit 0'],
-  ])('ends at the time-out if the program %s', async (_, script) => {
+  ])('exec ends at the time-out if the program %s', async (_, script) => {
     const before = systemClock.monotonicMs();
     await expect(exec('sh', ['-c', script], { timeoutMs: 150 })).rejects.toMatchObject({
       code: 'host',
@@ -63,14 +63,14 @@ describe('exec', () => {
     await expect.poll(countPipes).toBeLessThanOrEqual(PIPES_BEFORE);
   });
 
-  it('kills a program that prints without end', async () => {
+  it('exec kills a program that prints without end', async () => {
     await expect(exec('cat', ['/dev/zero'])).rejects.toMatchObject({
       code: 'host',
       message: 'cat /dev/zero: printed more than 32 MiB',
     });
   });
 
-  it('rejects when its signal is aborted, before and after the program is started', async () => {
+  it('exec rejects when its signal is aborted, before and after the program is started', async () => {
     const stop = new AbortController();
     const running = exec('sleep', ['60'], { signal: stop.signal });
     stop.abort(new Error('stop'));
@@ -78,7 +78,7 @@ describe('exec', () => {
     await expect(exec('true', [], { signal: stop.signal })).rejects.toThrow('cannot run true: stop');
   });
 
-  it('says which signal ended a program', async () => {
+  it('exec reports the signal that ended a program', async () => {
     await expect(exec('sh', ['-c', 'kill -9 $$'])).rejects.toMatchObject({
       code: 'host',
       message: 'sh -c kill -9 $$: ended by SIGKILL',

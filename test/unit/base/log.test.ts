@@ -6,7 +6,7 @@ const format = (message: string, fields?: LogFields): string =>
   formatEvent(T, 'info', 'lease', message, fields);
 
 describe('a log event', () => {
-  it('is one line of time, level, part, message and fields', () => {
+  it('a log event is one line of time, level, part, message and fields', () => {
     expect(format('took 10.5.34.0/24', { ttl: 86_400, dual: false, gone: undefined, by: 'h1' })).toBe(
       `${T} info  lease: took 10.5.34.0/24 ttl=86400 dual=false by=h1`,
     );
@@ -38,13 +38,13 @@ describe('a log event', () => {
     ['\u{e0041}', String.raw`"\udb40\udc41"`],
     ['\ud800', String.raw`"\ud800"`],
     ['Zürich', '"Zürich"'],
-  ])('writes the value %j as %s', (value, text) => {
+  ])('a log event writes the value %j as %s', (value, text) => {
     expect(format('m', { v: value })).toBe(`${T} info  lease: m v=${text}`);
     if (text.startsWith('"')) expect(JSON.parse(text)).toBe(value);
   });
 
   it.each(['a\nb', 'a\r\n\u001b\u009bb', 'a\u0000b', 'a\u2028b', 'a\u202eb', 'a\u007fb'])(
-    'stays on its line with the message %j',
+    'a log event stays on one line with the message %j',
     (message) => {
       expect(format(message)).toBe(`${T} info  lease: a b`);
     },
@@ -74,12 +74,12 @@ describe('a logger', () => {
     expect(record(level)).toEqual([...all, ...all.map((line) => line.replace(' a:', ' b:'))]);
   });
 
-  it('has its own level and sink', () => {
+  it('a logger has its own level and sink', () => {
     expect(record('error')).toHaveLength(2);
     expect(record('debug')).toHaveLength(8);
   });
 
-  it('writes the time of the machine first', () => {
+  it('a logger writes the time of the machine first', () => {
     const lines: string[] = [];
     createLogger('a', 'info', (line) => lines.push(line)).info('x');
     expect(lines[0]).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info {2}a: x$/);

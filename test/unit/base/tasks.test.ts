@@ -8,7 +8,7 @@ const untilAborted = (signal: AbortSignal): Promise<void> =>
   });
 
 describe('runTasks', () => {
-  it('returns after an abort when all tasks have ended', async () => {
+  it('runTasks returns after an abort when all tasks have ended', async () => {
     const stop = new AbortController();
     const ended: number[] = [];
     const running = runTasks(
@@ -22,7 +22,7 @@ describe('runTasks', () => {
     expect(ended).toEqual([1, 2]);
   });
 
-  it('ends the other tasks at the first failure, then throws it', async () => {
+  it('runTasks ends the other tasks at the first failure, then throws it', async () => {
     const ended: string[] = [];
     const running = runTasks(new AbortController().signal, [
       async (signal) => {
@@ -39,7 +39,7 @@ describe('runTasks', () => {
     expect(ended).toEqual(['slow']);
   });
 
-  it('lets the other tasks go on when one returns', async () => {
+  it('runTasks lets the other tasks go on when one returns', async () => {
     const stop = new AbortController();
     let isDone = false;
     const running = runTasks(stop.signal, [async () => undefined, untilAborted]).finally(() => {
@@ -51,7 +51,7 @@ describe('runTasks', () => {
     await running;
   });
 
-  it('fails also if a task throws at once, or throws something that is no error', async () => {
+  it('runTasks fails also if a task throws synchronously or throws a value that is no error', async () => {
     const { signal } = new AbortController();
     const synchronous = (): Promise<void> => {
       throw new Error('at once');
@@ -60,7 +60,7 @@ describe('runTasks', () => {
     await expect(runTasks(signal, [() => Promise.reject(undefined)])).rejects.toBeUndefined();
   });
 
-  it('ignores an error of a task that was told to stop', async () => {
+  it('runTasks ignores an error of a task that was told to stop', async () => {
     const stop = new AbortController();
     stop.abort();
     await runTasks(stop.signal, [untilAborted, async (signal) => signal.throwIfAborted()]);

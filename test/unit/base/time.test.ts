@@ -5,7 +5,7 @@ import { backoffMs, retry } from '../../../agent/base/retry.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
 describe('the system clock', () => {
-  it('sleeps, and stops sleeping with the signal’s reason', async () => {
+  it('the system clock sleeps, and stops sleeping with the signal’s reason', async () => {
     const before = systemClock.monotonicMs();
     await systemClock.sleep(20);
     expect(systemClock.monotonicMs() - before).toBeGreaterThan(15);
@@ -16,14 +16,14 @@ describe('the system clock', () => {
     await expect(systemClock.sleep(0, stop.signal)).rejects.toThrow('stop');
   });
 
-  it('counts boot time as fast as monotonic time', async () => {
+  it('the system clock counts boot time as fast as monotonic time', async () => {
     const [boot, monotonic] = [systemClock.bootMs(), systemClock.monotonicMs()];
     await systemClock.sleep(200);
     const slept = systemClock.monotonicMs() - monotonic;
     expect(Math.abs(systemClock.bootMs() - boot - slept)).toBeLessThan(50);
   });
 
-  it('sleeps longer than the longest timer', async () => {
+  it('the system clock sleeps longer than the longest timer', async () => {
     vi.useFakeTimers();
     try {
       let isAwake = false;
@@ -48,13 +48,13 @@ describe('the system clock', () => {
 });
 
 describe('a deadline', () => {
-  it('names the request that took too long', async () => {
+  it('a deadline names the request that took too long', async () => {
     using limit = deadline(undefined, 1, 'GET /x');
     await expect.poll(() => limit.aborted).toBe(true);
     expect(limit.reason).toMatchObject({ message: 'GET /x: no answer within 1 ms' });
   });
 
-  it('is aborted with its parent, and never after it is disposed', async () => {
+  it('a deadline is aborted with its parent, and never after it is disposed', async () => {
     const parent = new AbortController();
     const disposed = deadline(parent.signal, 1, 'x');
     disposed[Symbol.dispose]();
@@ -77,7 +77,7 @@ describe('backoffMs', () => {
     [6, 1_600, 3_200],
     [7, 2_500, 5_000],
     [1_000_000, 2_500, 5_000],
-  ])('after %d failures waits from %d to %d', (failures, min, max) => {
+  ])('backoffMs after %d failures waits from %d to %d', (failures, min, max) => {
     expect(backoffMs(backoff, failures, () => 0)).toBe(min);
     expect(backoffMs(backoff, failures, () => 1)).toBe(max);
   });
@@ -98,7 +98,7 @@ describe('retry', () => {
     return { clock, done };
   };
 
-  it('tries until it succeeds, with growing pauses', async () => {
+  it('retry tries until it succeeds, with growing pauses', async () => {
     const failures: unknown[] = [];
     const attempt = async (): Promise<string> => {
       if (failures.length < 3) throw new Error('not yet');
@@ -112,7 +112,7 @@ describe('retry', () => {
     await expect(done).resolves.toBe('done');
   });
 
-  it('ends when `onFailure` throws, and when it is aborted', async () => {
+  it('retry ends when `onFailure` throws, and when it is aborted', async () => {
     const fail = (): Promise<string> => Promise.reject(new Error('not yet'));
     const refuse = (): void => {
       throw new Error('never');
@@ -133,7 +133,7 @@ describe('a channel', () => {
     return items;
   };
 
-  it('delivers items in order, pushed before or while it is read', async () => {
+  it('a channel delivers items in order, pushed before or while it is read', async () => {
     const channel = createChannel<number>('numbers', 10);
     channel.push(1);
     const items = read(channel);
@@ -145,7 +145,7 @@ describe('a channel', () => {
     expect(await items).toEqual([1, 2, 3]);
   });
 
-  it('delivers as many items as its limit, then fails if there were more', async () => {
+  it('a channel delivers as many items as its limit, then fails if there were more', async () => {
     const full = createChannel<number>('numbers', 3);
     for (const n of [1, 2, 3]) full.push(n);
     full.close();
@@ -163,7 +163,7 @@ describe('a channel', () => {
     expect(seen).toEqual([1, 2, 3]);
   });
 
-  it('delivers the items before an error, then throws the first error', async () => {
+  it('a channel delivers the items before an error, then throws the first error', async () => {
     const channel = createChannel<number>('numbers', 3);
     channel.push(1);
     channel.fail(new Error('lost'));
@@ -172,7 +172,7 @@ describe('a channel', () => {
     await expect(read(channel)).rejects.toThrow('lost');
   });
 
-  it('drops its items when the reader leaves', async () => {
+  it('a channel drops its items when the reader leaves', async () => {
     const channel = createChannel<number>('numbers', 3);
     for (const n of [1, 2]) channel.push(n);
     for await (const n of channel) if (n === 1) break;
@@ -182,7 +182,7 @@ describe('a channel', () => {
 });
 
 describe('the virtual clock', () => {
-  it('wakes sleepers in order, also those that begin during an advance', async () => {
+  it('the virtual clock wakes sleepers in order, also those that begin during an advance', async () => {
     const clock = createVirtualClock();
     const seen: string[] = [];
     const sleeper = async (name: string, ...waits: number[]): Promise<void> => {
@@ -201,7 +201,7 @@ describe('the virtual clock', () => {
     expect(clock.sleepers).toBe(0);
   });
 
-  it('rejects an aborted sleep', async () => {
+  it('the virtual clock rejects an aborted sleep', async () => {
     const clock = createVirtualClock();
     const stop = new AbortController();
     const sleep = clock.sleep(10, stop.signal);

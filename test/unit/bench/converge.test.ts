@@ -17,7 +17,7 @@ const log = [
 describe('the times of routes', () => {
   const times = parseRouteTimes(log);
 
-  it('are those at which each namespace had the route for the first time', () => {
+  it('the times of routes are the first times at which each namespace had the route', () => {
     const plain = [...times].map(([subnet, byNamespace]) => [
       subnet,
       [...byNamespace].map(([nsid, ms]) => [nsid, ms - atMs]),
@@ -39,11 +39,11 @@ describe('the times of routes', () => {
     ['the last of several routes', ['10.128.0.0/24', '10.128.1.0/24'], 2, undefined],
     ['a subnet that nobody routes', ['10.128.9.0/24'], 2, undefined],
     ['a host that is missing', ['10.128.0.0/24'], 3, undefined],
-  ])('give the time until %s', (_, subnets, hosts, expected) => {
+  ])('the times of routes give the time until %s', (_, subnets, hosts, expected) => {
     expect(roundMs(times, { subnets, sentMs: atMs - 1, answersMs: [] }, hosts)).toBe(expected);
   });
 
-  it('give the time until the last route of a burst', () => {
+  it('the time of a burst is the time until its last route', () => {
     const one = parseRouteTimes(log.replaceAll('nsid 2', 'nsid 1'));
     expect(
       roundMs(one, { subnets: ['10.128.1.0/24', '10.128.0.0/24'], sentMs: atMs, answersMs: [] }, 1),
@@ -52,7 +52,7 @@ describe('the times of routes', () => {
 });
 
 describe('the processor time of a process', () => {
-  it('is user and system time, whatever the name of its program is', () => {
+  it('processor time is user and system time for any program name', () => {
     const stat = '42 (node) 1 (x)) S 1 42 42 0 -1 4194304 900 0 7 0 123 45 678 910 20 0 11 0 5000 1000 200';
     expect(parseProcessorMs(stat)).toBe(1_680);
   });

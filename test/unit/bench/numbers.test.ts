@@ -12,32 +12,32 @@ describe('the numbers that benchmarks print', () => {
     [hundred, 100, 100],
     [[7], 50, 7],
     [[], 50, Number.NaN],
-  ])('of %j, %d per cent are not above %d', (sorted, percent, expected) => {
+  ])('the percentile of %j at %d per cent is %d', (sorted, percent, expected) => {
     expect(percentile(sorted, percent)).toBe(expected);
   });
 
-  it('show a median with how far the measures lie apart', () => {
+  it('benchmarks print a median with the spread of the measures', () => {
     expect(formatSpread([7, 6.5, 6.804], 2)).toBe('6.80 (6.50 to 7.00)');
   });
 
-  it('say whether a target is met', () => {
+  it('benchmarks say whether a target is met', () => {
     expect(formatVerdict('≥ 0.65', true)).toBe('≥ 0.65 met');
     expect(formatVerdict('≥ 0.65', false)).toBe('≥ 0.65 missed');
   });
 });
 
 describe('the options of benchmarks', () => {
-  it('keep their defaults where nothing is said', () => {
+  it('benchmark options have defaults', () => {
     expect(readCounts(['--seconds', '5'], { seconds: 60, rate: 1_000 })).toEqual({ seconds: 5, rate: 1_000 });
   });
 
-  it.each(['0', '-1', '1.5', 'ten', '100000', ''])('refuse %j seconds', (text) => {
+  it.each(['0', '-1', '1.5', 'ten', '100000', ''])('benchmark options refuse %j seconds', (text) => {
     expect(() => readCounts([`--seconds=${text}`], { seconds: 60 })).toThrow(
       '--seconds: must be a whole number',
     );
   });
 
-  it('refuse what they do not know', () => {
+  it('benchmark options refuse unknown ones', () => {
     expect(() => readCounts(['--second', '5'], { seconds: 60 })).toThrow("Unknown option '--second'");
   });
 });

@@ -40,12 +40,12 @@ async function ask(answers: boolean): Promise<{ readonly answered: boolean; read
   return { answered: await asking, tookMs };
 }
 
-describe('a challenge whose answer cannot be watched, because history is lost', () => {
-  it('is answered if the holder answers within its time', async () => {
+describe('a challenge with a lost history', () => {
+  it('a challenge with a lost history is answered if the holder answers within its time', async () => {
     expect(await ask(true)).toMatchObject({ answered: true });
   });
 
-  it('is unanswered only after the full time', async () => {
+  it('a challenge with a lost history is unanswered only after the full time', async () => {
     expect(await ask(false)).toEqual({ answered: false, tookMs: WAIT_MS });
   });
 });

@@ -42,7 +42,7 @@ describe('errors of etcd', () => {
     },
     { code: 14, details: 'etcdserver: no leader', text: 'no leader' },
   ]) {
-    it(`have the message: ${text}`, () => {
+    it(`etcd errors have the message: ${text}`, () => {
       const error = etcdError(failure(code, details), ['http://a:1', 'http://b:2'], 'list /x');
       expect(error.message).toBe(`etcd at http://a:1, http://b:2: cannot list /x: ${text}`);
       expect(error.code).toBe('datastore');
@@ -50,7 +50,7 @@ describe('errors of etcd', () => {
     });
   }
 
-  it('count as a failure of the server if they do not come from gRPC', () => {
+  it('etcd errors count as a failure of the server if they do not come from gRPC', () => {
     expect(isServerFailure(parseEtcdFailure(new Error('the server ended the stream')))).toBe(true);
     expect(isServerFailure(parseEtcdFailure(failure(7, 'permission denied')))).toBe(false);
   });

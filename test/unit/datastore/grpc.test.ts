@@ -71,7 +71,7 @@ describe('a call', () => {
     stream.end();
   };
 
-  it('gives the messages, however their bytes are cut', async () => {
+  it('a gRPC call gives the messages for any cuts between their bytes', async () => {
     const bytes = Buffer.concat([frame('first'), frame(''), frame('third')]);
     for (let cut = 0; cut <= bytes.length; cut += 1) {
       const at = await serve((stream) =>
@@ -83,7 +83,7 @@ describe('a call', () => {
     }
   });
 
-  it('sends its message in a frame', async () => {
+  it('a gRPC call sends its message in a frame', async () => {
     let heard = Buffer.alloc(0);
     const at = await serve((stream) => {
       stream.on('data', (part: Buffer) => {
@@ -95,7 +95,7 @@ describe('a call', () => {
     expect(heard).toEqual(frame('question'));
   });
 
-  it('fails with the status that follows the messages', async () => {
+  it('a gRPC call fails with the status that follows the messages', async () => {
     const at = await serve((stream) =>
       trailing(stream, { 'grpc-status': '7', 'grpc-message': 'not%20you' }, frame('first')),
     );
@@ -104,14 +104,14 @@ describe('a call', () => {
     expect(error).toMatchObject({ code: 7, message: 'not you' });
   });
 
-  it('fails with the status that comes in place of an answer', async () => {
+  it('a gRPC call fails with the status that comes in place of an answer', async () => {
     const at = await serve((stream) =>
       stream.respond({ ':status': 200, 'grpc-status': '5', 'grpc-message': '100%' }, { endStream: true }),
     );
     expect((await call(at)).error).toMatchObject({ code: 5, message: '100%' });
   });
 
-  it('fails where the server speaks HTTP, but not gRPC', async () => {
+  it('a gRPC call fails where the server speaks HTTP, but not gRPC', async () => {
     const at = await serve((stream) => {
       stream.respond({ ':status': 404 });
       stream.end('no such page');
@@ -119,7 +119,7 @@ describe('a call', () => {
     expect((await call(at)).error).toMatchObject({ message: 'it answered with the HTTP status 404' });
   });
 
-  it('fails where a message is compressed or is larger than any answer may be', async () => {
+  it('a gRPC call fails where a message is compressed or is larger than any answer may be', async () => {
     for (const head of [Buffer.of(1, 0, 0, 0, 0), Buffer.of(0, 0xff, 0xff, 0xff, 0xff)]) {
       const at = await serve((stream) => {
         stream.respond({ ':status': 200 });
@@ -131,7 +131,7 @@ describe('a call', () => {
     }
   });
 
-  it('fails when the connection ends before the status', async () => {
+  it('a gRPC call fails when the connection ends before the status', async () => {
     const at = await serve((stream) => {
       stream.respond({ ':status': 200 });
       stream.write(frame('first'), () => stream.session?.destroy());
@@ -141,7 +141,7 @@ describe('a call', () => {
     expect(error).not.toHaveProperty('code', 0);
   });
 
-  it('fails at once where the server hangs up, and gets a connection of its own the next time', async () => {
+  it('a gRPC call fails at once where the server hangs up, and the next call opens a new connection', async () => {
     let connections = 0;
     const at = await connect(
       createTcpServer((socket) => {
@@ -155,14 +155,14 @@ describe('a call', () => {
     expect(connections).toBe(2);
   });
 
-  it('fails with the reason where nobody listens', async () => {
+  it('a gRPC call fails with the reason at a closed port', async () => {
     const at = await connect(createTcpServer());
     const { port } = (server as Server).address() as AddressInfo;
     server?.close();
     expect((await call(at)).error?.message).toBe(`connect ECONNREFUSED 127.0.0.1:${port}`);
   });
 
-  it('hears nothing more once it is cancelled', async () => {
+  it('a cancelled gRPC call delivers nothing more', async () => {
     let aborted: Promise<unknown> | undefined;
     const at = await serve((stream) => {
       aborted = once(stream, 'close');
@@ -188,7 +188,7 @@ describe('a call', () => {
     expect(heard).toEqual(['first']);
   });
 
-  it('shares a connection with others until they are told to part', async () => {
+  it('gRPC calls share a connection until a reconnect', async () => {
     const at = await serve((stream) => trailing(stream, { 'grpc-status': '0' }, frame('answer')));
     await Promise.all([call(at), call(at)]);
     await call(at);

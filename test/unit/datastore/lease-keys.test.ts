@@ -9,7 +9,7 @@ function read(key: string, value = VALUE) {
 }
 
 describe('the keys of leases', () => {
-  it("are flannel's", () => {
+  it("lease keys are flannel's", () => {
     expect(keys.config).toBe('/coreos.com/network/config');
     expect(keys.lease('10.5.34.0-24')).toBe('/coreos.com/network/subnets/10.5.34.0-24');
     expect(keys.challenges('10.5.34.0-24')).toBe('/coreos.com/network/challenges/10.5.34.0-24/');
@@ -19,7 +19,7 @@ describe('the keys of leases', () => {
     ['subnets/10.5.34.0-24', '10.5.34.0', undefined],
     ['subnets/10.5.34.0-24&fd00:5:22::-64', '10.5.34.0', 'fd00:5:22::'],
   ] as const) {
-    it(`include ${key}, which is a lease`, () => {
+    it(`lease keys include ${key}, which is a lease`, () => {
       const found = read(key);
       if (found === undefined || !isLease(found)) throw new Error('no lease');
       expect(found.subnets.ipv4?.address).toBe(subnet);
@@ -40,7 +40,7 @@ describe('the keys of leases', () => {
     'subnets/\u001b[31m\n',
     `subnets/${'9'.repeat(10_000)}`,
   ]) {
-    it(`do not include ${JSON.stringify(key.slice(0, 40))}, which is reported in one short line`, () => {
+    it(`lease keys do not include ${JSON.stringify(key.slice(0, 40))}, which is reported in one short line`, () => {
       const found = read(key);
       if (found === undefined || isLease(found)) throw new Error('not malformed');
       expect(found).toMatchObject({ where: `/coreos.com/network/${key}`, key: undefined });
@@ -49,12 +49,12 @@ describe('the keys of leases', () => {
     });
   }
 
-  it('are only those under subnets/', () => {
+  it('lease keys are only those under subnets/', () => {
     expect(read('config')).toBeUndefined();
     expect(read('subnets-of-others/10.5.34.0-24')).toBeUndefined();
   });
 
-  it('include challenges, and malformed ones are skipped', () => {
+  it('lease keys include challenges, and malformed ones are skipped', () => {
     const ask = (key: string, value: string) =>
       keys.readChallenge({ key: `/coreos.com/network/${key}`, value, revision: 1, session: '1' });
     const who = '{"ID":"0123456789abcdef","Name":"n1"}';

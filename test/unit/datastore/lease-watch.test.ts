@@ -7,7 +7,7 @@ import { formatSubnets } from '../../../agent/model/lease.ts';
 import { createMemoryStore } from '../../fakes/memory-kv.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
-it('the lease watch lists at once if history is lost, however long the datastore was away', async () => {
+it('the lease watch lists at once if history is lost, after any absence of the datastore', async () => {
   const clock = createVirtualClock();
   const memory = createMemoryStore(clock);
   const own = memory.open();

@@ -6,7 +6,7 @@ import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 const DAY_MS = 86_400_000;
 
 describe('the store in memory', () => {
-  it('ends a session of one day after a virtual day, and wakes the watcher then', async () => {
+  it('the store in memory ends a session of one day after a virtual day, and wakes the watcher then', async () => {
     const clock = createVirtualClock();
     const kv = createMemoryStore(clock).open();
     const session = await kv.openSession(86_400);
@@ -26,7 +26,7 @@ describe('the store in memory', () => {
     expect(clock.sleepers).toBe(0);
   });
 
-  it('keeps a session while it is kept alive', async () => {
+  it('the store in memory keeps a session while it is kept alive', async () => {
     const clock = createVirtualClock();
     const kv = createMemoryStore(clock).open();
     const session = await kv.openSession(86_400);
@@ -38,7 +38,7 @@ describe('the store in memory', () => {
     expect(await kv.get('/a')).toBeDefined();
   });
 
-  it('cuts only one of its handles', async () => {
+  it('the store in memory cuts only one of its handles', async () => {
     const store = createMemoryStore(createVirtualClock());
     const cut = store.open();
     const whole = store.open();

@@ -25,11 +25,11 @@ describe('the wire form of protocol buffers', () => {
     [{ id: '18446744073709551615' }, '18 ffffffffffffffffff01'],
     [{ number: Number.MAX_SAFE_INTEGER, flag: true }, '10 ffffffffffffff0f  20 01'],
     [{ text: Buffer.of(0xff, 0) }, '0a 02 ff00'],
-  ])('%j is %s', (message, hex) => {
+  ])('the wire form of %j is %s', (message, hex) => {
     expect(encode(SHAPE, message).toString('hex')).toBe(hex.replaceAll(' ', ''));
   });
 
-  it('a message comes back as it was, with defaults for absent fields', () => {
+  it('a message survives a round trip, with defaults for absent fields', () => {
     const message = { text: 'äöü €', id: '9223372036854775807', many: [{ number: 7 }, { text: 'x' }] };
     expect(decode(SHAPE, encode(SHAPE, message))).toEqual({
       text: 'äöü €',
@@ -66,11 +66,11 @@ describe('the wire form of protocol buffers', () => {
     ['a group', '4b'],
     ['an unknown field beyond the end', '5a 05 61'],
     ['eight bytes beyond the end', '51 0102'],
-  ])('%s is refused', (_, hex) => {
+  ])('a malformed wire form is refused: %s', (_, hex) => {
     expect(() => decode(SHAPE, bytes(hex))).toThrow(MALFORMED);
   });
 
-  it('bytes of chance are a message or are refused, and end either way', () => {
+  it('random bytes are parsed or refused, and parsing always ends', () => {
     const random = seededRandom(1);
     for (let run = 0; run < 5_000; run += 1) {
       const noise = Buffer.alloc(Math.floor(random() * 40));

@@ -37,7 +37,7 @@ describe('an applier', () => {
   it.each([
     ['iptables', createIptablesFirewall, 'install the package iptables'],
     ['nft', createNftablesFirewall, 'install the package nftables'],
-  ])('says what to install when %s is missing', async (program, create, hint) => {
+  ])('an applier names the packages to install when %s is missing', async (program, create, hint) => {
     const ensured = create({ exec: notInstalled }).ensure({ ...rules, randomFully: false });
     await expect(ensured).rejects.toMatchObject({
       code: 'host',
@@ -54,7 +54,7 @@ describe('an applier', () => {
     ["# Warning: x\n\ncan't initialize iptables table `nat': Table does not exist", /EnableNFTables/],
     ['Another app is currently holding the xtables lock; still 4s', /xtables\.lock/],
     ['something new', undefined],
-  ])('reports the stderr %j in one line with a hint', async (stderr, hint) => {
+  ])('an applier reports the stderr %j in one line with a hint', async (stderr, hint) => {
     const { exec } = scripted((file) => (file === 'iptables' ? ok('iptables v1.8.9') : failure(stderr)));
     const error = await createIptablesFirewall({ exec })
       .ensure(rules)
@@ -67,7 +67,7 @@ describe('an applier', () => {
 });
 
 describe('createIptablesFirewall', () => {
-  it('reads and writes again if another program changed the table in between', async () => {
+  it('the iptables applier reads and writes again if another program changed the table in between', async () => {
     const { exec, calls } = scripted((file, call) =>
       file === 'iptables-restore' && call < 5 ? failure('line 3 failed') : ok('iptables v1.8.9'),
     );
@@ -81,7 +81,7 @@ describe('createIptablesFirewall', () => {
     ]);
   });
 
-  it('gives up after three attempts', async () => {
+  it('the iptables applier gives up after three attempts', async () => {
     const { exec, calls } = scripted((file) =>
       file === 'iptables-restore' ? failure('line 3 failed') : ok('iptables v1.8.9'),
     );
@@ -95,17 +95,20 @@ describe('createIptablesFirewall', () => {
     { version: 'v1.6.1', randomFully: true, expected: false },
     { version: 'v1.6.2', randomFully: true, expected: true },
     { version: 'v1.6.2', randomFully: false, expected: false },
-  ])('passes --random-fully: $expected, if wanted: $randomFully, with iptables $version', async (row) => {
-    const { exec, calls } = scripted(() => ok(`iptables ${row.version}`));
-    await createIptablesFirewall({ exec }).ensure({ ...rules, randomFully: row.randomFully });
-    const input = calls.find((call) => call.file === 'iptables-restore')?.input ?? '';
-    expect(input).toMatch(/-j MASQUERADE/);
-    expect(input.includes('--random-fully')).toBe(row.expected);
-  });
+  ])(
+    'the iptables applier passes --random-fully: $expected, if wanted: $randomFully, with iptables $version',
+    async (row) => {
+      const { exec, calls } = scripted(() => ok(`iptables ${row.version}`));
+      await createIptablesFirewall({ exec }).ensure({ ...rules, randomFully: row.randomFully });
+      const input = calls.find((call) => call.file === 'iptables-restore')?.input ?? '';
+      expect(input).toMatch(/-j MASQUERADE/);
+      expect(input.includes('--random-fully')).toBe(row.expected);
+    },
+  );
 });
 
 describe('createNftablesFirewall', () => {
-  it('does not mistake an unreadable table for a missing one', async () => {
+  it('the nftables applier does not mistake an unreadable table for a missing one', async () => {
     const tables =
       '{"nftables":[{"metainfo":{}},{"table":{"family":"ip","name":"flannel-ipv4","handle":7}}]}';
     const { exec } = scripted((_, call) => (call === 1 ? failure('Error: busy') : ok(tables)));

@@ -50,7 +50,7 @@ const rewrite = (...deletions: readonly string[]): string =>
   ].join('\n');
 
 describe('planRestore', () => {
-  it('writes nothing when chain and jump are as wanted', () => {
+  it('planRestore writes nothing when chain and jump are as wanted', () => {
     expect(plan(own, CHAIN, JUMP, FOREIGN, ...RULES)).toBeUndefined();
   });
 
@@ -69,34 +69,34 @@ describe('planRestore', () => {
     { found: 'a missing rule', lines: [CHAIN, JUMP, ...RULES.slice(1)], deletions: [deletion] },
     { found: 'an additional rule', lines: [CHAIN, JUMP, ...RULES, ...RULES], deletions: [deletion] },
     { found: 'rules in another order', lines: [CHAIN, JUMP, ...RULES.toReversed()], deletions: [deletion] },
-  ])('rewrites chain and jump when it finds $found', ({ lines, deletions }) => {
+  ])('planRestore rewrites chain and jump when it finds $found', ({ lines, deletions }) => {
     expect(plan(own, ...lines)).toBe(rewrite(...deletions));
   });
 
-  it('does not mistake a comment for a jump', () => {
+  it('planRestore does not mistake a comment for a jump', () => {
     const comment = '-A FORWARD -m comment --comment "to -j FLANNEL-FWD" -j ACCEPT';
     expect(plan(own, CHAIN, JUMP, comment, ...RULES)).toBeUndefined();
   });
 
-  it('writes a table that does not exist yet', () => {
+  it('planRestore writes a table that does not exist yet', () => {
     expect(planRestore(own, undefined)).toBe(rewrite());
   });
 
-  it('removes the chain and all calls of it when there are no rules', () => {
+  it('planRestore removes the chain and all calls of it when there are no rules', () => {
     const call = '-A MINE -g FLANNEL-FWD';
     expect(plan({ ...own, rules: [] }, CHAIN, ':MINE - [0:0]', JUMP, FOREIGN, call, ...RULES)).toBe(
       `*filter\n${deletion}\n-D MINE -g FLANNEL-FWD\n-F FLANNEL-FWD\n-X FLANNEL-FWD\nCOMMIT\n`,
     );
   });
 
-  it('writes nothing when no rules are wanted and none exist', () => {
+  it('planRestore writes nothing when no rules are wanted and none exist', () => {
     expect(plan({ ...own, rules: [] }, FOREIGN)).toBeUndefined();
     expect(planRestore({ ...own, rules: [] }, undefined)).toBeUndefined();
   });
 });
 
 describe('formatIptablesRule', () => {
-  it('quotes comments as iptables-save does', () => {
+  it('formatIptablesRule quotes comments as iptables-save does', () => {
     const rule = (comment: string): string =>
       formatIptablesRule({ match: {}, action: 'accept', comment }, false);
     expect(rule('plain_word-1')).toBe('-m comment --comment plain_word-1 -j ACCEPT');
@@ -113,7 +113,7 @@ describe('supportsRandomFully', () => {
     ['iptables v1.10.0 (legacy)', true],
     ['iptables v2.0', true],
     ['something else', false],
-  ])('reads %s as %s', (version, expected) => {
+  ])('supportsRandomFully reads %s as %s', (version, expected) => {
     expect(supportsRandomFully(version)).toBe(expected);
   });
 });

@@ -32,11 +32,11 @@ function listing(entries: readonly NftEntry[]): string {
 const listed = (entries: readonly NftEntry[]): readonly NftEntry[] => parseNftListing(listing(entries));
 
 describe('sameNftTable', () => {
-  it('accepts the listing of nft as the same table', () => {
+  it('sameNftTable accepts the listing of nft as the same table', () => {
     expect(sameNftTable(listed(wanted), wanted)).toBe(true);
   });
 
-  it('accepts a list of flags as the same flags', () => {
+  it('sameNftTable accepts a list of flags as the same flags', () => {
     const text = listing(wanted).replaceAll('"fully-random"', '["fully-random"]');
     expect(sameNftTable(parseNftListing(text), wanted)).toBe(true);
   });
@@ -60,13 +60,13 @@ describe('sameNftTable', () => {
       found: listed([...wanted, { set: { name: 'mine', table: 'flannel-ipv4' } }]),
     },
     { change: 'no table', found: [] },
-  ])('notices $change', ({ found }) => {
+  ])('sameNftTable notices $change', ({ found }) => {
     expect(sameNftTable(found, wanted)).toBe(false);
   });
 });
 
 describe('planNftTable', () => {
-  it('has no chain without rules, and no table without chains', () => {
+  it('planNftTable has no chain without rules, and no table without chains', () => {
     const names = (entries: readonly NftEntry[]): unknown =>
       entries.filter((entry) => !('rule' in entry)).map((entry) => Object.values(entry)[0]);
     expect(names(planNftTable({ ...rules, postrouting: [] }))).toMatchObject([
@@ -78,7 +78,7 @@ describe('planNftTable', () => {
 });
 
 describe('formatNftReplacement', () => {
-  it('adds and deletes the table before it makes the new one, so that the table may be missing', () => {
+  it('formatNftReplacement adds and deletes the table before it makes the new one, so that the table may be missing', () => {
     const { nftables } = JSON.parse(formatNftReplacement(wanted)) as { nftables: readonly object[] };
     expect(nftables.map((command) => Object.keys(command)[0]).slice(0, 3)).toEqual(['add', 'delete', 'add']);
     expect(nftables).toHaveLength(2 + wanted.length);
@@ -86,7 +86,10 @@ describe('formatNftReplacement', () => {
 });
 
 describe('parseNftListing', () => {
-  it.each(['', '{}', 'Error: JSON support not compiled-in', '{"nftables":[1]}'])('refuses %j', (text) => {
-    expect(() => parseNftListing(text)).toThrow(/^listing of nft: /);
-  });
+  it.each(['', '{}', 'Error: JSON support not compiled-in', '{"nftables":[1]}'])(
+    'parseNftListing refuses %j',
+    (text) => {
+      expect(() => parseNftListing(text)).toThrow(/^listing of nft: /);
+    },
+  );
 });

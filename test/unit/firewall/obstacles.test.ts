@@ -33,7 +33,7 @@ describe('findObstacles', () => {
     ['dormant', 'dormant', []],
     ['dormant, with an owner', ['dormant', 'owner'], []],
     ['an unknown flag', ['new'], ['may drop']],
-  ])('evaluates the flags of a table: %s', async (_, flags, expected) => {
+  ])('findObstacles evaluates the flags of a table: %s', async (_, flags, expected) => {
     expect(await verdicts([], flags)).toEqual(expected);
   });
 
@@ -47,7 +47,7 @@ describe('findObstacles', () => {
     ['a match of another kind', [{ match: { op: '<', left: 1, right: 2 } }, accept]],
     ['no statements', 'none'],
     ['a call without a target', [{ jump: {} }]],
-  ])('is uncertain about %s', async (_, expr) => {
+  ])('findObstacles is uncertain about %s', async (_, expr) => {
     expect(await verdicts([expr])).toEqual(['may drop']);
   });
 
@@ -56,9 +56,12 @@ describe('findObstacles', () => {
     ['a larger prefix', '10.4.0.0', 14, []],
     ['a part of it', '10.5.128.0', 17, []],
     ['its neighbour', '10.4.0.0', 16, ['drops']],
-  ])('compares the prefix of an accept with the network: %s', async (_, addr, len, expected) => {
-    const left = { payload: { protocol: 'ip', field: 'saddr' } };
-    const rule = [{ match: { op: '==', left, right: { prefix: { addr, len } } } }, accept];
-    expect(await verdicts([rule])).toEqual(expected);
-  });
+  ])(
+    'findObstacles compares the prefix of an accept with the network: %s',
+    async (_, addr, len, expected) => {
+      const left = { payload: { protocol: 'ip', field: 'saddr' } };
+      const rule = [{ match: { op: '==', left, right: { prefix: { addr, len } } } }, accept];
+      expect(await verdicts([rule])).toEqual(expected);
+    },
+  );
 });

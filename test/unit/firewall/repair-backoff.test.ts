@@ -22,14 +22,14 @@ function pausesOf(backoff: RepairBackoff, repairs: number): readonly number[] {
 }
 
 describe('createRepairBackoff', () => {
-  it('keeps the shortest pause during a burst of repairs, and logs nothing', () => {
+  it('the repair backoff keeps the shortest pause during a burst of repairs, and logs nothing', () => {
     const { backoff, lines } = start();
     expect(backoff.pauseMs).toBe(pauseMs);
     expect(pausesOf(backoff, burst).every((pause) => pause === pauseMs)).toBe(true);
     expect(lines).toEqual([]);
   });
 
-  it('doubles the pause with each further repair up to the longest one, and warns once', () => {
+  it('the repair backoff doubles the pause with each further repair up to the longest one, and warns once', () => {
     const { backoff, lines } = start();
     pausesOf(backoff, burst);
     expect(pausesOf(backoff, 3)).toEqual([2 * pauseMs, 4 * pauseMs, 8 * pauseMs]);
@@ -38,7 +38,7 @@ describe('createRepairBackoff', () => {
     expect(lines[0]).toMatch(/warn .* another program keeps changing .* longest_pause=10s/);
   });
 
-  it('settles near the longest pause if repairs never end', async () => {
+  it('the repair backoff settles near the longest pause if repairs never end', async () => {
     const { backoff, clock, lines } = start();
     for (let repairs = 0; repairs < 500; repairs++) {
       backoff.countRepair();
@@ -49,7 +49,7 @@ describe('createRepairBackoff', () => {
     expect(lines).toHaveLength(1);
   });
 
-  it('halves the pause as the counter leaks', async () => {
+  it('the repair backoff halves the pause as the counter leaks', async () => {
     const { backoff, clock } = start();
     pausesOf(backoff, burst + 2);
     expect(backoff.pauseMs).toBe(4 * pauseMs);
@@ -61,7 +61,7 @@ describe('createRepairBackoff', () => {
     expect(pausesOf(backoff, 3).every((pause) => pause === pauseMs)).toBe(true);
   });
 
-  it('keeps the shortest pause if repairs come no faster than the counter leaks', async () => {
+  it('the repair backoff keeps the shortest pause if repairs come no faster than the counter leaks', async () => {
     const { backoff, clock, lines } = start();
     for (let repairs = 0; repairs < 500; repairs++) {
       expect(pausesOf(backoff, 1)).toEqual([pauseMs]);
@@ -70,7 +70,7 @@ describe('createRepairBackoff', () => {
     expect(lines).toEqual([]);
   });
 
-  it('warns again after the counter has leaked to zero', async () => {
+  it('the repair backoff warns again after the counter has leaked to zero', async () => {
     const { backoff, clock, lines } = start();
     pausesOf(backoff, burst + 2);
     await clock.advance((burst + 2) * leakMs);

@@ -58,7 +58,7 @@ describe('planFirewall', () => {
       postrouting: POSTROUTING,
       forward: FORWARD,
     },
-  ])('plans the rules of flannel with $asked', ({ change, postrouting, forward }) => {
+  ])('planFirewall plans the rules of flannel with $asked', ({ change, postrouting, forward }) => {
     const rules = planFirewall({ ...input, ...change });
     const text = (list: readonly FirewallRule[]): string =>
       list.map((rule) => formatIptablesRule(rule, rules.randomFully)).join('\n');

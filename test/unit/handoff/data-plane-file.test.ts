@@ -48,18 +48,18 @@ describe("the data plane's file", () => {
     await writeFile(file.path, text.replace(from, to));
   }
 
-  it('gives back what was written', async () => {
+  it('the data plane’s file gives back what was written', async () => {
     await file.write(RECORD);
     expect(await file.read()).toEqual(RECORD);
   });
 
-  it('is one file beside the subnet file, for its owner alone', async () => {
+  it('the data plane’s file is beside the subnet file, for its owner alone', async () => {
     await file.write(RECORD);
     expect(await readdir(folder)).toEqual(['subnet.env.data-plane']);
     expect((await stat(file.path)).mode & 0o7777).toBe(0o600);
   });
 
-  it('is nothing before it is written and after it is removed', async () => {
+  it('the data plane’s file reads as undefined before it is written and after it is removed', async () => {
     expect(await file.read()).toBeUndefined();
     await file.write(undefined);
     await file.write(RECORD);
@@ -68,7 +68,7 @@ describe("the data plane's file", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  it('is believed for as long as a restart may take', async () => {
+  it('the data plane’s file is accepted for as long as a restart may take', async () => {
     await file.write(RECORD);
     await clock.advance(LIMITS.dataPlaneAgeMs);
     expect(await file.read()).toEqual(RECORD);
@@ -76,29 +76,32 @@ describe("the data plane's file", () => {
     await expect(file.read()).rejects.toMatchObject({ code: 'host', message: /300001 ms old/ });
   });
 
-  it('is not believed from the future', async () => {
+  it('the data plane’s file is refused with a time in the future', async () => {
     await rewrite('"bootMs":0', '"bootMs":1');
     await expect(file.read()).rejects.toThrow('-1 ms old');
   });
 
-  it('is not believed of another boot', async () => {
+  it('the data plane’s file is refused when it is of another boot', async () => {
     await rewrite(/"bootId":"[^"]+"/, '"bootId":"00000000-0000-0000-0000-000000000000"');
     await expect(file.read()).rejects.toThrow('it is of another boot');
   });
 
-  it.each([0o644, 0o620, 0o400, 0o4600])('is not believed with mode %o', async (mode) => {
+  it.each([0o644, 0o620, 0o400, 0o4600])('the data plane’s file is refused with mode %o', async (mode) => {
     await file.write(RECORD);
     await chmod(file.path, mode);
     await expect(file.read()).rejects.toThrow(`its mode is ${mode.toString(8)}`);
   });
 
-  it.skipIf(process.getuid?.() !== 0)("is not believed when it is another user's", async () => {
-    await file.write(RECORD);
-    await chown(file.path, 65_534, 65_534);
-    await expect(file.read()).rejects.toThrow('its owner is user 65534');
-  });
+  it.skipIf(process.getuid?.() !== 0)(
+    "the data plane's file is refused when it is another user's",
+    async () => {
+      await file.write(RECORD);
+      await chown(file.path, 65_534, 65_534);
+      await expect(file.read()).rejects.toThrow('its owner is user 65534');
+    },
+  );
 
-  it('is not believed as a link, a folder or a pipe', async () => {
+  it('the data plane’s file is refused as a link, a folder or a pipe', async () => {
     await file.write(RECORD);
     const link = dataPlaneFile(join(folder, 'link'), clock);
     await symlink(file.path, link.path);
@@ -111,7 +114,7 @@ describe("the data plane's file", () => {
     await expect(directory.read()).rejects.toThrow('it is no file');
   });
 
-  it('is not read when it is too large', async () => {
+  it('the data plane’s file is not read when it is too large', async () => {
     await writeFile(file.path, Buffer.alloc(LIMITS.dataPlaneFileBytes + 1, ' '), { mode: 0o600 });
     await expect(file.read()).rejects.toThrow('it has 1048577 bytes');
   });
@@ -134,12 +137,12 @@ describe("the data plane's file", () => {
     ['a peer in our subnet', '10.5.2.0/24', '10.5.1.128/25'],
     ['a peer at our own address', '192.168.77.2', '203.0.113.1'],
     ['a peer without an address', '"publicIP":"192.168.77.2"', '"publicIP":""'],
-  ])('is not believed with %s', async (_, from, to) => {
+  ])('the data plane’s file is refused with %s', async (_, from, to) => {
     await rewrite(from, to);
     await expect(file.read()).rejects.toMatchObject({ code: 'host' });
   });
 
-  it('is named in the error if it cannot be written or removed', async () => {
+  it('the data plane’s file is named in the error if it cannot be written or removed', async () => {
     const below = dataPlaneFile(join(folder, 'file', 'subnet.env'), clock);
     await writeFile(join(folder, 'file'), '');
     await expect(below.write(RECORD)).rejects.toThrow(`cannot write ${below.path}`);

@@ -24,14 +24,14 @@ FLANNEL_IPMASQ=true
 `;
 
 describe('formatSubnetEnv', () => {
-  it("writes flannel's text, to the byte", () => {
+  it("formatSubnetEnv writes flannel's text, to the byte", () => {
     expect(formatSubnetEnv(env)).toBe(TEXT);
     expect(formatSubnetEnv({ ...env, ipMasq: false, mtuBytes: 1500 })).toBe(
       TEXT.replace('1450', '1500').replace('true', 'false'),
     );
   });
 
-  it('writes a text that parseSubnetEnv reads back', () => {
+  it('formatSubnetEnv writes a text that parseSubnetEnv reads back', () => {
     expect(parseSubnetEnv(formatSubnetEnv(env))).toEqual(env);
   });
 });
@@ -49,7 +49,7 @@ describe('parseSubnetEnv', () => {
     { text: 'FLANNEL_SUBNET=\nFLANNEL_MTU=-1\nFLANNEL_IPMASQ=maybe', values: {} },
     { text: 'FLANNEL_IPV6_SUBNET=fd00::1/64\nFLANNEL_MTU=1450', values: { mtuBytes: 1450 } },
     { text: '\0\u{1F525}{"a":1}', values: {} },
-  ])('reads $text as $values', ({ text, values }) => {
+  ])('parseSubnetEnv reads $text as $values', ({ text, values }) => {
     expect(parseSubnetEnv(text)).toEqual(values);
   });
 });
@@ -63,14 +63,14 @@ describe('the subnet file', () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  it('is made with its folder, readable for all users, with no other file beside it', async () => {
+  it('the subnet file is made with its folder, readable for all users, with no other file beside it', async () => {
     expect(await writeSubnetEnv(path, env)).toBe(true);
     expect(await readFile(path, 'utf8')).toBe(TEXT);
     expect((await stat(path)).mode & 0o777).toBe(0o644);
     expect(await readdir(join(folder, 'run'))).toEqual(['subnet.env']);
   });
 
-  it('is rewritten only if its content or mode differs', async () => {
+  it('the subnet file is rewritten only if its content or mode differs', async () => {
     await writeSubnetEnv(path, env);
     const { ino } = await stat(path);
     expect(await writeSubnetEnv(path, env)).toBe(false);
@@ -84,12 +84,12 @@ describe('the subnet file', () => {
     expect(await readFile(path, 'utf8')).toBe(TEXT);
   });
 
-  it('gives the previous subnet', async () => {
+  it('the subnet file gives the previous subnet', async () => {
     await writeSubnetEnv(path, env);
     expect(await readPreviousSubnet(path)).toEqual(env.subnet);
   });
 
-  it('gives no previous subnet if it is missing, garbage, a folder, endless or a pipe', async () => {
+  it('the subnet file gives no previous subnet if it is missing, garbage, a folder, endless or a pipe', async () => {
     expect(await readPreviousSubnet(path)).toBeUndefined();
     expect(await readPreviousSubnet(folder)).toBeUndefined();
     expect(await readPreviousSubnet('/dev/zero')).toBeUndefined();
@@ -101,7 +101,7 @@ describe('the subnet file', () => {
     expect(await readPreviousSubnet(garbage)).toBeUndefined();
   });
 
-  it('is named in the error if it cannot be written', async () => {
+  it('the subnet file is named in the error if it cannot be written', async () => {
     await writeFile(join(folder, 'run'), '');
     await expect(writeSubnetEnv(path, env)).rejects.toMatchObject({
       code: 'host',

@@ -175,7 +175,7 @@ const CASES: readonly Case[] = [
 ];
 
 describe('diff', () => {
-  it.each(CASES.map((row) => [row.title, row] as const))('%s', (_, { actual, desired, changes }) => {
+  it.each(CASES.map((row) => [row.title, row] as const))('diff: %s', (_, { actual, desired, changes }) => {
     expect(steps(lines(...desired), lines(...actual))).toEqual(changes);
   });
 

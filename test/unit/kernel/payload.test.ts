@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { formatPayload, u16, u32 } from '../../../agent/kernel/netlink/payload.ts';
 
 describe('a payload', () => {
-  it('has its header first, and each attribute on a boundary of four bytes', () => {
+  it('a payload has its header first, and each attribute on a boundary of four bytes', () => {
     expect([...formatPayload([2, 0, 0, 0], [])]).toEqual([2, 0, 0, 0]);
     const bytes = formatPayload(
       [1, 2, 3, 4],
@@ -23,7 +23,7 @@ describe('a payload', () => {
     expect([...bytes]).toEqual(parts.flat());
   });
 
-  it('is what the package writes', () => {
+  it('a payload equals the bytes that the package writes', () => {
     const stream = new AttrStream();
     stream.push(1, Buffer.from([10, 5, 2, 0]));
     stream.push(2, Buffer.from([2, 0, 0, 0, 0, 9]));
@@ -39,7 +39,7 @@ describe('a payload', () => {
     expect(ours).toEqual(Buffer.concat(stream.bufs));
   });
 
-  it('has numbers in little-endian order', () => {
+  it('a payload has numbers in little-endian order', () => {
     expect([...u16(0x1234)]).toEqual([0x34, 0x12]);
     expect([...u32(0xffff_fffe)]).toEqual([0xfe, 0xff, 0xff, 0xff]);
   });

@@ -19,7 +19,7 @@ export interface ReconcilerBed {
   readonly kernel: MemoryKernel;
   readonly clock: VirtualClock;
   readonly reconciler: Reconciler;
-  /** What was logged, without the time. */
+  /** The logged lines, without the time. */
   readonly lines: string[];
   /** Wants this state in place of the one before; gives the number of the call. */
   readonly want: (state: HostState) => number;
@@ -63,11 +63,11 @@ export async function reconcilerBed(
     await running;
     await kernel[Symbol.asyncDispose]();
   }
-  // Nothing goes on after it has ended.
+  // No task goes on after it has ended.
   expect(clock.sleepers).toBe(0);
 }
 
-/** The same kernel, which tells of nothing. */
+/** The same kernel without events. */
 export function silent(kernel: MemoryKernel): Kernel {
   return {
     read: () => kernel.read(),

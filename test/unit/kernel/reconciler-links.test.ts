@@ -5,7 +5,7 @@ import type { KernelEvent } from '../../../agent/model/kernel.ts';
 import { hostGwPeer, plan, vxlanPeer } from '../../support/golden-states.ts';
 import { reconcilerBed, silent } from './reconciler-bed.ts';
 
-it('the reconciler reads again when a foreign link changes that an object of ours uses, and at no other link', () => {
+it('the reconciler reads again only when a foreign link changes that one of our objects uses', () => {
   const events = createChannel<KernelEvent>('events', 10);
   return reconcilerBed(
     async ({ kernel, clock, settle }) => {

@@ -71,7 +71,7 @@ describe('the wanted state', () => {
     }));
 
   it('the wanted state is applied when a pass has made its latest version', () => {
-    // The first reading takes its time, and meanwhile something else is wanted.
+    // The wanted state changes during the first reading.
     let finish = (): void => undefined;
     const reading = new Promise<void>((resolve) => {
       finish = resolve;
@@ -191,7 +191,7 @@ describe('a change by another program', () => {
     return reconcilerBed(async ({ kernel, clock, settle, lines }) => {
       const state = await hostGw(2, 3);
       await settle(state);
-      // It happens while nobody watches: the next watch's first event tells of it.
+      // It happens between two watches: the first event of the next watch reports it.
       fail?.(new Error('overrun'));
       await clock.advance(LIMITS.reconcileDelayMs);
       kernel.vanish('route 10.5.2.0/24');

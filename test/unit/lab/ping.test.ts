@@ -31,7 +31,7 @@ describe('the table of times', () => {
   const silence = parsePing(NONE_ANSWERED);
   const partly = { ...answer, received: 2 };
 
-  it('has a row and a column for each container, and names what is lost', () => {
+  it('the table of ping times has a row and a column for each container, and names lost packets', () => {
     expect(
       formatMatrix(
         ['c1', 'c2', 'c3'],
@@ -49,7 +49,7 @@ describe('the table of times', () => {
     ]);
   });
 
-  it('stays within a terminal for twenty containers', () => {
+  it('the table of ping times stays within a terminal for twenty containers', () => {
     const names = Array.from({ length: 20 }, (_, index) => `c${index + 1}`);
     const lines = formatMatrix(
       names,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { formatMemory, formatTable, median } from '../../lab/table.ts';
 
 describe('tables of benchmarks', () => {
-  it('align names to the left and numbers to the right', () => {
+  it('benchmark tables align names to the left and numbers to the right', () => {
     const text = formatTable(
       [{ title: 'store', align: 'left' }, { title: 'ready' }],
       [
@@ -22,7 +22,7 @@ describe('tables of benchmarks', () => {
     expect(median(values)).toBe(expected);
   });
 
-  it('print memory in MiB', () => {
+  it('benchmark tables print memory in MiB', () => {
     expect(formatMemory(76_800)).toBe('75.0 MiB');
   });
 });

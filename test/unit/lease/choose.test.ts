@@ -54,10 +54,10 @@ describe('the choice of a lease', () => {
   const former = { ...moved, session: 'former' };
 
   it.each<[string, readonly Lease[], Partial<ChoiceInput>, string]>([
-    ['ours before all others', [renamed, moved, ours], { previous }, 'keep 10.5.10.0-24'],
-    ['what flannel left at our address', [leaseOf('10.5.12.0/24', HERE)], {}, 'keep 10.5.12.0-24'],
-    ['ours from another address', [renamed, moved], { previous }, 'ask 10.5.11.0-24 moved'],
-    ['at our address with another name', [renamed], { previous }, 'ask 10.5.12.0-24 renamed'],
+    ['our own lease before all others', [renamed, moved, ours], { previous }, 'keep 10.5.10.0-24'],
+    ['a lease of flannel at our address', [leaseOf('10.5.12.0/24', HERE)], {}, 'keep 10.5.12.0-24'],
+    ['our own lease from another address', [renamed, moved], { previous }, 'ask 10.5.11.0-24 moved'],
+    ['a lease at our address with another name', [renamed], { previous }, 'ask 10.5.12.0-24 renamed'],
     ['the previous subnet', [], { previous }, 'claim 10.5.13.0/24'],
     ['any free one', others.slice(0, 3), {}, 'claim 10.5.13.0/24'],
     ['another one where the previous subnet is taken', others.slice(1), { previous }, 'claim 10.5.10.0/24'],
@@ -74,7 +74,12 @@ describe('the choice of a lease', () => {
       { taken: [previous.ipv4].map((subnet) => ({ ipv4: subnet })), previous },
       'claim 10.5.10.0/24',
     ],
-    ['nothing that does not fit', [leaseOf('10.5.99.0/24', HERE, SELF)], { previous }, 'claim 10.5.13.0/24'],
+    [
+      'no lease outside of the range',
+      [leaseOf('10.5.99.0/24', HERE, SELF)],
+      { previous },
+      'claim 10.5.13.0/24',
+    ],
     [
       'a reservation also outside of the range',
       [leaseOf('10.5.99.0/24', HERE, SELF, { session: undefined })],

@@ -17,7 +17,7 @@ describe('claiming a lease', () => {
       expect((await leases()).sort()).toEqual(['10.5.77.0/24 192.168.77.1', `${other} 192.168.77.2`].sort());
     }));
 
-  it('a holder keeps its own lease whatever the previous subnet was', () =>
+  it('a holder keeps its own lease with any previous subnet', () =>
     holderBed(async ({ node, leases, clock }) => {
       const first = await node();
       await first.start('10.5.77.0/24');
@@ -62,7 +62,7 @@ describe('claiming a lease', () => {
 
   it('a holder tries another subnet at once when another node was faster', () =>
     holderBed(async ({ node, leases, clock }) => {
-      // All choose on the same knowledge, and by the same chance.
+      // All choose from the same leases, with the same random numbers.
       const nodes = await Promise.all(
         Array.from({ length: 4 }, (_, i) =>
           node({ ip: `192.168.77.${i + 1}`, name: `h${i}`, fields: FOUR, seed: 7 }),

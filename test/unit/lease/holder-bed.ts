@@ -39,7 +39,7 @@ export interface TestNode {
   /** Its first announcement. */
   readonly attrs: OwnAttrs;
   readonly lines: string[];
-  /** Asked at each claim from now on: true lets it fail as if the store did. */
+  /** Asked at each claim from now on: true lets it fail as if the store had failed. */
   readonly refuseClaims: (refuses: () => boolean) => void;
   /** Subnets that it got after a loss. */
   readonly changes: string[];
@@ -127,7 +127,7 @@ export async function holderBed(work: (world: HolderBed) => Promise<void>): Prom
         previous === undefined ? undefined : { ipv4: prefix(previous) },
         end.signal,
       );
-      // The time that a holder has to answer passes too, and whatever comes of it is the caller's.
+      // The holder's time to answer passes too. The caller handles the outcome.
       acquiring.catch(() => undefined);
       await clock.advance(CHALLENGE_WAIT_MS * 2);
       return await acquiring;

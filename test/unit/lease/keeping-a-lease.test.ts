@@ -47,7 +47,7 @@ describe('keeping a lease', () => {
       expect(self.changes).toEqual([]);
     }));
 
-  it('a holder renews a lease of longer life no more often', () =>
+  it('a holder renews a lease with a longer TTL no more often', () =>
     holderBed(async ({ node, write, clock }) => {
       let renewals = 0;
       await write('10.5.77.0/24', FLANNELS, 90 * LEASE_TTL_SECONDS);

@@ -60,7 +60,7 @@ describe('our own key', () => {
       expect(inUse(self)).toBe(SUBNET);
     }));
 
-  it('an overwritten key makes a condition until it was read', () =>
+  it('an overwritten key sets a condition until it was read', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -83,7 +83,7 @@ describe('our own key', () => {
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1 reserved']);
     }));
 
-  it('repeated looks at our key cause one write at most', () =>
+  it('repeated checks of our key cause at most one write', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -94,7 +94,7 @@ describe('our own key', () => {
     }));
 });
 
-describe('a subnet that another node has now', () => {
+describe('a subnet that another node took', () => {
   it.each([
     ['by an event', true],
     ['by the listing when the datastore is back', false],
@@ -146,7 +146,7 @@ describe('a subnet that another node has now', () => {
 });
 
 describe('a subnet whose lease is gone', () => {
-  it('a subnet without a lease stays in use until it is claimed again, however late', () =>
+  it('a subnet without a lease stays in use until it is claimed again, after any time', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
@@ -161,7 +161,7 @@ describe('a subnet whose lease is gone', () => {
       expect(self.changes).toEqual([SUBNET]);
     }));
 
-  it('a subnet stays in use while the datastore is away for longer than a lease lives, and is claimed afterwards', () =>
+  it('a subnet stays in use while the datastore is away for longer than the TTL, and is claimed afterwards', () =>
     holderBed(async (all) => {
       // A life of ten minutes, so that the test has fewer attempts to wait for.
       await all.write(SUBNET, FLANNELS, 600);
@@ -197,7 +197,7 @@ describe('a subnet whose lease is gone', () => {
       expect(self.changes).toEqual([SUBNET]);
     }));
 
-  it('a subnet is claimed again when its loss is heard before the answer that granted it', () =>
+  it('a subnet is claimed again when the event of its loss precedes the answer to its claim', () =>
     holderBed(async (all) => {
       let answers = 0;
       const self = await all.node({
@@ -233,7 +233,7 @@ describe('a subnet whose lease is gone', () => {
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1']);
     }));
 
-  it('a subnet stays ours when its lease never was gone', () =>
+  it('a subnet stays ours after a false event of its removal', () =>
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);

@@ -45,7 +45,7 @@ describe('a listing', () => {
     ['of an earlier revision, without one lease', nodes(1, 9), listing(nodes(1, 8), { revision: 108 }), true],
     ['of an earlier revision alone', nodes(1, 9), listing(nodes(1, 9), { revision: 50 }), false],
     [
-      'in which nothing is as it was',
+      'of rewritten leases without one lease',
       nodes(1, 4),
       listing(nodes(1, 3).map((lease) => ({ ...lease, session: 'another' }))),
       true,

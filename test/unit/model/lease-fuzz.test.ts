@@ -1,4 +1,4 @@
-// Whatever stands under the prefix, reading it is a lease or one plain line.
+// Any entry under the prefix is read as a lease, or refused in one plain line.
 import { expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import {
@@ -97,7 +97,7 @@ it('mutated keys and values are read as a lease, or refused in one printable lin
       expect(message.length, shown).toBeLessThan(300);
     }
   }
-  // Both ways of ending were met.
+  // Both outcomes occurred.
   expect(read).toBeGreaterThan(ROUNDS / 20);
   expect(read).toBeLessThan(ROUNDS);
 });

@@ -1,4 +1,4 @@
-// The data plane of the last run: when it goes on, when it ends, and what the next run is left.
+// The data plane of the last run: when it goes on, when it ends, and the record for the next run.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLogger } from '../../../agent/base/log.ts';
 import type { Backend, DataPlane, DataPlaneInput } from '../../../agent/model/backend.ts';
@@ -43,7 +43,7 @@ describe('the keeper of a data plane', () => {
   /** What happened to data planes, in order. */
   let events: string[];
   let lines: string[];
-  /** What the next run is left. */
+  /** The record for the next run. */
   let remembered: DataPlaneRecord | undefined;
   let writes = 0;
   let refusesWrites = false;
@@ -103,7 +103,7 @@ describe('the keeper of a data plane', () => {
   });
   afterEach(() => end.abort());
 
-  it('goes on with the data plane of the last run, and gives it the present peers', async () => {
+  it('the data plane keeper resumes the data plane of the last run with the present peers', async () => {
     start(RECORD);
     expect(keeper.isOpen).toBe(true);
     expect(keeper.metrics().length).toBeGreaterThan(0);
@@ -117,15 +117,18 @@ describe('the keeper of a data plane', () => {
     ['another backend', configOf({ Type: 'host-gw' })],
     ['another option of the backend', configOf({ Type: 'user', Port: 2 })],
     ['another network', configOf({ Type: 'user', Port: 1 }, '10.6.0.0/16')],
-  ])('ends the data plane of the last run when the configuration has %s', async (_, config) => {
-    start(RECORD);
-    keeper.use(backend, config);
-    expect(keeper.isOpen).toBe(false);
-    await want([OUR_LEASE, PEER]);
-    expect(events).toEqual(['resumed closed', 'new opened: 10.5.2.0/24']);
-  });
+  ])(
+    'the data plane keeper ends the data plane of the last run when the configuration has %s',
+    async (_, config) => {
+      start(RECORD);
+      keeper.use(backend, config);
+      expect(keeper.isOpen).toBe(false);
+      await want([OUR_LEASE, PEER]);
+      expect(events).toEqual(['resumed closed', 'new opened: 10.5.2.0/24']);
+    },
+  );
 
-  it('leaves nothing for the next run where the kernel moves the packets', async () => {
+  it('the data plane keeper leaves no record where the kernel moves the packets', async () => {
     start(RECORD);
     keeper.use(kernelBackend, configOf({ Type: 'host-gw' }));
     await clock.advance(100);
@@ -136,31 +139,34 @@ describe('the keeper of a data plane', () => {
   it.each([
     ['the same subnet', '10.5.1.0/24'],
     ['a part of it', '10.5.1.0/25'],
-  ])("ends it when %s is another node's, and leaves nothing for the next run", async (_, subnet) => {
-    start(RECORD);
-    keeper.noticeLeases([PEER, lease(subnet, leaseAttrs('192.168.77.9'))], FACTS);
-    expect(keeper.isOpen).toBe(false);
-    await clock.advance(100);
-    expect(events).toEqual(['resumed closed']);
-    expect(remembered).toBeUndefined();
-    expect(lines.join()).toContain('is another node');
-  });
+  ])(
+    "the data plane keeper ends the data plane when %s is another node's, and leaves no record",
+    async (_, subnet) => {
+      start(RECORD);
+      keeper.noticeLeases([PEER, lease(subnet, leaseAttrs('192.168.77.9'))], FACTS);
+      expect(keeper.isOpen).toBe(false);
+      await clock.advance(100);
+      expect(events).toEqual(['resumed closed']);
+      expect(remembered).toBeUndefined();
+      expect(lines.join()).toContain('is another node');
+    },
+  );
 
   it.each([
     ['is ours', [OUR_LEASE, PEER]],
     ["is nobody's", [PEER]],
     ['was ours at another address', [lease('10.5.1.0/24', leaseAttrs('192.168.77.9', { node: FACTS.node }))]],
-  ])('keeps it while its subnet %s', async (_, leases) => {
+  ])('the data plane keeper keeps the data plane while its subnet %s', async (_, leases) => {
     start(RECORD);
     keeper.noticeLeases(leases, FACTS);
     await clock.advance(3_600_000);
     expect(events).toEqual([]);
     expect(keeper.isOpen).toBe(true);
-    // What nothing has confirmed gets no younger.
+    // An unconfirmed record keeps its age.
     expect(writes).toBe(0);
   });
 
-  it('opens one where there was none, and closes it with its subnet', async () => {
+  it('the data plane keeper opens a missing data plane, and closes it with its subnet', async () => {
     start(undefined);
     expect(keeper.isOpen).toBe(false);
     await want([OUR_LEASE, PEER]);
@@ -172,7 +178,7 @@ describe('the keeper of a data plane', () => {
     expect(remembered).toBeUndefined();
   });
 
-  it('leaves the record for the next run when it stops', async () => {
+  it('the data plane keeper leaves the record for the next run when it stops', async () => {
     start(undefined);
     await want([OUR_LEASE, PEER]);
     void keeper[Symbol.asyncDispose]();
@@ -181,7 +187,7 @@ describe('the keeper of a data plane', () => {
     expect(peersOf(remembered?.input)).toBe('10.5.2.0/24');
   });
 
-  it('records many changes in few writes, the last one among them', async () => {
+  it('the data plane keeper records many changes in few writes, the last change included', async () => {
     start(undefined);
     for (let i = 0; i < 10; i++) await want(i % 2 === 0 ? [PEER, LATER_PEER] : [PEER]);
     await clock.advance(LIMITS.recordPauseMs);
@@ -189,7 +195,7 @@ describe('the keeper of a data plane', () => {
     expect(peersOf(remembered?.input)).toBe('10.5.2.0/24');
   });
 
-  it('writes the record again before it is too old, without any change', async () => {
+  it('the data plane keeper writes the record again before it is too old, without any change', async () => {
     start(undefined);
     await want([PEER]);
     await clock.advance(10 * LIMITS.recordAgainMs);
@@ -197,7 +203,7 @@ describe('the keeper of a data plane', () => {
     expect(writes).toBeLessThanOrEqual(11);
   });
 
-  it('says once that it cannot write, and writes when it can', async () => {
+  it('the data plane keeper logs a failed write once, and writes when it can', async () => {
     refusesWrites = true;
     start(undefined);
     await want([PEER]);

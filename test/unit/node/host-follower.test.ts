@@ -12,7 +12,7 @@ interface Bed {
   readonly clock: VirtualClock;
   readonly lines: string[];
   readonly changes: HostChange[];
-  /** What the host is from now on, and whether anybody tells. */
+  /** The host from now on, and whether an event reports it. */
   readonly set: (now: FactChanges | TwillError, tell?: boolean) => Promise<void>;
   readonly reason: () => string;
   readonly reads: () => number;

@@ -35,9 +35,9 @@ export interface TestHost {
   /** Why it is not ready, or `ready`. */
   readonly reason: () => string;
   readonly lines: string[];
-  /** Its underlay has that address from now on, and nobody tells. */
+  /** Its underlay has that address from now on. No event reports it. */
   readonly readdress: (to: string) => void;
-  /** As if the machine had slept: no timer ran on. */
+  /** As if the machine had been suspended: no timer ran. */
   readonly suspend: (ms: number) => void;
   /** Our own subnet as handed off last. */
   readonly handedOff: () => string | undefined;
@@ -172,7 +172,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
   };
 
   try {
-    // Loading it takes real time, which the clock knows nothing of.
+    // Loading it takes real time, which the virtual clock does not count.
     await createBackend({ type: 'host-gw', options: {} }, '');
     await writeConfig(CONFIG);
     await work({ clock, store, kv, start, writeConfig });

@@ -1,4 +1,4 @@
-// What a whole node does when its lease or its datastore is not as it was.
+// A whole node whose lease, datastore or configuration changes.
 import { describe, expect, it } from 'vitest';
 import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
@@ -6,7 +6,7 @@ import { CONFIG, type NodeBed, nodeBed, OTHERS, PREFIX, type TestHost } from './
 
 const BLOCKS = ['10.5.4.0/22', '10.5.8.0/23'];
 
-describe('a node whose subnet another one has now', () => {
+describe('a node that lost its subnet to another one', () => {
   it('a node that lost its subnet withdraws routes and rules, and starts again with another subnet', () =>
     nodeBed(async ({ clock, kv, start }) => {
       const [first, second] = [await start(1), await start(2)];
@@ -57,7 +57,7 @@ describe('a change of a lease', () => {
       expect(applied).toBe(2);
     }));
 
-  it('no event of the store leads to a pass but a lease change', () =>
+  it('a lease change is the only event of the store that causes a pass', () =>
     nodeBed(async ({ clock, kv, start }) => {
       const host = await start(1);
       await clock.advance(1_000);
@@ -135,7 +135,7 @@ describe('a datastore that has lost everything', () => {
       await clock.advance(LIMITS.vanishedPauseMs + 2_000);
       expect(hosts[0]?.routes()).toEqual(['10.5.2.0/24']);
       expect(hosts[0]?.reason()).toBe('ready');
-      // Back at last, it hears of the others, and they of it.
+      // It is back: it gets the leases of the others, and they get its lease.
       hosts[2]?.kv.setReachable(true);
       await clock.advance(3 * LIMITS.vanishedPauseMs);
       expect(hosts.map((host) => host.routes())).toEqual([1, 2, 3].map(subnetsBut));
@@ -271,7 +271,7 @@ describe('a listing without most of the leases', () => {
 
 describe('a network configuration that changed', () => {
   it.each([
-    ['while we were there', true],
+    ['while the node was connected', true],
     ['while the connection was lost', false],
   ])('a node reports a changed configuration in the same words: %s', (_, reachable) =>
     nodeBed(async ({ clock, store, start, writeConfig }) => {

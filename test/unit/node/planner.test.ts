@@ -1,4 +1,4 @@
-// The planner keeps a host state in step with leases: incrementally, and as a plan in one go would have it.
+// The planner keeps a host state in step with leases: incrementally, with the same result as a fresh plan.
 import { describe, expect, it } from 'vitest';
 import { formatHostState, type HostState, keyOf } from '../../../agent/model/host-state.ts';
 import type { Lease } from '../../../agent/model/lease.ts';

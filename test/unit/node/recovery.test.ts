@@ -1,4 +1,4 @@
-// What a whole node does when its machine is not as it was.
+// A whole node after its machine was suspended, hung or changed.
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { LIMITS as KERNEL_LIMITS } from '../../../agent/kernel/limits.ts';
@@ -11,7 +11,7 @@ describe('a machine that was suspended', () => {
     nodeBed(async ({ clock, kv, start }) => {
       const first = await start(1);
       const lease = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
-      // The datastore is heard of no more, and nothing tells so.
+      // The datastore becomes unreachable. No event reports it.
       first.kv.setReachable(false);
       first.suspend(30 * 3_600_000);
       await clock.advance(LIMITS.suspensionLookMs);
@@ -127,7 +127,7 @@ describe('a host that has another address', () => {
       expect(JSON.parse(after?.value ?? '')).toMatchObject({ PublicIP: '192.168.77.11' });
       expect(second.kernel.print()).toContain('route 10.5.1.0/24 via 192.168.77.11 dev eth0');
       expect(first.routes()).toEqual(['10.5.2.0/24']);
-      // There and back again, with news of both on their way.
+      // It moves and returns, while the events of both changes are under way.
       first.readdress('192.168.77.1');
       await clock.advance(MOVED_MS);
       expect(JSON.parse((await kv.get(key))?.value ?? '')).toMatchObject({ PublicIP: '192.168.77.1' });

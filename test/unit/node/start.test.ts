@@ -1,4 +1,4 @@
-// What a node does where its host does not take what it is given.
+// A node whose host refuses reads or writes, and a node whose claim is answered late.
 import { describe, expect, it } from 'vitest';
 import type { Kv } from '../../../agent/model/kv.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';

@@ -35,12 +35,12 @@ describe('the health server', () => {
     { path: '/healthz/', method: 'GET', status: 404, body: 'not found\n' },
     { path: '/', method: 'DELETE', status: 404, body: 'not found\n' },
     { path: '/constructor', method: 'GET', status: 404, body: 'not found\n' },
-  ])('answers $method $path with $status', async ({ path, method, status, body }) => {
+  ])('the health server answers $method $path with $status', async ({ path, method, status, body }) => {
     await using server = await start();
     expect(await ask(server.port, path, method)).toEqual({ status, body });
   });
 
-  it('answers 503 with the reason in one line, and follows the state', async () => {
+  it('the health server answers 503 with the reason in one line, and follows the state', async () => {
     await using server = await start();
     conditions = [{ part: 'firewall', state: 'failing', reason: 'firewall:\nnft failed' }];
     expect(await ask(server.port, '/readyz')).toEqual({ status: 503, body: 'firewall: nft failed\n' });
@@ -52,12 +52,12 @@ describe('the health server', () => {
     hanging = undefined;
   });
 
-  it('listens at IPv6 too', async () => {
+  it('the health server listens at IPv6 too', async () => {
     await using server = await start('::1');
     expect((await ask(server.port, '/healthz', 'GET', '::1')).status).toBe(200);
   });
 
-  it('refuses large headers', async () => {
+  it('the health server refuses large headers', async () => {
     await using server = await start();
     const socket = connect(server.port, '127.0.0.1');
     socket.write(`GET /healthz HTTP/1.1\r\nX: ${'x'.repeat(9_000)}\r\n\r\n`);
@@ -66,7 +66,7 @@ describe('the health server', () => {
     socket.destroy();
   });
 
-  it('closes at once although a client holds a connection', async () => {
+  it('the health server closes at once although a client holds a connection', async () => {
     const server = await start();
     const socket = connect(server.port, '127.0.0.1');
     await once(socket, 'connect');
@@ -78,7 +78,7 @@ describe('the health server', () => {
     await expect(ask(server.port, '/healthz')).rejects.toThrow(/ECONNREFUSED/);
   });
 
-  it('names an address that is not available', async () => {
+  it('the health server names an address that is not available', async () => {
     await using server = await start();
     const { port } = server;
     const options = { port, hangs: () => undefined, metrics: () => [], conditions: () => [] };

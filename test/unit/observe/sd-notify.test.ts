@@ -33,7 +33,7 @@ while True:
 const need = allOf(NEEDS_ROOT, needsProgram('systemd-notify'), needsProgram('python3'));
 
 describe.skipIf(need.missing)(title('the service notifier', need), () => {
-  it('notifies systemd in the name of the agent', async () => {
+  it('the service notifier notifies systemd in the name of the agent', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'twill-notify-'));
     const socket = join(folder, 'notify');
     const listener = spawn('python3', ['-c', LISTENER, socket], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -59,7 +59,7 @@ describe.skipIf(need.missing)(title('the service notifier', need), () => {
 });
 
 describe('the service notifier without systemd', () => {
-  it('runs no program without NOTIFY_SOCKET', async () => {
+  it('the service notifier runs no program without NOTIFY_SOCKET', async () => {
     const { log, lines } = captureLog('service');
     const refuse: Exec = () => Promise.reject(new Error('was run'));
     const notifier = createServiceNotifier({ socket: undefined, exec: refuse, log });
@@ -67,7 +67,7 @@ describe('the service notifier without systemd', () => {
     expect(lines).toEqual([]);
   });
 
-  it('logs a failure and goes on', async () => {
+  it('the service notifier logs a failure and goes on', async () => {
     const { log, lines } = captureLog('service');
     const fail: Exec = () => Promise.resolve({ exitCode: 1, stdout: '', stderr: 'Failed to notify\n' });
     await createServiceNotifier({ socket: '/nowhere', exec: fail, log }).ready('up');

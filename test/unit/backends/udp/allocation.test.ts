@@ -68,7 +68,7 @@ function grownBy(work: () => void): number {
 }
 
 describe('a million packets allocate nothing:', () => {
-  it.each(KINDS)('$what', { timeout: 120_000 }, async ({ prepare }) => {
+  it.each(KINDS)('a million packets allocate nothing: $what', { timeout: 120_000 }, async ({ prepare }) => {
     const bed = createQuietBed();
     const move = prepare(bed);
     const work = () => move(PACKETS_A_BATCH);

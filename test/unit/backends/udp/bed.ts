@@ -50,7 +50,7 @@ export interface Bed {
   readonly poller: MemoryPoller;
   readonly peersMemory: SharedArrayBuffer;
   nowMs: number;
-  /** Called at each look around. */
+  /** Called each time the forwarder asks whether to stop. */
   beforeWait: () => void;
   /** Runs until nothing is left to move. */
   settle(): void;

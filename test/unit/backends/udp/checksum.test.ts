@@ -26,12 +26,12 @@ const reference = (at: number, length: number): number =>
   swap16(naiveSum(arena.u8.subarray(at, at + length)));
 
 describe.each(SUMS)('the checksum %s', (_, maybe) => {
-  it('exists on this machine', () => {
+  it('the checksum is available on this machine', () => {
     expect(maybe).toBeTypeOf('function');
   });
   const sum = maybe ?? (() => -1);
 
-  it('agrees with the naive one at every length and offset that matters', () => {
+  it('the checksum agrees with the naive one at every length and offset that matters', () => {
     const random = seededRandom(1);
     for (let i = 0; i < 2_000; i++) arena.u8[i] = pick(random, 256);
     for (let at = 0; at < 8; at++) {
@@ -39,7 +39,7 @@ describe.each(SUMS)('the checksum %s', (_, maybe) => {
     }
   });
 
-  it('agrees with the naive one on random places and contents', () => {
+  it('the checksum agrees with the naive one on random places and contents', () => {
     const random = seededRandom(2);
     for (let round = 0; round < 300; round++) {
       const length = pick(random, round % 10 === 0 ? 65_536 : 2_000);
@@ -50,7 +50,7 @@ describe.each(SUMS)('the checksum %s', (_, maybe) => {
     }
   });
 
-  it('does not overflow on the largest packet of all ones', () => {
+  it('the checksum does not overflow on the largest packet of all ones', () => {
     arena.u8.fill(255);
     expect(sum(1, 65_536)).toBe(0xffff);
     expect(sum(0, 65_535)).toBe(reference(0, 65_535));
@@ -58,14 +58,14 @@ describe.each(SUMS)('the checksum %s', (_, maybe) => {
     expect(sum(3, 65_536)).toBe(0);
   });
 
-  it('ignores the bytes after its end', () => {
+  it('the checksum ignores the bytes after its end', () => {
     arena.u8.fill(255);
     expect(sum(arena.byteLength - 5, 5)).toBe(reference(arena.byteLength - 5, 5));
   });
 });
 
 describe('the parts of a checksum', () => {
-  it('sum a header as all else', () => {
+  it('the sum of a header agrees with the naive one', () => {
     const random = seededRandom(3);
     for (let i = 0; i < 100; i++) arena.u8[i] = pick(random, 256);
     for (let length = 0; length <= 60; length += 4) {
@@ -79,11 +79,11 @@ describe('the parts of a checksum', () => {
     [0x10000, 1],
     [0x1_fffe, 0xffff],
     [0xffff_ffff, 0xffff],
-  ])('fold %i to %i', (from, to) => {
+  ])('a checksum of %i folds to %i', (from, to) => {
     expect(fold(from)).toBe(to);
   });
 
-  it('swap the lower 16 bits only', () => {
+  it('a byte swap concerns the lower 16 bits only', () => {
     expect(swap16(0x1234)).toBe(0x3412);
     expect(swap16(0xf_1234)).toBe(0x3412);
   });

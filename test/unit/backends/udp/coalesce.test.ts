@@ -36,27 +36,27 @@ describe('a run', () => {
     ['UDP of odd size', datagramsOf(12_000, 1_201)],
     ['UDP with a short end', datagramsOf(12_000, 1_111)],
     ['UDP of one byte', datagramsOf(50, 1)],
-  ])('of %s is written as one packet that stands for exactly its packets', (_, packets) => {
+  ])('a run of %s is written as one packet that stands for exactly its packets', (_, packets) => {
     const written = merge(packets);
     expect(written).toHaveLength(1);
     expect(written.flatMap(expand).map(withoutId)).toEqual(packets.map(oneHopLess).map(withoutId));
   });
 
-  it('ends before 65,535 bytes, and the next run begins', () => {
+  it('a run ends before 65,535 bytes, and the next run begins', () => {
     const packets = segmentsOf(65_000, 1_000).concat(segmentsOf(65_000, 1_000, { sequence: 65_001 }));
     const written = merge(packets);
     expect(written.map(({ length }) => length)).toEqual([10 + 40 + 65_000, 10 + 40 + 65_000]);
     expect(written.flatMap(expand)).toEqual(packets.map(oneHopLess));
   });
 
-  it('of UDP ends after 64 datagrams', () => {
+  it('a UDP run ends after 64 datagrams', () => {
     const packets = datagramsOf(150 * 20, 20);
     const written = merge(packets);
     expect(written.map((run) => expand(run).length)).toEqual([64, 64, 22]);
     expect(written.flatMap(expand)).toEqual(packets.map(oneHopLess));
   });
 
-  it('that the device refuses is the last run of its protocol', () => {
+  it('a run refused by the device is the last run of its protocol', () => {
     const { tun, coalescer, counters } = createParts();
     const { write } = tun;
     tun.write = () => -22;
@@ -68,14 +68,14 @@ describe('a run', () => {
     expect(readCounters(counters)).toMatchObject({ dropped_tun_refused: 3, merging_lost: 1 });
   });
 
-  it('ends when no piece is left to write', () => {
+  it('a run ends when no piece is left to write', () => {
     const packets = segmentsOf(10_000, 1_000);
     const written = merge(packets, true, true, 4);
     expect(written.map(({ length }) => length)).toEqual([3_050, 3_050, 3_050, 1_050]);
     expect(written.flatMap(expand)).toEqual(packets.map(oneHopLess));
   });
 
-  it('is counted', () => {
+  it('a run is counted as one write and one run', () => {
     const { coalescer, counters } = createParts();
     offer(coalescer, [...segmentsOf(3_000, 1_000), udp({ ...ADDRESSES, data: randomBytes(random, 9) })]);
     expect(readCounters(counters)).toMatchObject({ tun_writes: 2, tun_written_runs: 1 });
@@ -161,11 +161,11 @@ describe('packets', () => {
       tcp({ ...first, data: new Uint8Array(4) }).with(32, 0xf0),
       tcp(next),
     ],
-  ])('do not become a run: %s', (_, one, two) => {
+  ])('packets do not become a run: %s', (_, one, two) => {
     expect(merge([one, two])).toEqual([plain(oneHopLess(one)), plain(oneHopLess(two))]);
   });
 
-  it('do not join a run behind a short one', () => {
+  it('packets do not join a run behind a short one', () => {
     const packets = [
       tcp(first),
       tcp({ ...next, data: next.data.subarray(1) }),
@@ -174,19 +174,19 @@ describe('packets', () => {
     expect(merge(packets)).toHaveLength(2);
   });
 
-  it('do not join a run behind PSH', () => {
+  it('packets do not join a run behind PSH', () => {
     const packets = [tcp(first), tcp({ ...next, flags: 0x18 }), tcp({ ...next, sequence: 1 + 2 * MSS })];
     expect(merge(packets)).toHaveLength(2);
   });
 
-  it('do not become a run for a device that takes none', () => {
+  it('packets do not become a run for a device that takes none', () => {
     const packets = [...segmentsOf(3_000, 1_000), ...datagramsOf(3_000, 1_000)];
     expect(merge(packets, false, false)).toEqual(packets.map((packet) => plain(oneHopLess(packet))));
     expect(merge(packets, true, false)).toHaveLength(4);
     expect(merge(packets, false, true)).toHaveLength(4);
   });
 
-  it('do not join a run where their total length is not that of their datagram', () => {
+  it('packets do not join a run where their total length is not that of their datagram', () => {
     const { tun, coalescer } = createParts();
     const [one, two] = [tcp(first), tcp(next)];
     arena.u8.set(one, roomAt);

@@ -8,7 +8,7 @@ import { data, IN, OUT, oneHopLess } from './traffic.ts';
 const IN_PACKET = udp({ ...IN, data: data(1) });
 
 describe('the forwarder', () => {
-  it('takes turns where both sides have more', () => {
+  it('the forwarder alternates between both sides while both have packets', () => {
     const bed = createBed();
     const order: string[] = [];
     for (let i = 0; i < 1_000; i++) {
@@ -23,13 +23,13 @@ describe('the forwarder', () => {
     expect(order.slice(0, 20)).toEqual(Array.from({ length: 10 }, () => ['out', 'in']).flat());
   });
 
-  it('waits as soon as nothing is left', () => {
+  it('the forwarder waits as soon as no packet is left', () => {
     const bed = createBed();
     bed.fromHost(plain(udp({ ...OUT, data: data(30) })));
     expect(bed.poller.waits).toBe(2);
   });
 
-  it('takes new peers over between packets, without losing a packet of a peer that stays', () => {
+  it('the forwarder takes over new peers between packets, and loses no packet of a peer that stays', () => {
     const bed = createBed();
     let turn = 0;
     bed.beforeWait = () => {
@@ -72,7 +72,7 @@ describe('the forwarder', () => {
         bed.poller.failed = 2;
       },
     ],
-  ])('ends with an error when %s', (_, message, spoil) => {
+  ])('the forwarder ends with an error when %s', (_, message, spoil) => {
     const bed = createBed();
     bed.tun.waiting.push(plain(udp({ ...OUT, data: data(30) })));
     spoil(bed);
@@ -82,7 +82,7 @@ describe('the forwarder', () => {
     expect(run).toThrow(message);
   });
 
-  it('counts that the kernel stopped cutting runs', () => {
+  it('the forwarder counts that the kernel stopped cutting runs', () => {
     const bed = createBed();
     bed.fromHost();
     expect(bed.counters().segmentation_lost).toBe(0);
@@ -92,7 +92,7 @@ describe('the forwarder', () => {
     expect(bed.counters().segmentation_lost).toBe(1);
   });
 
-  it('keeps sequence numbers right that wrap around', () => {
+  it('the forwarder keeps wrapped sequence numbers right', () => {
     const run = runOf(tcp({ ...OUT, data: data(3_000), sequence: 0xffff_fa00 }), 1_000);
     const sent = createBed().fromHost(run);
     expect(sent.map(({ bytes }) => get32(bytes, 24))).toEqual([0xffff_fa00, 0xffff_fde8, 464]);
@@ -106,7 +106,7 @@ describe('the forwarder', () => {
     ['IP options', udp({ ...OUT, data: data(80), options: Uint8Array.from([1, 1, 1, 0]) })],
     ['a packet of one byte', ipv4({ ...OUT, protocol: 250, payload: data(1) })],
     ['the largest packet', ipv4({ ...OUT, protocol: 250, payload: data(65_487) })],
-  ])('carries %s both ways', (_, packet) => {
+  ])('the forwarder carries %s both ways', (_, packet) => {
     const bed = createBed();
     const tooBig = packet.length > 65_507;
     const sent = tooBig ? [] : bed.fromHost(plain(packet));

@@ -17,7 +17,9 @@ const OTHER = '192.168.0.3';
 const SENDERS = [PEER, PEER, PEER, PEER, OTHER, '192.168.0.9', '0.0.0.0', '255.255.255.255'];
 const MESSAGES = 8;
 
-it(`survives ${PACKETS} damaged packets and delivers what it may`, { timeout: 600_000 }, () => {
+it(`the forwarder survives ${PACKETS} damaged packets and delivers valid ones only`, {
+  timeout: 600_000,
+}, () => {
   const bed = createQuietBed();
   const { u8 } = bed;
   const random = seededRandom(SEED);
@@ -97,7 +99,7 @@ it(`survives ${PACKETS} damaged packets and delivers what it may`, { timeout: 60
   const dropped = DROP_REASONS.reduce((sum, reason) => sum + counters[`dropped_${reason}`], 0);
   expect(dropped + counters.received_packets).toBe(fed);
   expect(counters.received_packets).toBeGreaterThanOrEqual(delivered);
-  // It has seen everything that it looks for.
+  // Every kind of outcome has occurred.
   for (const reason of [
     'short',
     'version',

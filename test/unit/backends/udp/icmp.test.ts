@@ -19,28 +19,31 @@ describe('an ICMP error', () => {
     ['time exceeded', TIME_EXCEEDED, 11, 0, 0],
     ['net unreachable', NET_UNREACHABLE, 3, 0, 0],
     ['fragmentation needed', FRAGMENTATION_NEEDED, 3, 4, 1_372],
-  ])('of %s has good checksums and quotes as much as fits', (_, error, type, code, mtuBytes) => {
-    for (const length of [0, 1, 520, 521, 1_000]) {
-      const packet = udp({ ...ADDRESSES, data: data.subarray(0, length) });
-      const bytes = new Uint8Array(4_000);
-      bytes.set(packet, 3);
-      const memory = createPacketMemory(bytes);
-      const about = { at: 3, length: packet.length };
-      const source = addressOf('10.5.0.0');
-      const written = writeIcmpError(memory, createPlainSum(memory), 2_000, error, about, source, mtuBytes);
-      const answer = bytes.slice(2_000, 2_000 + written);
-      expect(faultOf(answer)).toBeUndefined();
-      expect([at(answer, 9), at(answer, 20), at(answer, 21), get16(answer, 26)]).toEqual([
-        1,
-        type,
-        code,
-        mtuBytes,
-      ]);
-      expect([text(answer, 12), text(answer, 16)]).toEqual(['10.5.0.0', '10.5.1.7']);
-      expect(answer.length).toBe(Math.min(28 + packet.length, 576));
-      expect(answer.subarray(28)).toEqual(packet.subarray(0, 548));
-    }
-  });
+  ])(
+    'an ICMP error of %s has good checksums and quotes as much as fits',
+    (_, error, type, code, mtuBytes) => {
+      for (const length of [0, 1, 520, 521, 1_000]) {
+        const packet = udp({ ...ADDRESSES, data: data.subarray(0, length) });
+        const bytes = new Uint8Array(4_000);
+        bytes.set(packet, 3);
+        const memory = createPacketMemory(bytes);
+        const about = { at: 3, length: packet.length };
+        const source = addressOf('10.5.0.0');
+        const written = writeIcmpError(memory, createPlainSum(memory), 2_000, error, about, source, mtuBytes);
+        const answer = bytes.slice(2_000, 2_000 + written);
+        expect(faultOf(answer)).toBeUndefined();
+        expect([at(answer, 9), at(answer, 20), at(answer, 21), get16(answer, 26)]).toEqual([
+          1,
+          type,
+          code,
+          mtuBytes,
+        ]);
+        expect([text(answer, 12), text(answer, 16)]).toEqual(['10.5.0.0', '10.5.1.7']);
+        expect(answer.length).toBe(Math.min(28 + packet.length, 576));
+        expect(answer.subarray(28)).toEqual(packet.subarray(0, 548));
+      }
+    },
+  );
 });
 
 describe('an error is sent', () => {
@@ -63,14 +66,14 @@ describe('an error is sent', () => {
     ['a multicast source', ipv4({ ...other, source: '224.0.0.1' }), false],
     ['a broadcast source', ipv4({ ...other, source: '255.255.255.255' }), false],
     ['a packet to a multicast group', ipv4({ ...other, destination: '239.1.2.3' }), false],
-    ['a packet to everybody', ipv4({ ...other, destination: '255.255.255.255' }), false],
-  ])('about %s: %3$s', (_, packet, expected) => {
+    ['a broadcast packet', ipv4({ ...other, destination: '255.255.255.255' }), false],
+  ])('an error is sent about %s: %3$s', (_, packet, expected) => {
     expect(mayAnswer(createPacketMemory(packet), 0, packet.length)).toBe(expected);
   });
 });
 
 describe('the token bucket', () => {
-  it('lets a burst pass, and then its rate', () => {
+  it('the token bucket lets a burst pass, and then its rate', () => {
     const bucket = createTokenBucket({ burst: 3, perSecond: 10 });
     const at0 = Array.from({ length: 5 }, () => bucket.take(1_000));
     expect(at0).toEqual([true, true, true, false, false]);

@@ -7,14 +7,14 @@ import { data, IN, oneHopLess } from './traffic.ts';
 const IN_PACKET = udp({ ...IN, data: data(1) });
 
 describe('inbound', () => {
-  it('writes the packet of a peer with one hop less', () => {
+  it('inbound writes the packet of a peer with one hop less', () => {
     const bed = createBed();
     const packet = tcp({ ...IN, data: data(10) });
     expect(bed.fromPeer('192.168.0.2', packet)).toEqual([plain(oneHopLess(packet))]);
     expect(bed.counters()).toMatchObject({ received_packets: 1, received_bytes: 50, tun_writes: 1 });
   });
 
-  it('merges segments across the ends of messages', () => {
+  it('inbound merges segments across the ends of messages', () => {
     const bed = createBed();
     const segments = expand(runOf(tcp({ ...IN, data: data(40 * 1_000), flags: 0x18 }), 1_000));
     const [first, second] = [segments.slice(0, 15), segments.slice(15)];
@@ -34,7 +34,7 @@ describe('inbound', () => {
     });
   });
 
-  it('receives a few long runs at a time, and many short messages', () => {
+  it('inbound receives a few long runs at a time, and many short messages', () => {
     const bed = createBed();
     const segments = expand(runOf(tcp({ ...IN, data: data(40 * 1_000), flags: 0x18 }), 1_000));
     const long = Uint8Array.from(segments.flatMap((packet) => [...packet]));
@@ -68,7 +68,7 @@ describe('inbound', () => {
     ['a peer to another subnet', 'misdirected', '192.168.0.2', { ...IN, destination: '10.5.3.1' }],
     ['a peer to our public address', 'misdirected', '192.168.0.2', { ...IN, destination: '192.168.0.1' }],
     ['a peer to the world', 'misdirected', '192.168.0.2', { ...IN, destination: '8.8.8.8' }],
-  ] as const)('drops a packet of %s: %s', (_, reason, sender, addresses) => {
+  ] as const)('inbound drops a packet of %s: %s', (_, reason, sender, addresses) => {
     const bed = createBed();
     expect(bed.fromPeer(sender, udp({ ...addresses, data: data(20) }))).toEqual([]);
     expect(bed.counters()[`dropped_${reason}`]).toBe(1);
@@ -80,11 +80,11 @@ describe('inbound', () => {
     ['a container to our bridge', { ...IN, destination: '10.5.1.1' }],
     ['the host of a peer by its TUN device', { ...IN, source: '10.5.2.0' }],
     ['the host of a peer by its public address', { ...IN, source: '192.168.0.2' }],
-  ])('admits %s', (_, addresses) => {
+  ])('inbound admits %s', (_, addresses) => {
     expect(createBed().fromPeer('192.168.0.2', udp({ ...addresses, data: data(20) }))).toHaveLength(1);
   });
 
-  it('does not admit a spoofer behind the run of another sender', () => {
+  it('inbound does not admit a spoofer behind the run of another sender', () => {
     const bed = createBed();
     const [first = IN_PACKET, second = IN_PACKET] = expand(runOf(tcp({ ...IN, data: data(200) }), 100));
     bed.socket.offer([messageFrom('192.168.0.2', first), messageFrom('192.168.0.3', second)]);
@@ -100,26 +100,26 @@ describe('inbound', () => {
     ['header_length', udp({ ...IN, data: data(5) }).with(0, 0x44)],
     ['total_length', udp({ ...IN, data: data(5) }).subarray(0, 30)],
     ['checksum', udp({ ...IN, data: data(5) }).with(1, 7)],
-  ] as const)('drops and counts a packet with the fault %s', (reason, packet) => {
+  ] as const)('inbound drops and counts a packet with the fault %s', (reason, packet) => {
     const bed = createBed();
     expect(bed.fromPeer('192.168.0.2', packet)).toEqual([]);
     expect(bed.counters()[`dropped_${reason}`]).toBe(1);
   });
 
-  it('drops a message that was longer than the room for it', () => {
+  it('inbound drops a message longer than its room', () => {
     const bed = createBed();
     bed.socket.offer([messageFrom('192.168.0.2', new Uint8Array(65_537))]);
     bed.settle();
     expect(bed.counters().dropped_truncated).toBe(1);
   });
 
-  it('cuts off the bytes after the packet', () => {
+  it('inbound cuts off the bytes after the packet', () => {
     const packet = udp({ ...IN, data: data(20) });
     const written = createBed().fromPeer('192.168.0.2', Uint8Array.from([...packet, 1, 2, 3]));
     expect(written).toEqual([plain(oneHopLess(packet))]);
   });
 
-  it('sends an ICMP error to the peer whose packet has no hop left, from our own subnet', () => {
+  it('inbound sends an ICMP error to the peer whose packet has no hop left, from our own subnet', () => {
     const bed = createBed();
     expect(bed.fromPeer('192.168.0.2', udp({ ...IN, ttl: 1, data: data(20) }))).toEqual([]);
     const [answer] = bed.socket.take();
@@ -130,7 +130,7 @@ describe('inbound', () => {
     expect(createBed().fromPeer('192.168.0.3', bytes)).toEqual([]);
   });
 
-  it('counts packets that the device refuses', () => {
+  it('inbound counts packets that the device refuses', () => {
     const bed = createBed();
     bed.tun.write = () => -5;
     bed.runFromPeer('192.168.0.2', ...expand(runOf(tcp({ ...IN, data: data(5_000) }), 1_000)));

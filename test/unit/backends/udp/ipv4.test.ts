@@ -42,18 +42,18 @@ describe('the header check', () => {
     ['a total length below the header', mended(plain, 3, 19), 'total_length'],
     ['a wrong checksum', changed(plain, 11, at(plain, 11) ^ 1), 'checksum'],
     ['a changed address', changed(plain, 15, 1), 'checksum'],
-  ])('finds the fault of %s: %s', (_, bytes, fault) => {
+  ])('the header check finds the fault of %s: %s', (_, bytes, fault) => {
     expect(findHeaderFault(createPacketMemory(bytes), 0, bytes.length)).toBe(fault);
   });
 
-  it('works at any offset', () => {
+  it('the header check works at any offset', () => {
     const bytes = Uint8Array.from([1, 2, 3, ...withOptions]);
     expect(findHeaderFault(createPacketMemory(bytes), 3, withOptions.length)).toBeUndefined();
   });
 });
 
 describe('taking a hop from a packet', () => {
-  it('leaves the checksum of any header right', () => {
+  it('taking a hop leaves the checksum of any header right', () => {
     const random = seededRandom(4);
     for (let round = 0; round < 5_000; round++) {
       const packet = ipv4({
@@ -72,7 +72,7 @@ describe('taking a hop from a packet', () => {
     }
   });
 
-  it('leaves the checksum right where the carry wraps around', () => {
+  it('taking a hop leaves the checksum right where the carry wraps around', () => {
     for (let id = 0; id < 65_536; id++) {
       const packet = ipv4({ ...ADDRESSES, protocol: 253, id, ttl: 2, payload: new Uint8Array(0) });
       takeHop(createPacketMemory(packet), 0);
@@ -80,7 +80,7 @@ describe('taking a hop from a packet', () => {
     }
   });
 
-  it.each([0, 1])('refuses a packet with time to live %i and leaves it as it is', (ttl) => {
+  it.each([0, 1])('a packet with time to live %i is refused and stays as it is', (ttl) => {
     const packet = ipv4({ ...ADDRESSES, protocol: 253, ttl, payload: new Uint8Array(0) });
     const before = packet.slice();
     expect(takeHop(createPacketMemory(packet), 0)).toBe(false);

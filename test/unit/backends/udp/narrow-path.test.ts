@@ -19,7 +19,7 @@ describe('a narrow path', () => {
     return bed;
   };
 
-  it('is reported to the sender of each packet that forbids fragments', () => {
+  it('a narrow path is reported to the sender of each packet that forbids fragments', () => {
     const bed = narrow(1_000);
     for (const _ of [1, 2, 3]) {
       expect(bed.fromHost(plain(udp({ ...OUT, data: data(1_200) })))).toEqual([]);
@@ -35,11 +35,11 @@ describe('a narrow path', () => {
     });
   });
 
-  it('is reported to the sender of a run of segments', () => {
+  it('a narrow path is reported to the sender of a run of segments', () => {
     const bed = narrow(1_000);
     const run = runOf(tcp({ ...OUT, data: data(9_000) }), 1_420);
     for (const times of [1, 2]) {
-      // At first nothing is known of the path, and the short end of the run still passes.
+      // The MTU of the path is unknown at first, and the short end of the run still passes.
       expect(bed.fromHost(run)).toHaveLength(times === 1 ? 1 : 0);
       const answers = bed.tun.take().map((written) => written.subarray(10));
       expect(answers.map((answer) => get16(answer, 26))).toContain(1_000);
@@ -47,7 +47,7 @@ describe('a narrow path', () => {
     }
   });
 
-  it.each(['packet', 'run'])('gets the fragments of a %s that allows them', (kind) => {
+  it.each(['packet', 'run'])('a narrow path gets the fragments of a %s that allows them', (kind) => {
     const bed = narrow(600);
     for (const round of [1, 2]) {
       const packet = udp({ ...OUT, data: data(2_800), id: 77, fragment: 0 });
@@ -66,7 +66,7 @@ describe('a narrow path', () => {
     }
   });
 
-  it('is asked for again after a while, and then gets whole packets where it became wider', () => {
+  it('the MTU of a narrow path is read again after a while, and a wider path gets whole packets', () => {
     const bed = narrow(1_000);
     const packet = plain(udp({ ...OUT, data: data(1_200) }));
     bed.fromHost(packet);
@@ -77,7 +77,7 @@ describe('a narrow path', () => {
     expect(bed.fromHost(packet)).toHaveLength(1);
   });
 
-  it('does not concern the packets to other peers', () => {
+  it('a narrow path does not concern the packets to other peers', () => {
     const bed = narrow(1_000);
     const to = (destination: string) => plain(udp({ ...OUT, destination, data: data(1_200) }));
     const sent = bed.fromHost(to('10.5.3.1'), to('10.5.2.1'), to('10.5.3.2'));
@@ -89,7 +89,7 @@ describe('a narrow path', () => {
     [105, 'send_full'],
     [1, 'send_refused'],
     [101, 'send_refused'],
-  ] as const)('counts packets that the kernel refuses with errno %i as %s', (errno, reason) => {
+  ] as const)('a narrow path counts packets that the kernel refuses with errno %i as %s', (errno, reason) => {
     const bed = createBed();
     bed.socket.send = () => errno;
     bed.fromHost(runOf(tcp({ ...OUT, data: data(5_680) }), 1_420));

@@ -5,7 +5,7 @@ import { addressOf, at, faultOf, icmp, tcp, text, udp } from './packets.ts';
 import { data, OUT, oneHopLess } from './traffic.ts';
 
 describe('outbound', () => {
-  it('sends a packet as one datagram to the peer of its destination, with one hop less', () => {
+  it('outbound sends a packet as one datagram to the peer of its destination, with one hop less', () => {
     const bed = createBed();
     const packet = udp({ ...OUT, data: data(100) });
     const sent = bed.fromHost(plain(packet));
@@ -21,7 +21,7 @@ describe('outbound', () => {
     });
   });
 
-  it('sends to several peers in one call, and equal packets in a row to one peer as one message', () => {
+  it('outbound sends to several peers in one call, and equal packets in a row to one peer as one message', () => {
     const bed = createBed();
     const small = (destination: string, length: number): Uint8Array =>
       plain(udp({ ...OUT, destination, data: data(length) }));
@@ -37,7 +37,7 @@ describe('outbound', () => {
     expect(bed.counters()).toMatchObject({ sent_messages: 3, sent_segmented_messages: 1, send_calls: 1 });
   });
 
-  it('begins another message after a shorter datagram, and for a longer one', () => {
+  it('outbound begins another message after a shorter datagram, and for a longer one', () => {
     const bed = createBed();
     const packets = [20, 20, 12, 12, 20, 30, 30].map((length) => udp({ ...OUT, data: data(length) }));
     const sent = bed.fromHost(...packets.map(plain));
@@ -45,7 +45,7 @@ describe('outbound', () => {
     expect(bed.socket.runs).toEqual([3, 1, 1, 2]);
   });
 
-  it('begins another message after 64 datagrams, and before 65,000 bytes', () => {
+  it('outbound begins another message after 64 datagrams, and before 65,000 bytes', () => {
     const bed = createBed();
     const run = (count: number, length: number) => runOf(udp({ ...OUT, data: data(count * length) }), length);
     expect(bed.fromHost(run(200, 20))).toHaveLength(200);
@@ -53,7 +53,7 @@ describe('outbound', () => {
     expect(bed.socket.runs).toEqual([64, 64, 64, 8, 45, 11]);
   });
 
-  it('sends when no further message fits, and mixes up no headers', () => {
+  it('outbound flushes when no further message fits, and mixes up no headers', () => {
     const bed = createBed({}, 3);
     const destinations = Array.from({ length: 40 }, (_, i) => (i % 3 === 0 ? '10.5.3.9' : '10.5.2.9'));
     const packets = destinations.map((destination, i) =>
@@ -71,7 +71,7 @@ describe('outbound', () => {
     expect(bed.counters()).toMatchObject({ sent_packets: expected.length, send_calls: bed.socket.flushes });
   });
 
-  it('cuts a run of TCP into segments of its own size, several in one message', () => {
+  it('outbound cuts a run of TCP into segments of its own size, several in one message', () => {
     const bed = createBed();
     const run = tcp({ ...OUT, data: data(60_000), flags: 0x18, tcpOptions: data(12) });
     const expected = expand(runOf(oneHopLess(run), 1_420));
@@ -81,7 +81,7 @@ describe('outbound', () => {
     expect(bed.socket.runs).toEqual([43]);
   });
 
-  it('completes a checksum that the kernel left to it', () => {
+  it('outbound completes a checksum that the kernel left to it', () => {
     const bed = createBed();
     const packet = tcp({ ...OUT, data: data(333), flags: 0x18 });
     const partial = runOf(packet, 0);
@@ -90,7 +90,7 @@ describe('outbound', () => {
     expect(sent?.bytes).toEqual(oneHopLess(packet));
   });
 
-  it('reports that the network is unreachable where no peer has the destination', () => {
+  it('outbound reports that the network is unreachable where no peer has the destination', () => {
     const bed = createBed();
     const packet = udp({ ...OUT, destination: '10.5.77.1', data: data(900) });
     expect(bed.fromHost(plain(packet))).toEqual([]);
@@ -102,7 +102,7 @@ describe('outbound', () => {
     expect(bed.counters()).toMatchObject({ dropped_no_route: 1, icmp_unreachable: 1, sent_packets: 0 });
   });
 
-  it('reports from the last address of the network where the first is in our own subnet', () => {
+  it('outbound reports from the last address of the network where the first is in our own subnet', () => {
     const bed = createBed({
       subnet: { address: addressOf('10.5.0.0'), length: 24 },
       network: { address: addressOf('10.5.0.0'), length: 16 },
@@ -111,7 +111,7 @@ describe('outbound', () => {
     expect(bed.tun.take().map((written) => text(written, 22))).toEqual(['10.5.255.255']);
   });
 
-  it('reports that time is exceeded where no hop is left', () => {
+  it('outbound reports that time is exceeded where no hop is left', () => {
     const bed = createBed();
     expect(bed.fromHost(plain(udp({ ...OUT, ttl: 1, data: data(9) })))).toEqual([]);
     const [answer = new Uint8Array()] = bed.tun.take().map((written) => written.subarray(10));
@@ -119,7 +119,7 @@ describe('outbound', () => {
     expect(bed.counters()).toMatchObject({ dropped_hops: 1, icmp_time_exceeded: 1 });
   });
 
-  it('reports at a limited rate', () => {
+  it('outbound limits the rate of ICMP errors', () => {
     const bed = createBed();
     const packets = Array.from({ length: 1_000 }, () => plain(udp({ ...OUT, ttl: 1, data: data(9) })));
     bed.fromHost(...packets);
@@ -135,7 +135,7 @@ describe('outbound', () => {
     ['short', new Uint8Array(4)],
     ['version', plain(Uint8Array.from([0x60, ...new Uint8Array(60)]))],
     ['total_length', plain(udp({ ...OUT, data: data(50) }).subarray(0, 60))],
-  ] as const)('drops and counts a packet with the fault %s', (reason, packet) => {
+  ] as const)('outbound drops and counts a packet with the fault %s', (reason, packet) => {
     const bed = createBed();
     expect(bed.fromHost(packet)).toEqual([]);
     expect(bed.counters()[`dropped_${reason}`]).toBe(1);
@@ -153,7 +153,7 @@ describe('outbound', () => {
         .with(1, 0)
         .with(7, 9),
     ],
-  ])('drops %s', (_, packet) => {
+  ])('outbound drops %s', (_, packet) => {
     const bed = createBed();
     expect(bed.fromHost(packet)).toEqual([]);
     expect(bed.counters().dropped_offload).toBe(1);

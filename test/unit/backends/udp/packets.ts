@@ -161,7 +161,7 @@ export function put32(bytes: Uint8Array, offset: number, value: number): void {
   put16(bytes, offset + 2, value & 0xffff);
 }
 
-/** Bytes that chance fills. */
+/** Random bytes. */
 export function randomBytes(random: () => number, length: number): Uint8Array {
   return Uint8Array.from({ length }, () => Math.floor(random() * 256));
 }

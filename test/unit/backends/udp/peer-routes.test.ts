@@ -14,7 +14,7 @@ const peer = (subnet: string, length: number, publicAddress: string): PeerRoute 
   publicAddress: addressOf(publicAddress),
 });
 
-// The plain way.
+// The reference: a linear search.
 function longestMatch(peers: readonly PeerRoute[], address: number): number {
   const matching = peers.filter(({ subnet, length }) => {
     const size = 2 ** (32 - length);
@@ -25,7 +25,7 @@ function longestMatch(peers: readonly PeerRoute[], address: number): number {
 }
 
 describe('routes', () => {
-  it('lead to no peer before the first table', () => {
+  it('routes lead to no peer before the first table', () => {
     const routes = createPeerRoutes(createPeerMemory(10));
     expect(routes.refresh()).toBe(false);
     expect([routes.lookup(5), routes.lookup(0), routes.isPublic(5), routes.isPublic(0)]).toEqual([
@@ -36,7 +36,7 @@ describe('routes', () => {
     ]);
   });
 
-  it('find the longest prefix of any lengths', () => {
+  it('routes find the longest prefix of any lengths', () => {
     const memory = createPeerMemory(100);
     writePeers(memory, [
       peer('10.5.2.0', 24, '192.168.0.2'),
@@ -56,7 +56,7 @@ describe('routes', () => {
     expect(routes.isPublic(addressOf('192.168.0.7'))).toBe(false);
   });
 
-  it('agree with a plain search on random tables', () => {
+  it('routes agree with a plain search on random tables', () => {
     const random = seededRandom(8);
     const memory = createPeerMemory(8_192);
     const routes = createPeerRoutes(memory);
@@ -88,7 +88,7 @@ describe('routes', () => {
     }
   });
 
-  it('of two with the same subnet keep the first', () => {
+  it('routes keep the first of two peers with the same subnet', () => {
     const memory = createPeerMemory(8);
     writePeers(memory, [peer('10.5.2.0', 24, '192.168.0.2'), peer('10.5.2.0', 24, '192.168.0.3')]);
     const routes = createPeerRoutes(memory);
@@ -97,7 +97,7 @@ describe('routes', () => {
     expect(routes.isPublic(addressOf('192.168.0.3'))).toBe(false);
   });
 
-  it('report the number of peers that do not fit', () => {
+  it('routes report the number of peers that do not fit', () => {
     const memory = createPeerMemory(8_192);
     const many = Array.from({ length: 8_200 }, (_, i) => ({
       subnet: i << 8,
@@ -111,7 +111,7 @@ describe('routes', () => {
     expect(routes.lookup(8_192 << 8)).toBe(0);
   });
 
-  it('are gone with an empty table', () => {
+  it('routes disappear with an empty table', () => {
     const memory = createPeerMemory(8);
     const routes = createPeerRoutes(memory);
     writePeers(memory, [peer('10.5.2.0', 24, '192.168.0.2')]);
@@ -121,7 +121,7 @@ describe('routes', () => {
     expect(routes.lookup(addressOf('10.5.2.7'))).toBe(0);
   });
 
-  it('are found as fast among 5,000 peers', () => {
+  it('routes are found as fast among 5,000 peers', () => {
     const lookups = 300_000;
     const timeOf = (count: number): number => {
       const memory = createPeerMemory(8_192);
@@ -152,7 +152,7 @@ describe('routes', () => {
 });
 
 describe('a reader', () => {
-  it('that is overtaken while it copies keeps its old table and tries again', () => {
+  it('a reader that the writer overtakes keeps its old table and tries again', () => {
     const memory = createPeerMemory(8);
     const routes = createPeerRoutes(memory);
     writePeers(memory, [peer('10.5.2.0', 24, '192.168.0.2')]);
@@ -169,7 +169,7 @@ describe('a reader', () => {
     expect(routes.lookup(addressOf('10.5.2.1'))).toBe(0);
   });
 
-  it('ignores a half that is not published', () => {
+  it('a reader ignores a half that is not published', () => {
     const memory = createPeerMemory(8);
     const routes = createPeerRoutes(memory);
     writePeers(memory, [peer('10.5.2.0', 24, '192.168.0.2')]);

@@ -41,7 +41,7 @@ describe('any traffic', () => {
     });
   };
 
-  it('comes out of merged runs as it went in', () => {
+  it('traffic comes out of merged runs as it went in', () => {
     let merged = 0;
     for (let seed = 1; seed <= 60; seed++) {
       const packets = streams(seed);
@@ -58,7 +58,7 @@ describe('any traffic', () => {
     expect(merged).toBeGreaterThan(1_000);
   });
 
-  it('is the same after cutting and merging', () => {
+  it('traffic is the same after cutting and merging', () => {
     const chance = seededRandom(6);
     for (let round = 0; round < 150; round++) {
       const size = 1 + pick(chance, round % 2 === 0 ? 100 : 1_460);
