@@ -77,7 +77,7 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
     if (parseSubnetKey(key) === undefined) return undefined;
     try {
       const { ID, Name } = parseJson(challenger, value, where);
-      return { type: 'challenge', key, by: { id: ID, name: Name } };
+      return { type: 'challenge', key, by: { id: ID, mac: undefined, name: Name } };
     } catch {
       // No agent of ours writes this, so none waits for an answer.
       return undefined;

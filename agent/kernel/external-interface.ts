@@ -17,6 +17,8 @@ export interface InterfaceWish {
 /** The underlay link, and our end on it. */
 export interface ChosenInterface {
   readonly link: UnderlayLink;
+  /** The MAC of the link; undefined: it has none. */
+  readonly mac: string | undefined;
   readonly address: string;
   readonly onLink: readonly Prefix[];
 }
@@ -37,8 +39,8 @@ export function chooseInterface(
   // The first usable candidate wins.
   for (const { link, address = link.addresses[0]?.address } of candidates) {
     if (address !== undefined && link.isUp) {
-      const { name, mtuBytes, hasCarrier, onLink } = link;
-      return { link: { name, mtuBytes, hasCarrier }, address, onLink };
+      const { name, mtuBytes, hasCarrier, mac, onLink } = link;
+      return { link: { name, mtuBytes, hasCarrier }, mac, address, onLink };
     }
     refusal ??=
       address === undefined

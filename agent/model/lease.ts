@@ -16,6 +16,11 @@ import {
 export interface NodeIdentity {
   /** 16 hexadecimal digits made from the machine's id; the machine's id cannot be computed from it. */
   readonly id: string;
+  /**
+   * The MAC of the underlay link. It tells clones of one machine image apart. Undefined: the link has none, or an older
+   * version wrote the lease.
+   */
+  readonly mac: string | undefined;
   /** The host name, for people. */
   readonly name: string;
 }
@@ -95,6 +100,7 @@ const fields = {
     v.optional(
       v.object({
         ID: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
+        MAC: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/))),
         Name: v.pipe(v.string(), v.maxLength(253)),
       }),
     ),
@@ -119,7 +125,7 @@ export function parseLeaseValue(text: string, where: string): LeaseAttrs {
     publicIP: perFamily(PublicIP, PublicIPv6 ?? undefined),
     backendType: BackendType === '' ? 'udp' : BackendType,
     backendData: perFamily(BackendData ?? undefined, BackendV6Data ?? undefined),
-    node: Node === undefined ? undefined : { id: Node.ID, name: Node.Name },
+    node: Node === undefined ? undefined : { id: Node.ID, mac: Node.MAC, name: Node.Name },
     extra: Object.keys(extra).length === 0 ? NONE : (extra as Readonly<Record<string, JsonValue>>),
   };
 }
@@ -140,7 +146,10 @@ export function formatLeaseValue(attrs: LeaseAttrs): string {
     BackendType: attrs.backendType,
     BackendData: attrs.backendData.ipv4,
     BackendV6Data: attrs.backendData.ipv6,
-    Node: attrs.node === undefined ? undefined : { ID: attrs.node.id, Name: attrs.node.name },
+    Node:
+      attrs.node === undefined
+        ? undefined
+        : { ID: attrs.node.id, MAC: attrs.node.mac, Name: attrs.node.name },
     ...attrs.extra,
   });
 }

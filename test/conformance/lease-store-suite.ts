@@ -207,9 +207,13 @@ export function describeLeaseStore(
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const events = follow(store);
       await next(events, 'snapshot');
-      const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
+      const asked = other.challenge(
+        held.lease,
+        { id: 'abcdef0123456789', mac: undefined, name: 'asker' },
+        5_000,
+      );
       const { key, by } = await next(events, 'challenge');
-      expect(by).toEqual({ id: 'abcdef0123456789', name: 'asker' });
+      expect(by).toEqual({ id: 'abcdef0123456789', mac: undefined, name: 'asker' });
       await store.answerChallenge(key);
       expect(await asked).toBe(true);
       expect((await kv.list(`${prefix}/challenges/`)).entries).toEqual([]);
@@ -217,7 +221,11 @@ export function describeLeaseStore(
 
     it('the lease store delivers a waiting challenge to an agent that starts', async () => {
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
-      const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
+      const asked = other.challenge(
+        held.lease,
+        { id: 'abcdef0123456789', mac: undefined, name: 'asker' },
+        5_000,
+      );
       await waitFor('the challenge', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
       const { key } = await next(follow(store), 'challenge');
       await store.answerChallenge(key);
@@ -226,7 +234,11 @@ export function describeLeaseStore(
 
     it('the lease store gets an answer to a challenge from a holder that is starting', async () => {
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
-      const asked = other.challenge(held.lease, { id: 'abcdef0123456789', name: 'asker' }, 5_000);
+      const asked = other.challenge(
+        held.lease,
+        { id: 'abcdef0123456789', mac: undefined, name: 'asker' },
+        5_000,
+      );
       await waitFor('the challenge', 5_000, async () => (await kv.list(`${prefix}/challenges/`)).entries[0]);
       present(await store.adopt(held.lease, attrsOf(1)));
       expect(await asked).toBe(true);
@@ -241,7 +253,7 @@ export function describeLeaseStore(
 
     it('the lease store leaves two concurrent challenges unanswered, and removes both', async () => {
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
-      const by = { id: 'abcdef0123456789', name: 'asker' };
+      const by = { id: 'abcdef0123456789', mac: undefined, name: 'asker' };
       const started = systemClock.monotonicMs();
       const answers = await Promise.all([
         other.challenge(held.lease, by, 300),

@@ -14,7 +14,7 @@ import { leaseAttrs } from '../support/build.ts';
 /** Attributes of the `n`-th node. */
 export function attrsOf(n: number, more: Partial<LeaseAttrs> = {}): LeaseAttrs {
   const backend = { backendType: 'vxlan', data: { VNI: 1, VtepMAC: '02:00:00:00:00:01' } };
-  const node = { id: n.toString(16).padStart(16, '0'), name: `node-${n}` };
+  const node = { id: n.toString(16).padStart(16, '0'), mac: undefined, name: `node-${n}` };
   return { ...leaseAttrs(`192.168.${n >> 8}.${n & 255}`, { ...backend, node }), ...more };
 }
 

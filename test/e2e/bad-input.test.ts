@@ -193,7 +193,7 @@ describe.skipIf(NEEDS_LAB.missing)(
       const text = '{"Network":"10.9.0.0/28","SubnetLen":30,"Backend":{"Type":"host-gw"}}';
       const config = parseNetworkConfig(text, 'test');
       for (let index = 0; index < subnetCount(config); index++) {
-        const node = { id: `${index}`.repeat(16), name: `other-${index}` };
+        const node = { id: `${index}`.repeat(16), mac: undefined, name: `other-${index}` };
         const attrs = leaseAttrs(`192.168.77.${100 + index}`, { node });
         await store.claim({ ipv4: subnetAt(config, index) }, attrs);
       }

@@ -63,7 +63,7 @@ export class Host {
     const onLink = `${address.replace(/\.\d+$/, '.0')}/24`;
     this.facts = {
       ...hostFacts({ address, onLink: [onLink] }),
-      node: { id: index.toString(16).padStart(16, '0'), name: this.name },
+      node: { id: index.toString(16).padStart(16, '0'), mac: undefined, name: this.name },
     };
     this.kernel = createMemoryKernel({ name: 'eth0', prefix: onLink });
     for (const dst of ['0.0.0.0/0', onLink, '172.17.0.0/16']) {

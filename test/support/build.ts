@@ -21,7 +21,7 @@ export function hostFacts(changes: FactChanges = {}): HostFacts {
   const { nodeId = '00000000000000aa', onLink = ['192.168.77.0/24'], address = '192.168.77.1' } = changes;
   const { publicIP = address, name = 'eth0', mtuBytes = 1500, hasCarrier = true } = changes;
   return {
-    node: { id: nodeId, name: 'h1' },
+    node: { id: nodeId, mac: undefined, name: 'h1' },
     underlay: { name, mtuBytes, hasCarrier },
     ends: { ipv4: { address, publicIP, onLink: onLink.map(prefix) } },
   };

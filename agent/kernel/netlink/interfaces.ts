@@ -3,6 +3,7 @@
 import { addressBytes, addressFromBytes, networkOf, type Prefix, parsePrefix } from '../../model/ip.ts';
 import { readAddresses } from './addresses.ts';
 import type { RtNetlinkSocket } from './library.ts';
+import { formatMac } from './mac.ts';
 import { parseRoute, readRoutes } from './routes.ts';
 import { BOUNDED, IPV4, kernelError, refusalOf } from './socket.ts';
 
@@ -11,6 +12,8 @@ export interface HostInterface {
   readonly name: string;
   readonly index: number;
   readonly mtuBytes: number;
+  /** Undefined: it has none, or another kind of link address. */
+  readonly mac: string | undefined;
   readonly isUp: boolean;
   readonly hasCarrier: boolean;
   readonly isLoopback: boolean;
@@ -39,6 +42,7 @@ export async function readInterfaces(socket: RtNetlinkSocket): Promise<HostInter
         name: attrs.ifname ?? '',
         index,
         mtuBytes: attrs.mtu ?? 0,
+        mac: attrs.address?.length === 6 ? formatMac(attrs.address) : undefined,
         isUp: data.flags?.up === true,
         hasCarrier: data.flags?.lowerUp === true,
         isLoopback: data.flags?.loopback === true,

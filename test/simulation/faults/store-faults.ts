@@ -144,7 +144,8 @@ function strangersValue({ config, random }: Cluster): string {
   const attrs = leaseAttrs(`192.168.77.${n}`, {
     backendType: random() < 0.8 ? config.backend.type : 'udp',
     data: { VNI: 1, VtepMAC: `02:00:00:00:00:${n.toString(16)}` },
-    node: random() < 0.5 ? undefined : { id: n.toString(16).padStart(16, 'f'), name: 'stranger' },
+    node:
+      random() < 0.5 ? undefined : { id: n.toString(16).padStart(16, 'f'), mac: undefined, name: 'stranger' },
   });
   return formatLeaseValue(attrs);
 }

@@ -9,7 +9,9 @@ import { lease, leaseAttrs } from '../../support/build.ts';
 const WAIT_MS = 3_000;
 const ANSWER_MS = 1_000;
 
-const HOLDER = leaseAttrs('192.168.77.1', { node: { id: '0000000000000001', name: 'holder' } });
+const HOLDER = leaseAttrs('192.168.77.1', {
+  node: { id: '0000000000000001', mac: undefined, name: 'holder' },
+});
 const LEASE = lease('10.5.1.0/24', HOLDER, { session: undefined });
 
 /** Asks a holder that answers after a second or never, in a store whose history is compacted before it is watched. */
@@ -28,7 +30,7 @@ async function ask(answers: boolean): Promise<{ readonly answered: boolean; read
     },
   };
   let tookMs = 0;
-  const by = { id: '0000000000000002', name: 'asker' };
+  const by = { id: '0000000000000002', mac: undefined, name: 'asker' };
   const asking = askHolder(compacted, keys, clock, { lease: LEASE, by, waitMs: WAIT_MS }).finally(() => {
     tookMs = clock.monotonicMs();
   });

@@ -8,6 +8,7 @@ function link(name: string, index: number, changes: Partial<HostInterface> = {})
     name,
     index,
     mtuBytes: 1500,
+    mac: undefined,
     isUp: true,
     hasCarrier: true,
     isLoopback: false,

@@ -98,7 +98,7 @@ describe('describeTaken', () => {
     if (first === undefined) throw new Error('no lease');
     const named = {
       ...first,
-      attrs: { ...first.attrs, node: { id: '00000000000000aa', name: 'h10' } },
+      attrs: { ...first.attrs, node: { id: '00000000000000aa', mac: undefined, name: 'h10' } },
     };
     expect(describeTaken(config, [hostGwPeer(9), named, ...leases.slice(1)])).toBe(
       `all 12 subnets from 10.5.10.0 to 10.5.21.0/24 are taken: 10.5.10.0/24 by 192.168.77.10 (h10), ${leases

@@ -5,8 +5,8 @@ import { formatSubnets, type Lease, type NodeIdentity } from '../../../agent/mod
 import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
 import { lease, leaseAttrs, prefix } from '../../support/build.ts';
 
-const SELF: NodeIdentity = { id: '00000000000000aa', name: 'h1' };
-const H2: NodeIdentity = { id: '00000000000000bb', name: 'h2' };
+const SELF: NodeIdentity = { id: '00000000000000aa', mac: undefined, name: 'h1' };
+const H2: NodeIdentity = { id: '00000000000000bb', mac: undefined, name: 'h2' };
 const HERE = '192.168.77.1';
 const ELSEWHERE = '192.168.77.9';
 const US = { publicIP: { ipv4: HERE }, node: SELF };

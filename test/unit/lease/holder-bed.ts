@@ -90,7 +90,7 @@ export async function holderBed(work: (world: HolderBed) => Promise<void>): Prom
       },
     };
     const table = createLeaseTable();
-    const attrs: OwnAttrs = { ...leaseAttrs(ip), node: { id, name } };
+    const attrs: OwnAttrs = { ...leaseAttrs(ip), node: { id, mac: undefined, name } };
     const holder = new KvLeaseHolder({
       store,
       clock,

@@ -19,9 +19,9 @@ import type { StoreEvent } from '../../../agent/model/lease-source.ts';
 import type { HeldLease } from '../../../agent/model/lease-store.ts';
 import { lease, leaseAttrs } from '../../support/build.ts';
 
-const NODE = { id: '00000000000000aa', name: 'h1' };
+const NODE = { id: '00000000000000aa', mac: undefined, name: 'h1' };
 const SELF: OwnAttrs = { ...leaseAttrs('192.168.77.1'), node: NODE };
-const H9 = { id: '0000000000000099', name: 'h9' };
+const H9 = { id: '0000000000000099', mac: undefined, name: 'h9' };
 const KEY = '10.5.7.0-24';
 
 const ownLease = (revision: number, session = 'own'): Lease =>

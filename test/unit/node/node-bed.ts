@@ -117,7 +117,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         hostSource: {
           read: async () => ({
             ...hostFacts({ address }),
-            node: { id: n.toString(16).padStart(16, '0'), name: `h${n}` },
+            node: { id: n.toString(16).padStart(16, '0'), mac: undefined, name: `h${n}` },
           }),
           watch: async () => undefined,
         },
