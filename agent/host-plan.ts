@@ -81,7 +81,9 @@ function explain(choice: Exclude<Choice, { kind: 'full' }>): string {
   if (choice.because === 'moved')
     return 'ours from before this host had another address, unless another host answers for it';
   const name = printable(choice.lease.attrs.node?.name ?? 'unknown');
-  return `of node ${name} at our address: ours unless that node answers for it`;
+  return choice.because === 'namesake'
+    ? `of node ${name} at our address: ours unless that node answers for it`
+    : `the previous one, of node ${name} with our machine id at another address: ours unless that node answers for it`;
 }
 
 async function readTable(source: LeaseSource, signal: AbortSignal): Promise<LeaseTable> {

@@ -1,48 +1,83 @@
-// Asks the holder of a lease for a sign of life: we write a key, and a holder that runs deletes it. The key has a
-// session of its own, so that the key ends where the asking node dies.
+// Asks the holder of a lease for a sign of life. The challenge is a field of the lease itself, so that it needs no
+// right that a holder does not need. A holder that runs hears of the write and writes its lease without the field; one
+// that starts does so when it takes up its lease. The field of a node that dies while it asks stays until then, and
+// harms nobody: no node believes a challenge that it has not written and watched.
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../base/clock.ts';
-import { TwillError } from '../base/errors.ts';
 import { HistoryLost, type Kv, type KvEntry } from '../model/kv.ts';
-import type { Lease, NodeIdentity } from '../model/lease.ts';
-import { formatChallenge, type LeaseKeys } from './lease-keys.ts';
+import { formatLeaseValue, type Lease, type NodeIdentity } from '../model/lease.ts';
+import type { ChallengeAnswer } from '../model/lease-store.ts';
+import { isSameNode } from '../model/ownership.ts';
+import { isLease, type LeaseKeys } from './lease-keys.ts';
+import { LIMITS } from './limits.ts';
 
-// A key that ended by itself before we stop waiting would look like an answer.
-const SPARE_SECONDS = 5;
+export interface Challenge {
+  readonly lease: Lease;
+  readonly by: NodeIdentity;
+  readonly waitMs: number;
+}
 
-/** True: the holder answered within `waitMs`. Fails as `datastore`. */
+const ALIVE: ChallengeAnswer = { kind: 'alive' };
+const CHANGED: ChallengeAnswer = { kind: 'changed' };
+
+/** The holder's answer within `waitMs`. Fails as `datastore`: then the holder may have been unable to answer, too. */
 export async function askHolder(
   kv: Kv,
   keys: LeaseKeys,
   clock: Clock,
-  { lease, by, waitMs }: { readonly lease: Lease; readonly by: NodeIdentity; readonly waitMs: number },
+  { lease, by, waitMs }: Challenge,
   signal?: AbortSignal,
-): Promise<boolean> {
-  const session = await kv.openSession(Math.ceil(waitMs / 1_000) + SPARE_SECONDS, signal);
-  try {
-    // Named after the session: two nodes that ask about one lease must not see each other's keys end.
-    const key = keys.challenges(lease.key) + session;
-    const entry = await kv.create(key, formatChallenge(by), session, signal);
-    if (entry === undefined) throw new TwillError('datastore', `cannot write ${key}: its session has ended`);
-    return await isDeleted(kv, clock, entry, waitMs, signal);
-  } finally {
-    await kv.closeSession(session).catch(() => undefined);
+): Promise<ChallengeAnswer> {
+  const key = keys.lease(lease.key);
+  // Another node may ask at the same time: each writes its own challenge, and the holder answers all by one write.
+  for (let attempt = 0; attempt < LIMITS.leaseAttempts; attempt++) {
+    const entry = await kv.get(key, signal);
+    const now = entry && keys.readLease(entry);
+    if (entry === undefined || now === undefined || !isUnanswered(now, lease)) return CHANGED;
+    const written = await kv.update(entry, formatLeaseValue(lease.attrs, by), signal);
+    if (written !== undefined) return answer(kv, keys, clock, { lease, written, waitMs }, signal);
   }
+  return CHANGED;
 }
 
-async function isDeleted(
+type Found = ReturnType<LeaseKeys['readLease']>;
+
+/** Whether an entry is a lease as it was before the challenge. */
+function isUnanswered(found: Found, { attrs, session }: Lease): found is Lease {
+  if (found === undefined || !isLease(found)) return false;
+  return found.session === session && isDeepStrictEqual(found.attrs, attrs);
+}
+
+async function answer(
   kv: Kv,
+  keys: LeaseKeys,
   clock: Clock,
-  { key, revision }: KvEntry,
-  waitMs: number,
+  asked: { readonly lease: Lease; readonly written: KvEntry; readonly waitMs: number },
   signal: AbortSignal | undefined,
-): Promise<boolean> {
+): Promise<ChallengeAnswer> {
+  const { lease, written, waitMs } = asked;
+  const { key } = written;
+  /** The latest write without an answer: our challenge, or a later one of another node. */
+  let standing = written.revision;
+  /** The answer that a write of the lease is; undefined: none. */
+  const read = (found: Found): ChallengeAnswer | undefined => {
+    if (isUnanswered(found, lease) && found.asked !== undefined) return undefined;
+    const isHolders = found !== undefined && isLease(found) && isSameNode(found.attrs.node, lease.attrs.node);
+    return isHolders ? ALIVE : CHANGED;
+  };
   const done = new AbortController();
   const wake = (): void => done.abort();
   signal?.addEventListener('abort', wake, { once: true });
   const waited = clock.sleep(waitMs, done.signal).then(wake, wake);
   try {
-    for await (const batch of kv.watch(key, revision + 1, done.signal)) {
-      if (batch.some((event) => event.type === 'delete' && event.key === key)) return true;
+    for await (const batch of kv.watch(key, standing + 1, done.signal)) {
+      for (const event of batch) {
+        if (event.type === 'delete' && event.key === key) return CHANGED;
+        if (event.type !== 'put' || event.entry.key !== key) continue;
+        const heard = read(keys.readLease(event.entry));
+        if (heard !== undefined) return heard;
+        standing = event.entry.revision;
+      }
     }
   } catch (error) {
     if (!(error instanceof HistoryLost)) throw error;
@@ -53,5 +88,12 @@ async function isDeleted(
     signal?.removeEventListener('abort', wake);
   }
   signal?.throwIfAborted();
-  return (await kv.get(key, signal)) === undefined;
+  const entry = await kv.get(key, signal);
+  const found = entry && keys.readLease(entry);
+  const heard = read(found);
+  if (heard !== undefined) return heard;
+  // A challenge that we have not heard of may follow an answer that we have not heard of.
+  return entry?.revision === standing && found !== undefined && isLease(found)
+    ? { kind: 'silent', lease: found }
+    : CHANGED;
 }

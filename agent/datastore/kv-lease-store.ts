@@ -2,6 +2,7 @@
 // the key exists. A lease lives as long as its session. A key without a session is a reservation, and stays one.
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../base/clock.ts';
+import { TwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { ConfigStore } from '../model/config-source.ts';
 import type { Kv, KvEntry } from '../model/kv.ts';
@@ -9,6 +10,7 @@ import { formatLeaseValue, formatSubnetKey, type Lease, type LeaseAttrs } from '
 import type { LeaseSource } from '../model/lease-source.ts';
 import type { HeldLease, LeaseStore } from '../model/lease-store.ts';
 import { LEASE_TTL_SECONDS } from '../model/limits.ts';
+import { isOwn } from '../model/ownership.ts';
 import { askHolder } from './challenge.ts';
 import { createKvConfigStore } from './kv-config-store.ts';
 import { createLeaseKeys, isLease } from './lease-keys.ts';
@@ -29,6 +31,15 @@ export interface KvLeaseStoreOptions {
 export interface KvLeaseStore extends LeaseSource, LeaseStore {
   readonly config: ConfigStore;
 }
+
+/** An entry that is a lease. */
+interface Found {
+  readonly entry: KvEntry;
+  readonly lease: Lease;
+}
+
+/** Another write came before ours. */
+const RACED = 'raced';
 
 /** A lease store over `kv`, which it disposes of at its end. */
 export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeaseStore {
@@ -57,8 +68,8 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
     });
   }
 
-  async function readLease(lease: Lease, signal?: AbortSignal) {
-    const entry = await kv.get(keys.lease(lease.key), signal);
+  async function readLease({ key }: Lease, signal?: AbortSignal): Promise<Found | undefined> {
+    const entry = await kv.get(keys.lease(key), signal);
     const found = entry === undefined ? undefined : keys.readLease(entry);
     return entry !== undefined && found !== undefined && isLease(found) ? { entry, lease: found } : undefined;
   }
@@ -69,7 +80,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
       return ttlSeconds === undefined ? undefined : { lease: held.lease, ttlSeconds };
     }
     const found = await readLease(held.lease, signal);
-    if (found === undefined || !sameOwner(found.lease.attrs, held.lease.attrs)) return undefined;
+    if (found === undefined || !isOwn(found.lease, held.lease.attrs, held.lease)) return undefined;
     // The reservation was turned into a lease, which has to be kept alive.
     if (found.lease.session !== undefined)
       return renew({ lease: found.lease, ttlSeconds: undefined }, signal);
@@ -90,7 +101,8 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
         else await abandon(session);
         return undefined;
       }
-      return { lease: { ...lease, revision: entry.revision, session }, ttlSeconds: LEASE_TTL_SECONDS };
+      const written = { ...lease, revision: entry.revision, session, asked: undefined };
+      return { lease: written, ttlSeconds: LEASE_TTL_SECONDS };
     } catch (error) {
       // The key may have been written all the same; it ends with its session.
       await abandon(session);
@@ -99,22 +111,52 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
   }
 
   async function keepAndWrite(
-    { entry, lease }: { readonly entry: KvEntry; readonly lease: Lease },
+    { entry, lease }: Found,
     attrs: LeaseAttrs,
     signal?: AbortSignal,
-  ): Promise<HeldLease | undefined> {
+  ): Promise<HeldLease | typeof RACED | undefined> {
     const held = await renew({ lease, ttlSeconds: undefined }, signal);
     if (held === undefined) return undefined;
     const wanted = merge(lease.attrs, attrs);
-    if (isDeepStrictEqual(wanted, lease.attrs)) return held;
+    if (isDeepStrictEqual(wanted, lease.attrs) && lease.asked === undefined) return held;
     const written = await kv.update(entry, formatLeaseValue(wanted), signal);
-    if (written === undefined) return undefined;
-    return { ...held, lease: { ...held.lease, attrs: wanted, revision: written.revision } };
+    if (written === undefined) return RACED;
+    return { ...held, lease: { ...held.lease, attrs: wanted, revision: written.revision, asked: undefined } };
   }
 
-  async function answerChallenge(key: string, signal?: AbortSignal): Promise<void> {
-    const { entries } = await kv.list(keys.challenges(key), signal);
-    for (const entry of entries.slice(0, LIMITS.challengeAnswers)) await kv.delete(entry, signal);
+  /** Takes over the lease of a silent holder. It may only have been slow, and may end its session at any time. */
+  async function takeOver(
+    { entry, lease }: Found,
+    attrs: LeaseAttrs,
+    signal?: AbortSignal,
+  ): Promise<HeldLease | undefined> {
+    if (lease.session === undefined) {
+      const held = await keepAndWrite({ entry, lease }, attrs, signal);
+      return held === RACED ? undefined : held;
+    }
+    const wanted = { ...lease, attrs: merge(lease.attrs, attrs) };
+    return bind(wanted, (value, session) => kv.update({ ...entry, session }, value, signal), signal);
+  }
+
+  /** Writes our lease over a value that is none. */
+  async function restore(
+    entry: KvEntry,
+    lease: Lease,
+    attrs: LeaseAttrs,
+    signal?: AbortSignal,
+  ): Promise<HeldLease | typeof RACED> {
+    // The write may have removed the session, and a lease must not become a reservation by that.
+    const isReservation = lease.session === undefined;
+    const kept = isReservation ? undefined : await kv.keepAlive(lease.session, signal);
+    const session =
+      isReservation || kept !== undefined ? lease.session : await kv.openSession(LEASE_TTL_SECONDS, signal);
+    const wanted = merge(lease.attrs, attrs);
+    const written = await kv.update({ ...entry, session }, formatLeaseValue(wanted), signal);
+    if (written === undefined) return RACED;
+    return {
+      lease: { ...lease, attrs: wanted, revision: written.revision, session, asked: undefined },
+      ttlSeconds: isReservation ? undefined : (kept ?? LEASE_TTL_SECONDS),
+    };
   }
 
   return {
@@ -126,58 +168,27 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
         kv.create(keys.lease(wanted.key), value, session, signal);
       return bind(wanted, create, signal);
     },
-    async adopt(lease, attrs, signal) {
-      const found = await readLease(lease, signal);
-      if (found === undefined) return undefined;
-      // Equal revisions prove nothing: in a store that lost its data, another node's lease may have the same one.
-      if (!isDeepStrictEqual(found.lease, lease) && !sameOwner(found.lease.attrs, attrs)) return undefined;
-      const { entry, lease: former } = found;
-      // The former holder may only have been slow. It knows the session and may end it at any time.
-      const held =
-        former.session === undefined || sameNode(former.attrs, attrs)
-          ? await keepAndWrite(found, attrs, signal)
-          : await bind(
-              { ...former, attrs: merge(former.attrs, attrs) },
-              (value, session) => kv.update({ ...entry, session }, value, signal),
-              signal,
-            );
-      // Challenges written before we started were delivered before we held the lease. Answer them now.
-      if (held !== undefined) await answerChallenge(lease.key, signal);
-      return held;
-    },
-    async repair({ lease }, attrs, signal) {
-      const entry = await kv.get(keys.lease(lease.key), signal);
-      const found = entry && keys.readLease(entry);
-      if (entry === undefined || found === undefined) return undefined;
-      if (isLease(found)) {
-        // Where our address has just changed, the key may still have the former one.
-        const isOurs =
-          sameOwner(found.attrs, attrs) ||
-          sameOwner(found.attrs, lease.attrs) ||
-          (found.session !== undefined &&
-            found.session === lease.session &&
-            found.attrs.node?.id === attrs.node?.id);
-        return isOurs ? keepAndWrite({ entry, lease: found }, attrs, signal) : undefined;
-      }
-      // The write may have removed the session, and a lease must not become a reservation by that.
-      const isReservation = lease.session === undefined;
-      const kept = isReservation ? undefined : await kv.keepAlive(lease.session, signal);
-      const session =
-        isReservation || kept !== undefined ? lease.session : await kv.openSession(LEASE_TTL_SECONDS, signal);
-      const wanted = merge(lease.attrs, attrs);
-      const written = await kv.update({ ...entry, session }, formatLeaseValue(wanted), signal);
-      if (written === undefined) return undefined;
-      return {
-        lease: { ...lease, attrs: wanted, revision: written.revision, session },
-        ttlSeconds: isReservation ? undefined : (kept ?? LEASE_TTL_SECONDS),
-      };
-    },
+    adopt: (lease, attrs, signal) =>
+      untilWritten(lease.key, async () => {
+        const found = await readLease(lease, signal);
+        if (found === undefined) return undefined;
+        if (isOwn(found.lease, attrs, undefined)) return keepAndWrite(found, attrs, signal);
+        // Equal revisions prove nothing: in a store that lost its data, another node's lease may have the same one.
+        return isDeepStrictEqual(found.lease, lease) ? takeOver(found, attrs, signal) : undefined;
+      }),
+    repair: ({ lease }, attrs, signal) =>
+      untilWritten(lease.key, async () => {
+        const entry = await kv.get(keys.lease(lease.key), signal);
+        const found = entry && keys.readLease(entry);
+        if (entry === undefined || found === undefined) return undefined;
+        if (!isLease(found)) return restore(entry, lease, attrs, signal);
+        return isOwn(found, attrs, lease) ? keepAndWrite({ entry, lease: found }, attrs, signal) : undefined;
+      }),
     renew,
     async release({ lease }, signal) {
       if (lease.session !== undefined) await kv.closeSession(lease.session, signal);
     },
     challenge: (lease, by, waitMs, signal) => askHolder(kv, keys, clock, { lease, by, waitMs }, signal),
-    answerChallenge,
     reconnect: () => kv.reconnect?.(),
     async [Symbol.asyncDispose]() {
       if (spare !== undefined) await abandon(spare.session);
@@ -192,11 +203,17 @@ function merge(former: LeaseAttrs, attrs: LeaseAttrs): LeaseAttrs {
   return { ...attrs, extra: { ...former.extra, ...attrs.extra } };
 }
 
-function sameOwner(a: LeaseAttrs, b: LeaseAttrs): boolean {
-  return a.publicIP.ipv4 === b.publicIP.ipv4 && sameNode(a, b);
-}
-
-// Flannel writes no node.
-function sameNode(a: LeaseAttrs, b: LeaseAttrs): boolean {
-  return a.node === undefined || b.node === undefined || a.node.id === b.node.id;
+/** Repeats a write of our lease for as long as other writes come before it. Nodes that ask about it write it, too. */
+async function untilWritten(
+  key: string,
+  attempt: () => Promise<HeldLease | typeof RACED | undefined>,
+): Promise<HeldLease | undefined> {
+  for (let attempts = 0; attempts < LIMITS.leaseAttempts; attempts++) {
+    const outcome = await attempt();
+    if (outcome !== RACED) return outcome;
+  }
+  throw new TwillError(
+    'datastore',
+    `others wrote the lease ${key} before us ${LIMITS.leaseAttempts} times in a row`,
+  );
 }

@@ -1,13 +1,11 @@
-// The keys below a network's prefix. They are flannel's, except `challenges/`, which flannel ignores:
+// The keys below a network's prefix. They are flannel's:
 //
 //     <prefix>/config                            the network configuration
 //     <prefix>/subnets/10.5.34.0-24              a lease
-//     <prefix>/challenges/10.5.34.0-24/<any>     a question: does the holder of this lease still run?
 import { messageOf } from '../base/errors.ts';
-import { excerpt, parseJson } from '../base/schema.ts';
-import * as v from '../base/valibot.ts';
+import { excerpt } from '../base/schema.ts';
 import type { KvEntry, KvEvent } from '../model/kv.ts';
-import { type Lease, type NodeIdentity, parseLeaseValue, parseSubnetKey } from '../model/lease.ts';
+import { type Lease, parseLeaseValue, parseSubnetKey } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';
 
 export interface LeaseKeys {
@@ -18,24 +16,10 @@ export interface LeaseKeys {
   readonly leases: string;
   /** Path of the lease with this key. */
   lease(key: string): string;
-  /** Prefix of all challenges of the lease with this key. */
-  challenges(key: string): string;
   /** Parses an entry under `subnets/`; undefined: the key is not there. */
   readLease(entry: KvEntry): Lease | MalformedEntry | undefined;
-  /** Parses a challenge of another node; undefined: the entry is none. */
-  readChallenge(entry: KvEntry): Extract<StoreEvent, { type: 'challenge' }> | undefined;
   /** Converts a change; undefined: it means nothing to the agent. */
   readEvent(event: Exclude<KvEvent, { type: 'progress' }>): StoreEvent | undefined;
-}
-
-const challenger = v.object({
-  ID: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
-  Name: v.pipe(v.string(), v.maxLength(253)),
-});
-
-/** The value of a challenge: the node that asks. */
-export function formatChallenge(by: NodeIdentity): string {
-  return JSON.stringify({ ID: by.id, Name: by.name });
 }
 
 /** Whether a result of `readLease` is a lease. */
@@ -47,7 +31,6 @@ export function isLease(found: Lease | MalformedEntry): found is Lease {
 export function createLeaseKeys(prefix: string): LeaseKeys {
   const config = `${prefix}/config`;
   const subnets = `${prefix}/subnets/`;
-  const challenges = `${prefix}/challenges/`;
 
   function readLease(entry: KvEntry): Lease | MalformedEntry | undefined {
     if (!entry.key.startsWith(subnets)) return undefined;
@@ -61,26 +44,10 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
       };
     }
     try {
-      const attrs = parseLeaseValue(entry.value, entry.key);
-      return { key, subnets: found, attrs, revision: entry.revision, session: entry.session };
+      const { attrs, asked } = parseLeaseValue(entry.value, entry.key);
+      return { key, subnets: found, attrs, revision: entry.revision, session: entry.session, asked };
     } catch (error) {
       return { where: entry.key, key, reason: messageOf(error) };
-    }
-  }
-
-  function readChallenge({
-    key: where,
-    value,
-  }: KvEntry): Extract<StoreEvent, { type: 'challenge' }> | undefined {
-    if (!where.startsWith(challenges)) return undefined;
-    const key = where.slice(challenges.length).split('/')[0] ?? '';
-    if (parseSubnetKey(key) === undefined) return undefined;
-    try {
-      const { ID, Name } = parseJson(challenger, value, where);
-      return { type: 'challenge', key, by: { id: ID, mac: undefined, name: Name } };
-    } catch {
-      // No agent of ours writes this, so none waits for an answer.
-      return undefined;
     }
   }
 
@@ -89,9 +56,7 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
     config,
     leases: subnets,
     lease: (key) => subnets + key,
-    challenges: (key) => `${challenges}${key}/`,
     readLease,
-    readChallenge,
     readEvent(event) {
       const where = event.type === 'put' ? event.entry.key : event.key;
       if (where === config)
@@ -103,7 +68,7 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
         return { type: 'lease-removed', key, revision: event.revision };
       }
       const found = readLease(event.entry);
-      if (found === undefined) return readChallenge(event.entry);
+      if (found === undefined) return undefined;
       return isLease(found) ? { type: 'lease', lease: found } : { type: 'malformed', entry: found };
     },
   };

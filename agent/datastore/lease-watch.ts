@@ -111,8 +111,4 @@ async function* snapshot(
   }
   const config = listing.entries.find(({ key }) => key === keys.config)?.value;
   yield { type: 'snapshot', config, leases, malformed, revision: listing.revision };
-  for (const entry of listing.entries) {
-    const challenge = keys.readChallenge(entry);
-    if (challenge !== undefined) yield challenge;
-  }
 }

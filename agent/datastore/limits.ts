@@ -29,8 +29,8 @@ export const LIMITS = {
   fileStoreAttempts: 400,
   /** Attempts to write the network configuration against other writers. */
   configAttempts: 64,
-  /** Challenges of one lease that are answered in one pass. */
-  challengeAnswers: 64,
+  /** Attempts to write a lease against other writers, such as nodes that ask about it. */
+  leaseAttempts: 16,
   /** Unread events of a watch. More of them break the watch. */
   storeEvents: 100_000,
 } as const;

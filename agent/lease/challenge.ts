@@ -1,74 +1,74 @@
-// Challenges, from both sides. A node that finds a lease which may be its own asks in the store whether another node
-// answers for it; a node that is asked about its lease answers.
+// Asks the holder of a lease that may be ours whether it is alive, and says the outcome in words.
+import { isDeepStrictEqual } from 'node:util';
+import type { Bell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
-import { asTwillError, TwillError } from '../base/errors.ts';
+import { TwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { Random } from '../base/random.ts';
-import { retry } from '../base/retry.ts';
-import { formatSubnets, type NodeIdentity } from '../model/lease.ts';
-import type { LeaseStore } from '../model/lease-store.ts';
-import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF } from '../model/limits.ts';
-import type { Choice } from './choose.ts';
-import type { Self } from './ownership.ts';
+import { printable } from '../base/printable.ts';
+import { formatSubnets, type Lease, type NodeIdentity } from '../model/lease.ts';
+import type { KnownLeases, OwnAttrs } from '../model/lease-holder.ts';
+import type { ChallengeAnswer, LeaseStore } from '../model/lease-store.ts';
+import { CHALLENGE_WAIT_MS } from '../model/limits.ts';
+import type { Question } from './choose.ts';
+import { LIMITS } from './limits.ts';
 
-export interface ChallengeDeps {
-  readonly store: LeaseStore;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
+const FOUND = {
+  namesake: 'the lease at our address is of another machine or network card',
+  moved: 'a lease at another address has our machine id and MAC',
+  clone: 'our previous subnet is leased at another address with our machine id and another MAC',
+} as const;
+
+/** The holder's answer. Fails as `conflict` when a live holder has our address, and as `datastore`. */
+export async function askHolder(
+  { store, log }: { readonly store: LeaseStore; readonly log: Logger },
+  { lease, because }: Question,
+  self: OwnAttrs,
+  signal: AbortSignal,
+): Promise<ChallengeAnswer> {
+  const fields = fieldsOf(lease);
+  log.info(`${FOUND[because]}: asking whether its holder is alive`, fields);
+  const answer = await store.challenge(lease, self.node, CHALLENGE_WAIT_MS, signal);
+  if (answer.kind === 'silent') log.info('nobody answered: the lease is ours', fields);
+  if (answer.kind === 'changed')
+    log.info('the lease has changed meanwhile: it is not ours as it was', fields);
+  if (answer.kind === 'alive') {
+    if (because === 'namesake') throw conflict(lease, self);
+    log.warn('another node has our machine id; its lease is not ours', fields);
+  }
+  return answer;
 }
 
-/**
- * Whether another node answers for the lease. Fails as `conflict` when that node has our address, and as `datastore`.
- */
-export async function isAnswered(
-  { store, log }: ChallengeDeps,
-  { lease, because }: Extract<Choice, { kind: 'ask' }>,
-  self: Self,
+/** Waits until a lease that has changed is known to have, for a limited time. `bell`: rung at each event. */
+export async function awaitNews(
+  { known, clock }: { readonly known: KnownLeases; readonly clock: Clock },
+  { key, session, attrs }: Lease,
+  bell: Bell,
   signal: AbortSignal,
-): Promise<boolean> {
-  const subnet = formatSubnets(lease.subnets);
-  const holder = lease.attrs.node?.name ?? 'unknown';
-  const publicIP = lease.attrs.publicIP.ipv4;
-  const found =
-    because === 'moved'
-      ? 'a lease at another address has our name'
-      : 'the lease at our address has another node name';
-  log.info(`${found}: asking whether its holder is alive`, { subnet, holder, public_ip: publicIP });
-  if (!(await store.challenge(lease, self.node, CHALLENGE_WAIT_MS, signal))) {
-    log.info('nobody answered: the lease is ours', { subnet, holder });
-    return false;
+): Promise<void> {
+  const isSame = (lease: Lease): boolean =>
+    lease.key === key && lease.session === session && isDeepStrictEqual(lease.attrs, attrs);
+  const endMs = clock.monotonicMs() + LIMITS.newsMs;
+  while (clock.monotonicMs() < endMs && known.leases.some(isSame)) {
+    await bell.wait(signal, endMs - clock.monotonicMs());
   }
-  if (because === 'moved') {
-    log.warn('another node has our name and machine id; its lease is not ours', {
-      subnet,
-      public_ip: publicIP,
-    });
-    return true;
-  }
-  throw new TwillError(
+}
+
+function fieldsOf({ subnets, attrs: { publicIP, node } }: Lease) {
+  return { subnet: formatSubnets(subnets), holder: node?.name, mac: node?.mac, public_ip: publicIP.ipv4 };
+}
+
+function conflict({ subnets, attrs }: Lease, { publicIP, node }: OwnAttrs): TwillError {
+  const holder = `node ${describe(attrs.node)}`;
+  const both = `its subnet is ${formatSubnets(subnets)}, and we are node ${describe(node)}`;
+  return new TwillError(
     'conflict',
-    `node ${holder} is alive and has our public address ${self.publicIP.ipv4} (we are ${self.node.name}, its subnet is ${subnet})`,
-    { hint: 'give each host its own address: choose another interface with --iface, or set --public-ip' },
+    `${holder} is alive and has our public address ${publicIP.ipv4}: ${both}`,
+    {
+      hint: 'give each host its own address: choose another interface with --iface, or set --public-ip',
+    },
   );
 }
 
-/** Answers every challenge of our lease `key`, among them that of node `by`. Tries while they wait, and never fails. */
-export async function answerChallenge(
-  { store, clock, random, log }: ChallengeDeps,
-  key: string,
-  by: NodeIdentity,
-  signal: AbortSignal,
-): Promise<void> {
-  const endMs = clock.monotonicMs() + CHALLENGE_WAIT_MS;
-  const attempt = (): Promise<void> => store.answerChallenge(key, signal);
-  const onFailure = (error: unknown): void => {
-    if (clock.monotonicMs() >= endMs) throw error;
-  };
-  try {
-    await retry({ clock, random, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
-  } catch (error) {
-    if (signal.aborted) return;
-    log.warn(asTwillError(error, 'datastore', `cannot answer node ${by.name}`).message);
-  }
+function describe(node: NodeIdentity | undefined): string {
+  return `${printable(node?.name ?? 'unknown')} (MAC ${node?.mac ?? 'unknown'})`;
 }

@@ -4,18 +4,24 @@ import type { Random } from '../base/random.ts';
 import type { PerFamily, Prefix } from '../model/ip.ts';
 import { formatSubnetKey, type Lease } from '../model/lease.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
+import { isFromUs, type Ownership, ownership, type Self } from '../model/ownership.ts';
 import { chooseSubnet, mayKeep } from './allocator.ts';
-import { isFromUs, ownership, type Self } from './ownership.ts';
 
 export type Choice =
   /** This lease is ours. */
   | { readonly kind: 'keep'; readonly lease: Lease }
   /** This lease is ours unless another node answers for it; see `ownership` for `because`. */
-  | { readonly kind: 'ask'; readonly lease: Lease; readonly because: 'moved' | 'renamed' }
+  | Question
   /** No lease is ours, and these subnets are free. */
   | { readonly kind: 'claim'; readonly subnets: PerFamily<Prefix> }
   /** No lease is ours, and no subnet is free. */
   | { readonly kind: 'full' };
+
+export interface Question {
+  readonly kind: 'ask';
+  readonly lease: Lease;
+  readonly because: Exclude<Ownership, 'ours'>;
+}
 
 export interface ChoiceInput {
   /** Everyone's. */
@@ -29,19 +35,35 @@ export interface ChoiceInput {
   readonly last?: Lease | undefined;
   /** Subnets that are another node's, by its answer or the store's, although `leases` does not say so. */
   readonly taken?: readonly PerFamily<Prefix>[];
+  /** Whether a holder may be asked; default true. */
+  readonly mayAsk?: boolean;
 }
 
-export function choose({ leases, config, self, previous, random, last, taken = [] }: ChoiceInput): Choice {
+// A machine that moved is the surest of them to be ours.
+const QUESTIONABLE = ['moved', 'namesake', 'clone'] as const;
+
+export function choose(input: ChoiceInput): Choice {
+  const { leases, config, self, previous, random, last, taken = [], mayAsk = true } = input;
   const takenKeys = new Set(taken.map(formatSubnetKey));
-  const find = (kind: ReturnType<typeof ownership>): Lease | undefined =>
-    leases.find(
-      (lease) => ownership(lease, self) === kind && mayKeep(lease, config) && !takenKeys.has(lease.key),
-    );
+  const previousKey = previous && formatSubnetKey(previous);
+  const find = (kind: Ownership): Lease | undefined =>
+    leases
+      .filter(
+        (lease) => ownership(lease, self) === kind && mayKeep(lease, config) && !takenKeys.has(lease.key),
+      )
+      // Containers of this machine may have addresses of the previous subnet.
+      .sort(
+        (a, b) => Number(b.key === previousKey) - Number(a.key === previousKey) || b.revision - a.revision,
+      )
+      .find((lease) => kind === 'ours' || !isFromUs(lease, self, last));
   const lease = find('ours');
   if (lease !== undefined) return { kind: 'keep', lease };
-  for (const because of ['moved', 'renamed'] as const) {
+  for (const because of mayAsk ? QUESTIONABLE : []) {
     const found = find(because);
-    if (found !== undefined && !isFromUs(found, self, last)) return { kind: 'ask', lease: found, because };
+    // A run that has held a lease knows where this machine was.
+    if (found === undefined || (because !== 'namesake' && last !== undefined)) continue;
+    // There may be many clones. Only the memory of this machine says that one of their leases may be ours.
+    if (because !== 'clone' || found.key === previousKey) return { kind: 'ask', lease: found, because };
   }
   const occupied = [
     ...leases.filter((other) => !isFromUs(other, self, last)).map(({ subnets }) => subnets),

@@ -1,28 +1,30 @@
-// Holds this node's lease in a key-value store: claims it, renews it, writes it again where it was overwritten, and
-// claims again where it was lost. `tenure.ts` decides what an event or an answer means, `choose.ts` which lease to get.
+// Holds this node's lease in a key-value store: claims it, renews it, writes it again where it was overwritten or where
+// another node asks about it, and claims again where it was lost. `tenure.ts` decides what an event or an answer means,
+// `choose.ts` which lease to get.
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
-import { backoffMs, retry } from '../base/retry.ts';
+import { retry } from '../base/retry.ts';
 import type { Condition } from '../model/condition.ts';
 import type { PerFamily, Prefix } from '../model/ip.ts';
-import { formatSubnetKey, formatSubnets } from '../model/lease.ts';
+import { formatSubnetKey, formatSubnets, type Lease } from '../model/lease.ts';
 import type { HolderInput, LeaseHolder, OwnAttrs } from '../model/lease-holder.ts';
 import type { StoreEvent } from '../model/lease-source.ts';
 import type { HeldLease, LeaseStore } from '../model/lease-store.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import { exhausted } from './allocator.ts';
-import { answerChallenge, isAnswered } from './challenge.ts';
-import { choose, findMisfits } from './choose.ts';
+import { askHolder, awaitNews } from './challenge.ts';
+import { CheckPace } from './check-pace.ts';
+import { choose, findMisfits, type Question } from './choose.ts';
 import { LIMITS } from './limits.ts';
 import { renewAfterMs } from './renewal.ts';
 import {
+  challengerIn,
   type Held,
   lastLease,
-  leaseInUse,
   onCheckAnswer,
   onClaimAnswer,
   onEvent,
@@ -30,7 +32,7 @@ import {
   type Tenure,
   usable,
 } from './tenure.ts';
-import { conditionOf, NO_CONFIG, reportChange, reportGranted } from './tenure-report.ts';
+import { conditionOf, NO_CONFIG, reportChallenge, reportChange, reportGranted } from './tenure-report.ts';
 
 export interface KvLeaseHolderDeps extends HolderInput {
   readonly store: LeaseStore;
@@ -46,8 +48,10 @@ interface Search {
   previous: PerFamily<Prefix> | undefined;
   /** Subnets that another node has, by its own answer or by the store's. */
   readonly taken: PerFamily<Prefix>[];
-  /** Revisions of leases of ours that have ended, although they are still listed. */
+  /** Revisions of leases that are not ours any more, although they are still listed. */
   readonly gone: Set<number>;
+  /** How many holders were asked. */
+  challenges: number;
 }
 
 export class KvLeaseHolder implements LeaseHolder {
@@ -62,12 +66,16 @@ export class KvLeaseHolder implements LeaseHolder {
   #self: OwnAttrs;
   /** Given to `run`. */
   #onChange: () => void = () => undefined;
+  readonly #pace;
+  /** The moment of the last log line about a challenge. */
+  #challengeLogMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: KvLeaseHolderDeps) {
     this.#deps = deps;
     this.#log = deps.log;
     this.#self = deps.attrs;
     this.#bell = createBell(deps.clock);
+    this.#pace = new CheckPace(deps.clock, deps.random);
   }
 
   /** The lease that is ours by all that is known. */
@@ -87,7 +95,7 @@ export class KvLeaseHolder implements LeaseHolder {
   async acquire(previous: PerFamily<Prefix> | undefined, signal: AbortSignal): Promise<void> {
     if (this.#tenure.kind === 'held') return;
     await this.#releaseMisfits(signal);
-    const search: Search = { previous, taken: [], gone: new Set() };
+    const search: Search = { previous, taken: [], gone: new Set(), challenges: 0 };
     for (let attempt = 0; attempt < LIMITS.claimAttempts; attempt++) {
       if (await this.#attempt(search, signal)) return;
     }
@@ -100,14 +108,19 @@ export class KvLeaseHolder implements LeaseHolder {
     this.#bell.ring();
   }
 
-  notice(event: StoreEvent, signal: AbortSignal): void {
-    this.#become(onEvent(this.#tenure, event, this.#self));
-    // The network configuration may be back.
-    if (this.#tenure.kind !== 'held') this.#bell.ring();
-    if (event.type !== 'challenge' || leaseInUse(this.#tenure)?.lease.key !== event.key) return;
-    const public_ip = this.#self.publicIP.ipv4;
-    this.#log.warn(`node ${event.by.name} asks whether we are alive: answering`, { public_ip });
-    void answerChallenge(this.#deps, event.key, event.by, signal);
+  notice(event: StoreEvent): void {
+    const before = this.#tenure;
+    const next = onEvent(before, event, this.#self);
+    this.#become(next);
+    // The network configuration may be back, or the lease that another node was faster with.
+    if (next.kind !== 'held') this.#bell.ring();
+    if (next === before || next.kind !== 'held' || next.check !== 'challenge') return;
+    // The next check is soon, and answers.
+    this.#pace.hurry();
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (nowMs < this.#challengeLogMs + LIMITS.challengeLogMs) return;
+    this.#challengeLogMs = nowMs;
+    reportChallenge(this.#log, challengerIn(event, next.lease), this.#self);
   }
 
   recheck(): void {
@@ -120,14 +133,14 @@ export class KvLeaseHolder implements LeaseHolder {
       const now = this.#tenure;
       if (now.kind !== 'held') {
         await this.#acquireAgain(signal);
+        this.#pace.reset();
         onChange();
         continue;
       }
-      if (now.check === undefined && now.written === this.#self) {
-        const afterMs = renewAfterMs(now.lease, this.#deps.renewMarginMinutes);
-        if ((await this.#bell.wait(signal, afterMs)) === 'rung') continue;
-      }
-      await this.#check(signal);
+      const isDue = now.check !== undefined || now.written !== this.#self || this.#pace.hasFailed;
+      const afterMs = isDue ? this.#pace.leftMs : renewAfterMs(now.lease, this.#deps.renewMarginMinutes);
+      if (afterMs > 0 && (await this.#bell.wait(signal, afterMs)) === 'rung') continue;
+      await this.#check(now, signal);
     }
   }
 
@@ -150,12 +163,13 @@ export class KvLeaseHolder implements LeaseHolder {
 
   /** Tries to get the lease that is chosen now. False: another node has it, or it has ended; `search` says so then. */
   async #attempt(search: Search, signal: AbortSignal): Promise<boolean> {
-    const { store, config, random, known } = this.#deps;
+    const { config, random, known } = this.#deps;
     const self = this.#self;
     const { previous, taken, gone } = search;
     const leases = known.leases.filter(({ revision }) => !gone.has(revision));
     const last = lastLease(this.#tenure)?.lease;
-    const choice = choose({ leases, config, self, previous, random, last, taken });
+    const mayAsk = search.challenges < LIMITS.challenges;
+    const choice = choose({ leases, config, self, previous, random, last, taken, mayAsk });
     if (choice.kind === 'full') throw exhausted(config, known.leases);
     if (choice.kind === 'claim') {
       if (await this.#claimFree(choice.subnets, self, signal)) return true;
@@ -163,13 +177,30 @@ export class KvLeaseHolder implements LeaseHolder {
       taken.push(choice.subnets);
       return false;
     }
+    if (choice.kind === 'ask') return this.#ask(search, choice, self, signal);
+    return this.#adopt(search, choice.lease, self, signal);
+  }
+
+  /** Takes over the lease of a holder that does not answer. */
+  async #ask(search: Search, choice: Question, self: OwnAttrs, signal: AbortSignal): Promise<boolean> {
+    search.challenges += 1;
     const { lease } = choice;
-    if (choice.kind === 'ask' && (await isAnswered(this.#deps, choice, self, signal))) {
-      taken.push(lease.subnets);
+    const answer = await askHolder(this.#deps, choice, self, signal);
+    if (answer.kind === 'alive') {
+      search.taken.push(lease.subnets);
       return false;
     }
+    if (answer.kind === 'silent' && (await this.#adopt(search, answer.lease, self, signal))) return true;
+    // Another node that asked was faster. It may have our address, which its lease will show.
+    search.gone.add(lease.revision);
+    await awaitNews(this.#deps, lease, this.#bell, signal);
+    return false;
+  }
+
+  async #adopt(search: Search, lease: Lease, self: OwnAttrs, signal: AbortSignal): Promise<boolean> {
+    const { store } = this.#deps;
     if (await this.#request('kept', lease.key, self, () => store.adopt(lease, self, signal))) return true;
-    gone.add(lease.revision);
+    search.gone.add(lease.revision);
     search.previous = lease.subnets;
     return false;
   }
@@ -222,21 +253,17 @@ export class KvLeaseHolder implements LeaseHolder {
     }
   }
 
-  /** Renews the lease, or writes it again; tries until the store has answered or the lease is lost. */
-  async #check(signal: AbortSignal): Promise<void> {
-    const { clock, random } = this.#deps;
-    for (let failures = 1; ; failures++) {
-      const now = this.#tenure;
-      if (now.kind !== 'held') return;
-      const writes = now.check === 'key' || now.written !== this.#self;
-      try {
-        return await (writes ? this.#repair(now, signal) : this.#renew(now, signal));
-      } catch (error) {
-        signal.throwIfAborted();
-        const { message } = asTwillError(error, 'datastore', 'datastore');
-        this.#log.warn(`cannot ${writes ? 'repair' : 'renew'} the lease yet: ${message}`);
-        await clock.sleep(backoffMs(DATASTORE_BACKOFF, failures, random), signal);
-      }
+  /** Renews the lease, or writes it again. A failure is logged, and is tried again later. */
+  async #check(now: Held, signal: AbortSignal): Promise<void> {
+    const writes = now.check === 'key' || now.check === 'challenge' || now.written !== this.#self;
+    try {
+      await (writes ? this.#repair(now, signal) : this.#renew(now, signal));
+      this.#pace.succeed(now.check === 'key' || now.check === 'challenge');
+    } catch (error) {
+      signal.throwIfAborted();
+      const { message } = asTwillError(error, 'datastore', 'datastore');
+      this.#log.warn(`cannot ${writes ? 'repair' : 'renew'} the lease yet: ${message}`);
+      this.#pace.fail();
     }
   }
 
@@ -256,7 +283,7 @@ export class KvLeaseHolder implements LeaseHolder {
     const subnet = formatSubnets(lease.subnets);
     if (asked.written !== self) {
       this.#log.info(`announced ${subnet} anew`, { public_ip: self.publicIP.ipv4 });
-    } else if (kept.lease.revision !== lease.revision) {
+    } else if (asked.check === 'key' && kept.lease.revision !== lease.revision) {
       this.#log.warn('our lease was overwritten: wrote it again', { subnet });
     }
   }

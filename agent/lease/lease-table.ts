@@ -74,7 +74,6 @@ export function createLeaseTable(): LeaseTable {
         }
         case 'config':
           return { ...NOTHING, config: setConfig(event.text) };
-        case 'challenge':
         case 'connected':
         case 'disconnected':
           return NOTHING;

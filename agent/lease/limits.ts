@@ -7,4 +7,12 @@ export const LIMITS = {
    * A listing that lacks this many known leases *and* more than half of them needs a second listing to confirm it.
    */
   vanishedLeases: 5,
+  /** Challenges of one search for a lease. */
+  challenges: 2,
+  /** Longest wait for the event of another node's write that came before ours, in milliseconds. */
+  newsMs: 1_000,
+  /** A lease that others write is written again at once, and then at most once in this time, in milliseconds. */
+  rewritePauseMs: 1_000,
+  /** Challenges are logged at most once in this time, in milliseconds. */
+  challengeLogMs: 60_000,
 } as const;

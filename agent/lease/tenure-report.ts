@@ -1,7 +1,8 @@
 // The tenure in words: its condition, and the log lines about its changes.
 import type { Logger } from '../base/log.ts';
 import type { Condition } from '../model/condition.ts';
-import { formatSubnets } from '../model/lease.ts';
+import { formatSubnets, type NodeIdentity } from '../model/lease.ts';
+import type { OwnAttrs } from '../model/lease-holder.ts';
 import type { HeldLease } from '../model/lease-store.ts';
 import { settled, type Tenure } from './tenure.ts';
 
@@ -21,6 +22,12 @@ export function conditionOf(tenure: Tenure, hasConfig: boolean): Condition | und
     case 'taken':
       return { part: 'lease', state: 'failing', reason: 'another node has our subnet: claiming another one' };
   }
+}
+
+/** Logs that a node asks whether we are alive. */
+export function reportChallenge(log: Logger, by: NodeIdentity | undefined, { publicIP }: OwnAttrs): void {
+  const who = `node ${by?.name ?? 'unknown'}`;
+  log.warn(`${who} asks whether we are alive: answering`, { mac: by?.mac, public_ip: publicIP.ipv4 });
 }
 
 /** Logs the end of a lease. */

@@ -3,18 +3,18 @@
 //     none ──┐                                          ┌── key deleted, or session ended ──▶ lost
 //     lost ──┼── claim ──▶ claiming ── granted ──▶ held ┤
 //     taken ─┘                │                    ▲  │ └── another node has the key ───────▶ taken
-//                             │                    └──┘ checked: renewed, or written again
+//                             │                    └──┘ checked: renewed, answered, or written again
 //                             └── refused ──▶ the state before
 //
 //     lost ── another node has the key ──▶ taken
 //
 // The subnets of a lost lease stay in use: a store that lost its data cuts nobody off. Those of a taken one do not.
 import type { PerFamily, Prefix } from '../model/ip.ts';
-import type { Lease } from '../model/lease.ts';
+import type { Lease, NodeIdentity } from '../model/lease.ts';
 import type { OwnAttrs } from '../model/lease-holder.ts';
 import type { StoreEvent } from '../model/lease-source.ts';
 import type { HeldLease } from '../model/lease-store.ts';
-import { isFromUs, ownership } from './ownership.ts';
+import { isOwn } from '../model/ownership.ts';
 
 /** An event of one lease. */
 type LeaseEvent = Extract<StoreEvent, { type: 'lease' | 'lease-removed' | 'malformed' }>;
@@ -42,14 +42,14 @@ export interface Claiming {
  * The lease is ours. `written`: the attributes that we wrote last.
  *
  * `check`: a pending question to the store. `session`: the lease may have expired unnoticed. `key`: our key may have
- * another value than we wrote. Whatever demands a check makes a new object, so that the answer to an earlier check
- * does not settle it.
+ * another value than we wrote. `challenge`: another node asks in our key whether we are alive. Whatever demands a check
+ * makes a new object, so that the answer to an earlier check does not settle it.
  */
 export interface Held {
   readonly kind: 'held';
   readonly lease: HeldLease;
   readonly written: OwnAttrs;
-  readonly check: 'session' | 'key' | undefined;
+  readonly check: 'session' | 'key' | 'challenge' | undefined;
 }
 
 export type Tenure = Unheld | Claiming | Held;
@@ -128,7 +128,7 @@ function whileUnheld(now: Unheld, event: StoreEvent, self: OwnAttrs): Unheld {
   if (now.kind !== 'lost') return now;
   const { last } = now;
   const told = eventOf(event, last.lease.key);
-  if (told?.type !== 'lease' || isOurs(told.lease, self, last)) return now;
+  if (told?.type !== 'lease' || isOwn(told.lease, self, last.lease)) return now;
   return { kind: 'taken', last, by: told.lease };
 }
 
@@ -143,11 +143,17 @@ function whileHeld(now: Held, event: StoreEvent, self: OwnAttrs): Tenure {
     if (isListed) return { ...now, check: 'key' };
     return told.revision > lease.revision ? { kind: 'lost', last: now.lease } : now;
   }
-  const { revision, session } = told.lease;
+  const { revision, session, asked } = told.lease;
   if (!isListed && revision <= lease.revision) return now;
-  if (!isOurs(told.lease, self, now.lease)) return { kind: 'taken', last: now.lease, by: told.lease };
+  if (!isOwn(told.lease, self, lease)) return { kind: 'taken', last: now.lease, by: told.lease };
   if (revision === lease.revision && session === lease.session) return now;
-  return { ...now, check: 'key' };
+  return { ...now, check: asked === undefined ? 'key' : 'challenge' };
+}
+
+/** The node that asks in our key whether we are alive, by an event; undefined: none. */
+export function challengerIn(event: StoreEvent, { lease }: HeldLease): NodeIdentity | undefined {
+  const told = eventOf(event, lease.key);
+  return told?.type === 'lease' ? told.lease.asked : undefined;
 }
 
 /** The part of an event that concerns the lease `key`, as an event of that lease alone; undefined: none. */
@@ -169,8 +175,4 @@ function eventOf(event: StoreEvent, key: string): LeaseEvent | undefined {
     default:
       return undefined;
   }
-}
-
-function isOurs(lease: Lease, self: OwnAttrs, last: HeldLease): boolean {
-  return isFromUs(lease, self, last.lease) || ownership(lease, self) === 'ours';
 }

@@ -39,8 +39,8 @@ export interface LeaseHolder {
   acquire(previous: PerFamily<Prefix> | undefined, signal: AbortSignal): Promise<void>;
   /** Announces `attrs` from now on; `run` writes them into the lease, under the same session. */
   announce(attrs: OwnAttrs): void;
-  /** Takes in an event of the lease source. `signal` ends the answer to another node's challenge. */
-  notice(event: StoreEvent, signal: AbortSignal): void;
+  /** Takes in an event of the lease source. */
+  notice(event: StoreEvent): void;
   /** The lease may have expired unnoticed: `run` asks the store at once. There is a condition until it answers. */
   recheck(): void;
   /** Empty while the lease is surely held. */

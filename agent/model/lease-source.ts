@@ -1,6 +1,6 @@
 // Everyone's leases, as they come and go. A key-value store tells of them, or any other store that hands out subnets.
 import type { TwillError } from '../base/errors.ts';
-import type { Lease, NodeIdentity } from './lease.ts';
+import type { Lease } from './lease.ts';
 
 /** An entry under the lease prefix that is not a lease. It is reported and skipped, and drops no route. */
 export interface MalformedEntry {
@@ -31,8 +31,6 @@ export type StoreEvent =
   | { readonly type: 'malformed'; readonly entry: MalformedEntry }
   /** The network configuration was written; undefined: deleted. */
   | { readonly type: 'config'; readonly text: string | undefined }
-  /** Another node asks whether the holder of this lease is alive. */
-  | { readonly type: 'challenge'; readonly key: string; readonly by: NodeIdentity }
   /** The store cannot be reached; known leases stay known until it is back. Repeated at each failed attempt. */
   | { readonly type: 'disconnected'; readonly error: TwillError }
   /** The store can be reached again. */

@@ -1,5 +1,5 @@
 // A lease: which node owns which subnet, and how its peers reach it. The text forms are flannel's, to the
-// byte. Our extra field (`Node`) is one that flannel ignores, and unknown fields are kept.
+// byte. Our extra fields (`Node`, `Asked`) are ones that flannel ignores, and unknown fields are kept.
 import { type JsonValue, parseJson, withKnownNames } from '../base/schema.ts';
 import * as v from '../base/valibot.ts';
 import {
@@ -14,7 +14,7 @@ import {
 
 /** The identity of a node, independent of its addresses. */
 export interface NodeIdentity {
-  /** 16 hexadecimal digits made from the machine's id; the machine's id cannot be computed from it. */
+  /** 16 hexadecimal digits made from the machine's ids; those cannot be computed from it. */
   readonly id: string;
   /**
    * The MAC of the underlay link. It tells clones of one machine image apart. Undefined: the link has none, or an older
@@ -50,6 +50,8 @@ export interface Lease {
   readonly revision: number;
   /** The datastore's token for keeping the lease alive; undefined for a reservation, which never expires. */
   readonly session: string | undefined;
+  /** The node that asks whether the holder is alive; undefined: nobody asks. A holder writes its lease without it. */
+  readonly asked: NodeIdentity | undefined;
 }
 
 /** The subnets as a key: `10.5.34.0-24`, or `10.5.34.0-24&fd00:5:22::-64` for dual stack. */
@@ -87,6 +89,18 @@ const address = (family: Family, name: string) =>
     v.transform((text) => parseAddress(text)?.address ?? text),
   );
 
+// A `Node` of another form is a foreign field: it is ignored, not fatal. So is a MAC alone.
+const identity = v.fallback(
+  v.optional(
+    v.object({
+      ID: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
+      MAC: v.fallback(v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/))), undefined),
+      Name: v.pipe(v.string(), v.maxLength(253)),
+    }),
+  ),
+  undefined,
+);
+
 const json = v.custom<JsonValue>((value) => value !== undefined);
 
 const fields = {
@@ -95,17 +109,8 @@ const fields = {
   BackendType: v.optional(v.string('must be a string'), 'udp'),
   BackendData: v.optional(json),
   BackendV6Data: v.optional(json),
-  // A `Node` of another form is a foreign field: it is ignored, not fatal.
-  Node: v.fallback(
-    v.optional(
-      v.object({
-        ID: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
-        MAC: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/))),
-        Name: v.pipe(v.string(), v.maxLength(253)),
-      }),
-    ),
-    undefined,
-  ),
+  Node: identity,
+  Asked: identity,
 };
 
 // The message of an object is also that of a missing field; only PublicIP has to be there.
@@ -118,16 +123,23 @@ const leaseValue = v.pipe(
 );
 
 /** Parses a lease value. Fails as `datastore` with one line that starts with `where`. */
-export function parseLeaseValue(text: string, where: string): LeaseAttrs {
+export function parseLeaseValue(text: string, where: string): Pick<Lease, 'attrs' | 'asked'> {
   const value = parseJson(leaseValue, text, where, 'datastore');
-  const { PublicIP, PublicIPv6, BackendType, BackendData, BackendV6Data, Node, ...extra } = value;
-  return {
+  const { PublicIP, PublicIPv6, BackendType, BackendData, BackendV6Data, Node, Asked, ...extra } = value;
+  const attrs = {
     publicIP: perFamily(PublicIP, PublicIPv6 ?? undefined),
     backendType: BackendType === '' ? 'udp' : BackendType,
     backendData: perFamily(BackendData ?? undefined, BackendV6Data ?? undefined),
-    node: Node === undefined ? undefined : { id: Node.ID, mac: Node.MAC, name: Node.Name },
+    node: parseNode(Node),
     extra: Object.keys(extra).length === 0 ? NONE : (extra as Readonly<Record<string, JsonValue>>),
   };
+  return { attrs, asked: parseNode(Asked) };
+}
+
+type IdentityFields = v.InferOutput<typeof identity>;
+
+function parseNode(fields: IdentityFields): NodeIdentity | undefined {
+  return fields && { id: fields.ID, mac: fields.MAC, name: fields.Name };
 }
 
 // Shared by all leases, of which there are thousands.
@@ -138,18 +150,23 @@ function perFamily<T>(ipv4: T | undefined, ipv6: T | undefined): PerFamily<T> {
   return ipv4 === undefined ? { ipv6 } : { ipv4, ipv6 };
 }
 
-/** The lease value as flannel writes it, fields in flannel's order, ours and unknown ones after them. */
-export function formatLeaseValue(attrs: LeaseAttrs): string {
+/**
+ * The lease value as flannel writes it, fields in flannel's order, ours and unknown ones after them. `asked`: the node
+ * that asks whether the holder is alive.
+ */
+export function formatLeaseValue(attrs: LeaseAttrs, asked?: NodeIdentity): string {
   return JSON.stringify({
     PublicIP: attrs.publicIP.ipv4,
     PublicIPv6: attrs.publicIP.ipv6 ?? null,
     BackendType: attrs.backendType,
     BackendData: attrs.backendData.ipv4,
     BackendV6Data: attrs.backendData.ipv6,
-    Node:
-      attrs.node === undefined
-        ? undefined
-        : { ID: attrs.node.id, MAC: attrs.node.mac, Name: attrs.node.name },
+    Node: formatNode(attrs.node),
+    Asked: formatNode(asked),
     ...attrs.extra,
   });
+}
+
+function formatNode(node: NodeIdentity | undefined): IdentityFields {
+  return node && { ID: node.id, MAC: node.mac, Name: node.name };
 }

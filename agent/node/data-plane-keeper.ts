@@ -10,7 +10,6 @@ import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { ownership } from '../lease/ownership.ts';
 import type { Backend, DataPlane } from '../model/backend.ts';
 import type { Condition } from '../model/condition.ts';
 import type { DataPlaneMemory, DataPlaneRecord } from '../model/data-plane-memory.ts';
@@ -18,6 +17,7 @@ import type { HostFacts } from '../model/host-facts.ts';
 import { overlaps, samePrefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
+import { ownership } from '../model/ownership.ts';
 import type { Plane } from '../model/plane.ts';
 import { dataPlaneMetrics, type Metric } from '../observe/metrics.ts';
 import { LIMITS } from './limits.ts';
@@ -85,7 +85,9 @@ export class DataPlaneKeeper implements AsyncDisposable {
     const publicIP = ends.ipv4?.publicIP;
     const self = { node, publicIP: publicIP === undefined ? {} : { ipv4: publicIP } };
     for (const lease of leases) {
-      if (ownership(lease, self) !== undefined) continue;
+      const relation = ownership(lease, self);
+      // A clone of this machine is alive more often than this machine comes back on another interface.
+      if (relation !== undefined && relation !== 'clone') continue;
       const isTaken = planes.some(({ plane: { family, subnet } }) => {
         const theirs = lease.subnets[family];
         return theirs !== undefined && overlaps(theirs, subnet);

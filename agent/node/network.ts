@@ -135,18 +135,17 @@ export class NodeNetwork {
     const { leaseSource, log } = world;
     // Connections from an address that is gone, or over a link that was down, would hang for long.
     if (moved || back) leaseSource.reconnect();
-    if (moved) {
-      this.#holder.announce(announcement(backend, facts));
-      warnOfNamesake(table.leases, facts, log);
-    }
+    // The MAC and the host name are part of the announcement, and change alone too.
+    this.#holder.announce(announcement(backend, facts));
+    if (moved) warnOfNamesake(table.leases, facts, log);
     this.#bell.ring();
   }
 
   /** Takes notice of an event of the store. It is in the lease table already, and made this `change` there. */
-  notice(event: StoreEvent, change: TableChange, signal: AbortSignal): void {
+  notice(event: StoreEvent, change: TableChange): void {
     const { table } = this.#deps;
     const before = this.#holder.subnets;
-    this.#holder.notice(event, signal);
+    this.#holder.notice(event);
     const own = this.#holder.subnets;
     const isChanged = change.leases === 'all' || change.leases.length > 0;
     if (change.leases === 'all') this.#planner.invalidate();

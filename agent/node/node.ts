@@ -131,7 +131,7 @@ export class Node {
     this.#network = network;
     this.#store.listen((event, change) => {
       this.#noticeLeases(change, host);
-      network.notice(event, change, signal);
+      network.notice(event, change);
     });
     host.listen((change) => network.noticeHost(change));
     await network.run(signal);

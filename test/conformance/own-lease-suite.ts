@@ -27,12 +27,41 @@ export function describeOwnLease(
       const same = present(await store.adopt(lease, attrsOf(1)));
       expect(same).toEqual({ lease, ttlSeconds: 100 });
       expect((await kv.get(`${prefix}/subnets/10.0.1.0-24`))?.value).toBe(value);
-      const changed = present(await store.adopt(lease, attrsOf(1, { publicIP: { ipv4: '192.168.7.7' } })));
+      const changed = present(await store.adopt(lease, attrsOf(1, { backendType: 'host-gw' })));
       expect(changed.lease.revision).toBeGreaterThan(lease.revision);
       const entry = await kv.get(`${prefix}/subnets/10.0.1.0-24`);
       expect(entry?.session).toBe(session);
-      expect(JSON.parse(entry?.value ?? '')).toMatchObject({ PublicIP: '192.168.7.7', Zone: { rack: 7 } });
-      expect(await store.adopt(lease, attrsOf(1)), 'an older revision').toBeUndefined();
+      expect(JSON.parse(entry?.value ?? '')).toMatchObject({ BackendType: 'host-gw', Zone: { rack: 7 } });
+    });
+
+    it('our own lease is taken from our former address under a session of its own, if it is unchanged', async () => {
+      const { kv, store, prefix } = parts();
+      const former = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
+      const now = attrsOf(1, { publicIP: { ipv4: '192.168.7.7' } });
+      const moved = present(await store.adopt(former.lease, now));
+      expect(moved.lease.session).not.toBe(former.lease.session);
+      expect(await kv.get(`${prefix}/subnets/10.0.1.0-24`)).toMatchObject({ session: moved.lease.session });
+      expect(await store.adopt(former.lease, attrsOf(1)), 'an older revision').toBeUndefined();
+    });
+
+    it('our own lease is not written over a clone of this machine that has it', async () => {
+      const { kv, store, prefix } = parts();
+      const mac = (last: string) => ({
+        id: '0000000000000001',
+        mac: `02:00:00:00:00:${last}`,
+        name: 'node-1',
+      });
+      const ours = attrsOf(1, { node: mac('01') });
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, ours));
+      const key = `${prefix}/subnets/10.0.1.0-24`;
+      for (const publicIP of ['192.168.0.1', '192.168.7.7']) {
+        const clone = attrsOf(1, { node: mac('02'), publicIP: { ipv4: publicIP } });
+        const entry = await kv.get(key);
+        // In our own session, as an older version took leases over.
+        const theirs = entry && (await kv.update(entry, formatLeaseValue(clone)));
+        expect(await store.repair(held, ours)).toBeUndefined();
+        expect(await kv.get(key)).toEqual(theirs);
+      }
     });
 
     it('our own lease is not adopted when it is gone', async () => {

@@ -63,7 +63,7 @@ export class Host {
     const onLink = `${address.replace(/\.\d+$/, '.0')}/24`;
     this.facts = {
       ...hostFacts({ address, onLink: [onLink] }),
-      node: { id: index.toString(16).padStart(16, '0'), mac: undefined, name: this.name },
+      node: { id: hex(index, 16), mac: `02:00:00:00:00:${hex(index, 2)}`, name: this.name },
     };
     this.kernel = createMemoryKernel({ name: 'eth0', prefix: onLink });
     for (const dst of ['0.0.0.0/0', onLink, '172.17.0.0/16']) {
@@ -270,4 +270,8 @@ export class Host {
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     drop();
   }
+}
+
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, '0');
 }

@@ -25,7 +25,6 @@ const READY_GRACE_MS = 2_000;
 const TURNS = 5_000;
 
 const LEASES = `${NETWORK_PREFIX}/subnets/`;
-const CHALLENGES = `${NETWORK_PREFIX}/challenges/`;
 
 export class Laws {
   /** The first broken law. */
@@ -83,27 +82,42 @@ export class Laws {
   }
 
   /** A node has created a key. */
-  created(host: Host, entry: KvEntry): void {
-    if (entry.key.startsWith(CHALLENGES)) this.#questions.ask(host, entry, subnetOf(entry.key));
+  created({ key }: KvEntry): void {
+    this.#questions.forget(subnetOf(key));
   }
 
-  /** A node has overwritten or deleted a key. */
-  wrote(host: Host, before: KvEntry, how: 'creates' | 'updates' | 'deletes' | 'gives back'): void {
+  /** A node has overwritten or deleted a key. `after`: its new value. */
+  wrote(
+    host: Host,
+    before: KvEntry,
+    how: 'creates' | 'updates' | 'deletes' | 'gives back',
+    after?: KvEntry,
+  ): void {
     const { key } = before;
-    if (key.startsWith(CHALLENGES) && how === 'deletes') this.#questions.answer(key);
     const owner = key.startsWith(LEASES) ? this.ownerOf(before) : undefined;
-    if (owner === undefined || owner === host) return;
+    if (owner === undefined) return;
+    const subnet = subnetOf(key);
+    if (owner === host) {
+      this.#questions.answer(subnet);
+      return;
+    }
+    // A question changes no more than its own field.
+    if (after !== undefined && this.ownerOf(after) === owner && after.session === before.session) {
+      this.#questions.ask(host, after, subnet);
+      return;
+    }
     const law =
       how === 'updates'
-        ? this.#questions.brokenBy(host, owner, before, subnetOf(key))
+        ? this.#questions.brokenBy(host, owner, before, subnet)
         : 'a subnet is claimed where nobody has it';
     if (law !== undefined) this.break(law, `${host.name} ${how} ${key} of ${owner.name}`);
+    this.#questions.forget(subnet);
   }
 
   /** The host whose agent wrote this entry; undefined: a node outside of the cluster. */
   ownerOf({ key, value }: KvEntry): Host | undefined {
     try {
-      const { node } = parseLeaseValue(value, key);
+      const { node } = parseLeaseValue(value, key).attrs;
       return this.#cluster.hosts.find(({ facts }) => facts.node.id === node?.id);
     } catch {
       return undefined;
@@ -129,7 +143,7 @@ export class Laws {
   }
 }
 
-/** The subnet in the key of a lease or a question, as text. */
+/** The subnet in the key of a lease, as text. */
 function subnetOf(key: string): string {
   return (key.slice(NETWORK_PREFIX.length).split('/')[2] ?? '').replace('-', '/');
 }
@@ -145,15 +159,15 @@ export function judgedKv(cluster: Cluster, kv: Kv, host: Host): Kv {
       const before = at(key);
       const entry = await kv.create(key, value, session, signal);
       trace.note(host.name, `create ${key}: ${entry?.revision ?? 'lost'}`);
-      if (entry !== undefined && before === undefined) laws.created(host, entry);
       if (entry !== undefined && before !== undefined) laws.wrote(host, before, 'creates');
+      if (entry !== undefined) laws.created(entry);
       return entry;
     },
     async update(entry, value, signal) {
       const before = at(entry.key);
       const after = await kv.update(entry, value, signal);
       trace.note(host.name, `update ${entry.key}: ${after?.revision ?? 'lost'}`);
-      if (after !== undefined && before !== undefined) laws.wrote(host, before, 'updates');
+      if (after !== undefined && before !== undefined) laws.wrote(host, before, 'updates', after);
       return after;
     },
     async delete(entry, signal) {

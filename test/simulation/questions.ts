@@ -18,35 +18,40 @@ interface Question {
 }
 
 /**
- * The longest delay with which an answer surely comes in time: a holder's watch delivers twice in a row.
+ * The longest delay with which an answer surely comes in time: a holder's watch delivers twice in a row, and each of
+ * three requests goes there and back.
  */
-const SWIFT_MS = CHALLENGE_WAIT_MS / 4;
+const SWIFT_MS = CHALLENGE_WAIT_MS / 8;
 
 export class Questions {
   readonly #cluster: Cluster;
-  readonly #asked = new Map<string, Question>();
+  #asked: Question[] = [];
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
   }
 
   /** A node has written a question about a subnet. */
-  ask(by: Host, { key, revision }: KvEntry, subnet: string): void {
+  ask(by: Host, { revision }: KvEntry, subnet: string): void {
     const sinceMs = this.#cluster.clock.monotonicMs();
-    this.#asked.set(key, { by, subnet, revision, sinceMs, isAnswered: false, unable: new Set() });
+    this.#asked.push({ by, subnet, revision, sinceMs, isAnswered: false, unable: new Set() });
   }
 
-  /** Somebody has deleted a question. The asking node may have stopped waiting already. */
-  answer(key: string): void {
-    const question = this.#asked.get(key);
-    if (question !== undefined && this.#stands(question)) question.isAnswered = true;
+  /** The owner has written its lease. The asking nodes may have stopped waiting already. */
+  answer(subnet: string): void {
+    for (const question of this.#asked) if (question.subnet === subnet) question.isAnswered = true;
+  }
+
+  /** Another node has the subnet now. */
+  forget(subnet: string): void {
+    this.#asked = this.#asked.filter((question) => question.subnet !== subnet);
   }
 
   /** Everything has come to rest at this moment. */
   rest(): void {
     const { hosts, weather } = this.#cluster;
     const isSlow = weather.now.delayMs > SWIFT_MS;
-    for (const question of this.#asked.values()) {
+    for (const question of this.#asked) {
       if (!this.#stands(question)) continue;
       for (const host of hosts) if (isSlow || !host.canAnswerFor(question.subnet)) question.unable.add(host);
     }
@@ -57,8 +62,9 @@ export class Questions {
    * may have asked again since its decision: the store may carry out a request long after its client has given up.
    */
   brokenBy(host: Host, owner: Host, before: KvEntry, subnet: string): string | undefined {
-    const asked = [...this.#asked.values()].filter(
-      (question) => question.by === host && question.subnet === subnet && question.revision > before.revision,
+    const asked = this.#asked.filter(
+      (question) =>
+        question.by === host && question.subnet === subnet && question.revision <= before.revision,
     );
     const over = asked.filter((question) => question.isAnswered || !this.#stands(question));
     if (over.length === 0) return 'a lease is taken over only after asking';

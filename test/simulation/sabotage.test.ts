@@ -58,12 +58,12 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
   ],
   [
     'a node that answers no question about its lease',
-    { leases: (store) => ({ ...store, answerChallenge: async () => undefined }) },
+    { leases: (store) => ({ ...store, repair: async (held) => held }) },
     /who can answer keeps its lease/,
   ],
   [
     'a node that takes over without asking',
-    { leases: (store) => ({ ...store, challenge: async () => false }) },
+    { leases: (store) => ({ ...store, challenge: async (lease) => ({ kind: 'silent', lease }) }) },
     /a lease is taken over only after asking/,
   ],
   [
@@ -71,9 +71,14 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
     {
       leases: (store) => ({
         ...store,
-        challenge: async (...args) => {
-          await store.challenge(...args);
-          return false;
+        async challenge(lease, ...rest) {
+          const answer = await store.challenge(lease, ...rest);
+          for await (const event of store.watch(new AbortController().signal)) {
+            if (event.type !== 'snapshot') continue;
+            const now = event.leases.find(({ key }) => key === lease.key);
+            return now === undefined ? answer : { kind: 'silent', lease: now };
+          }
+          return answer;
         },
       }),
     },

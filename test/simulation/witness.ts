@@ -14,8 +14,8 @@ export class Witness {
   lostAtMs: number | undefined;
   /** Whether the watch of all leases is open. */
   #watches = false;
-  /** The number of answers to questions that are on their way. */
-  #answers = 0;
+  /** The number of requests about its lease that are on their way. */
+  #requests = 0;
   readonly #life: Life;
   readonly #node: NodeIdentity;
   readonly #changedMs = new Map<string, number>();
@@ -42,10 +42,10 @@ export class Witness {
     return this.lostAtMs === undefined ? undefined : this.#life.awakeMs(this.lostAtMs);
   }
 
-  /** Whether the node holds this subnet, hears, and has no answer on its way, which may take long. */
+  /** Whether the node holds this subnet, hears, and has no request about it on its way, which may take long. */
   isAttentive(subnet: string): boolean {
     const isHeld = this.granted !== undefined && textOf(this.granted) === subnet;
-    return isHeld && this.lostAtMs === undefined && this.#watches && this.#answers === 0;
+    return isHeld && this.lostAtMs === undefined && this.#watches && this.#requests === 0;
   }
 
   /** The store has lost its data: everything it says from now on is newer than before. */
@@ -62,7 +62,7 @@ export class Witness {
     return {
       ...kv,
       async *watch(prefix, ...rest) {
-        const isAll = !prefix.includes('/challenges/');
+        const isAll = !/\/subnets\/./.test(prefix);
         try {
           for await (const batch of kv.watch(prefix, ...rest)) {
             if (isAll) setWatches(true);
@@ -89,21 +89,21 @@ export class Witness {
       return held;
     };
     const hear = (event: StoreEvent): void => this.#hear(event);
+    const count = <T>(request: Promise<T>): Promise<T> => {
+      this.#requests += 1;
+      return request.finally(() => {
+        this.#requests -= 1;
+      });
+    };
     return {
       ...store,
       claim: async (...args) => grant(await store.claim(...args)),
       adopt: async (...args) => grant(await store.adopt(...args)),
-      repair: async (...args) => grant(await store.repair(...args)),
+      repair: async (...args) => grant(await count(store.repair(...args))),
       renew: async (...args) => {
-        const held = await store.renew(...args);
+        const held = await count(store.renew(...args));
         if (held === undefined) this.lostAtMs ??= this.#nowMs();
         return held;
-      },
-      answerChallenge: async (...args) => {
-        this.#answers += 1;
-        await store.answerChallenge(...args).finally(() => {
-          this.#answers -= 1;
-        });
       },
       async *watch(signal) {
         for await (const event of store.watch(signal)) {

@@ -21,7 +21,7 @@ export function hostFacts(changes: FactChanges = {}): HostFacts {
   const { nodeId = '00000000000000aa', onLink = ['192.168.77.0/24'], address = '192.168.77.1' } = changes;
   const { publicIP = address, name = 'eth0', mtuBytes = 1500, hasCarrier = true } = changes;
   return {
-    node: { id: nodeId, mac: undefined, name: 'h1' },
+    node: { id: nodeId, mac: '02:00:00:00:00:01', name: 'h1' },
     underlay: { name, mtuBytes, hasCarrier },
     ends: { ipv4: { address, publicIP, onLink: onLink.map(prefix) } },
   };
@@ -46,5 +46,13 @@ export function leaseAttrs(
 /** The lease of one subnet, such as `10.5.2.0/24`. */
 export function lease(subnet: string, attrs: LeaseAttrs, more: Partial<Lease> = {}): Lease {
   const subnets = { ipv4: prefix(subnet) };
-  return { key: formatSubnetKey(subnets), subnets, attrs, revision: 1, session: '1', ...more };
+  return {
+    key: formatSubnetKey(subnets),
+    subnets,
+    attrs,
+    revision: 1,
+    session: '1',
+    asked: undefined,
+    ...more,
+  };
 }

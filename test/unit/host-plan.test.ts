@@ -33,7 +33,7 @@ describe('the plan of a host', () => {
       'ours from before this host had another address, unless another host answers for it',
     ],
     [
-      'that another node name wrote at its address',
+      'that another node wrote at its address',
       lease(
         '10.5.11.0/24',
         leaseAttrs('192.168.77.1', { node: { id: '00000000000000bb', mac: undefined, name: 'h2' } }),
@@ -44,6 +44,17 @@ describe('the plan of a host', () => {
     expect(await plan([peer, own], '10.5.13.0/24')).toBe(
       `# network 10.5.0.0/16, backend host-gw, subnet 10.5.11.0/24 (${how}), mtu 1500\n` +
         'route 10.5.10.0/24 via 192.168.77.2 dev eth0\nroute blackhole 10.5.11.0/24\n',
+    );
+  });
+
+  it('the plan of a host shows its previous subnet that a clone may have, and no other lease of a clone', async () => {
+    const node = { ...NODE, mac: '02:00:00:00:00:09', name: 'h9' };
+    const clone = lease('10.5.11.0/24', leaseAttrs('192.168.77.9', { node }));
+    expect(await plan([clone], '10.5.11.0/24')).toContain(
+      'subnet 10.5.11.0/24 (the previous one, of node h9 with our machine id at another address: ours unless that node answers for it), mtu',
+    );
+    expect(await plan([clone], '10.5.12.0/24')).toContain(
+      'subnet 10.5.12.0/24 (free; this command does not claim it)',
     );
   });
 

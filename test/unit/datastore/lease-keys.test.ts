@@ -12,7 +12,6 @@ describe('the keys of leases', () => {
   it("lease keys are flannel's", () => {
     expect(keys.config).toBe('/coreos.com/network/config');
     expect(keys.lease('10.5.34.0-24')).toBe('/coreos.com/network/subnets/10.5.34.0-24');
-    expect(keys.challenges('10.5.34.0-24')).toBe('/coreos.com/network/challenges/10.5.34.0-24/');
   });
 
   for (const [key, subnet, ipv6] of [
@@ -54,17 +53,17 @@ describe('the keys of leases', () => {
     expect(read('subnets-of-others/10.5.34.0-24')).toBeUndefined();
   });
 
-  it('lease keys include challenges, and malformed ones are skipped', () => {
-    const ask = (key: string, value: string) =>
-      keys.readChallenge({ key: `/coreos.com/network/${key}`, value, revision: 1, session: '1' });
-    const who = '{"ID":"0123456789abcdef","Name":"n1"}';
-    expect(ask('challenges/10.5.34.0-24/77', who)).toMatchObject({
-      type: 'challenge',
-      by: { id: '0123456789abcdef', name: 'n1' },
+  it('a lease tells who asks whether its holder is alive', () => {
+    const asking = (asked: string): unknown => {
+      const found = read('subnets/10.5.34.0-24', VALUE.replace('}', `,"Asked":${asked}}`));
+      return found !== undefined && isLease(found) ? found.asked : found;
+    };
+    expect(asking('{"ID":"0123456789abcdef","MAC":"02:00:00:00:00:01","Name":"n1"}')).toEqual({
+      id: '0123456789abcdef',
+      mac: '02:00:00:00:00:01',
+      name: 'n1',
     });
-    expect(ask('challenges/garbage/77', who)).toBeUndefined();
-    expect(ask('challenges/10.5.34.0-24/77', 'garbage')).toBeUndefined();
-    expect(ask('challenges/10.5.34.0-24/77', '{"ID":"../../etc","Name":"n1"}')).toBeUndefined();
-    expect(ask('subnets/10.5.34.0-24', who)).toBeUndefined();
+    for (const garbage of ['"garbage"', 'null', '{"ID":"../../etc","Name":"n1"}', '[]'])
+      expect(asking(garbage)).toBeUndefined();
   });
 });

@@ -1,32 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { type ChoiceInput, choose, findMisfits } from '../../../agent/lease/choose.ts';
-import { ownership } from '../../../agent/lease/ownership.ts';
 import { formatSubnets, type Lease, type NodeIdentity } from '../../../agent/model/lease.ts';
 import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
 import { lease, leaseAttrs, prefix } from '../../support/build.ts';
 
-const SELF: NodeIdentity = { id: '00000000000000aa', mac: undefined, name: 'h1' };
-const H2: NodeIdentity = { id: '00000000000000bb', mac: undefined, name: 'h2' };
+const SELF: NodeIdentity = { id: '00000000000000aa', mac: '02:00:00:00:00:01', name: 'h1' };
+const CLONE: NodeIdentity = { ...SELF, mac: '02:00:00:00:00:02' };
+const H2: NodeIdentity = { id: '00000000000000bb', mac: '02:00:00:00:00:02', name: 'h2' };
 const HERE = '192.168.77.1';
 const ELSEWHERE = '192.168.77.9';
 const US = { publicIP: { ipv4: HERE }, node: SELF };
 
 const leaseOf = (subnet: string, publicIP: string, node?: NodeIdentity, more: Partial<Lease> = {}): Lease =>
   lease(subnet, leaseAttrs(publicIP, { node }), more);
-
-describe('ownership', () => {
-  it.each([
-    ['by both', HERE, SELF, 'ours'],
-    ['written by flannel', HERE, undefined, 'ours'],
-    ['with another machine', HERE, { ...SELF, id: H2.id }, 'renamed'],
-    ['with another name, as of a cloned machine', HERE, { ...SELF, name: 'h2' }, 'renamed'],
-    ['at another address', ELSEWHERE, SELF, 'moved'],
-    ['of another node', ELSEWHERE, { ...SELF, name: 'h2' }, undefined],
-    ['of a flannel node', ELSEWHERE, undefined, undefined],
-  ] as const)('a lease %s is judged by address and identity', (_, publicIP, node, expected) => {
-    expect(ownership(leaseOf('10.5.2.0/24', publicIP, node), US)).toBe(expected);
-  });
-});
 
 /** The choice in one line, in a network of four subnets. */
 function chosen(leases: readonly Lease[], more: Partial<ChoiceInput> = {}): string {
@@ -48,16 +34,61 @@ function chosen(leases: readonly Lease[], more: Partial<ChoiceInput> = {}): stri
 describe('the choice of a lease', () => {
   const ours = leaseOf('10.5.10.0/24', HERE, SELF);
   const moved = leaseOf('10.5.11.0/24', ELSEWHERE, SELF);
-  const renamed = leaseOf('10.5.12.0/24', HERE, H2);
+  const namesake = leaseOf('10.5.12.0/24', HERE, H2);
+  const clone = leaseOf('10.5.13.0/24', ELSEWHERE, CLONE);
   const others = [10, 11, 12, 13].map((n) => leaseOf(`10.5.${n}.0/24`, `192.168.78.${n}`));
   const previous = { ipv4: prefix('10.5.13.0/24') };
   const former = { ...moved, session: 'former' };
 
   it.each<[string, readonly Lease[], Partial<ChoiceInput>, string]>([
-    ['our own lease before all others', [renamed, moved, ours], { previous }, 'keep 10.5.10.0-24'],
+    ['our own lease before all others', [namesake, moved, ours], { previous }, 'keep 10.5.10.0-24'],
     ['a lease of flannel at our address', [leaseOf('10.5.12.0/24', HERE)], {}, 'keep 10.5.12.0-24'],
-    ['our own lease from another address', [renamed, moved], { previous }, 'ask 10.5.11.0-24 moved'],
-    ['a lease at our address with another name', [renamed], { previous }, 'ask 10.5.12.0-24 renamed'],
+    ['our own lease from another address', [namesake, moved], { previous }, 'ask 10.5.11.0-24 moved'],
+    ['a lease at our address of another node', [namesake], { previous }, 'ask 10.5.12.0-24 namesake'],
+    [
+      'a lease at our address of a clone or of our former card',
+      [leaseOf('10.5.12.0/24', HERE, CLONE)],
+      { previous },
+      'ask 10.5.12.0-24 namesake',
+    ],
+    [
+      'our own lease under another host name',
+      [leaseOf('10.5.12.0/24', HERE, { ...SELF, name: 'dhcp-7' })],
+      {},
+      'keep 10.5.12.0-24',
+    ],
+    ['no lease of a clone', [clone], {}, 'claim 10.5.10.0/24'],
+    [
+      'no lease of a clone where another subnet is the previous one',
+      [clone],
+      { previous: moved.subnets },
+      'claim 10.5.11.0/24',
+    ],
+    ['the previous subnet where a clone may have it', [clone], { previous }, 'ask 10.5.13.0-24 clone'],
+    [
+      'no lease of a clone that took our subnet in this run',
+      [clone],
+      { previous, last: { ...ours, ...previous } },
+      'claim 10.5.10.0/24',
+    ],
+    [
+      'the newest of several leases from other addresses',
+      [moved, { ...leaseOf('10.5.10.0/24', '192.168.77.8', SELF), revision: 7 }],
+      {},
+      'ask 10.5.10.0-24 moved',
+    ],
+    [
+      'the previous subnet among several leases of ours',
+      [{ ...ours, revision: 7 }, leaseOf('10.5.13.0/24', HERE, SELF)],
+      { previous },
+      'keep 10.5.13.0-24',
+    ],
+    [
+      'nothing to ask about after enough questions',
+      [moved, namesake],
+      { mayAsk: false },
+      'claim 10.5.10.0/24',
+    ],
     ['the previous subnet', [], { previous }, 'claim 10.5.13.0/24'],
     ['any free one', others.slice(0, 3), {}, 'claim 10.5.13.0/24'],
     ['another one where the previous subnet is taken', others.slice(1), { previous }, 'claim 10.5.10.0/24'],
@@ -104,6 +135,6 @@ describe('the choice of a lease', () => {
 
   it('the choice leaves unfit leases of ours to be given back', () => {
     const config = parseNetworkConfig('{"Network":"10.5.0.0/16","SubnetMin":"10.5.11.0"}', 'config');
-    expect(findMisfits([ours, moved, renamed, ...others], config, US)).toEqual([ours]);
+    expect(findMisfits([ours, moved, namesake, clone, ...others], config, US)).toEqual([ours]);
   });
 });

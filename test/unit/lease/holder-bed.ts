@@ -4,6 +4,7 @@ import { TwillError } from '../../../agent/base/errors.ts';
 import { createKvLeaseStore, type KvLeaseStore } from '../../../agent/datastore/kv-lease-store.ts';
 import { KvLeaseHolder } from '../../../agent/lease/kv-lease-holder.ts';
 import { createLeaseTable } from '../../../agent/lease/lease-table.ts';
+import type { Kv } from '../../../agent/model/kv.ts';
 import { formatSubnets } from '../../../agent/model/lease.ts';
 import type { OwnAttrs } from '../../../agent/model/lease-holder.ts';
 import type { StoreEvent } from '../../../agent/model/lease-source.ts';
@@ -22,6 +23,7 @@ export const MARGIN_MINUTES = 60;
 interface NodeOptions {
   readonly ip?: string;
   readonly id?: string;
+  readonly mac?: string;
   readonly name?: string;
   /** Of the network configuration. */
   readonly fields?: object;
@@ -30,6 +32,8 @@ interface NodeOptions {
   readonly hasConfig?: () => boolean;
   /** Puts something between the holder and its store. */
   readonly wrap?: (store: KvLeaseStore) => KvLeaseStore;
+  /** Puts something between the store and its keys. */
+  readonly wrapKv?: (kv: Kv) => Kv;
 }
 
 export interface TestNode {
@@ -39,6 +43,8 @@ export interface TestNode {
   /** Its first announcement. */
   readonly attrs: OwnAttrs;
   readonly lines: string[];
+  /** Its requests to the store by name. */
+  readonly counts: Record<string, number>;
   /** Asked at each claim from now on: true lets it fail as if the store had failed. */
   readonly refuseClaims: (refuses: () => boolean) => void;
   /** Subnets that it got after a loss. */
@@ -74,12 +80,19 @@ export async function holderBed(work: (world: HolderBed) => Promise<void>): Prom
   const keyOf = (subnet: string): string => `${PREFIX}/subnets/${subnet.replace('/', '-')}`;
 
   const node = async (options: NodeOptions = {}): Promise<TestNode> => {
-    const { ip = '192.168.77.1', id = '00000000000000aa', name = 'h1', seed = 1 } = options;
+    const { ip = '192.168.77.1', id = '00000000000000aa', mac, name = 'h1', seed = 1 } = options;
     const changes: string[] = [];
     const { log, lines } = captureLog(name, 'debug');
     const random = seededRandom(seed);
     const own = memory.open();
-    const direct = createKvLeaseStore(own, { prefix: PREFIX, clock, random, log, configHint: '' });
+    const counts: Record<string, number> = {};
+    const direct = createKvLeaseStore(counted(options.wrapKv?.(own) ?? own, counts), {
+      prefix: PREFIX,
+      clock,
+      random,
+      log,
+      configHint: '',
+    });
     let refuses = (): boolean => false;
     const wrapped = options.wrap?.(direct) ?? direct;
     const store: KvLeaseStore = {
@@ -90,7 +103,7 @@ export async function holderBed(work: (world: HolderBed) => Promise<void>): Prom
       },
     };
     const table = createLeaseTable();
-    const attrs: OwnAttrs = { ...leaseAttrs(ip), node: { id, mac: undefined, name } };
+    const attrs: OwnAttrs = { ...leaseAttrs(ip), node: { id, mac, name } };
     const holder = new KvLeaseHolder({
       store,
       clock,
@@ -112,7 +125,7 @@ export async function holderBed(work: (world: HolderBed) => Promise<void>): Prom
     const follow = async (): Promise<void> => {
       for await (const event of store.watch(end.signal)) {
         table.apply(event);
-        holder.notice(event, end.signal);
+        holder.notice(event);
       }
     };
     let tasks: Promise<unknown>[] = [follow()];
@@ -145,9 +158,10 @@ export async function holderBed(work: (world: HolderBed) => Promise<void>): Prom
       kv: own,
       store,
       holder,
-      notice: (event) => holder.notice(event, end.signal),
+      notice: (event) => holder.notice(event),
       attrs,
       lines,
+      counts,
       changes,
       refuseClaims: (next) => {
         refuses = next;
@@ -188,6 +202,19 @@ export async function holderBed(work: (world: HolderBed) => Promise<void>): Prom
     for (const stop of stops) await stop();
     await kv[Symbol.asyncDispose]();
   }
+}
+
+function counted(kv: Kv, counts: Record<string, number>): Kv {
+  return new Proxy(kv, {
+    get(target, name: string) {
+      const method: unknown = Reflect.get(target, name);
+      if (typeof method !== 'function') return method;
+      return (...args: unknown[]) => {
+        counts[name] = (counts[name] ?? 0) + 1;
+        return Reflect.apply(method, target, args) as unknown;
+      };
+    },
+  });
 }
 
 /** A value of flannel at the default address of nodes. */

@@ -79,7 +79,6 @@ describe('the lease table', () => {
     for (const event of [
       { type: 'connected' },
       { type: 'disconnected', error: new TwillError('datastore', 'x') },
-      { type: 'challenge', key: '10.5.2.0-24', by: { id: '', mac: undefined, name: '' } },
     ] satisfies StoreEvent[]) {
       expect(table.apply(event)).toEqual({ leases: [], config: false, malformed: [] });
     }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import {
   type Claiming,
+  challengerIn,
   type Held,
   lastLease,
   onCheckAnswer,
@@ -19,18 +20,27 @@ import type { StoreEvent } from '../../../agent/model/lease-source.ts';
 import type { HeldLease } from '../../../agent/model/lease-store.ts';
 import { lease, leaseAttrs } from '../../support/build.ts';
 
-const NODE = { id: '00000000000000aa', mac: undefined, name: 'h1' };
+const NODE = { id: '00000000000000aa', mac: '02:00:00:00:00:01', name: 'h1' };
 const SELF: OwnAttrs = { ...leaseAttrs('192.168.77.1'), node: NODE };
-const H9 = { id: '0000000000000099', mac: undefined, name: 'h9' };
+const H9 = { id: '0000000000000099', mac: '02:00:00:00:00:09', name: 'h9' };
+const CLONE = { ...NODE, mac: H9.mac };
 const KEY = '10.5.7.0-24';
 
 const ownLease = (revision: number, session = 'own'): Lease =>
   lease('10.5.7.0/24', SELF, { revision, session });
 const foreign = (revision: number, subnet = '10.5.7.0/24'): Lease =>
   lease(subnet, leaseAttrs('192.168.77.9', { node: H9 }), { revision, session: 'theirs' });
+/** Our lease, with the question of another node. */
+const asked = (revision: number): Lease => ({ ...ownLease(revision), asked: H9 });
+/** Written by a clone of this machine, or with another card, in our session. */
+const cloned = (revision: number, publicIP: string): Lease =>
+  lease('10.5.7.0/24', leaseAttrs(publicIP, { node: CLONE }), { revision, session: 'own' });
 /** Written by us at an address that we had before. */
 const former = (revision: number): Lease =>
   lease('10.5.7.0/24', leaseAttrs('192.168.77.8', { node: NODE }), { revision, session: 'own' });
+
+const renamed = (revision: number): Lease =>
+  lease('10.5.7.0/24', { ...SELF, node: { ...NODE, name: 'dhcp-7' } }, { revision, session: 'own' });
 
 const GRANTED: HeldLease = { lease: ownLease(10), ttlSeconds: 86_400 };
 const HELD: Held = { kind: 'held', lease: GRANTED, written: SELF, check: undefined };
@@ -63,7 +73,6 @@ const UNRELATED: readonly StoreEvent[] = [
   { type: 'connected' },
   { type: 'disconnected', error: new TwillError('datastore', 'x') },
   { type: 'config', text: undefined },
-  { type: 'challenge', key: KEY, by: H9 },
   written(foreign(99, '10.5.8.0/24')),
   removed(99, '10.5.8.0-24'),
   removed(99, '10.5.7.0-25'),
@@ -71,6 +80,7 @@ const UNRELATED: readonly StoreEvent[] = [
 ];
 
 const checking: Tenure = { ...HELD, check: 'key' };
+const challenged: Tenure = { ...HELD, check: 'challenge' };
 const lost: Tenure = { kind: 'lost', last: GRANTED };
 const takenBy = (by: Lease): Tenure => ({ kind: 'taken', last: GRANTED, by });
 
@@ -80,7 +90,21 @@ describe('a held lease', () => {
     ['stays at an older event of another node', written(foreign(9)), HELD],
     ['is checked where we wrote it later than we know', written(ownLease(11)), checking],
     ['is checked where it has a former address of ours', written(former(11)), checking],
+    ['is checked where it has another host name', written(renamed(11)), checking],
+    ['is challenged where another node asks in it', written(asked(11)), challenged],
+    ['is challenged where a listing has a question in it', listing([asked(11)]), challenged],
+    ['stays at a question from before our own write', written(asked(9)), HELD],
     ['is taken by a later lease of another node', written(foreign(11)), takenBy(foreign(11))],
+    [
+      'is taken by a clone elsewhere, also in our session',
+      written(cloned(11, '192.168.77.9')),
+      takenBy(cloned(11, '192.168.77.9')),
+    ],
+    [
+      'is taken by a clone with our address, also in our session',
+      written(cloned(11, '192.168.77.1')),
+      takenBy(cloned(11, '192.168.77.1')),
+    ],
     ['stays at an older deletion', removed(9), HELD],
     ['stays at a deletion before our own write', removed(10), HELD],
     ['is lost by a later deletion', removed(11), lost],
@@ -98,6 +122,23 @@ describe('a held lease', () => {
     ],
   ])('a held lease %s', (_, event, expected) => {
     expect(onEvent(HELD, event, SELF)).toEqual(expected);
+  });
+
+  it('a held lease stays ours where it still has our former card, and also as a reservation our former address', () => {
+    const now: OwnAttrs = { ...leaseAttrs('192.168.77.2'), node: { ...NODE, mac: '02:00:00:00:00:02' } };
+    expect(onEvent(HELD, listing([ownLease(12)]), now)).toEqual(checking);
+    const reserved: Lease = { ...ownLease(10), session: undefined };
+    const held: Held = { ...HELD, lease: { lease: reserved, ttlSeconds: undefined } };
+    expect(onEvent(held, listing([{ ...reserved, revision: 12 }]), now)).toEqual({ ...held, check: 'key' });
+    const others = lease('10.5.7.0/24', leaseAttrs('192.168.77.1'), { revision: 12, session: undefined });
+    expect(onEvent(held, written(others), now)).toMatchObject({ kind: 'taken' });
+  });
+
+  it('a held lease tells who asks in it', () => {
+    expect(challengerIn(written(asked(11)), GRANTED)).toEqual(H9);
+    expect(challengerIn(listing([asked(11)]), GRANTED)).toEqual(H9);
+    expect(challengerIn(written(ownLease(11)), GRANTED)).toBeUndefined();
+    expect(challengerIn(written({ ...foreign(11, '10.5.8.0/24'), asked: H9 }), GRANTED)).toBeUndefined();
   });
 
   it('a held lease is checked anew by each event that demands it', () => {

@@ -88,8 +88,9 @@ it('mutated keys and values are read as a lease, or refused in one printable lin
     const result = attempt(() => parseLeaseValue(value, 'key'));
     if ('value' in result) {
       read++;
-      const again = formatLeaseValue(result.value);
-      expect(formatLeaseValue(parseLeaseValue(again, 'key')), shown).toBe(again);
+      const again = formatLeaseValue(result.value.attrs, result.value.asked);
+      const { attrs, asked } = parseLeaseValue(again, 'key');
+      expect(formatLeaseValue(attrs, asked), shown).toBe(again);
     } else {
       expect(result.error, shown).toBeInstanceOf(TwillError);
       const { message } = result.error as TwillError;

@@ -68,11 +68,11 @@ describe('lease values', () => {
     ['extension', EXTENSION],
     ['our own', OURS],
   ])('a lease value %s comes back to the byte', (_, text) => {
-    expect(formatLeaseValue(parseLeaseValue(text, KEY))).toBe(text);
+    expect(formatLeaseValue(parseLeaseValue(text, KEY).attrs)).toBe(text);
   });
 
   it('parseLeaseValue reads every field', () => {
-    expect(parseLeaseValue(WIREGUARD, KEY)).toEqual({
+    expect(parseLeaseValue(WIREGUARD, KEY).attrs).toEqual({
       publicIP: { ipv4: '192.168.77.1', ipv6: 'fd00::1' },
       backendType: 'wireguard',
       backendData: { ipv4: { PublicKey: 'a2V5', Port: 51820 }, ipv6: { PublicKey: 'a2V5', Port: 51821 } },
@@ -84,28 +84,26 @@ describe('lease values', () => {
   it.each(['{"PublicIP":"192.168.77.1"}', '{"PublicIP":"192.168.77.1","BackendType":""}'])(
     'a lease value without a backend is read as udp: %s',
     (text) => {
-      expect(parseLeaseValue(text, KEY).backendType).toBe('udp');
+      expect(parseLeaseValue(text, KEY).attrs.backendType).toBe('udp');
     },
   );
 
   it('a lease value with null data has none', () => {
     const text =
       '{"PublicIP":"192.168.77.1","BackendType":"host-gw","BackendData":null,"BackendV6Data":null}';
-    expect(formatLeaseValue(parseLeaseValue(text, KEY))).toBe(HOST_GW);
+    expect(formatLeaseValue(parseLeaseValue(text, KEY).attrs)).toBe(HOST_GW);
   });
 
   it('a lease value is read with names in any case, as by flannel', () => {
-    const { publicIP, backendType } = parseLeaseValue(
-      '{"publicip":"192.168.77.1","BACKENDTYPE":"vxlan"}',
-      KEY,
-    );
+    const text = '{"publicip":"192.168.77.1","BACKENDTYPE":"vxlan"}';
+    const { publicIP, backendType } = parseLeaseValue(text, KEY).attrs;
     expect({ publicIP, backendType }).toEqual({ publicIP: { ipv4: '192.168.77.1' }, backendType: 'vxlan' });
   });
 
   it('a lease value keeps unknown fields and their order, after its own', () => {
     const text =
       '{"Zone":{"b":[1,null,"x"],"a":true},"PublicIP":"192.168.77.1","Alias":"","PublicIPv6":null,"BackendType":"host-gw"}';
-    expect(formatLeaseValue(parseLeaseValue(text, KEY))).toBe(
+    expect(formatLeaseValue(parseLeaseValue(text, KEY).attrs)).toBe(
       '{"PublicIP":"192.168.77.1","PublicIPv6":null,"BackendType":"host-gw","Zone":{"b":[1,null,"x"],"a":true},"Alias":""}',
     );
   });
@@ -122,11 +120,29 @@ describe('lease values', () => {
     '{"ID":1,"Name":"h1"}',
     `{"ID":"00000000000000aa","Name":"${'x'.repeat(254)}"}`,
   ])('a node identity %s is not ours, and not an error', (node) => {
-    expect(parseLeaseValue(`{"PublicIP":"192.168.77.1","Node":${node}}`, KEY).node).toBeUndefined();
+    expect(parseLeaseValue(`{"PublicIP":"192.168.77.1","Node":${node}}`, KEY).attrs.node).toBeUndefined();
+  });
+
+  it('a lease value names a node that asks, as its last own field, and a holder writes it without', () => {
+    const asking = `${OURS.slice(0, -1)},"Asked":{"ID":"00000000000000bb","MAC":"02:00:00:00:00:02","Name":"h2"},"Zone":"a"}`;
+    const { attrs, asked } = parseLeaseValue(asking, KEY);
+    expect(asked).toEqual({ id: '00000000000000bb', mac: '02:00:00:00:00:02', name: 'h2' });
+    expect(attrs.extra).toEqual({ Zone: 'a' });
+    expect(formatLeaseValue(attrs, asked)).toBe(asking);
+    expect(formatLeaseValue(attrs)).toBe(`${OURS.slice(0, -1)},"Zone":"a"}`);
+  });
+
+  it('a MAC of another form is no MAC, and leaves the identity', () => {
+    const node = '{"ID":"00000000000000aa","MAC":"80:00:00:02:fe:80:00:00","Name":"h1"}';
+    expect(parseLeaseValue(`{"PublicIP":"192.168.77.1","Node":${node}}`, KEY).attrs.node).toEqual({
+      id: '00000000000000aa',
+      mac: undefined,
+      name: 'h1',
+    });
   });
 
   it('a lease value cannot reach into a prototype', () => {
-    const attrs = parseLeaseValue(
+    const { attrs } = parseLeaseValue(
       '{"PublicIP":"192.168.77.1","__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"BackendData":{"__proto__":{"polluted":1}}}',
       KEY,
     );

@@ -16,6 +16,7 @@ const FACTS = hostFacts();
 const NETWORKS = { ipv4: prefix('10.5.0.0/16') };
 const PLANES = planesOf(FACTS, NETWORKS, { ipv4: prefix('10.5.1.0/24') });
 const CONFIG = configOf({ Type: 'user', Port: 1 });
+const REINSTALLED = { ...FACTS.node, id: '00000000000000bb' };
 const OUR_LEASE = lease('10.5.1.0/24', leaseAttrs('192.168.77.1', { node: FACTS.node }));
 const PEER = lease('10.5.2.0/24', leaseAttrs('192.168.77.2', { backendType: 'user' }));
 const LATER_PEER = lease('10.5.3.0/24', leaseAttrs('192.168.77.3', { backendType: 'user' }));
@@ -152,10 +153,21 @@ describe('the keeper of a data plane', () => {
     },
   );
 
+  it("the data plane keeper ends the data plane when its subnet is a clone's", async () => {
+    start(RECORD);
+    const clone = { ...FACTS.node, mac: '02:00:00:00:00:09' };
+    keeper.noticeLeases([lease('10.5.1.0/24', leaseAttrs('192.168.77.9', { node: clone }))], FACTS);
+    expect(keeper.isOpen).toBe(false);
+  });
+
   it.each([
     ['is ours', [OUR_LEASE, PEER]],
     ["is nobody's", [PEER]],
     ['was ours at another address', [lease('10.5.1.0/24', leaseAttrs('192.168.77.9', { node: FACTS.node }))]],
+    [
+      'has our address and another machine id',
+      [lease('10.5.1.0/24', leaseAttrs('192.168.77.1', { node: REINSTALLED }))],
+    ],
   ])('the data plane keeper keeps the data plane while its subnet %s', async (_, leases) => {
     start(RECORD);
     keeper.noticeLeases(leases, FACTS);

@@ -37,6 +37,8 @@ export interface TestHost {
   readonly lines: string[];
   /** Its underlay has that address from now on. No event reports it. */
   readonly readdress: (to: string) => void;
+  /** It has that host name from now on. No event reports it. */
+  readonly rename: (to: string) => void;
   /** As if the machine had been suspended: no timer ran. */
   readonly suspend: (ms: number) => void;
   /** Our own subnet as handed off last. */
@@ -90,6 +92,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
     const firewall = createMemoryFirewall('iptables');
     let refusesHandOff = false;
     let address = `192.168.77.${n}`;
+    let name = `h${n}`;
     const leases = createKvLeaseStore(wrap?.(own) ?? own, {
       prefix: PREFIX,
       clock,
@@ -117,7 +120,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         hostSource: {
           read: async () => ({
             ...hostFacts({ address }),
-            node: { id: n.toString(16).padStart(16, '0'), mac: undefined, name: `h${n}` },
+            node: { id: n.toString(16).padStart(16, '0'), mac: undefined, name },
           }),
           watch: async () => undefined,
         },
@@ -146,6 +149,9 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
       lines,
       readdress: (to) => {
         address = to;
+      },
+      rename: (to) => {
+        name = to;
       },
       suspend: (ms) => {
         suspendedMs += ms;

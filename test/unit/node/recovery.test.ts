@@ -48,42 +48,27 @@ describe('a machine that was suspended', () => {
 });
 
 describe('a node that is asked whether it is alive', () => {
-  const KEY = `${PREFIX}/challenges/10.5.1.0-24/x`;
+  const KEY = `${PREFIX}/subnets/10.5.1.0-24`;
+  const ASKED = { ID: '0000000000000009', Name: 'h9' };
 
-  it('a node answers a challenge in time though the datastore failed three times', () =>
+  it('a node answers in time though the datastore failed three times', () =>
     nodeBed(async ({ clock, kv, start }) => {
-      let failures = 0;
+      let failures = Number.POSITIVE_INFINITY;
       const first = await start(1, (own) => ({
         ...own,
-        list: (under, signal) => {
-          if (!under.includes('/challenges/') || failures === 3) return own.list(under, signal);
+        update: (...args) => {
+          if (failures >= 3) return own.update(...args);
           failures++;
           return Promise.reject(new TwillError('datastore', 'the server has a new leader'));
         },
       }));
-      await kv.create(KEY, JSON.stringify({ ID: '0000000000000009', Name: 'h9' }), undefined);
-      await clock.advance(CHALLENGE_WAIT_MS);
-      expect(await kv.get(KEY)).toBeUndefined();
-      expect([failures, first.lines.join('\n').includes('new leader')]).toEqual([3, false]);
-    }));
-
-  it('a node gives up an answer after the wait of the challenger, and logs it once', () =>
-    nodeBed(async ({ clock, kv, start }) => {
-      let attempts = 0;
-      const first = await start(1, (own) => ({
-        ...own,
-        list: (under, signal) => {
-          if (!under.includes('/challenges/')) return own.list(under, signal);
-          attempts++;
-          return Promise.reject(new TwillError('datastore', 'the server has a new leader'));
-        },
-      }));
-      await kv.create(KEY, JSON.stringify({ ID: '0000000000000009', Name: 'h9' }), undefined);
-      await clock.advance(CHALLENGE_WAIT_MS + DATASTORE_BACKOFF.maxMs);
-      const before = attempts;
-      await clock.advance(60_000);
-      expect(attempts).toBe(before);
-      expect(first.lines.filter((line) => line.includes('new leader'))).toHaveLength(1);
+      const entry = await kv.get(KEY);
+      if (entry === undefined) throw new Error('no lease');
+      failures = 0;
+      await kv.update(entry, JSON.stringify({ ...JSON.parse(entry.value), Asked: ASKED }));
+      await clock.advance(CHALLENGE_WAIT_MS / 2);
+      expect(await kv.get(KEY)).toMatchObject({ value: entry.value, session: entry.session });
+      expect([failures, first.reason(), first.handedOff()]).toEqual([3, 'ready', '10.5.1.0/24']);
     }));
 });
 
@@ -132,6 +117,21 @@ describe('a host that has another address', () => {
       await clock.advance(MOVED_MS);
       expect(JSON.parse((await kv.get(key))?.value ?? '')).toMatchObject({ PublicIP: '192.168.77.1' });
       expect([first.handedOff(), first.reason()]).toEqual(['10.5.1.0/24', 'ready']);
+    }));
+
+  it('a node announces its new host name, so that its next start finds its lease as it is', () =>
+    nodeBed(async ({ clock, kv, start }) => {
+      const first = await start(1);
+      const before = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
+      first.rename('dhcp-7');
+      await clock.advance(MOVED_MS);
+      const after = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
+      expect(JSON.parse(after?.value ?? '')).toMatchObject({ Node: { Name: 'dhcp-7' } });
+      expect([after?.session, first.handedOff(), first.reason()]).toEqual([
+        before?.session,
+        '10.5.1.0/24',
+        'ready',
+      ]);
     }));
 
   it('a node warns when its new address is the address of another node', () =>
