@@ -35,7 +35,7 @@ export async function askHolder(
     const now = entry && keys.readLease(entry);
     if (entry === undefined || now === undefined || !isUnanswered(now, lease)) return CHANGED;
     const written = await kv.update(entry, formatLeaseValue(lease.attrs, by), signal);
-    if (written !== undefined) return answer(kv, keys, clock, { lease, written, waitMs }, signal);
+    if (written !== undefined) return answer(kv, keys, clock, { lease, by, waitMs }, written, signal);
   }
   return CHANGED;
 }
@@ -52,16 +52,19 @@ async function answer(
   kv: Kv,
   keys: LeaseKeys,
   clock: Clock,
-  asked: { readonly lease: Lease; readonly written: KvEntry; readonly waitMs: number },
+  { lease, by, waitMs }: Challenge,
+  { key, revision }: KvEntry,
   signal: AbortSignal | undefined,
 ): Promise<ChallengeAnswer> {
-  const { lease, written, waitMs } = asked;
-  const { key } = written;
   /** The latest write without an answer: our challenge, or a later one of another node. */
-  let standing = written.revision;
+  let standing = revision;
   /** The answer that a write of the lease is; undefined: none. */
   const read = (found: Found): ChallengeAnswer | undefined => {
-    if (isUnanswered(found, lease) && found.asked !== undefined) return undefined;
+    // A holder that asks about its own lease has come back at another address, and will write it so.
+    const isBack = (asked: NodeIdentity): boolean =>
+      isSameNode(asked, lease.attrs.node) && !isSameNode(asked, by);
+    if (isUnanswered(found, lease) && found.asked !== undefined)
+      return isBack(found.asked) ? CHANGED : undefined;
     const isHolders = found !== undefined && isLease(found) && isSameNode(found.attrs.node, lease.attrs.node);
     return isHolders ? ALIVE : CHANGED;
   };

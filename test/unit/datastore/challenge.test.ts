@@ -207,6 +207,13 @@ describe('a challenge', () => {
       expect(await second).toEqual({ answer: silent, tookMs: WAIT_MS });
     }));
 
+  it('a challenge is over when the holder asks about its own lease: it is back at another address', () =>
+    bed(async (all) => {
+      const back = all.clock.sleep(1_000).then(() => all.ask(all.kv, identity(1)));
+      expect(await settle(all, all.ask())).toEqual({ answer: { kind: 'changed' }, tookMs: 1_000 });
+      expect(await back).toMatchObject({ answer: { kind: 'silent' }, tookMs: WAIT_MS });
+    }));
+
   it('an answer counts although another node asks right after it', () =>
     bed(async (all) => {
       const again = async (): Promise<void> => {
