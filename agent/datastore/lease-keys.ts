@@ -11,8 +11,8 @@ import { type Lease, type NodeIdentity, parseLeaseValue, parseSubnetKey } from '
 import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';
 
 export interface LeaseKeys {
-  /** Prefix of all keys of the network. */
-  readonly all: string;
+  /** What the agent lists and watches. Nothing else below the prefix is read. */
+  readonly watched: readonly string[];
   readonly config: string;
   /** Prefix of the keys of all leases. */
   readonly leases: string;
@@ -85,7 +85,7 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
   }
 
   return {
-    all: `${prefix}/`,
+    watched: [config, subnets, challenges],
     config,
     leases: subnets,
     lease: (key) => subnets + key,

@@ -19,6 +19,11 @@ export const LIMITS = {
   datastoreHandoverMs: 10_000,
   /** A watch that lasted this long resets the back-off. */
   datastoreStableMs: 5_000,
+  /**
+   * A watch that told nothing for this time is checked. Each check is one read of two keys, which five thousand idle
+   * nodes send to etcd 170 times a second.
+   */
+  datastoreSilenceMs: 30_000,
   /** Changes that the file store keeps for late watchers. */
   fileStoreHistory: 256,
   /** Revisions of the file store that are kept in its folder. */

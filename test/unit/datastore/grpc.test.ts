@@ -32,7 +32,8 @@ describe('a call', () => {
     server = listening;
     listening.listen(0, '127.0.0.1');
     await once(listening, 'listening');
-    client = createGrpcClient(`http://127.0.0.1:${(listening.address() as AddressInfo).port}`, NO_FILES);
+    const url = `http://127.0.0.1:${(listening.address() as AddressInfo).port}`;
+    client = createGrpcClient(url, NO_FILES, () => 0);
     return client;
   }
   function serve(answer: (stream: ServerHttp2Stream) => void): Promise<GrpcClient> {

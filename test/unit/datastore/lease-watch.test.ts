@@ -15,7 +15,7 @@ it('the lease watch lists at once if history is lost, after any absence of the d
   const kv: Kv = {
     ...own,
     async *watch(prefix, from, signal) {
-      await own.get(prefix, signal);
+      await own.list(prefix, signal);
       yield [{ type: 'progress', revision: from - 1 }];
       yield* own.watch(prefix, from, signal);
     },
