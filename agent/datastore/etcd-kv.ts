@@ -1,6 +1,6 @@
 // Implements Kv with etcd's v3 API. A session is an etcd lease; a conditional write is a transaction. The connection
 // chooses the server and interprets its errors.
-import type { Clock } from '../base/clock.ts';
+import { type Clock, deadline } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
 import { HistoryLost, isPrefixRange, type Kv, type KvEntry, type KvRanges, rangesOf } from '../model/kv.ts';
@@ -16,6 +16,7 @@ import {
   type Response,
 } from './etcd-messages.ts';
 import { rangeRequest, readEntry, readWatch } from './etcd-watch.ts';
+import { LIMITS } from './limits.ts';
 
 /** Opens a store in an etcd cluster, without a request. Fails as `datastore` when certificates cannot be used. */
 export async function openEtcdKv(
@@ -77,7 +78,7 @@ export async function openEtcdKv(
       }),
     keepAlive: (session, signal) =>
       connection.run({ what: 'keep a lease alive' }, signal, async (server, limit) => {
-        const { TTL } = await askOnce(server, session, limit);
+        const { TTL } = await askToKeepAlive(server, session, clock, limit);
         return TTL > 0 ? TTL : undefined;
       }),
     closeSession: (session, signal) =>
@@ -191,24 +192,49 @@ async function put(
   }
 }
 
-/** Asks to keep a session alive, and returns the first answer, which ends the stream. */
+/**
+ * Asks to keep a session alive. The gRPC proxy shares one loop among the askers of a session: it may still be about to
+ * stop for the last one, and then answers this one after hours. So a late answer is asked for a second time.
+ */
+async function askToKeepAlive(
+  server: EtcdServer,
+  session: string,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Response<'Lease/LeaseKeepAlive'>> {
+  {
+    using first = deadline(signal, LIMITS.keepAliveMs, 'etcd');
+    const answer = await askOnce(server, session, first).catch((error: unknown) => {
+      if (error !== first.reason || signal.aborted) throw error;
+    });
+    if (answer !== undefined) return answer;
+  }
+  await clock.sleep(LIMITS.keepAlivePauseMs, signal);
+  return askOnce(server, session, signal);
+}
+
+// The first answer ends the stream.
 function askOnce(
   server: EtcdServer,
   session: string,
   signal: AbortSignal,
 ): Promise<Response<'Lease/LeaseKeepAlive'>> {
   return new Promise((resolve, reject) => {
-    const stream = server.stream('Lease/LeaseKeepAlive', {
-      onMessage(message) {
-        stream.cancel();
-        resolve(message);
-      },
-      onEnd: reject,
-    });
     const stop = (): void => {
       stream.cancel();
       reject(signal.reason);
     };
+    const stream = server.stream('Lease/LeaseKeepAlive', {
+      onMessage(message) {
+        signal.removeEventListener('abort', stop);
+        stream.cancel();
+        resolve(message);
+      },
+      onEnd(error) {
+        signal.removeEventListener('abort', stop);
+        reject(error);
+      },
+    });
     signal.addEventListener('abort', stop, { once: true });
     stream.send({ ID: session });
   });

@@ -33,6 +33,8 @@ export async function* watchLeases(
 ): AsyncGenerator<StoreEvent> {
   let revision: number | undefined;
   let witness: KvEntry | undefined;
+  /** Their number in the last listing. */
+  let leases = 0;
   /** The text of the configuration, and the revision up to which that is known. */
   let config: { readonly text: string | undefined; readonly revision: number } | undefined;
   let connected = true;
@@ -58,6 +60,7 @@ export async function* watchLeases(
         yield* snapshot(listing, keys, yieldTurn);
         revision = listing.revision;
         config = { text: configIn(listing, keys), revision };
+        leases = listing.entries.length;
         witness = listing.entries
           .filter((entry) => isWitness(entry, keys))
           .toSorted((a, b) => b.revision - a.revision)[0];
@@ -67,7 +70,7 @@ export async function* watchLeases(
         witness === undefined
           ? (await kv.list(keys.config, until)).revision >= (revision ?? 0)
           : (await readAgain(kv, keys, witness, until)) !== undefined;
-      for await (const batch of watchChecked(open, { clock, isTold }, signal)) {
+      for await (const batch of watchChecked(open, { clock, leases, isTold }, signal)) {
         if (watchingSinceMs === undefined && clock.bootMs() - askedMs > LIMITS.datastoreHandoverMs)
           throw new HistoryLost('the watch began too long after its revision was read');
         watchingSinceMs ??= clock.monotonicMs();

@@ -6,6 +6,8 @@ import { LIMITS } from './limits.ts';
 
 export interface SilenceCheck {
   readonly clock: Clock;
+  /** The number of leases. */
+  readonly leases: number;
   /** Asks the store whether the watch has told everything. Fails when the store cannot be reached. */
   readonly isTold: (signal: AbortSignal) => Promise<boolean>;
 }
@@ -16,16 +18,17 @@ export interface SilenceCheck {
  */
 export async function* watchChecked<T>(
   open: (signal: AbortSignal) => AsyncIterable<T>,
-  { clock, isTold }: SilenceCheck,
+  { clock, leases, isTold }: SilenceCheck,
   signal: AbortSignal,
 ): AsyncGenerator<T> {
   const end = new AbortController();
   const either = AbortSignal.any([signal, end.signal]);
   let heardMs = clock.monotonicMs();
+  const silenceMs = Math.max(LIMITS.datastoreSilenceMs, leases * LIMITS.datastoreSilencePerLeaseMs);
   let fault: unknown;
 
   const check = async (): Promise<void> => {
-    const leftMs = heardMs + LIMITS.datastoreSilenceMs - clock.monotonicMs();
+    const leftMs = heardMs + silenceMs - clock.monotonicMs();
     if (leftMs > 0) return clock.sleep(leftMs, either);
     const askedMs = heardMs;
     if (!(await isTold(either))) {
