@@ -1,6 +1,6 @@
 // A gRPC client of one server over HTTP/2, without compression. The first call opens a connection, and all calls share
 // it. The first call after its end opens a new one. The client retries nothing.
-import { lookup } from 'node:dns';
+import { type LookupAddress, type LookupAllOptions, lookup } from 'node:dns';
 import {
   type ClientHttp2Session,
   type ClientHttp2Stream,
@@ -102,14 +102,20 @@ function secureContextOf({ ca, cert, key }: TlsFiles): SecureContext {
   }
 }
 
+type FindAll = (
+  name: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
 /**
  * Looks a name up, and begins with another of its addresses each time. The system's order is always the same: without
  * this an agent would come back to an address whose server takes connections but answers nothing.
  */
-function createRotatingLookup(random: () => number): LookupFunction {
+export function createRotatingLookup(random: () => number, find: FindAll = lookup): LookupFunction {
   let turn: number | undefined;
   return (name, options, callback) => {
-    lookup(name, { ...options, all: true }, (error, addresses) => {
+    find(name, { ...options, all: true }, (error, addresses) => {
       if (error !== null) return callback(error, []);
       turn = turn === undefined ? Math.floor(random() * addresses.length) : turn + 1;
       const start = turn % addresses.length;
