@@ -97,8 +97,8 @@ export async function startEtcd(options: LabEtcdOptions = {}): Promise<EtcdServe
     await waitFor(`etcd at ${url} answers`, 10_000, () =>
       etcdctl('endpoint', 'health').then(
         () => true,
-        // With authentication on, this error is an answer.
-        (error: unknown) => /user name is empty|permission denied/.test(String(error)),
+        // With authentication on, and from a learner, these errors are answers.
+        (error: unknown) => /user name is empty|permission denied|learner/.test(String(error)),
       ),
     );
   }
