@@ -12,6 +12,10 @@ const MAY_BE_SKIPPED = [
     title: 'needs firewalld',
     reason: 'its installation starts it, which would close the ports of the machine',
   },
+  {
+    title: 'needs a build of etcd',
+    reason: 'it needs Go and the Go module of that version',
+  },
 ];
 
 /**

@@ -11,6 +11,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { withLock } from './lock.mjs';
 import { ALL_PROGRAMS, ROOT, setUp } from './setup.mjs';
 import { readResults } from './test-results.mjs';
 
@@ -29,6 +30,7 @@ async function testAll() {
   const folder = mkdtempSync(join(tmpdir(), 'twill-test-'));
   try {
     await setUp(ALL_PROGRAMS);
+    await buildEtcds();
     const report = join(folder, 'report.json');
     const exitCode = await runVitest(process.argv.slice(2), report, openPrivateNetwork());
     await sweep();
@@ -45,6 +47,15 @@ async function testAll() {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+// Builds the versions of etcd that the suite `conformance` runs. Outside of the tests' network, which leads nowhere.
+async function buildEtcds() {
+  const args = process.argv.slice(2).filter((arg) => PARTS.includes(arg) || arg.includes('test/'));
+  if (args.length > 0 && !args.some((arg) => arg.includes('conformance'))) return;
+  const { buildEtcdVersions, etcdCacheFolder } = await import('../dist/lab/test/lab/etcd-versions.js');
+  const say = (/** @type {string} */ line) => void process.stdout.write(`test: ${line}\n`);
+  await withLock('etcd', etcdCacheFolder(), () => buildEtcdVersions(say));
 }
 
 /**

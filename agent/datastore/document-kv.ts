@@ -5,7 +5,7 @@
 // No process is in charge of expiry: each transaction first deletes the keys of ended sessions.
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
-import { HistoryLost, type Kv, type KvEntry, type KvEvent } from '../model/kv.ts';
+import { HistoryLost, isInRanges, type Kv, type KvEntry, type KvEvent, rangesOf } from '../model/kv.ts';
 import { applyWrites, changesSince, type KvDocument, type KvWrite } from './kv-document.ts';
 import { LIMITS } from './limits.ts';
 
@@ -44,14 +44,17 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
   const transact = createTransact(storage, clock, random, closed.signal);
 
   return {
-    list: (prefix, signal) =>
+    list: (ranges, signal) =>
       transact(
         signal,
         () => [],
-        ({ entries, revision }) => ({
-          entries: [...entries.values()].filter(({ key }) => key.startsWith(prefix)).toSorted(byKey),
-          revision,
-        }),
+        ({ entries, revision }) => {
+          const sorted = [...entries.values()].toSorted(byKey);
+          const found = rangesOf(ranges).flatMap((range) =>
+            sorted.filter(({ key }) => isInRanges(key, range)),
+          );
+          return { entries: found, revision };
+        },
       ),
     get: (key, signal) =>
       transact(
@@ -100,7 +103,7 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
         ({ entries }) => (entries.get(key)?.revision === revision ? [{ op: 'delete', key }] : []),
         (_document, written) => written,
       ),
-    async *watch(prefix, fromRevision, signal) {
+    async *watch(ranges, fromRevision, signal) {
       const either = AbortSignal.any([signal, closed.signal]);
       if (either.aborted) return;
       using changes = storage.watch();
@@ -112,7 +115,7 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
           undefined,
           () => [],
           (document, _written, nextExpiryMs) => ({
-            batch: changesSince(document, prefix, next),
+            batch: changesSince(document, ranges, next),
             revision: document.revision,
             nextExpiryMs,
           }),

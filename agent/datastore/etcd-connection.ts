@@ -10,7 +10,14 @@ import {
   type EtcdStream,
   readTlsFiles,
 } from './etcd-endpoint.ts';
-import { etcdError, isAuthDisabled, isServerFailure, isStaleToken, parseEtcdFailure } from './etcd-errors.ts';
+import {
+  type EtcdAttempt,
+  etcdError,
+  isAuthDisabled,
+  isServerFailure,
+  isStaleToken,
+  parseEtcdFailure,
+} from './etcd-errors.ts';
 import type { EtcdMethod, Request, Response } from './etcd-messages.ts';
 import { LIMITS } from './limits.ts';
 
@@ -28,12 +35,12 @@ export interface EtcdConnection {
    * signal's reason.
    */
   run<T>(
-    what: string,
+    attempt: EtcdAttempt,
     signal: AbortSignal | undefined,
     operation: (server: EtcdServer, signal: AbortSignal) => Promise<T>,
   ): Promise<T>;
   /** The error for a stream that broke after `run` had ended; the next operation asks another server. */
-  broken(thrown: unknown, what: string): TwillError;
+  broken(thrown: unknown, attempt: EtcdAttempt): TwillError;
   /** Operations from now on open connections of their own. */
   reconnect(): void;
   close(): void;
@@ -46,7 +53,8 @@ export async function createEtcdConnection(
   random: () => number,
 ): Promise<EtcdConnection> {
   const tls = await readTlsFiles(options);
-  const endpoints = options.endpoints.map((url) => createEtcdEndpoint(url, tls));
+  const urls = [...new Set(options.endpoints)];
+  const endpoints = urls.map((url) => createEtcdEndpoint(url, tls, random));
   // Thousands of agents spread over the servers, each in an order of its own.
   const start = Math.floor(random() * endpoints.length);
   let order = [...endpoints.slice(start), ...endpoints.slice(0, start)];
@@ -100,12 +108,13 @@ export async function createEtcdConnection(
   }
 
   async function run<T>(
-    what: string,
+    attempt: EtcdAttempt,
     signal: AbortSignal | undefined,
     operation: (server: EtcdServer, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     signal?.throwIfAborted();
-    if (isClosed) throw new TwillError('datastore', `cannot ${what}: the connection to etcd is closed`);
+    if (isClosed)
+      throw new TwillError('datastore', `cannot ${attempt.what}: the connection to etcd is closed`);
     using whole = deadline(signal, LIMITS.datastoreRequestMs, 'etcd');
     const failed = new Set<EtcdEndpoint>();
     let freshToken = false;
@@ -128,13 +137,15 @@ export async function createEtcdConnection(
         }
         if (!(error instanceof TwillError) && isServerFailure(failure)) {
           if (endpoint !== undefined) {
+            // Several servers may share one name. A new connection may lead to another one of them.
+            endpoint.reconnect();
             giveUp(endpoint);
             failed.add(endpoint);
           }
           if (endpoint !== undefined && failed.size < order.length && !whole.aborted) continue;
-          throw etcdError(error, options.endpoints, what);
+          throw etcdError(error, urls, attempt);
         }
-        throw etcdError(error, endpoint === undefined ? options.endpoints : [endpoint.url], what);
+        throw etcdError(error, endpoint === undefined ? urls : [endpoint.url], attempt);
       }
     }
   }
@@ -149,12 +160,12 @@ export async function createEtcdConnection(
 
   return {
     run,
-    broken(thrown, what) {
+    broken(thrown, attempt) {
       const failure = parseEtcdFailure(thrown);
       if (chosen !== undefined && isServerFailure(failure)) giveUp(chosen);
       // A watch with an expired token is refused like one without the right to watch.
       if (!isServerFailure(failure)) token = undefined;
-      return etcdError(thrown, options.endpoints, what);
+      return etcdError(thrown, urls, attempt);
     },
     reconnect() {
       for (const endpoint of endpoints) endpoint.reconnect();

@@ -37,9 +37,12 @@ export interface EtcdEndpoint {
   close(): void;
 }
 
-/** Prepares the client of one server; nothing is asked yet. Fails as `datastore` when the files cannot be used. */
-export function createEtcdEndpoint(url: string, tls: TlsFiles): EtcdEndpoint {
-  const client = createGrpcClient(url, tls);
+/**
+ * Prepares the client of one server; nothing is asked yet. `random` chooses among the addresses of its name. Fails as
+ * `datastore` when the files cannot be used.
+ */
+export function createEtcdEndpoint(url: string, tls: TlsFiles, random: () => number): EtcdEndpoint {
+  const client = createGrpcClient(url, tls, random);
 
   function start<M extends EtcdMethod>(
     method: M,

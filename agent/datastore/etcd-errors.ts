@@ -3,6 +3,14 @@
 import { messageOf, TwillError } from '../base/errors.ts';
 import { CLOSED_AT_ONCE } from './grpc.ts';
 
+/** An attempt at an operation. */
+export interface EtcdAttempt {
+  /** Completes "cannot …", such as `list keys`. */
+  readonly what: string;
+  /** The right that the user needs, in the words of `etcdctl role grant-permission ROLE …`; undefined: none of its own. */
+  readonly right?: string;
+}
+
 /** A failed call, as gRPC reports it. */
 export interface EtcdFailure {
   /** gRPC's status code. */
@@ -40,9 +48,15 @@ function tidy(text: string): string {
     .trim();
 }
 
-/** Whether another server may succeed: this one is unreachable, stuck, or has no leader. */
+/** Whether another server may succeed: this one is unreachable, stuck, has no leader, or is not a full member yet. */
 export function isServerFailure({ code, text }: EtcdFailure): boolean {
-  return code === UNAVAILABLE || code === DEADLINE_EXCEEDED || code === CANCELLED || /no leader/.test(text);
+  const isAway = code === UNAVAILABLE || code === DEADLINE_EXCEEDED || code === CANCELLED;
+  return isAway || /no leader|not supported for learner/.test(text);
+}
+
+/** Whether the user lacks a right. */
+export function isDenied({ text }: EtcdFailure): boolean {
+  return /permission denied/i.test(text);
 }
 
 /** Whether a new token may help: ours has expired, or users and roles have changed. */
@@ -120,14 +134,24 @@ const CASES: readonly {
     hint: 'check --etcd-username and --etcd-password',
   },
   {
-    when: ({ text }) => /permission denied/i.test(text),
+    when: isDenied,
     what: 'permission denied',
-    hint: 'the user needs a role that may read and write all keys under the prefix',
+    hint: 'give the user a role that may read the configuration, and read and write the keys of the leases',
   },
   {
     when: ({ code, text }) => code === RESOURCE_EXHAUSTED && /space/.test(text),
-    what: 'its database is full',
-    hint: 'compact and defragment etcd, then disarm its NOSPACE alarm',
+    what: 'its database is full, so it refuses writes',
+    hint: 'free space with etcdctl compact and etcdctl defrag, then etcdctl alarm disarm',
+  },
+  {
+    when: ({ code, text }) => code === RESOURCE_EXHAUSTED && /too many requests/.test(text),
+    what: 'it is overloaded',
+    hint: 'look at its disk, its processor and its number of clients',
+  },
+  {
+    when: ({ text }) => /rpc not supported for learner/.test(text),
+    what: 'it is a learner, which serves no clients',
+    hint: 'promote it with etcdctl member promote, or name the other members in --etcd-endpoints',
   },
   {
     when: ({ code, text }) => code === FAILED_PRECONDITION || /not supported|unimplemented/i.test(text),
@@ -136,15 +160,16 @@ const CASES: readonly {
   },
 ];
 
-/** The error for the operator. `endpoints` are the servers tried; `what` names the attempt (`list keys`). */
-export function etcdError(thrown: unknown, endpoints: readonly string[], what: string): TwillError {
+/** The error for the operator. `endpoints` are the servers tried. */
+export function etcdError(thrown: unknown, endpoints: readonly string[], attempt: EtcdAttempt): TwillError {
   if (thrown instanceof TwillError) return thrown;
   const failure = parseEtcdFailure(thrown);
   const known = CASES.find(({ when }) => when(failure));
-  const at = `etcd at ${endpoints.join(', ')}: cannot ${what}`;
+  const at = `etcd at ${endpoints.join(', ')}: cannot ${attempt.what}`;
   if (known !== undefined) {
-    return new TwillError('datastore', `${at}: ${known.what} (${failure.text})`, {
-      hint: known.hint,
+    const detail = known.what === failure.text ? '' : ` (${failure.text})`;
+    return new TwillError('datastore', `${at}: ${known.what}${detail}`, {
+      hint: isDenied(failure) && attempt.right !== undefined ? grantHint(attempt.right) : known.hint,
       cause: thrown,
     });
   }
@@ -156,4 +181,8 @@ export function etcdError(thrown: unknown, endpoints: readonly string[], what: s
         }
       : {}),
   });
+}
+
+function grantHint(right: string): string {
+  return `give a role of the user this right: etcdctl role grant-permission ROLE ${right}`;
 }

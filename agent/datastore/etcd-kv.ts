@@ -1,23 +1,21 @@
 // Implements Kv with etcd's v3 API. A session is an etcd lease; a conditional write is a transaction. The connection
 // chooses the server and interprets its errors.
-import { createChannel } from '../base/channel.ts';
-import type { Clock } from '../base/clock.ts';
+import { type Clock, deadline } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
-import { HistoryLost, type Kv, type KvEntry, type KvEvent } from '../model/kv.ts';
+import { HistoryLost, isPrefixRange, type Kv, type KvEntry, type KvRanges, rangesOf } from '../model/kv.ts';
 import { createEtcdConnection, type EtcdServer } from './etcd-connection.ts';
-import type { EtcdListener, EtcdStream } from './etcd-endpoint.ts';
-import { isLeaseGone, parseEtcdFailure } from './etcd-errors.ts';
+import { type EtcdAttempt, isDenied, isLeaseGone, parseEtcdFailure } from './etcd-errors.ts';
 import {
   type Compare,
   CREATE_REVISION,
-  DELETE,
   EQUAL,
-  type KeyValue,
+  type Header,
   MOD_REVISION,
   type Request,
   type Response,
 } from './etcd-messages.ts';
+import { rangeRequest, readEntry, readWatch } from './etcd-watch.ts';
 import { LIMITS } from './limits.ts';
 
 /** Opens a store in an etcd cluster, without a request. Fails as `datastore` when certificates cannot be used. */
@@ -32,42 +30,73 @@ export async function openEtcdKv(
   // Aborted by `reconnect`, which begins a new generation of connections.
   let generation = new AbortController();
 
+  const attempt = (what: string, range: string, access: 'read' | 'readwrite'): EtcdAttempt => ({
+    what: `${what} ${range}`,
+    right: rightFor(options.prefix, range, access),
+  });
+
+  // Also gives the revision of the cluster, which one member alone may not have reached.
+  const probe = (range: string, signal: AbortSignal | undefined): Promise<Header> =>
+    connection.run(attempt('read', range, 'read'), signal, async (server) => {
+      const { header } = await server.call('KV/Range', { ...rangeRequest(range), count_only: true });
+      return header;
+    });
+
+  /** A refused request for several ranges does not say which of them was refused: fails for that one. */
+  async function explainDenial(
+    error: unknown,
+    ranges: KvRanges,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const thrown = error instanceof TwillError ? error.cause : error;
+    if (isDenied(parseEtcdFailure(thrown))) for (const range of rangesOf(ranges)) await probe(range, signal);
+  }
+
   return {
-    list: (prefix, signal) =>
-      connection.run(`list ${prefix}`, signal, async (server) => {
-        const { header, kvs } = await server.call('KV/Range', rangeOf(prefix));
-        clusterId = header.cluster_id;
-        return { entries: kvs.map(readEntry), revision: header.revision };
-      }),
+    list: (ranges, signal) =>
+      connection
+        .run({ what: `list ${nameOf(ranges)}` }, signal, async (server) => {
+          const reads = rangesOf(ranges).map((range) => ({ request_range: rangeRequest(range) }));
+          const { header, responses } = await server.call('KV/Txn', { success: reads });
+          clusterId = header.cluster_id;
+          const entries = responses.flatMap(({ response_range }) => response_range.kvs.map(readEntry));
+          return { entries, revision: header.revision };
+        })
+        .catch(async (error: unknown) => {
+          await explainDenial(error, ranges, signal);
+          throw error;
+        }),
     get: (key, signal) =>
-      connection.run(`read ${key}`, signal, async (server) => {
+      connection.run(attempt('read', key, 'read'), signal, async (server) => {
         const { kvs } = await server.call('KV/Range', { key });
         return kvs[0] === undefined ? undefined : readEntry(kvs[0]);
       }),
     openSession: (ttlSeconds, signal) =>
-      connection.run('open a lease', signal, async (server) => {
+      connection.run({ what: 'open a lease' }, signal, async (server) => {
         const { ID } = await server.call('Lease/LeaseGrant', { TTL: ttlSeconds });
         return ID;
       }),
     keepAlive: (session, signal) =>
-      connection.run('keep a lease alive', signal, async (server, limit) => {
-        const { TTL } = await askOnce(server, session, limit);
+      connection.run({ what: 'keep a lease alive' }, signal, async (server, limit) => {
+        const { TTL } = await askToKeepAlive(server, session, clock, limit);
         return TTL > 0 ? TTL : undefined;
       }),
     closeSession: (session, signal) =>
-      connection.run('give a lease back', signal, async (server) => {
+      connection.run({ what: 'give a lease back' }, signal, async (server) => {
         await server.call('Lease/LeaseRevoke', { ID: session }).catch((error: unknown) => {
           if (!isLeaseGone(parseEtcdFailure(error))) throw error;
         });
       }),
     create: (key, value, session, signal) =>
-      connection.run(`create ${key}`, signal, (server) => put(server, missing(key), { key, value, session })),
+      connection.run(attempt('create', key, 'readwrite'), signal, (server) =>
+        put(server, missing(key), { key, value, session }),
+      ),
     update: ({ key, revision, session }, value, signal) =>
-      connection.run(`update ${key}`, signal, (server) =>
+      connection.run(attempt('update', key, 'readwrite'), signal, (server) =>
         put(server, unchanged(key, revision), { key, value, session }),
       ),
     delete: ({ key, revision }, signal) =>
-      connection.run(`delete ${key}`, signal, async (server) => {
+      connection.run(attempt('delete', key, 'readwrite'), signal, async (server) => {
         const request = {
           compare: [unchanged(key, revision)],
           success: [{ request_delete_range: { key } }],
@@ -75,33 +104,28 @@ export async function openEtcdKv(
         };
         return (await transact(server, request, (now) => now === undefined)) !== undefined;
       }),
-    async *watch(prefix, fromRevision, signal) {
-      const what = `watch ${prefix}`;
+    async *watch(ranges, fromRevision, signal) {
+      const watching = { what: `watch ${nameOf(ranges)}` };
       const either = AbortSignal.any([signal, closed.signal]);
       if (either.aborted) return;
-      // One member may lag behind. A linearisable read gives the revision of the cluster.
-      const latest = (): Promise<number> =>
-        connection.run(what, either, async (server) => {
-          const { header } = await server.call('KV/Range', { key: prefix, count_only: true });
-          return header.revision;
-        });
-      const open = (listener: EtcdListener<'Watch/Watch'>): Promise<EtcdStream<'Watch/Watch'>> =>
-        connection.run(what, either, async (server) => server.stream('Watch/Watch', listener));
       try {
         yield* readWatch({
-          prefix,
+          ranges: rangesOf(ranges),
           fromRevision,
           clock,
           signal: either,
           generation: generation.signal,
           clusterId,
-          latest,
-          open,
+          latest: () => probe(rangesOf(ranges)[0] ?? '', either),
+          open: (listener) =>
+            connection.run(watching, either, async (server) => server.stream('Watch/Watch', listener)),
         });
       } catch (error) {
         if (either.aborted) return;
-        const isKnown = error instanceof HistoryLost || error instanceof TwillError;
-        throw isKnown ? error : connection.broken(error, what);
+        if (error instanceof HistoryLost || error instanceof TwillError) throw error;
+        const broken = connection.broken(error, watching);
+        await explainDenial(error, ranges, either);
+        throw broken;
       }
     },
     reconnect() {
@@ -114,6 +138,21 @@ export async function openEtcdKv(
       connection.close();
     },
   };
+}
+
+function nameOf(ranges: KvRanges): string {
+  return rangesOf(ranges).join(' and ');
+}
+
+/**
+ * The right to a range, in the words of etcdctl. A key in a folder below the prefix comes with the whole folder, which
+ * the agent reads and writes.
+ */
+export function rightFor(prefix: string, range: string, access: 'read' | 'readwrite'): string {
+  const below = range.startsWith(`${prefix}/`) ? range.slice(prefix.length + 1) : '';
+  const folder = below.includes('/') ? `${prefix}/${below.split('/')[0]}/` : undefined;
+  if (folder !== undefined) return `readwrite --prefix=true ${folder}`;
+  return isPrefixRange(range) ? `${access} --prefix=true ${range}` : `${access} ${range}`;
 }
 
 // Returns the revision that `request` wrote. If the answer to an earlier attempt was lost, the key may hold that
@@ -153,110 +192,52 @@ async function put(
   }
 }
 
-/** The server cancelled a watch. Its reason is parsed like the details of a failed call. */
-class WatchRefused extends Error {
-  readonly code = FAILED_PRECONDITION;
-}
-
-// gRPC's status code for a request that the server's state does not allow.
-const FAILED_PRECONDITION = 9;
-
 /**
- * Batches of one watch, until its stream breaks or the signal is aborted. etcd accepts a watch from a future revision
- * and is silent until it gets there. We treat that as lost history.
+ * Asks to keep a session alive. The gRPC proxy shares one loop among the askers of a session: it may still be about to
+ * stop for the last one, and then answers this one after hours. So a late answer is asked for a second time.
  */
-async function* readWatch(watch: {
-  readonly prefix: string;
-  readonly fromRevision: number;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-  /** Of the listed cluster; undefined: there was no listing. */
-  readonly clusterId: string | undefined;
-  /** Reads the store's revision. */
-  readonly latest: () => Promise<number>;
-  readonly open: (listener: EtcdListener<'Watch/Watch'>) => Promise<EtcdStream<'Watch/Watch'>>;
-  /** Aborted when the connections of this generation are given up. */
-  readonly generation: AbortSignal;
-}): AsyncGenerator<readonly KvEvent[]> {
-  const batches = createChannel<readonly KvEvent[]>(`watch of ${watch.prefix}`, LIMITS.storeEvents);
-  const stop = (): void => batches.close();
-  const leave = (): void => batches.fail(new Error('the connection was given up'));
-  // Aborted when the watch is established: it ends the time limit for that.
-  const established = new AbortController();
-  const seen = watch.fromRevision - 1;
-  // Not the header's revision: its events may still be on their way.
-  const begin = (): void => batches.push([{ type: 'progress', revision: seen }]);
-  const create = ({ cluster_id, revision }: Response<'Watch/Watch'>['header']): void => {
-    established.abort();
-    if (watch.clusterId !== undefined && cluster_id !== watch.clusterId) {
-      batches.fail(new HistoryLost('another etcd cluster answers'));
-    } else if (revision >= seen) begin();
-    else {
-      watch.latest().then(
-        (now) => (now >= seen ? begin() : batches.fail(new HistoryLost(`etcd is at revision ${now}`))),
-        (error: Error) => batches.fail(error),
-      );
-    }
-  };
-  const onMessage = (message: Response<'Watch/Watch'>): void => {
-    if (message.canceled) {
-      const why = message.cancel_reason === '' ? 'the server ended the watch' : message.cancel_reason;
-      batches.fail(message.compact_revision > 0 ? new HistoryLost(why) : new WatchRefused(why));
-    } else if (message.created) create(message.header);
-    else if (message.events.length > 0) batches.push(message.events.map(readEvent));
-    else batches.push([{ type: 'progress', revision: message.header.revision }]);
-  };
-  const stream = await watch.open({ onMessage, onEnd: (error) => batches.fail(error) });
-  watch.signal.addEventListener('abort', stop, { once: true });
-  watch.generation.addEventListener('abort', leave, { once: true });
-  try {
-    if (watch.signal.aborted) return;
-    if (watch.generation.aborted) leave();
-    void watch.clock.sleep(LIMITS.datastoreRequestMs, established.signal).then(
-      () => batches.fail(new Error(`no answer within ${LIMITS.datastoreRequestMs} ms`)),
-      () => undefined,
-    );
-    const range = rangeOf(watch.prefix);
-    stream.send({ create_request: { ...range, start_revision: watch.fromRevision, progress_notify: true } });
-    yield* batches;
-  } finally {
-    established.abort();
-    watch.signal.removeEventListener('abort', stop);
-    watch.generation.removeEventListener('abort', leave);
-    stream.cancel();
+async function askToKeepAlive(
+  server: EtcdServer,
+  session: string,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Response<'Lease/LeaseKeepAlive'>> {
+  {
+    using first = deadline(signal, LIMITS.keepAliveMs, 'etcd');
+    const answer = await askOnce(server, session, first).catch((error: unknown) => {
+      if (error !== first.reason || signal.aborted) throw error;
+    });
+    if (answer !== undefined) return answer;
   }
+  await clock.sleep(LIMITS.keepAlivePauseMs, signal);
+  return askOnce(server, session, signal);
 }
 
-/** Asks to keep a session alive, and returns the first answer, which ends the stream. */
+// The first answer ends the stream.
 function askOnce(
   server: EtcdServer,
   session: string,
   signal: AbortSignal,
 ): Promise<Response<'Lease/LeaseKeepAlive'>> {
   return new Promise((resolve, reject) => {
-    const stream = server.stream('Lease/LeaseKeepAlive', {
-      onMessage(message) {
-        stream.cancel();
-        resolve(message);
-      },
-      onEnd: reject,
-    });
     const stop = (): void => {
       stream.cancel();
       reject(signal.reason);
     };
+    const stream = server.stream('Lease/LeaseKeepAlive', {
+      onMessage(message) {
+        signal.removeEventListener('abort', stop);
+        stream.cancel();
+        resolve(message);
+      },
+      onEnd(error) {
+        signal.removeEventListener('abort', stop);
+        reject(error);
+      },
+    });
     signal.addEventListener('abort', stop, { once: true });
     stream.send({ ID: session });
   });
-}
-
-function readEvent({ type, kv }: Response<'Watch/Watch'>['events'][number]): KvEvent {
-  if (type === DELETE) return { type: 'delete', key: kv.key, revision: kv.mod_revision };
-  return { type: 'put', entry: readEntry(kv) };
-}
-
-function readEntry({ key, value, mod_revision, lease }: KeyValue): KvEntry {
-  return { key, value, revision: mod_revision, session: lease === '0' ? undefined : lease };
 }
 
 function missing(key: string): Compare {
@@ -265,12 +246,4 @@ function missing(key: string): Compare {
 
 function unchanged(key: string, revision: number): Compare {
   return { key, target: MOD_REVISION, result: EQUAL, mod_revision: revision };
-}
-
-// The range of all keys that start with `prefix`. Its end is the prefix with its last byte raised by one.
-function rangeOf(prefix: string): { readonly key: string; readonly range_end: Buffer } {
-  const end = Buffer.from(prefix);
-  const last = end.length - 1;
-  end.writeUInt8(end.readUInt8(last) + 1, last);
-  return { key: prefix, range_end: end };
 }

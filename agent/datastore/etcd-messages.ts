@@ -70,6 +70,7 @@ export const METHODS = {
     request: { create_request: [1, WATCH_CREATE_REQUEST] },
     response: {
       header: [1, HEADER],
+      watch_id: [2, 'id'],
       created: [3, 'flag'],
       canceled: [4, 'flag'],
       compact_revision: [5, 'number'],
@@ -88,4 +89,5 @@ export type EtcdMethod = keyof typeof METHODS;
 export type Request<M extends EtcdMethod> = WishOf<(typeof METHODS)[M]['request']>;
 export type Response<M extends EtcdMethod> = MessageOf<(typeof METHODS)[M]['response']>;
 export type Compare = WishOf<typeof COMPARE>;
+export type Header = MessageOf<typeof HEADER>;
 export type KeyValue = MessageOf<typeof KEY_VALUE>;

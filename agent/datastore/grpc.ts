@@ -1,5 +1,6 @@
 // A gRPC client of one server over HTTP/2, without compression. The first call opens a connection, and all calls share
 // it. The first call after its end opens a new one. The client retries nothing.
+import { type LookupAddress, type LookupAllOptions, lookup } from 'node:dns';
 import {
   type ClientHttp2Session,
   type ClientHttp2Stream,
@@ -7,6 +8,7 @@ import {
   constants,
   type IncomingHttpHeaders,
 } from 'node:http2';
+import type { LookupFunction } from 'node:net';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { systemClock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
@@ -62,10 +64,14 @@ const RESOURCE_EXHAUSTED = 8;
 const UNIMPLEMENTED = 12;
 const UNAVAILABLE = 14;
 
-/** Creates a client without a request. `url` is http or https. Fails as `datastore` when the files cannot be used. */
-export function createGrpcClient(url: string, files: TlsFiles): GrpcClient {
+/**
+ * Creates a client without a request. `url` is http or https. Each connection looks its name up anew, and begins with
+ * another address of it; `random` chooses the first one. Fails as `datastore` when the files cannot be used.
+ */
+export function createGrpcClient(url: string, files: TlsFiles, random: () => number): GrpcClient {
   const isTls = url.startsWith('https:');
   const secureContext = isTls ? secureContextOf(files) : undefined;
+  const rotatingLookup = createRotatingLookup(random);
   let connection: Connection | undefined;
 
   const drop = (why: string): void => {
@@ -75,7 +81,7 @@ export function createGrpcClient(url: string, files: TlsFiles): GrpcClient {
 
   return {
     start(path, metadata, listener) {
-      if (connection?.isUsable() !== true) connection = openConnection(url, secureContext);
+      if (connection?.isUsable() !== true) connection = openConnection(url, secureContext, rotatingLookup);
       return connection.start(path, metadata, listener);
     },
     reconnect: () => drop('the connection was given up'),
@@ -96,6 +102,30 @@ function secureContextOf({ ca, cert, key }: TlsFiles): SecureContext {
   }
 }
 
+type FindAll = (
+  name: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
+/**
+ * Looks a name up, and begins with another of its addresses each time. The system's order is always the same: without
+ * this an agent would come back to an address whose server takes connections but answers nothing.
+ */
+export function createRotatingLookup(random: () => number, find: FindAll = lookup): LookupFunction {
+  let turn: number | undefined;
+  return (name, options, callback) => {
+    find(name, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) return callback(error, []);
+      turn = turn === undefined ? Math.floor(random() * addresses.length) : turn + 1;
+      const start = turn % addresses.length;
+      const rotated = [...addresses.slice(start), ...addresses.slice(0, start)];
+      if (options.all === true) return callback(null, rotated);
+      callback(null, rotated[0]?.address ?? '', rotated[0]?.family);
+    });
+  };
+}
+
 interface Connection {
   readonly session: ClientHttp2Session;
   /** Whether calls can be started on it. */
@@ -103,9 +133,14 @@ interface Connection {
   start(...args: Parameters<GrpcClient['start']>): GrpcCall;
 }
 
-function openConnection(url: string, secureContext: SecureContext | undefined): Connection {
+function openConnection(
+  url: string,
+  secureContext: SecureContext | undefined,
+  rotatingLookup: LookupFunction,
+): Connection {
   const session = connect(url, {
     ...(secureContext && { secureContext }),
+    lookup: rotatingLookup,
     // With the default window the server would wait for our acknowledgement after each 64 KiB of a long listing.
     settings: { enablePush: false, initialWindowSize: LIMITS.datastoreWindowBytes },
   });

@@ -1,6 +1,6 @@
 // The state of an embedded store as one value: its keys and their latest changes. This file defines revisions and the
 // length of history. A storage keeps the value.
-import type { KvEntry, KvEvent } from '../model/kv.ts';
+import { isInRanges, type KvEntry, type KvEvent, type KvRanges } from '../model/kv.ts';
 
 /** A change of a key, kept for watchers. */
 export type KvChange = Exclude<KvEvent, { readonly type: 'progress' }>;
@@ -52,10 +52,10 @@ export function forgetChanges(document: KvDocument, keep: number): void {
   document.history.splice(0, firstKept < 0 ? document.history.length : firstKept);
 }
 
-/** Changes under `prefix` from `fromRevision` on; undefined if the history no longer has all of them. */
+/** Changes of the ranges from `fromRevision` on; undefined if the history no longer has all of them. */
 export function changesSince(
   document: KvDocument,
-  prefix: string,
+  ranges: KvRanges,
   fromRevision: number,
 ): readonly KvChange[] | undefined {
   if (fromRevision <= document.compactedRevision) return undefined;
@@ -63,7 +63,7 @@ export function changesSince(
   for (let i = document.history.length - 1; i >= 0; i--) {
     const change = document.history[i];
     if (change === undefined || revisionOf(change) < fromRevision) break;
-    if (keyOf(change).startsWith(prefix)) found.push(change);
+    if (isInRanges(keyOf(change), ranges)) found.push(change);
   }
   return found.reverse();
 }

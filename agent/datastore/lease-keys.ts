@@ -9,8 +9,8 @@ import { type Lease, parseLeaseValue, parseSubnetKey } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';
 
 export interface LeaseKeys {
-  /** Prefix of all keys of the network. */
-  readonly all: string;
+  /** What the agent lists and watches. Nothing else below the prefix is read. */
+  readonly watched: readonly string[];
   readonly config: string;
   /** Prefix of the keys of all leases. */
   readonly leases: string;
@@ -52,7 +52,7 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
   }
 
   return {
-    all: `${prefix}/`,
+    watched: [config, subnets, challenges],
     config,
     leases: subnets,
     lease: (key) => subnets + key,

@@ -1,4 +1,4 @@
-// Watches all keys below a network's prefix for as long as the agent runs: one listing, then one watch, which is
+// Watches the configuration and the leases of a network for as long as the agent runs: one listing, then one watch, which is
 // resumed after a lost connection. Only lost history costs another listing.
 //
 //     list ──► watch ──(connection lost)──► back off ──► is it the same store? ──► watch from the revision last seen
@@ -8,6 +8,9 @@
 // A store that lost its data restarts its revisions, and may have passed our revision when we reconnect. To notice such
 // a replaced store we remember one entry, the newest lease (`witness`). If its key still has that revision and session,
 // it is the same store. Check and watch are two requests: if the process was suspended between them, we list again.
+//
+// Changes of the leases may overtake changes of the configuration. The revision last seen is that of the leases, and the
+// check reads the configuration again.
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import { backoffMs } from '../base/retry.ts';
@@ -18,6 +21,7 @@ import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import { isLease, type LeaseKeys } from './lease-keys.ts';
 import { LIMITS } from './limits.ts';
+import { watchChecked } from './watch-check.ts';
 
 /** Watches until `signal` is aborted. Failures of the store are events and do not end it. */
 export async function* watchLeases(
@@ -29,6 +33,10 @@ export async function* watchLeases(
 ): AsyncGenerator<StoreEvent> {
   let revision: number | undefined;
   let witness: KvEntry | undefined;
+  /** Their number in the last listing. */
+  let leases = 0;
+  /** The text of the configuration, and the revision up to which that is known. */
+  let config: { readonly text: string | undefined; readonly revision: number } | undefined;
   let connected = true;
   let failures = 0;
   let losses = 0;
@@ -37,19 +45,32 @@ export async function* watchLeases(
     let watchingSinceMs: number | undefined;
     try {
       let askedMs = clock.bootMs();
-      if (!connected && !(await isUnchanged(kv, witness, signal))) revision = undefined;
+      const check = connected ? undefined : await readAgain(kv, keys, witness, signal);
+      if (!connected && check === undefined) revision = undefined;
+      if (check !== undefined) {
+        const text = configIn(check, keys);
+        if (text !== config?.text) yield { type: 'config', text };
+        config = { text, revision: check.revision };
+      }
       if (revision === undefined) {
         askedMs = clock.bootMs();
-        const listing = await kv.list(keys.all, signal);
+        const listing = await kv.list(keys.watched, signal);
         if (!connected) yield { type: 'connected' };
         connected = true;
         yield* snapshot(listing, keys, yieldTurn);
         revision = listing.revision;
+        config = { text: configIn(listing, keys), revision };
+        leases = listing.entries.length;
         witness = listing.entries
           .filter((entry) => isWitness(entry, keys))
           .toSorted((a, b) => b.revision - a.revision)[0];
       }
-      for await (const batch of kv.watch(keys.all, revision + 1, signal)) {
+      const open = (until: AbortSignal) => kv.watch(keys.watched, (revision ?? 0) + 1, until);
+      const isTold = async (until: AbortSignal): Promise<boolean> =>
+        witness === undefined
+          ? (await kv.list(keys.config, until)).revision >= (revision ?? 0)
+          : (await readAgain(kv, keys, witness, until)) !== undefined;
+      for await (const batch of watchChecked(open, { clock, leases, isTold }, signal)) {
         if (watchingSinceMs === undefined && clock.bootMs() - askedMs > LIMITS.datastoreHandoverMs)
           throw new HistoryLost('the watch began too long after its revision was read');
         watchingSinceMs ??= clock.monotonicMs();
@@ -57,11 +78,23 @@ export async function* watchLeases(
         connected = true;
         for (const event of batch) {
           await yieldTurn();
-          const storeEvent = event.type === 'progress' ? undefined : keys.readEvent(event);
+          if (event.type === 'progress') {
+            revision = Math.max(revision, event.revision);
+            continue;
+          }
+          const changed = event.type === 'put' ? event.entry : event;
+          if (changed.key === keys.config) {
+            if (config !== undefined && changed.revision <= config.revision) continue;
+            config = {
+              text: event.type === 'put' ? event.entry.value : undefined,
+              revision: changed.revision,
+            };
+          }
+          const storeEvent = keys.readEvent(event);
           if (storeEvent !== undefined) yield storeEvent;
           if (event.type === 'put' && isWitness(event.entry, keys)) witness = event.entry;
           if (event.type === 'delete' && event.key === witness?.key) witness = undefined;
-          revision = Math.max(revision, event.type === 'put' ? event.entry.revision : event.revision);
+          if (changed.key.startsWith(keys.leases)) revision = Math.max(revision, changed.revision);
         }
       }
       if (signal.aborted) return;
@@ -89,10 +122,21 @@ function isWitness({ key, session }: KvEntry, keys: LeaseKeys): boolean {
   return session !== undefined && key.startsWith(keys.leases);
 }
 
-async function isUnchanged(kv: Kv, witness: KvEntry | undefined, signal: AbortSignal): Promise<boolean> {
-  if (witness === undefined) return false;
-  const entry = await kv.get(witness.key, signal);
-  return entry?.revision === witness.revision && entry.session === witness.session;
+/** The configuration and the witness as they are now; undefined: the store is not the one that was listed. */
+async function readAgain(
+  kv: Kv,
+  keys: LeaseKeys,
+  witness: KvEntry | undefined,
+  signal: AbortSignal,
+): Promise<KvListing | undefined> {
+  if (witness === undefined) return undefined;
+  const listing = await kv.list([keys.config, witness.key], signal);
+  const entry = listing.entries.find(({ key }) => key === witness.key);
+  return entry?.revision === witness.revision && entry.session === witness.session ? listing : undefined;
+}
+
+function configIn({ entries }: KvListing, keys: LeaseKeys): string | undefined {
+  return entries.find(({ key }) => key === keys.config)?.value;
 }
 
 async function* snapshot(
@@ -109,6 +153,5 @@ async function* snapshot(
     if (isLease(found)) leases.push(found);
     else malformed.push(found);
   }
-  const config = listing.entries.find(({ key }) => key === keys.config)?.value;
-  yield { type: 'snapshot', config, leases, malformed, revision: listing.revision };
+  yield { type: 'snapshot', config: configIn(listing, keys), leases, malformed, revision: listing.revision };
 }

@@ -3,6 +3,9 @@
 export const LIMITS = {
   /** Longest time for one request. */
   datastoreRequestMs: 5_000,
+  /** A session that was not kept alive after this time is asked for once more, after this pause. */
+  keepAliveMs: 1_500,
+  keepAlivePauseMs: 200,
   /** An idle connection is pinged after this time, and given up after the second ping without an answer. */
   datastorePingMs: 6_000,
   datastorePingTimeoutMs: 3_000,
@@ -19,6 +22,12 @@ export const LIMITS = {
   datastoreHandoverMs: 10_000,
   /** A watch that lasted this long resets the back-off. */
   datastoreStableMs: 5_000,
+  /**
+   * A watch that told nothing for this time is checked with one read of two keys. With more leases it is checked less
+   * often: idle nodes together send a hundred of these reads a second at most.
+   */
+  datastoreSilenceMs: 10_000,
+  datastoreSilencePerLeaseMs: 10,
   /** Changes that the file store keeps for late watchers. */
   fileStoreHistory: 256,
   /** Revisions of the file store that are kept in its folder. */

@@ -1,7 +1,7 @@
 // Encodes and decodes protocol buffers. A shape lists the fields that the agent uses; others are skipped. An absent
 // field has the default of its kind, an absent message the defaults of its fields.
 
-/** The kind of a field. `number`: a varint below 2^53. `id`: 64 bits, in decimal. `text`: a string, or bytes. */
+/** The kind of a field. `number`: a varint between -2^53 and 2^53. `id`: 64 bits, in decimal. `text`: a string, or bytes. */
 export type Kind = 'number' | 'id' | 'flag' | 'text' | Shape;
 
 /** The fields of a message: the number in the .proto file and the kind; `many` marks a repeated field. */
@@ -133,7 +133,7 @@ function readMessage(plan: Plan, cursor: Cursor, end: number): unknown {
 function readValue(kind: Field['kind'], cursor: Cursor, end: number): unknown {
   switch (kind) {
     case 'number':
-      return readNumber(cursor, end);
+      return readSigned(cursor, end);
     case 'flag':
       return readNumber(cursor, end) !== 0;
     case 'id':
@@ -153,15 +153,26 @@ function readLength(cursor: Cursor, end: number): number {
   return cursor.at + length;
 }
 
-function readNumber(cursor: Cursor, end: number): number {
+function readNumber(cursor: Cursor, end: number, limit = Number.MAX_SAFE_INTEGER): number {
   let value = 0;
   for (let scale = 1; cursor.at < end; scale *= 128) {
     const byte = cursor.bytes[cursor.at++] ?? 0;
     value += (byte & 0x7f) * scale;
-    if (value > Number.MAX_SAFE_INTEGER) throw malformed();
+    if (value > limit) throw malformed();
     if (byte < 0x80) return value;
   }
   throw malformed();
+}
+
+// A negative number takes ten bytes, as a number of 64 bits.
+function readSigned(cursor: Cursor, end: number): number {
+  const start = cursor.at;
+  const value = readNumber(cursor, end, Number.POSITIVE_INFINITY);
+  if (value <= Number.MAX_SAFE_INTEGER) return value;
+  cursor.at = start;
+  const negative = Number(BigInt.asIntN(64, BigInt(readId(cursor, end))));
+  if (!Number.isSafeInteger(negative)) throw malformed();
+  return negative;
 }
 
 function readId(cursor: Cursor, end: number): string {

@@ -19,28 +19,35 @@ export interface ConditionSlot {
   readonly current: Condition | undefined;
   /** Sets a condition of state `waiting`, and logs nothing. */
   wait(reason: string): void;
-  /** Sets a condition of state `failing`, and logs the reason unless it is the current one. */
-  fail(reason: string): void;
+  /**
+   * Sets a condition of state `failing`, and logs the reason unless the current one is of the same kind. Default: the
+   * same text.
+   */
+  fail(reason: string, kind?: string): void;
   /** Removes the condition. True: there was one. */
   clear(): boolean;
 }
 
 export function createConditionSlot(part: string, log: Logger): ConditionSlot {
   let current: Condition | undefined;
+  let currentKind: string | undefined;
   return {
     get current() {
       return current;
     },
     wait(reason) {
+      currentKind = undefined;
       current = { part, state: 'waiting', reason };
     },
-    fail(reason) {
-      if (current?.reason !== reason) log.error(reason);
+    fail(reason, kind = reason) {
+      if (currentKind !== kind) log.error(reason);
+      currentKind = kind;
       current = { part, state: 'failing', reason };
     },
     clear() {
       const had = current !== undefined;
       current = undefined;
+      currentKind = undefined;
       return had;
     },
   };

@@ -11,7 +11,13 @@ export interface KvEntry {
   readonly session: string | undefined;
 }
 
-/** All keys under a prefix at one moment. */
+/**
+ * Keys that are listed or watched together: one range, or several. A text that ends in a slash stands for all keys that
+ * begin with it, any other text for that key alone.
+ */
+export type KvRanges = string | readonly string[];
+
+/** The keys of some ranges at one moment. */
 export interface KvListing {
   readonly entries: readonly KvEntry[];
   /** The revision of the store at that moment; a watch from the next one misses nothing. */
@@ -24,8 +30,8 @@ export type KvEvent =
   /** A key was deleted, or its session has ended. */
   | { readonly type: 'delete'; readonly key: string; readonly revision: number }
   /**
-   * The watch stands, and everything up to this revision has been delivered. It is the first event, and comes again at
-   * any time, so that a quiet watcher does not fall behind the history that the store keeps.
+   * The watch stands, and everything up to this revision has been delivered, of all its ranges. It is the first event,
+   * and comes again at any time, so that a quiet watcher does not fall behind the history that the store keeps.
    */
   | { readonly type: 'progress'; readonly revision: number };
 
@@ -42,8 +48,8 @@ export class HistoryLost extends Error {
  * time; a lost race is `undefined` or `false`, never an error. Every operation ends early when its signal is aborted.
  */
 export interface Kv extends AsyncDisposable {
-  /** All keys that start with `prefix`, in one request. */
-  list(prefix: string, signal?: AbortSignal): Promise<KvListing>;
+  /** All keys of the ranges, each range sorted, in one request and at one revision. */
+  list(ranges: KvRanges, signal?: AbortSignal): Promise<KvListing>;
   get(key: string, signal?: AbortSignal): Promise<KvEntry | undefined>;
   /** Opens a session that ends after `ttlSeconds` without `keepAlive`; keys bound to it are deleted then. */
   openSession(ttlSeconds: number, signal?: AbortSignal): Promise<string>;
@@ -66,12 +72,28 @@ export interface Kv extends AsyncDisposable {
   /** Deletes a key that must still be at the given revision. False: it was changed or deleted since. */
   delete(entry: Pick<KvEntry, 'key' | 'revision'>, signal?: AbortSignal): Promise<boolean>;
   /**
-   * Changes of keys under `prefix` from `fromRevision` on, in order, each batch as the store delivered it.
+   * Changes of the keys of the ranges from `fromRevision` on, each batch as the store delivered it. Changes of one range
+   * come in order; a change of another range may overtake them.
    *
    * Ends quietly when `signal` is aborted, throws `HistoryLost` when that history is gone, and fails as
    * `datastore` when the connection is lost; the caller decides when to watch again.
    */
-  watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<readonly KvEvent[]>;
+  watch(ranges: KvRanges, fromRevision: number, signal: AbortSignal): AsyncIterable<readonly KvEvent[]>;
   /** Closes all connections: watches fail as if theirs were lost, and later operations open new ones. */
   reconnect?(): void;
+}
+
+/** The ranges as a list. */
+export function rangesOf(ranges: KvRanges): readonly string[] {
+  return typeof ranges === 'string' ? [ranges] : ranges;
+}
+
+/** Whether a range holds all keys that begin with it, and not one key alone. */
+export function isPrefixRange(range: string): boolean {
+  return range.endsWith('/');
+}
+
+/** Whether a key belongs to one of the ranges. */
+export function isInRanges(key: string, ranges: KvRanges): boolean {
+  return rangesOf(ranges).some((range) => (isPrefixRange(range) ? key.startsWith(range) : key === range));
 }

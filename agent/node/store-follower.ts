@@ -161,7 +161,11 @@ export class StoreFollower {
 
   #noticeConnection(event: StoreEvent): void {
     const { log } = this.#deps;
-    if (event.type === 'disconnected') this.#connection.fail(event.error.message);
+    if (event.type === 'disconnected') {
+      // Attempts of one outage fail in several words. The same remedy stands for the same trouble.
+      const { message, hint } = event.error;
+      this.#connection.fail(hint === undefined ? message : `${message}; ${hint}`, hint ?? 'no remedy known');
+    }
     if (event.type !== 'connected' && event.type !== 'snapshot') return;
     if (this.#connection.clear()) log.info('the datastore is back');
   }

@@ -1,4 +1,5 @@
 // The stores that the conformance suites test.
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,9 @@ import { openFileKv } from '../../agent/datastore/file-kv.ts';
 import { LIMITS } from '../../agent/datastore/limits.ts';
 import type { EtcdOptions } from '../../agent/model/datastore-options.ts';
 import { type EtcdServer, startEtcd } from '../lab/etcd.ts';
+import { type EtcdProxyKind, startEtcdProxy } from '../lab/etcd-proxy.ts';
+import { BUILT_VERSIONS, type BuiltVersion, etcdBuildFailure, etcdProgram } from '../lab/etcd-versions.ts';
+import { allOf, type Need, needsProgram } from '../support/needs.ts';
 import type { KvBed } from './kv-suite.ts';
 
 const machine = { clock: systemClock, random: systemRandom };
@@ -57,17 +61,64 @@ export async function fileBed(): Promise<KvBed & { readonly directory: string }>
   };
 }
 
+/** The ways to an etcd that the suites take. */
+export interface EtcdWay {
+  readonly title: string;
+  readonly need: Need;
+  readonly program: string;
+  /** What stands in between; undefined: nothing. */
+  readonly proxy: EtcdProxyKind | undefined;
+}
+
+const installed = allOf(needsProgram('etcd'), needsProgram('etcdctl'));
+
+/** The installed etcd, plain or behind a proxy. */
+function wayOf(proxy: EtcdProxyKind | undefined): EtcdWay {
+  return {
+    title: proxy === undefined ? 'etcd' : `etcd behind its ${proxy}`,
+    need: installed,
+    program: 'etcd',
+    proxy,
+  };
+}
+
+/** A built version, plain or behind a proxy of the same version. */
+async function builtWayOf(version: BuiltVersion, proxy?: EtcdProxyKind): Promise<EtcdWay> {
+  const program = etcdProgram(version);
+  const why = (await etcdBuildFailure(version)) ?? 'run npm test -- conformance, which builds it';
+  const built: Need = { missing: !existsSync(program), reason: `needs a build of etcd ${version}: ${why}` };
+  const behind = proxy === undefined ? '' : ` behind its ${proxy}`;
+  return { title: `etcd ${version}${behind}`, need: allOf(installed, built), program, proxy };
+}
+
+/** Each version of etcd without anything in between. */
+export const ETCD_VERSIONS: readonly EtcdWay[] = [
+  wayOf(undefined),
+  ...(await Promise.all(BUILT_VERSIONS.map((version) => builtWayOf(version)))),
+];
+
+/** Etcds behind a proxy of their version. */
+export const ETCD_PROXIES: readonly EtcdWay[] = [
+  wayOf('grpc-proxy'),
+  wayOf('gateway'),
+  await builtWayOf('3.6.16', 'grpc-proxy'),
+];
+
 /** A new etcd. */
-export async function etcdBed(): Promise<KvBed & { readonly server: EtcdServer }> {
-  const server = await startEtcd();
+export async function etcdBed({ program, proxy }: EtcdWay): Promise<KvBed & { readonly server: EtcdServer }> {
+  const server = await startEtcd({ program });
+  const between = proxy === undefined ? undefined : await startEtcdProxy(proxy, [server.url], program);
   return {
     server,
-    open: () => openEtcdKv(etcdOptions([server.url]), machine),
+    open: () => openEtcdKv(etcdOptions([between?.url ?? server.url]), machine),
     compact: () => server.compact(),
     async wipe() {
       await server.wipe();
       await server.start();
     },
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await between?.[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
   };
 }

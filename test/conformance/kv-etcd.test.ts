@@ -1,7 +1,6 @@
-import { allOf, needsProgram, title } from '../support/needs.ts';
-import { etcdBed } from './beds.ts';
+import { title } from '../support/needs.ts';
+import { ETCD_PROXIES, ETCD_VERSIONS, etcdBed } from './beds.ts';
 import { describeKv } from './kv-suite.ts';
 
-const need = allOf(needsProgram('etcd'), needsProgram('etcdctl'));
-
-describeKv(title('the store in etcd', need), need.missing, etcdBed);
+for (const way of [...ETCD_VERSIONS, ...ETCD_PROXIES])
+  describeKv(title(`the store in ${way.title}`, way.need), way.need.missing, () => etcdBed(way));

@@ -1,7 +1,11 @@
-import { allOf, needsProgram, title } from '../support/needs.ts';
-import { etcdBed } from './beds.ts';
+import { title } from '../support/needs.ts';
+import { ETCD_PROXIES, ETCD_VERSIONS, etcdBed } from './beds.ts';
 import { describeLeaseStore } from './lease-store-suite.ts';
 
-const need = allOf(needsProgram('etcd'), needsProgram('etcdctl'));
-
-describeLeaseStore(title('leases in etcd', need), need.missing, etcdBed);
+for (const way of [...ETCD_VERSIONS, ...ETCD_PROXIES])
+  describeLeaseStore(
+    title(`leases in ${way.title}`, way.need),
+    way.need.missing,
+    () => etcdBed(way),
+    way.program === 'etcd' ? 5_000 : 500,
+  );

@@ -14,8 +14,8 @@ export interface Proxy extends AsyncDisposable {
   mend(): Promise<void>;
 }
 
-/** Starts a proxy to a port. */
-export async function startProxy(target: number): Promise<Proxy> {
+/** Starts a proxy to a port. With several ports each connection leads to the next one, as a balancer of TCP does it. */
+export async function startProxy(...targets: readonly [number, ...number[]]): Promise<Proxy> {
   const sockets = new Set<Socket>();
   let server: Server | undefined;
   let port = 0;
@@ -28,8 +28,8 @@ export async function startProxy(target: number): Promise<Proxy> {
     socket.on('close', () => sockets.delete(socket));
   };
   const accept = (client: Socket): void => {
+    const upstream = connect(targets[connections % targets.length] ?? targets[0], '127.0.0.1');
     connections += 1;
-    const upstream = connect(target, '127.0.0.1');
     for (const [from, to] of [
       [client, upstream],
       [upstream, client],

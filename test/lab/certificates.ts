@@ -3,58 +3,44 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from './namespace.ts';
 
+const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+
 /**
  * Makes an authority, and a server certificate for 127.0.0.1 that it signs, in `folder`: `<name>-ca.pem`,
  * `<name>-server.pem` and `<name>-server.key`.
  */
 export async function makeAuthority(folder: string, name: string): Promise<void> {
   const file = (end: string): string => join(folder, `${name}-${end}`);
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const subject = `/CN=${name} authority`;
   await run([
-    'openssl',
-    'req',
-    '-x509',
-    '-days',
-    '2',
-    '-subj',
-    `/CN=${name} authority`,
-    ...newKey,
-    '-keyout',
-    file('ca.key'),
-    '-out',
-    file('ca.pem'),
+    ...['openssl', 'req', '-x509', '-days', '2', '-subj', subject, ...NEW_KEY],
+    ...['-keyout', file('ca.key'), '-out', file('ca.pem')],
   ]);
+  const names = 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n';
+  await sign(folder, name, 'server', `/CN=${name} server`, names);
+}
+
+/** Makes a client certificate for the user `user`, signed by an authority: `<name>-<user>.pem` and `<name>-<user>.key`. */
+export async function makeClientCertificate(folder: string, name: string, user: string): Promise<void> {
+  await sign(folder, name, user, `/CN=${user}`, 'extendedKeyUsage=clientAuth\n');
+}
+
+async function sign(
+  folder: string,
+  authority: string,
+  name: string,
+  subject: string,
+  extensions: string,
+): Promise<void> {
+  const file = (end: string): string => join(folder, `${authority}-${end}`);
   await run([
-    'openssl',
-    'req',
-    '-subj',
-    `/CN=${name} server`,
-    ...newKey,
-    '-keyout',
-    file('server.key'),
-    '-out',
-    file('server.csr'),
+    ...['openssl', 'req', '-subj', subject, ...NEW_KEY],
+    ...['-keyout', file(`${name}.key`), '-out', file(`${name}.csr`)],
   ]);
-  await writeFile(
-    file('extensions'),
-    'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n',
-  );
+  await writeFile(file(`${name}.extensions`), extensions);
   await run([
-    'openssl',
-    'x509',
-    '-req',
-    '-days',
-    '2',
-    '-in',
-    file('server.csr'),
-    '-out',
-    file('server.pem'),
-    '-CA',
-    file('ca.pem'),
-    '-CAkey',
-    file('ca.key'),
-    '-CAcreateserial',
-    '-extfile',
-    file('extensions'),
+    ...['openssl', 'x509', '-req', '-days', '2', '-in', file(`${name}.csr`), '-out', file(`${name}.pem`)],
+    ...['-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-CAcreateserial'],
+    ...['-extfile', file(`${name}.extensions`)],
   ]);
 }

@@ -29,6 +29,8 @@ export interface LabEtcdOptions {
   /** Its index in a cluster, from 0, and the ports for traffic between the members. */
   readonly member?: { readonly index: number; readonly peerPorts: readonly number[] };
   readonly extraArgs?: readonly string[];
+  /** The program to run. Default: the `etcd` in PATH. */
+  readonly program?: string;
 }
 
 export interface EtcdServer extends AsyncDisposable {
@@ -64,7 +66,7 @@ export async function startEtcd(options: LabEtcdOptions = {}): Promise<EtcdServe
   const inside = options.netns === undefined ? [] : ['nsenter', `--net=/run/netns/${options.netns}`];
   const argv = [
     ...inside,
-    'etcd',
+    options.program ?? 'etcd',
     `--name=${nameOf(index)}`,
     `--data-dir=${join(folder, 'data')}`,
     `--listen-client-urls=${url}`,
@@ -95,8 +97,8 @@ export async function startEtcd(options: LabEtcdOptions = {}): Promise<EtcdServe
     await waitFor(`etcd at ${url} answers`, 10_000, () =>
       etcdctl('endpoint', 'health').then(
         () => true,
-        // With authentication on, this error is an answer.
-        (error: unknown) => /user name is empty|permission denied/.test(String(error)),
+        // With authentication on, and from a learner, these errors are answers.
+        (error: unknown) => /user name is empty|permission denied|learner/.test(String(error)),
       ),
     );
   }

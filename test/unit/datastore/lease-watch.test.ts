@@ -2,8 +2,9 @@
 import { expect, it } from 'vitest';
 import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
 import { watchLeases } from '../../../agent/datastore/lease-watch.ts';
-import type { Kv } from '../../../agent/model/kv.ts';
+import type { Kv, KvEvent } from '../../../agent/model/kv.ts';
 import { formatSubnets } from '../../../agent/model/lease.ts';
+import type { StoreEvent } from '../../../agent/model/lease-source.ts';
 import { createMemoryStore } from '../../fakes/memory-kv.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
@@ -15,7 +16,7 @@ it('the lease watch lists at once if history is lost, after any absence of the d
   const kv: Kv = {
     ...own,
     async *watch(prefix, from, signal) {
-      await own.get(prefix, signal);
+      await own.list(prefix, signal);
       yield [{ type: 'progress', revision: from - 1 }];
       yield* own.watch(prefix, from, signal);
     },
@@ -84,4 +85,171 @@ it('the lease watch lists again if the process was suspended between listing and
   end.abort();
   await followed;
   expect(known).toEqual(['10.5.3.0/24', '10.5.4.0/24', '10.5.5.0/24']);
+});
+
+const LEASE = '{"PublicIP":"10.0.0.1"}';
+
+/** Follows a store until `work` has ended. */
+async function followed(
+  kv: Kv,
+  clock: ReturnType<typeof createVirtualClock>,
+  work: (events: readonly StoreEvent[]) => Promise<void>,
+): Promise<void> {
+  const events: StoreEvent[] = [];
+  const end = new AbortController();
+  const reading = (async () => {
+    for await (const event of watchLeases(kv, createLeaseKeys('/net'), clock, () => 0.5, end.signal))
+      events.push(event);
+  })();
+  await clock.advance(1_000);
+  await work(events);
+  end.abort();
+  await reading;
+  expect(clock.sleepers).toBe(0);
+}
+
+it('the lease watch misses no change of the configuration that a later lease has overtaken', async () => {
+  const clock = createVirtualClock();
+  const memory = createMemoryStore(clock);
+  const own = memory.open();
+  const other = memory.open();
+  const config = await other.create('/net/config', 'first', undefined);
+  await other.create('/net/subnets/10.5.1.0-24', LEASE, await other.openSession(86_400));
+  let holdsBack = true;
+  const kv: Kv = {
+    ...own,
+    // Of two watches on one stream, that of the configuration is late.
+    async *watch(ranges, from, signal) {
+      const isLate = (event: KvEvent): boolean =>
+        holdsBack && event.type === 'put' && event.entry.key === '/net/config';
+      for await (const batch of own.watch(ranges, from, signal))
+        yield batch.filter((event) => !isLate(event));
+    },
+  };
+  await followed(kv, clock, async (events) => {
+    if (config === undefined) throw new Error('no configuration');
+    await other.update(config, 'second');
+    await other.create('/net/subnets/10.5.2.0-24', LEASE, await other.openSession(86_400));
+    await clock.advance(1_000);
+    expect(events.filter(({ type }) => type === 'config')).toEqual([]);
+    own.setReachable(false);
+    holdsBack = false;
+    await clock.advance(1_000);
+    own.setReachable(true);
+    await clock.advance(60_000);
+    expect(events.filter(({ type }) => type === 'config')).toEqual([{ type: 'config', text: 'second' }]);
+    expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
+    expect(events.filter(({ type }) => type === 'lease')).toHaveLength(1);
+  });
+});
+
+it('the lease watch tells no old configuration anew after a lost connection', async () => {
+  const clock = createVirtualClock();
+  const memory = createMemoryStore(clock);
+  const own = memory.open();
+  const other = memory.open();
+  let config = await other.create('/net/config', '0', undefined);
+  await other.create('/net/subnets/10.5.1.0-24', LEASE, await other.openSession(86_400));
+  await followed(own, clock, async (events) => {
+    for (const text of ['1', '2', '3']) {
+      if (config !== undefined) config = await other.update(config, text);
+      await clock.advance(1_000);
+    }
+    own.setReachable(false);
+    await clock.advance(1_000);
+    own.setReachable(true);
+    await clock.advance(60_000);
+    const told = events.flatMap((event) => (event.type === 'config' ? event.text : []));
+    expect(told).toEqual(['1', '2', '3']);
+  });
+});
+
+/** A proxy whose side of the watch stays open, whatever happens behind it. */
+function behindProxy(own: Kv, isHeld: () => boolean): Kv {
+  return {
+    ...own,
+    async *watch(ranges, from, signal) {
+      try {
+        for await (const batch of own.watch(ranges, from, signal)) if (!isHeld()) yield batch;
+      } catch {
+        // The proxy keeps the watch open.
+      }
+      await new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+    },
+  };
+}
+
+it('the lease watch notices that the store behind a proxy is away, and goes on where it was', async () => {
+  const clock = createVirtualClock();
+  const memory = createMemoryStore(clock);
+  const own = memory.open();
+  const other = memory.open();
+  await other.create('/net/subnets/10.5.1.0-24', LEASE, await other.openSession(86_400));
+  await followed(
+    behindProxy(own, () => false),
+    clock,
+    async (events) => {
+      own.setReachable(false);
+      await clock.advance(15_000);
+      expect(events.some(({ type }) => type === 'disconnected')).toBe(true);
+      own.setReachable(true);
+      await other.create('/net/subnets/10.5.2.0-24', LEASE, await other.openSession(86_400));
+      await clock.advance(60_000);
+      expect(events.at(-1)?.type).toBe('lease');
+      expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
+    },
+  );
+});
+
+it('the lease watch lists the store again if a proxy keeps silent about its changes', async () => {
+  const clock = createVirtualClock();
+  const memory = createMemoryStore(clock);
+  const other = memory.open();
+  await other.create('/net/subnets/10.5.1.0-24', LEASE, await other.openSession(86_400));
+  let isSilent = false;
+  await followed(
+    behindProxy(memory.open(), () => isSilent),
+    clock,
+    async (events) => {
+      isSilent = true;
+      memory.wipe();
+      for (const n of [1, 2, 3, 4, 5])
+        await other.create(`/net/subnets/10.5.${n}.0-24`, LEASE, await other.openSession(86_400));
+      await clock.advance(20_000);
+      const last = events.findLast((event) => event.type === 'snapshot');
+      expect(last?.leases).toHaveLength(5);
+    },
+  );
+});
+
+it('the lease watch of a quiet store asks six times a minute, and less often with many leases', async () => {
+  for (const [leases, expected] of [
+    [1, 60],
+    [2_000, 30],
+  ] as const) {
+    const clock = createVirtualClock();
+    const memory = createMemoryStore(clock);
+    const other = memory.open();
+    const session = await other.openSession(86_400);
+    for (let i = 0; i < leases; i += 1)
+      await other.create(`/net/subnets/10.${i >> 8}.${i & 255}.0-24`, LEASE, session);
+    let lists = 0;
+    const own = memory.open();
+    const kv: Kv = {
+      ...own,
+      list: (...args) => {
+        lists += 1;
+        return own.list(...args);
+      },
+    };
+    await followed(kv, clock, async (events) => {
+      lists = 0;
+      await clock.advance(600_000);
+      expect(Math.abs(lists - expected)).toBeLessThanOrEqual(1);
+      expect(events).toHaveLength(1);
+    });
+  }
 });

@@ -56,7 +56,16 @@ describe('the wire form of protocol buffers', () => {
   });
 
   it.each([
+    [-1, '10 ffffffffffffffffff01'],
+    [-2, '10 feffffffffffffffff01'],
+    [Number.MIN_SAFE_INTEGER, '10 81808080808080f0ff01'],
+  ])('the negative number %d is read', (number, hex) => {
+    expect(decode(SHAPE, bytes(hex)).number).toBe(number);
+  });
+
+  it.each([
     ['a number without an end', '10 ff'],
+    ['a negative number that loses precision', '10 80808080808080808001'],
     ['a number of more than 64 bits', '18 ffffffffffffffffffff01'],
     ['a number that loses precision', '10 ffffffffffffffff7f'],
     ['a text that is longer than the message', '0a 05 6161'],

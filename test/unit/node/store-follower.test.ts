@@ -1,0 +1,80 @@
+import { expect, it } from 'vitest';
+import { TwillError } from '../../../agent/base/errors.ts';
+import type { StoreEvent } from '../../../agent/model/lease-source.ts';
+import { StoreFollower } from '../../../agent/node/store-follower.ts';
+import { createVirtualClock } from '../../fakes/virtual-clock.ts';
+import { captureLog } from '../../support/capture-log.ts';
+
+const lost = (message: string, hint?: string): StoreEvent => ({
+  type: 'disconnected',
+  error: new TwillError('datastore', message, hint === undefined ? {} : { hint }),
+});
+const SNAPSHOT: StoreEvent = { type: 'snapshot', config: '{}', leases: [], malformed: [], revision: 1 };
+
+/** The log after these events, and the reasons why the node is not ready after the last one. */
+async function follow(...events: readonly StoreEvent[]) {
+  const clock = createVirtualClock();
+  const { log, lines } = captureLog('twill');
+  const stop = new AbortController();
+  const follower = new StoreFollower({
+    leaseSource: {
+      async *watch(signal) {
+        yield* events;
+        await clock.sleep(1_000_000, signal).catch(() => undefined);
+      },
+      reconnect: () => undefined,
+      [Symbol.asyncDispose]: async () => undefined,
+    },
+    configSource: { where: '/net/config', hint: 'write it', read: async () => undefined },
+    clock,
+    random: () => 0.5,
+    log,
+    onLarge: () => undefined,
+  });
+  const running = follower.run(stop.signal);
+  await clock.advance(1);
+  const reasons = follower
+    .conditions()
+    .filter(({ part }) => part === 'datastore')
+    .map(({ reason }) => reason);
+  stop.abort();
+  await running;
+  return { lines: lines.map((line) => line.replace(/^\S+ /, '')), reasons };
+}
+
+it('the store follower shows the remedy beside the reason, in the log and to those who ask whether it is ready', async () => {
+  const { lines, reasons } = await follow(
+    lost('cannot read /net/config: permission denied', 'grant the right'),
+  );
+  expect(reasons).toEqual(['cannot read /net/config: permission denied; grant the right']);
+  expect(lines).toEqual([
+    expect.stringContaining('cannot read /net/config: permission denied; grant the right'),
+  ]);
+});
+
+it('the store follower logs one line for an outage whose attempts fail in several words', async () => {
+  const { lines, reasons } = await follow(
+    SNAPSHOT,
+    lost('cannot watch /net/: the connection was closed', 'check that etcd runs there'),
+    lost('cannot read /net/a: connect ECONNREFUSED', 'check that etcd runs there'),
+    lost('cannot read /net/a: no answer within 5000 ms', 'check that etcd runs there'),
+  );
+  expect(lines).toEqual([expect.stringContaining('the connection was closed; check that etcd runs there')]);
+  expect(reasons).toEqual(['cannot read /net/a: no answer within 5000 ms; check that etcd runs there']);
+});
+
+it('the store follower logs a trouble of another kind, and each outage anew', async () => {
+  const { lines } = await follow(
+    lost('connect ECONNREFUSED', 'check that etcd runs there'),
+    lost('permission denied', 'grant the right'),
+    { type: 'connected' },
+    SNAPSHOT,
+    lost('permission denied', 'grant the right'),
+  );
+  expect(lines.map((line) => /ECONNREFUSED|denied|is back/.exec(line)?.[0])).toEqual([
+    'ECONNREFUSED',
+    'denied',
+    'is back',
+    'denied',
+  ]);
+});
