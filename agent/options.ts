@@ -9,14 +9,14 @@ import type { NodeOptions } from './model/node-options.ts';
 import { readDatastoreOptions } from './options/datastore-flags.ts';
 import { type CommandLine, type FlagValues, readFlagValues } from './options/flag-values.ts';
 import { FLAGS, type FlagName } from './options/flags.ts';
-import { parseInterfaceRegex } from './options/interface-regex.ts';
+import { type InterfaceRegex, parseInterfaceRegex } from './options/interface-regex.ts';
 
 export interface AgentOptions extends NodeOptions {
   readonly datastore: DatastoreOptions;
   /** Names or addresses of the underlay interface, in order of preference. Empty: use the default route's. */
   readonly iface: readonly string[];
   /** Regular expressions on addresses, then on names. Tried after `iface`. */
-  readonly ifaceRegex: readonly RegExp[];
+  readonly ifaceRegex: readonly InterfaceRegex[];
   /** An address: use the interface of the route to it. */
   readonly ifaceCanReach: string | undefined;
   /** The address announced to peers; undefined: the underlay's address. */
@@ -30,10 +30,10 @@ export interface AgentOptions extends NodeOptions {
 }
 
 /** Reads the options from a command line and an environment. Fails as `usage`. */
-export function readAgentOptions(
+export async function readAgentOptions(
   commandLine: CommandLine,
   environment: Readonly<Record<string, string | undefined>>,
-): AgentOptions {
+): Promise<AgentOptions> {
   const values = readFlagValues(commandLine, environment);
   refuseUnsupported(values);
   const healthzPort = values.int('healthz-port');
@@ -41,11 +41,9 @@ export function readAgentOptions(
   return {
     datastore: readDatastoreOptions(values),
     iface: values.list('iface'),
-    ifaceRegex: values.list('iface-regex').map((source) => {
-      const regex = parseInterfaceRegex(source);
-      if (regex === undefined) throw refuse(values, 'iface-regex', 'must be a regular expression', source);
-      return regex;
-    }),
+    ifaceRegex: await Promise.all(
+      values.list('iface-regex').map((source) => parseInterfaceRegex(source, values.source('iface-regex'))),
+    ),
     ifaceCanReach: readAddress(values, 'iface-can-reach', ['ipv4']),
     publicIP: readAddress(values, 'public-ip', ['ipv4']),
     subnetFile: readSubnetFile(values),
@@ -56,8 +54,13 @@ export function readAgentOptions(
     blackholeRoute: values.bool('ip-blackhole-route'),
     firewallResyncSeconds: values.int('iptables-resync'),
     healthz: healthzPort === 0 ? undefined : { ip: healthzIP, port: healthzPort },
-    logLevel: values.int('v') > 0 ? 'debug' : 'info',
+    logLevel: readLogLevel(values),
   };
+}
+
+/** The level of the log: `-v` above 0 asks for the full log. */
+export function readLogLevel(values: FlagValues): LogLevel {
+  return values.int('v') > 0 ? 'debug' : 'info';
 }
 
 // Refuses a flag that we cannot honour, unless it has its default value.

@@ -6,9 +6,9 @@ import { readAgentOptions } from '../../agent/options.ts';
 
 type Environment = Readonly<Record<string, string>>;
 
-function refusal(args: readonly string[], environment: Environment = {}): TwillError {
+async function refusal(args: readonly string[], environment: Environment = {}): Promise<TwillError> {
   try {
-    readAgentOptions(parseCommandLine(args), environment);
+    await readAgentOptions(parseCommandLine(args), environment);
   } catch (error) {
     if (error instanceof TwillError) return error;
     throw error;
@@ -55,7 +55,10 @@ describe('options', () => {
     ],
     [['--healthz-ip=all'], '--healthz-ip: must be an IP address, is "all"'],
     [['--public-ipv6=fd00::1'], '--public-ipv6: IPv6 is not supported yet'],
-    [['--iface-regex=eth('], '--iface-regex: must be a regular expression, is "eth("'],
+    [
+      ['--iface-regex=ens', '--iface-regex=eth('],
+      '--iface-regex: must be a regular expression in Go\'s syntax, is "eth(": missing closing ) in "eth("',
+    ],
     [['--subnet-file='], '--subnet-file: must be the path of a file, is ""'],
     [['--etcd-certfile=/c'], '--etcd-certfile: needs --etcd-keyfile too'],
     [['--etcd-keyfile=/k'], '--etcd-keyfile: needs --etcd-certfile too'],
@@ -107,8 +110,8 @@ describe('options', () => {
 
   const rows = refused.map(([args, message, hint]) => ({ args, message, hint }));
 
-  it.each(rows)('options refuse the arguments $args', ({ args, message, hint }) => {
-    const error = refusal(args);
+  it.each(rows)('options refuse the arguments $args', async ({ args, message, hint }) => {
+    const error = await refusal(args);
     expect({ code: error.code, message: error.message, hint: error.hint }).toEqual({
       code: 'usage',
       message,
@@ -120,7 +123,11 @@ describe('options', () => {
     ['FLANNELD_IP_MASQ', 'yes', 'FLANNELD_IP_MASQ: must be true or false, is "yes"'],
     ['FLANNELD_HEALTHZ_PORT', 'x', 'FLANNELD_HEALTHZ_PORT: must be a whole number from 0 to 65535, is "x"'],
     ['FLANNELD_PUBLIC_IP', 'x', 'FLANNELD_PUBLIC_IP: must be an IPv4 address such as 192.168.77.1, is "x"'],
-    ['FLANNELD_IFACE_REGEX', '[', 'FLANNELD_IFACE_REGEX: must be a regular expression, is "["'],
+    [
+      'FLANNELD_IFACE_REGEX',
+      '[',
+      'FLANNELD_IFACE_REGEX: must be a regular expression in Go\'s syntax, is "[": missing closing ] in "["',
+    ],
     [
       'FLANNELD_KUBE_SUBNET_MGR',
       'true',
@@ -128,13 +135,13 @@ describe('options', () => {
     ],
   ];
 
-  it.each(refusedVariables)('options name the invalid variable %s', (name, text, message) => {
-    expect(refusal([], { [name]: text }).message).toBe(message);
+  it.each(refusedVariables)('options name the invalid variable %s', async (name, text, message) => {
+    expect((await refusal([], { [name]: text })).message).toBe(message);
   });
 
-  it('options never show a password in a refusal', () => {
+  it('options never show a password in a refusal', async () => {
     for (const [args] of refused) {
-      const { message, hint } = refusal(args);
+      const { message, hint } = await refusal(args);
       expect(`${message} ${hint}`).not.toContain('hunter2');
     }
   });
