@@ -1,7 +1,7 @@
 // Bundles the sources into the installed program: dist/agent/main.js, and the worker of the udp backend beside it. All
 // packages are in the bundle, except those with native code. Dynamic imports stay lazy: Node compiles a command, a
-// store or a backend at its first use. The library of --iface-regex is a third as large as all the rest and seldom used,
-// so it is a file of its own, which a start without that flag does not even read.
+// store or a backend at its first use. The library of --iface-regex is a third as large as the rest and seldom used: it
+// is a file of its own, which a start without that flag does not read.
 //
 // The format is CommonJS, because Node's loader of ECMAScript modules costs 2 MiB at each start.
 //
