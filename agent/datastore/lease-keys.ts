@@ -3,6 +3,7 @@
 //     <prefix>/config                            the network configuration
 //     <prefix>/subnets/10.5.34.0-24              a lease
 //     <prefix>/challenges/10.5.34.0-24/<any>     a question: does the holder of this lease still run?
+import { posix } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { excerpt, parseJson } from '../base/schema.ts';
 import * as v from '../base/valibot.ts';
@@ -43,11 +44,11 @@ export function isLease(found: Lease | MalformedEntry): found is Lease {
   return 'attrs' in found;
 }
 
-/** The keys of the network at `prefix`, which has no slash at its end. */
+/** The keys of the network at `prefix`: flannel joins them as paths, so that an empty prefix adds no slash. */
 export function createLeaseKeys(prefix: string): LeaseKeys {
-  const config = `${prefix}/config`;
-  const subnets = `${prefix}/subnets/`;
-  const challenges = `${prefix}/challenges/`;
+  const config = posix.join(prefix, 'config');
+  const subnets = posix.join(prefix, 'subnets/');
+  const challenges = posix.join(prefix, 'challenges/');
 
   function readLease(entry: KvEntry): Lease | MalformedEntry | undefined {
     if (!entry.key.startsWith(subnets)) return undefined;
@@ -85,7 +86,7 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
   }
 
   return {
-    all: `${prefix}/`,
+    all: config.slice(0, -'config'.length),
     config,
     leases: subnets,
     lease: (key) => subnets + key,
