@@ -2,6 +2,8 @@
 import { TwillError } from '../agent/base/errors.ts';
 import { excerpt } from '../agent/base/schema.ts';
 import type { Backend } from '../agent/model/backend.ts';
+import { containsPrefix } from '../agent/model/ip.ts';
+import type { Lease } from '../agent/model/lease.ts';
 import { type BackendConfig, type NetworkConfig, parseNetworkConfig } from '../agent/model/network-config.ts';
 
 type Options = BackendConfig['options'];
@@ -44,6 +46,9 @@ const BACKENDS: Readonly<Record<string, Entry>> = {
   ),
 };
 
+// flannel's backends that this version does not have.
+const MISSING: readonly string[] = ['wireguard', 'ipip', 'extension'];
+
 /** Names of the backends, sorted. */
 export const BACKEND_NAMES: readonly string[] = Object.keys(BACKENDS).sort();
 
@@ -57,20 +62,54 @@ export async function parseOptions(config: BackendConfig, where: string): Promis
   return find(config, where).parse(config.options, `${where}: Backend`);
 }
 
-/** A network configuration and the backend that it names. Fails as `config`, in one line that starts with `where`. */
-export async function readNetwork(
-  text: string,
-  where: string,
-): Promise<{ readonly config: NetworkConfig; readonly backend: Backend }> {
-  const config = parseNetworkConfig(text, where);
-  return { config, backend: await createBackend(config.backend, where) };
+/** A network configuration and the backend of its nodes. */
+export interface Network {
+  /** Names the backend even where the text names none. */
+  readonly config: NetworkConfig;
+  readonly backend: Backend;
+  /** Why it is this backend, where the text names none. */
+  readonly why: string | undefined;
+}
+
+/**
+ * A network configuration and its backend. Where the text names none, the `leases` that are there decide. Fails as
+ * `config`, in one line that starts with `where`.
+ */
+export async function readNetwork(text: string, where: string, leases: Iterable<Lease>): Promise<Network> {
+  const parsed = parseNetworkConfig(text, where);
+  if (!parsed.backendIsDefault) {
+    return { config: parsed, backend: await createBackend(parsed.backend, where), why: undefined };
+  }
+  const { type, why } = followLeases(parsed, leases);
+  const config = { ...parsed, backend: { type, options: {} } };
+  return { config, backend: await createBackend(config.backend, where), why };
+}
+
+// Where the configuration names no backend, flannel's code takes udp, and its documents say vxlan. A node that follows
+// the leases reaches the other nodes. flannel's own leases come first: flannel cannot follow ours.
+function followLeases(
+  { network, backend }: NetworkConfig,
+  leases: Iterable<Lease>,
+): { readonly type: string; readonly why: string } {
+  const [theirs, ours] = [new Set<string>(), new Set<string>()];
+  for (const { subnets, attrs } of leases) {
+    if (subnets.ipv4 === undefined || !containsPrefix(network, subnets.ipv4)) continue;
+    (attrs.node === undefined ? theirs : ours).add(attrs.backendType);
+  }
+  const types = [...(theirs.size > 0 ? theirs : ours)].sort();
+  const [type] = types;
+  if (type === undefined) return { type: backend.type, why: 'no lease names one' };
+  if (types.length === 1 && Object.hasOwn(BACKENDS, type))
+    return { type, why: 'as the leases of other nodes' };
+  return { type: backend.type, why: `the leases of other nodes have ${excerpt(types.join(', '))}` };
 }
 
 function find({ type }: BackendConfig, where: string): Entry {
   const found = Object.hasOwn(BACKENDS, type) ? BACKENDS[type] : undefined;
   if (found !== undefined) return found;
+  const missing = MISSING.includes(type) ? `${type} is not supported yet: ` : '';
   throw new TwillError(
     'config',
-    `${where}: Backend.Type: must be one of ${BACKEND_NAMES.join(', ')}, is ${excerpt(type)}`,
+    `${where}: Backend.Type: ${missing}must be one of ${BACKEND_NAMES.join(', ')}, is ${excerpt(type)}`,
   );
 }

@@ -1,7 +1,7 @@
 // Checks values from outside. A finding of the schema library becomes one line for the operator: the place, the rule
 // and the value.
-import { type ErrorCode, messageOf, TwillError } from './errors.ts';
-import { printable, printableJson } from './printable.ts';
+import { type ErrorCode, type ErrorDetails, messageOf, TwillError } from './errors.ts';
+import { escapeUnprintable, printableJson } from './printable.ts';
 import * as v from './valibot.ts';
 
 /** Any JSON value. */
@@ -52,6 +52,9 @@ function isShallow(value: unknown): boolean {
   return false;
 }
 
+const BYTE_ORDER_MARK = '\ufeff';
+const NO_BYTE_ORDER_MARK = { hint: 'save the text as UTF-8 without a byte order mark' };
+
 /** Parses JSON text and checks it. Malformed JSON fails with one line that says where it breaks. */
 export function parseJson<T>(
   schema: v.GenericSchema<unknown, T>,
@@ -59,27 +62,28 @@ export function parseJson<T>(
   where: string,
   code: ErrorCode = 'config',
 ): T {
+  const refusal = (why: string, details: ErrorDetails): TwillError =>
+    new TwillError(code, `${where}: not valid JSON: ${why}`, details);
+  if (text.startsWith(BYTE_ORDER_MARK)) throw refusal('it begins with a byte order mark', NO_BYTE_ORDER_MARK);
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const why = printable(messageOf(error));
-    throw new TwillError(code, `${where}: not valid JSON: ${why}`, { cause: error });
+    throw refusal(escapeUnprintable(messageOf(error)), { cause: error });
   }
   if (!isShallow(value)) throw new TwillError(code, `${where}: nested more than ${MAX_DEPTH} levels deep`);
   return parseWith(schema, value, where, code);
 }
 
 /**
- * Renames the fields of a JSON object to the `known` name that differs only in case, because flannel accepts any case.
- * A value that is no object passes unchanged.
+ * Reads the fields of a JSON object as Go does, and so flannel: a name counts in any case, the last of several values
+ * counts, and null is no value. Only the `known` names are looked at. A value that is no object passes unchanged.
  */
 export function withKnownNames(value: unknown, known: readonly string[]): unknown {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => [
-      known.find((candidate) => candidate.toLowerCase() === name.toLowerCase()) ?? name,
-      item,
-    ]),
-  );
+  const fields = Object.entries(value).flatMap(([name, item]): [string, unknown][] => {
+    const knownName = known.find((candidate) => candidate.toLowerCase() === name.toLowerCase());
+    return knownName !== undefined && item === null ? [] : [[knownName ?? name, item]];
+  });
+  return Object.fromEntries(fields);
 }

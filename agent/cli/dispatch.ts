@@ -1,9 +1,9 @@
 // Finds and runs the command of a command line. A command is loaded only when it is run, because start-up time counts.
 import { TwillError } from '../base/errors.ts';
 import { excerpt } from '../base/schema.ts';
-import { isSwitchedOn, parseCommandLine } from '../options/flag-values.ts';
+import { isSwitchedOn, parseCommandLine, readFlagValues } from '../options/flag-values.ts';
 import { nearestWord } from '../options/nearest.ts';
-import { readAgentOptions } from '../options.ts';
+import { readAgentOptions, readLogLevel } from '../options.ts';
 import type { CommandContext } from './context.ts';
 import { COMMANDS, type CommandName, formatCommandHelp, formatHelp, isCommandName } from './help.ts';
 
@@ -49,7 +49,7 @@ export async function dispatch(invocation: Invocation, context: CommandContext):
         : `\`twill help ${command}\` lists its arguments`,
     });
   }
-  const options = readAgentOptions(commandLine, context.environment);
+  const options = await readAgentOptions(commandLine, context.environment);
   switch (command) {
     case 'run':
       return (await import('./run.ts')).runCommand(options, context);
@@ -65,7 +65,7 @@ export async function dispatch(invocation: Invocation, context: CommandContext):
 /** Whether the operator asked for the full log. False also for an invalid command line. */
 export function isVerbose(invocation: Invocation, environment: CommandContext['environment']): boolean {
   try {
-    return readAgentOptions(parseCommandLine(invocation.args), environment).logLevel === 'debug';
+    return readLogLevel(readFlagValues(parseCommandLine(invocation.args), environment)) === 'debug';
   } catch {
     return false;
   }

@@ -2,6 +2,7 @@
 //
 //     <prefix>/config                            the network configuration
 //     <prefix>/subnets/10.5.34.0-24              a lease
+import { posix } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { excerpt } from '../base/schema.ts';
 import type { KvEntry, KvEvent } from '../model/kv.ts';
@@ -27,10 +28,10 @@ export function isLease(found: Lease | MalformedEntry): found is Lease {
   return 'attrs' in found;
 }
 
-/** The keys of the network at `prefix`, which has no slash at its end. */
+/** The keys of the network at `prefix`: flannel joins them as paths, so that an empty prefix adds no slash. */
 export function createLeaseKeys(prefix: string): LeaseKeys {
-  const config = `${prefix}/config`;
-  const subnets = `${prefix}/subnets/`;
+  const config = posix.join(prefix, 'config');
+  const subnets = posix.join(prefix, 'subnets/');
 
   function readLease(entry: KvEntry): Lease | MalformedEntry | undefined {
     if (!entry.key.startsWith(subnets)) return undefined;
@@ -52,7 +53,7 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
   }
 
   return {
-    watched: [config, subnets, challenges],
+    watched: [config, subnets],
     config,
     leases: subnets,
     lease: (key) => subnets + key,

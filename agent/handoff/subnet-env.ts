@@ -5,6 +5,7 @@ import { writeFileAtomic } from '../base/atomic-file.ts';
 import { errnoOf } from '../base/errors.ts';
 import type { HandOff, SubnetEnv } from '../model/hand-off.ts';
 import { addressAt, formatPrefix, networkOf, type Prefix, parsePrefix } from '../model/ip.ts';
+import { parseEnvironmentFile } from './environment-file.ts';
 import { LIMITS } from './limits.ts';
 
 const MODE = 0o644;
@@ -29,13 +30,12 @@ export function formatSubnetEnv({ network, subnet, mtuBytes, ipMasq }: SubnetEnv
   ].join('\n');
 }
 
-/** Parses the file. Missing and invalid values are left out. */
+/**
+ * Parses the file, which others may have written in any form that a shell reads. Missing and invalid values are left
+ * out.
+ */
 export function parseSubnetEnv(text: string): Partial<SubnetEnv> {
-  const values = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    const [, name, value] = /^\s*(FLANNEL_\w+)=(\S*)\s*$/.exec(line) ?? [];
-    if (name !== undefined && value !== undefined) values.set(name, value);
-  }
+  const values = parseEnvironmentFile(text);
   const network = parseIPv4Prefix(values.get('FLANNEL_NETWORK'));
   const subnet = parseIPv4Prefix(values.get('FLANNEL_SUBNET'));
   const mtu = values.get('FLANNEL_MTU') ?? '';
@@ -48,8 +48,9 @@ export function parseSubnetEnv(text: string): Partial<SubnetEnv> {
   };
 }
 
-function parseIPv4Prefix(text: string | undefined): Prefix | undefined {
-  const prefix = parsePrefix(text ?? '');
+// flannel writes a list of networks in a cluster with several.
+function parseIPv4Prefix(text = ''): Prefix | undefined {
+  const prefix = parsePrefix(text.split(',')[0] ?? '');
   return prefix?.family === 'ipv4' ? networkOf(prefix) : undefined;
 }
 

@@ -9,7 +9,7 @@ export interface InterfaceWish {
   /** Names or addresses, in order of preference. */
   readonly iface: readonly string[];
   /** Tried after `iface`: each against all addresses, then against all names. */
-  readonly ifaceRegex: readonly RegExp[];
+  readonly ifaceRegex: readonly Pick<RegExp, 'source' | 'test'>[];
   /** The interface that a packet to this address would leave by. */
   readonly ifaceCanReach: string | undefined;
 }

@@ -4,7 +4,7 @@ export interface EtcdOptions {
   readonly kind: 'etcd';
   /** URLs such as `https://10.0.0.1:2379`, at least one; all http or all https. */
   readonly endpoints: readonly string[];
-  /** Without a slash at its end. */
+  /** A cleaned path such as `/coreos.com/network`; flannel's may also begin without a slash, or be `/` or empty. */
   readonly prefix: string;
   /** Paths of PEM files; certificate and key come together, a CA may come alone. */
   readonly caFile: string | undefined;

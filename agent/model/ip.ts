@@ -40,6 +40,18 @@ export function parseAddress(
   return undefined;
 }
 
+/**
+ * The dotted quad of an IPv4 address, or undefined when it is none. As in Go, an IPv4 address may also be written as an
+ * IPv6 address: ::ffff:10.5.1.0.
+ */
+export function parseIPv4(text: string): string | undefined {
+  const parsed = parseAddress(text);
+  if (parsed?.family !== 'ipv6') return parsed?.address;
+  const bytes = addressBytes(parsed.address);
+  const isMapped = bytes.slice(0, 12).every((byte, index) => byte === (index < 10 ? 0 : 0xff));
+  return isMapped ? addressFromBytes(bytes.slice(12)) : undefined;
+}
+
 // The same address in groups alone; empty where its dotted quad is none. The library takes every dotted quad in an IPv6
 // address for a mapped IPv4 address: ::1.2.3.4 is not one.
 function withoutDottedQuad(text: string): string {

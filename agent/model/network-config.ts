@@ -1,5 +1,5 @@
 // The network configuration that all nodes share, in flannel's form: names are case-insensitive, and missing fields
-// have flannel's defaults.
+// have flannel's defaults. So have fields with Go's zero values (0, "", 0.0.0.0, null), which a program in Go writes.
 
 import { TwillError } from '../base/errors.ts';
 import { excerpt, type JsonValue, parseJson, parseWith, withKnownNames } from '../base/schema.ts';
@@ -12,12 +12,13 @@ import {
   formatPrefix,
   networkOf,
   type Prefix,
-  parseAddress,
+  parseIPv4,
   parsePrefix,
 } from './ip.ts';
 
 /** A backend and its options, not yet checked: their form is the backend's. */
 export interface BackendConfig {
+  /** In lower case. */
   readonly type: string;
   /** All fields of `Backend` but `Type`. */
   readonly options: Readonly<Record<string, JsonValue>>;
@@ -38,12 +39,16 @@ export interface NetworkConfig {
   readonly backendIsDefault: boolean;
 }
 
+const ZERO_ADDRESS = '0.0.0.0';
+
 const boolean = v.boolean('must be true or false');
 const integer = v.pipe(v.number('must be a number'), v.integer('must be a whole number'));
 const text = v.string('must be a string');
+const ADDRESS = 'must be an IPv4 address such as 10.5.1.0';
 const address4 = v.pipe(
-  text,
-  v.check((value) => parseAddress(value)?.family === 'ipv4', 'must be an IPv4 address such as 10.5.1.0'),
+  v.string(ADDRESS),
+  v.check((value) => value === '' || parseIPv4(value) !== undefined, ADDRESS),
+  v.transform((value) => withoutZero(parseIPv4(value))),
 );
 
 const NETWORK = 'must be an IPv4 prefix such as 10.5.0.0/16';
@@ -54,7 +59,7 @@ const schema = v.object(
   {
     Network: v.pipe(
       v.string(NETWORK),
-      v.check((value) => parsePrefix(value)?.family === 'ipv4', NETWORK),
+      v.check((value) => isNetwork(parsePrefix(value)), NETWORK),
     ),
     EnableIPv4: v.optional(boolean, true),
     EnableIPv6: v.optional(boolean, false),
@@ -72,6 +77,15 @@ const schema = v.object(
   NETWORK,
 );
 
+// flannel takes 0.0.0.0/0, the zero value, for a missing Network.
+function isNetwork(prefix: Prefix | undefined): boolean {
+  return prefix?.family === 'ipv4' && !(prefix.length === 0 && prefix.address === ZERO_ADDRESS);
+}
+
+function withoutZero(address: string | undefined): string | undefined {
+  return address === ZERO_ADDRESS ? undefined : address;
+}
+
 // For valibot a list is an object too.
 const OBJECT = 'must be a JSON object';
 const jsonObject = v.pipe(
@@ -86,11 +100,7 @@ const KNOWN = Object.keys(schema.entries);
 export function parseNetworkConfig(jsonText: string, where: string): NetworkConfig {
   const raw = withKnownNames(parseJson(jsonObject, jsonText, where), KNOWN);
   const named = raw as Record<string, unknown>;
-  const config = parseWith(
-    schema,
-    { ...named, ...('Backend' in named ? { Backend: withKnownNames(named['Backend'], ['Type']) } : {}) },
-    where,
-  );
+  const config = parseWith(schema, { ...named, Backend: withoutEmptyType(named['Backend']) }, where);
   const refuse = (field: string, why: string, value: unknown): never => {
     throw new TwillError('config', `${where}: ${field}: ${why}, is ${excerpt(value)}`);
   };
@@ -99,13 +109,9 @@ export function parseNetworkConfig(jsonText: string, where: string): NetworkConf
 
   const network = networkOf(parsePrefix(config.Network) as Prefix);
   if (network.length > 28) refuse('Network', 'must be a /28 or larger', config.Network);
-  const subnetLength = config.SubnetLen ?? (network.length < 22 ? 24 : network.length + 2);
+  const subnetLength = config.SubnetLen || (network.length < 22 ? 24 : network.length + 2);
   if (subnetLength > 30 || subnetLength < network.length + 2) {
-    refuse(
-      'SubnetLen',
-      `must be from ${network.length + 2} (Network's length + 2) to 30`,
-      config.SubnetLen ?? subnetLength,
-    );
+    refuse('SubnetLen', `must be from ${network.length + 2} (Network's length + 2) to 30`, subnetLength);
   }
   const size = 2 ** (32 - subnetLength);
   const total = 2 ** (subnetLength - network.length);
@@ -134,9 +140,18 @@ export function parseNetworkConfig(jsonText: string, where: string): NetworkConf
     subnetMin,
     subnetMax,
     enableNFTables: config.EnableNFTables,
-    backend: { type: Type, options: options as Readonly<Record<string, JsonValue>> },
+    backend: { type: Type.toLowerCase(), options: options as Readonly<Record<string, JsonValue>> },
     backendIsDefault: config.Backend === undefined,
   };
+}
+
+// A backend with nothing in it is none. Options without a type have no meaning, so those are refused.
+function withoutEmptyType(backend: unknown): unknown {
+  const named = withKnownNames(backend, ['Type']);
+  if (named === null || typeof named !== 'object' || Array.isArray(named)) return named ?? undefined;
+  const { Type, ...options } = named as { readonly Type?: unknown };
+  if (Type !== undefined && Type !== '') return named;
+  return Object.keys(options).length === 0 ? undefined : options;
 }
 
 /** The number of subnets that may be leased. */

@@ -110,9 +110,10 @@ export class Node {
   async #serve(host: HostFollower, signal: AbortSignal): Promise<void> {
     const { log, configSource } = this.#world;
     this.#store.listen((_, change) => this.#noticeLeases(change, host));
-    const { config, backend } = await readNetwork(await this.#store.configText(signal), configSource.where);
+    const text = await this.#store.configText(signal);
+    const { config, backend, why } = await readNetwork(text, configSource.where, this.#store.table.leases);
     log.info(`network ${formatPrefix(config.network)}`, {
-      backend: config.backendIsDefault ? `${backend.type} (none is configured)` : backend.type,
+      backend: why === undefined ? backend.type : `${backend.type} (none is configured: ${why})`,
       mtu: backend.mtuBytes(host.facts.underlay),
     });
     const firewall = await this.#findFirewall(config, signal);

@@ -5,6 +5,7 @@ import { type HttpAnswer, type HttpServer, startHttpServer } from './http-server
 import { formatMetrics, METRICS_TYPE, type Metric } from './metrics.ts';
 
 export interface HealthOptions {
+  /** An address, a host name, or empty for all addresses. */
   readonly ip: string;
   /** 0: any free port. */
   readonly port: number;

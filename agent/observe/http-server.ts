@@ -1,5 +1,6 @@
 // A small HTTP server for probes. It reads only the request line and headers, answers GET and HEAD with text, and keeps
 // no connection open, so that a hostile client costs little.
+import { lookup } from 'node:dns/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { asTwillError } from '../base/errors.ts';
@@ -14,7 +15,7 @@ export interface HttpAnswer {
 }
 
 export interface HttpServerOptions {
-  /** Address to listen at. */
+  /** Address or host name to listen at; empty: all addresses. A name's IPv4 address comes first, as in Go. */
   readonly ip: string;
   /** 0: any free port. */
   readonly port: number;
@@ -56,13 +57,16 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
   server.maxConnections = LIMITS.httpConnections;
   // For a client that sends nothing, or does not read its answer.
   server.setTimeout(2 * LIMITS.httpRequestMs, (socket) => socket.destroy());
-  await new Promise<void>((resolve, reject) => {
-    // Also swallows later errors: a connection that cannot be accepted (no file descriptors) is no reason to end.
-    server.on('error', (error) =>
-      reject(asTwillError(error, 'host', `cannot listen at ${formatEndpoint(ip, port)}`, HINT)),
-    );
-    server.listen(port, ip, resolve);
-  });
+  try {
+    const address = ip === '' ? undefined : (await lookup(ip, { order: 'ipv4first' })).address;
+    await new Promise<void>((resolve, reject) => {
+      // Also swallows later errors: a connection that cannot be accepted (no file descriptors) is no reason to end.
+      server.on('error', reject);
+      server.listen(port, address, resolve);
+    });
+  } catch (error) {
+    throw asTwillError(error, 'host', `cannot listen at ${formatEndpoint(ip, port)}`, HINT);
+  }
   return {
     port: (server.address() as AddressInfo).port,
     [Symbol.asyncDispose]: () =>

@@ -1,4 +1,5 @@
 // Reads the flags of the datastore: `--store` and the etcd flags.
+import { posix } from 'node:path';
 import { TwillError } from '../base/errors.ts';
 import { excerpt } from '../base/schema.ts';
 import type { DatastoreOptions, EtcdOptions } from '../model/datastore-options.ts';
@@ -92,19 +93,18 @@ function isEndpoint(url: URL): boolean {
   return (url.protocol === 'http:' || url.protocol === 'https:') && url.hostname !== '' && isBare;
 }
 
-// Normalises slashes as flannel does, so that both use the same keys.
+// flannel joins prefix and key as paths. A prefix may begin without a slash, and is another one then.
 function readPrefix(values: FlagValues): string {
   const text = values.text('etcd-prefix');
-  const cleaned = text.replaceAll(/\/+/g, '/').replace(/\/$/, '');
-  const isPlain = /^[^\s\p{Cc}]*$/u.test(text) && !/(?:^|\/)\.\.?(?:\/|$)/.test(text);
-  if (!text.startsWith('/') || !isPlain || text.length > MAX_PREFIX) {
+  if (!/^[^\s\p{Cc}]*$/u.test(text) || text.length > MAX_PREFIX) {
     throw refusal(
       values,
       'etcd-prefix',
-      `must be a key such as /coreos.com/network (at most ${MAX_PREFIX} characters), is ${excerpt(text)}`,
+      `must be a key such as /coreos.com/network (no blanks, at most ${MAX_PREFIX} characters), is ${excerpt(text)}`,
     );
   }
-  return cleaned;
+  const cleaned = posix.normalize(text).replace(/(?<=.)\/$/, '');
+  return cleaned === '.' ? '' : cleaned;
 }
 
 function refusal(values: FlagValues, name: FlagName, what: string): TwillError {

@@ -27,8 +27,6 @@ export interface FlagValues {
   text(name: FlagName<'string'>): string;
   /** Without empty values. */
   list(name: FlagName<'list'>): readonly string[];
-  /** Whether the value equals the default, given or not. */
-  isDefault(name: FlagName): boolean;
   /** The source of the value for messages: the flag or the variable. */
   source(name: FlagName): string;
 }
@@ -87,16 +85,13 @@ export function readFlagValues(
   const last = (name: FlagName): string | undefined => given.get(name)?.texts.at(-1);
   return {
     bool: (name) => parseBool(last(name) ?? '') ?? findFlagOf('bool', name).default,
-    int: (name) => parseInteger(last(name) ?? '') ?? findFlagOf('int', name).default,
+    int: (name) => {
+      const flag = findFlagOf('int', name);
+      const value = parseInteger(flag, last(name) ?? '') ?? flag.default;
+      return Math.min(Math.max(value, flag.min), flag.max);
+    },
     text: (name) => last(name) ?? findFlagOf('string', name).default,
     list: (name) => (given.get(name)?.texts ?? []).filter((text) => text !== ''),
-    isDefault: (name) => {
-      const [flag, value] = [findFlag(name), last(name)];
-      if (flag === undefined || value === undefined) return true;
-      if (flag.kind === 'bool') return parseBool(value) === flag.default;
-      if (flag.kind === 'int') return parseInteger(value) === flag.default;
-      return flag.kind === 'string' && value === flag.default;
-    },
     source: (name) => given.get(name)?.source ?? spell(name),
   };
 }
@@ -124,17 +119,33 @@ function splitFlag(arg: string): { readonly flag: Flag; readonly joined: string 
 }
 
 function checkText(flag: Flag, text: string, source: string): void {
+  // Such a value never works. Files of variables for containers keep the quotes, those for a shell do not.
+  const bare = flag.kind !== 'string' || !flag.isSecret ? /^(["'])(.*)\1$/su.exec(text)?.[2] : undefined;
+  if (bare !== undefined) {
+    const isUrl = bare.includes('://');
+    throw usage(
+      `${source}: must not be in quotes: they are a part of the value here`,
+      isUrl ? undefined : `write ${source}=${bare}`,
+    );
+  }
   if (flag.kind === 'bool' && parseBool(text) === undefined) {
     throw usage(`${source}: must be true or false, is ${excerpt(text)}`);
   }
   if (flag.kind === 'int') {
-    const value = parseInteger(text);
-    if (value === undefined || value < flag.min || value > flag.max) {
-      throw usage(`${source}: must be a whole number from ${flag.min} to ${flag.max}, is ${excerpt(text)}`);
+    const value = parseInteger(flag, text);
+    const isBelow = value === undefined || (value < flag.min && flag.clamps === undefined);
+    if (isBelow || (value > flag.max && flag.clamps !== 'both')) {
+      throw usage(
+        `${source}: must be a whole number from ${flag.min} to ${flag.max}, is ${excerpt(text)}`,
+        value === undefined && /^[+-]?0\d/.test(text) ? OCTAL : undefined,
+      );
     }
   }
   if (flag.kind === 'string' && text.includes('\0')) throw usage(`${source}: must not contain a zero byte`);
 }
+
+/** Longest number, in characters. */
+const MAX_DIGITS = 40;
 
 const TRUE: readonly string[] = ['1', 't', 'T', 'true', 'TRUE', 'True'];
 const FALSE: readonly string[] = ['0', 'f', 'F', 'false', 'FALSE', 'False'];
@@ -144,8 +155,21 @@ function parseBool(text: string): boolean | undefined {
   return FALSE.includes(text) ? false : undefined;
 }
 
-function parseInteger(text: string): number | undefined {
-  return /^[+-]?\d{1,9}$/.test(text) ? Number(text) : undefined;
+// A whole number as Go's package strconv reads it: 8080, +8080, 0x1F90, 0b101, 0o17, 017 (octal) and 8_080.
+const GO_INTEGER = /^(?:0|[1-9](?:_?\d)*|0x(?:_?[\da-f])+|0b(?:_?[01])+|0o?(?:_?[0-7])+)$/i;
+const OCTAL = 'a number that begins with 0 is octal, as in flannel: leave the 0 out';
+
+function parseInteger(flag: Extract<Flag, { kind: 'int' }>, text: string): number | undefined {
+  const [, sign = '', digits = ''] = /^([+-]?)(.*)$/s.exec(text) ?? [];
+  if (digits.length > MAX_DIGITS) return undefined;
+  if (flag.isDecimal) return /^\d+$/.test(digits) ? signed(sign, Number(digits)) : undefined;
+  if (!GO_INTEGER.test(digits)) return undefined;
+  const plain = digits.replaceAll('_', '');
+  return signed(sign, Number(/^0\d/.test(plain) ? `0o${plain.slice(1)}` : plain));
+}
+
+function signed(sign: string, value: number): number {
+  return sign === '-' ? 0 - value : value;
 }
 
 function findFlagOf<K extends Flag['kind']>(kind: K, name: FlagName<K>): Extract<Flag, { readonly kind: K }> {

@@ -26,16 +26,26 @@ interface FlagBase {
 /** A flag. If it is given several times, the last value counts, except for a list. */
 export type Flag =
   | (FlagBase & { readonly kind: 'bool'; readonly default: boolean })
-  | (FlagBase & { readonly kind: 'string'; readonly default: string })
+  | (FlagBase & {
+      readonly kind: 'string';
+      readonly default: string;
+      /** A name or a password: never shown, and any text is a value. */
+      readonly isSecret?: true;
+    })
   | (FlagBase & {
       readonly kind: 'int';
+      /** Only in base 10. */
+      readonly isDecimal?: true;
       readonly default: number;
       readonly min: number;
       readonly max: number;
+      /** A smaller or larger number counts as `min` or `max`. Otherwise it is refused. */
+      readonly clamps?: 'below' | 'both';
     })
   /** All values count, in order. */
   | (FlagBase & { readonly kind: 'list' });
 
+const WITHOUT_KUBERNETES = 'has no effect without kube-subnet-mgr';
 const ETCD_ENDPOINTS = 'http://127.0.0.1:4001,http://127.0.0.1:2379';
 
 export const FLAGS = [
@@ -57,12 +67,10 @@ export const FLAGS = [
   ),
   text('etcd-certfile', 'datastore', 'FILE', '', 'PEM client certificate; needs etcd-keyfile'),
   text('etcd-keyfile', 'datastore', 'FILE', '', 'PEM key of the client certificate'),
-  text('etcd-username', 'datastore', 'NAME', '', 'etcd user; needs etcd-password'),
-  text(
+  secret('etcd-username', 'NAME', 'etcd user; needs etcd-password'),
+  secret(
     'etcd-password',
-    'datastore',
     'TEXT',
-    '',
     'password of the etcd user; better set in the environment, where other users cannot see it',
   ),
 
@@ -95,7 +103,7 @@ export const FLAGS = [
     'iptables-resync',
     'firewall',
     'SECONDS',
-    { default: 5, min: 1, max: 86_400 },
+    { default: 5, min: 1, max: 86_400, clamps: 'both' },
     'time between checks of the firewall rules, iptables or nftables',
   ),
 
@@ -119,29 +127,38 @@ export const FLAGS = [
     false,
     "drop packets to addresses of this node's subnet that no container has",
   ),
-  text('healthz-ip', 'node', 'ADDRESS', '0.0.0.0', 'address that /healthz and /readyz are served on'),
+  text(
+    'healthz-ip',
+    'node',
+    'ADDRESS|NAME',
+    '0.0.0.0',
+    'address that /healthz and /readyz are served on; empty: all',
+  ),
   number(
     'healthz-port',
     'node',
     'PORT',
-    { default: 0, min: 0, max: 65_535 },
+    { default: 0, min: 0, max: 65_535, clamps: 'below' },
     'port of /healthz and /readyz; 0: not served',
   ),
 
   toggle('kube-subnet-mgr', 'kubernetes', false, 'not supported yet'),
-  text('kube-api-url', 'kubernetes', 'URL', '', 'not supported yet'),
-  text('kube-annotation-prefix', 'kubernetes', 'TEXT', 'flannel.alpha.coreos.com', 'not supported yet'),
-  text('kubeconfig-file', 'kubernetes', 'FILE', '', 'not supported yet'),
-  text('net-config-path', 'kubernetes', 'FILE', '/etc/kube-flannel/net-conf.json', 'not supported yet'),
-  toggle('set-node-network-unavailable', 'kubernetes', true, 'not supported yet'),
+  text('kube-api-url', 'kubernetes', 'URL', '', WITHOUT_KUBERNETES),
+  text('kube-annotation-prefix', 'kubernetes', 'TEXT', 'flannel.alpha.coreos.com', WITHOUT_KUBERNETES),
+  text('kubeconfig-file', 'kubernetes', 'FILE', '', WITHOUT_KUBERNETES),
+  text('net-config-path', 'kubernetes', 'FILE', '/etc/kube-flannel/net-conf.json', WITHOUT_KUBERNETES),
+  toggle('set-node-network-unavailable', 'kubernetes', true, WITHOUT_KUBERNETES),
 
-  number(
-    'v',
-    'logging',
-    'LEVEL',
-    { default: 0, min: 0, max: 99 },
-    '0 logs what an operator needs, 1 and above everything',
-  ),
+  {
+    ...number(
+      'v',
+      'logging',
+      'LEVEL',
+      { default: 0, min: 0, max: 99, clamps: 'both' },
+      '0 logs what an operator needs, 1 and above everything',
+    ),
+    isDecimal: true,
+  },
 
   request('help', 'print this text and exit (also -h)'),
   request('version', 'print the version and exit'),
@@ -171,6 +188,10 @@ function text<const N extends string>(
   return { name, kind: 'string', group, value, default: byDefault, meaning } as const;
 }
 
+function secret<const N extends string>(name: N, value: string, meaning: string) {
+  return { ...text(name, 'datastore', value, '', meaning), isSecret: true } as const;
+}
+
 function toggle<const N extends string>(name: N, group: FlagGroup, byDefault: boolean, meaning: string) {
   return { name, kind: 'bool', group, default: byDefault, meaning } as const;
 }
@@ -179,7 +200,7 @@ function number<const N extends string>(
   name: N,
   group: FlagGroup,
   value: string,
-  range: { readonly default: number; readonly min: number; readonly max: number },
+  range: Pick<Extract<Flag, { readonly kind: 'int' }>, 'default' | 'min' | 'max' | 'clamps'>,
   meaning: string,
 ) {
   return { name, kind: 'int', group, value, ...range, meaning } as const;

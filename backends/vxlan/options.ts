@@ -3,7 +3,7 @@ import { type JsonValue, parseWith, withKnownNames } from '../../agent/base/sche
 import * as v from '../../agent/base/valibot.ts';
 
 export interface VxlanOptions {
-  /** VXLAN network identifier, 1 to 16777215. Default 1. */
+  /** VXLAN network identifier, 0 to 16777215. Default 1; a written 0 is 0, as in flannel. */
   readonly vni: number;
   /** UDP port. Default 8472, Linux's own. */
   readonly port: number;
@@ -20,20 +20,21 @@ export interface VxlanOptions {
 const DEFAULT_PORT = 8472;
 
 const boolean = v.optional(v.boolean('must be true or false'), false);
-const integer = (min: number, max: number) => {
+const integer = (min: number, max: number, also?: number) => {
   const allowed = `must be a whole number from ${min} to ${max}`;
-  return v.pipe(v.number(allowed), v.integer(allowed), v.minValue(min, allowed), v.maxValue(max, allowed));
+  const isAllowed = (value: number): boolean => value === also || (value >= min && value <= max);
+  return v.pipe(v.number(allowed), v.integer(allowed), v.check(isAllowed, allowed));
 };
 
 const schema = v.object({
-  VNI: v.optional(integer(1, 0xff_ffff), 1),
+  VNI: v.optional(integer(0, 0xff_ffff), 1),
   // 0 means the default, as in flannel.
   Port: v.optional(integer(0, 65_535), 0),
   GBP: boolean,
   Learning: boolean,
   DirectRouting: boolean,
-  // A container needs the 576 bytes that every IPv4 host must take, plus our 50.
-  MTU: v.optional(integer(626, 65_535)),
+  // 0 means the default. A container needs the 576 bytes that every IPv4 host must take, plus our 50.
+  MTU: v.optional(integer(626, 65_535, 0), 0),
 });
 
 /** Checks the options; unknown ones are ignored, as flannel does. Fails as `config`. */
@@ -42,10 +43,10 @@ export function parseVxlanOptions(options: Readonly<Record<string, JsonValue>>, 
   const { VNI, Port, GBP, Learning, DirectRouting, MTU } = parseWith(schema, named, where);
   return {
     vni: VNI,
-    port: Port === 0 ? DEFAULT_PORT : Port,
+    port: Port || DEFAULT_PORT,
     gbp: GBP,
     learning: Learning,
     directRouting: DirectRouting,
-    underlayMtuBytes: MTU,
+    underlayMtuBytes: MTU || undefined,
   };
 }

@@ -71,14 +71,14 @@ export const CONFIG_ROWS: readonly ConfigRow[] = [
     message: 'Backend: must be an object with a Type, is "vxlan"',
   },
   {
-    title: 'VNI zero',
-    config: network('"Backend":{"Type":"vxlan","VNI":0}'),
-    message: 'Backend: VNI: must be a whole number from 1 to 16777215, is 0',
+    title: 'VNI below zero',
+    config: network('"Backend":{"Type":"vxlan","VNI":-1}'),
+    message: 'Backend: VNI: must be a whole number from 0 to 16777215, is -1',
   },
   {
     title: 'VNI too large',
     config: network('"Backend":{"Type":"vxlan","VNI":16777216}'),
-    message: 'Backend: VNI: must be a whole number from 1 to 16777215, is 16777216',
+    message: 'Backend: VNI: must be a whole number from 0 to 16777215, is 16777216',
   },
   {
     title: 'a backend option of the wrong type',

@@ -61,10 +61,11 @@ export class Witness {
     };
     return {
       ...kv,
-      async *watch(prefix, ...rest) {
-        const isAll = !/\/subnets\/./.test(prefix);
+      async *watch(ranges, ...rest) {
+        // The node that asks watches one key.
+        const isAll = typeof ranges !== 'string';
         try {
-          for await (const batch of kv.watch(prefix, ...rest)) {
+          for await (const batch of kv.watch(ranges, ...rest)) {
             if (isAll) setWatches(true);
             yield batch;
           }

@@ -74,6 +74,7 @@ export async function goldenStates(): Promise<ReadonlyMap<string, HostState>> {
       await plan('vxlan', {}, [vxlanPeer(2)], hostFacts({ nodeId: '00000000000000bb' })),
     ],
     ['vxlan, another VNI', await plan('vxlan', { VNI: 7 }, [vxlanPeer(2), vxlanPeer(3)])],
+    ['vxlan, VNI 0', await plan('vxlan', { VNI: 0 }, [vxlanPeer(2)])],
     ['vxlan, another port', await plan('vxlan', { Port: 4789 }, [vxlanPeer(2), vxlanPeer(3)])],
     ['vxlan, learning and GBP', await plan('vxlan', { Learning: true, GBP: true }, [vxlanPeer(2)])],
     [

@@ -10,7 +10,7 @@ const BACKEND = { Type: 'host-gw' };
 
 /** The plan of a host at 192.168.77.1 with these leases in the store. */
 async function plan(leases: readonly Lease[], previous?: string): Promise<string> {
-  const { config, backend } = await readNetwork(JSON.stringify({ ...FOUR, Backend: BACKEND }), 'config');
+  const { config, backend } = await readNetwork(JSON.stringify({ ...FOUR, Backend: BACKEND }), 'config', []);
   return planText({
     options: { blackholeRoute: true },
     host: hostFacts(),

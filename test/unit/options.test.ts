@@ -5,7 +5,7 @@ import { type AgentOptions, readAgentOptions } from '../../agent/options.ts';
 
 type Environment = Readonly<Record<string, string>>;
 
-function read(args: readonly string[], environment: Environment = {}): AgentOptions {
+function read(args: readonly string[], environment: Environment = {}): Promise<AgentOptions> {
   return readAgentOptions(parseCommandLine(args), environment);
 }
 
@@ -21,8 +21,8 @@ const ETCD = {
 } as const;
 
 describe('options', () => {
-  it("options have flannel's defaults", () => {
-    expect(read([])).toEqual({
+  it("options have flannel's defaults", async () => {
+    expect(await read([])).toEqual({
       datastore: ETCD,
       iface: [],
       ifaceRegex: [],
@@ -136,8 +136,8 @@ describe('options', () => {
     ],
   ];
 
-  it.each(accepted)('options accept %s', (_, args, expected) => {
-    expect(read(args)).toMatchObject(expected);
+  it.each(accepted)('options accept %s', async (_, args, expected) => {
+    expect(await read(args)).toMatchObject(expected);
   });
 
   const fromEnvironment: readonly (readonly [
@@ -173,7 +173,7 @@ describe('options', () => {
     ['no value of a variable named like `version`', [], { FLANNELD_VERSION: 'v0.28.9' }, {}],
   ];
 
-  it.each(fromEnvironment)('options read %s from the environment', (_, args, environment, expected) => {
-    expect(read(args, environment)).toMatchObject(expected);
+  it.each(fromEnvironment)('options read %s from the environment', async (_, args, environment, expected) => {
+    expect(await read(args, environment)).toMatchObject(expected);
   });
 });

@@ -159,7 +159,7 @@ describe('lease values', () => {
     ['"x"', 'must be a JSON object, is "x"'],
     ['[]', 'PublicIP: must be an IPv4 address, is missing'],
     ['{}', 'PublicIP: must be an IPv4 address, is missing'],
-    ['{"PublicIP":null}', 'PublicIP: must be a string, is null'],
+    ['{"PublicIP":null}', 'PublicIP: must be an IPv4 address, is missing'],
     ['{"PublicIP":"h1"}', 'PublicIP: must be an IPv4 address, is "h1"'],
     ['{"PublicIP":"fd00::1"}', 'PublicIP: must be an IPv4 address, is "fd00::1"'],
     ['{"PublicIP":"10.0.0.1/24"}', 'PublicIP: must be an IPv4 address, is "10.0.0.1/24"'],

@@ -78,7 +78,7 @@ describe('the network configuration', () => {
     // network, SubnetLen taken, first, last, how many
     ['10.5.0.0/16', 24, '10.5.1.0/24', '10.5.255.0/24', 255],
     ['10.5.77.9/16', 24, '10.5.1.0/24', '10.5.255.0/24', 255],
-    ['0.0.0.0/0', 24, '0.0.1.0/24', '255.255.255.0/24', 2 ** 24 - 1],
+    ['0.0.0.0/1', 24, '0.0.1.0/24', '127.255.255.0/24', 2 ** 23 - 1],
     ['10.5.0.0/21', 24, '10.5.1.0/24', '10.5.7.0/24', 7],
     ['10.5.0.0/22', 24, '10.5.1.0/24', '10.5.3.0/24', 3],
     ['10.5.0.0/23', 25, '10.5.0.128/25', '10.5.1.128/25', 3],
@@ -125,7 +125,7 @@ describe('the network configuration', () => {
   });
 
   it.each([
-    [{ Network: null }, 'Network: must be an IPv4 prefix such as 10.5.0.0/16, is null'],
+    [{ Network: null }, 'Network: must be an IPv4 prefix such as 10.5.0.0/16, is missing'],
     [{ Network: '10.5.0.0' }, 'Network: must be an IPv4 prefix such as 10.5.0.0/16, is "10.5.0.0"'],
     [{ Network: 'fd00::/48' }, 'Network: must be an IPv4 prefix such as 10.5.0.0/16, is "fd00::/48"'],
     [{ Network: '10.5.0.0/29' }, 'Network: must be a /28 or larger, is "10.5.0.0/29"'],
@@ -160,10 +160,9 @@ describe('the network configuration', () => {
       'SubnetMin: must not be after SubnetMax 10.5.8.0, is "10.5.9.0"',
     ],
     [{ SubnetMax: '10.5.0.0' }, 'SubnetMin: must not be after SubnetMax 10.5.0.0, is "10.5.1.0"'],
-    [{ Backend: null }, 'Backend: must be an object with a Type, is null'],
     [{ Backend: 'vxlan' }, 'Backend: must be an object with a Type, is "vxlan"'],
-    [{ Backend: {} }, 'Backend.Type: must be the name of a backend, is missing'],
-    [{ Backend: { Type: '' } }, 'Backend.Type: must be the name of a backend, is ""'],
+    [{ Backend: { VNI: 1 } }, 'Backend.Type: must be the name of a backend, is missing'],
+    [{ Backend: [] }, 'Backend.Type: must be the name of a backend, is missing'],
     [{ Backend: { Type: 7 } }, 'Backend.Type: must be the name of a backend, is 7'],
   ])('the configuration is refused with %j', (fields, line) => {
     expect(refusal(JSON.stringify({ Network: '10.5.0.0/16', ...fields }))).toBe(line);

@@ -4,6 +4,22 @@ import type { Kv } from '../../../agent/model/kv.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
 import { nodeBed, OTHERS, PREFIX } from './node-bed.ts';
 
+describe('a node whose network names no backend', () => {
+  it.each([
+    [undefined, 'backend="vxlan (none is configured: no lease names one)"'],
+    [OTHERS, 'backend="host-gw (none is configured: as the leases of other nodes)"'],
+  ])('a node with another lease %s says which backend it takes and why: %s', (other, said) =>
+    nodeBed(async ({ kv, start, writeConfig }) => {
+      await writeConfig('{"Network":"10.5.0.0/16"}');
+      if (other !== undefined) await kv.create(`${PREFIX}/subnets/10.5.9.0-24`, other, undefined);
+      const node = await start(1);
+      expect(node.lines).toContainEqual(expect.stringContaining(said));
+      expect(node.reason()).toBe('ready');
+      expect(node.routes()).toEqual(other === undefined ? [] : ['10.5.9.0/24']);
+    }),
+  );
+});
+
 describe('a node that cannot write what it hands off', () => {
   it('a node reports a failed hand-off, and repeats it without an event', () =>
     nodeBed(async ({ clock, start }) => {

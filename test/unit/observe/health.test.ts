@@ -57,6 +57,21 @@ describe('the health server', () => {
     expect((await ask(server.port, '/healthz', 'GET', '::1')).status).toBe(200);
   });
 
+  it('the health server listens at a name, and at all addresses', async () => {
+    await using byName = await start('localhost');
+    expect((await ask(byName.port, '/healthz')).status).toBe(200);
+    await using everywhere = await start('');
+    expect((await ask(everywhere.port, '/healthz')).status).toBe(200);
+    expect((await ask(everywhere.port, '/healthz', 'GET', '::1')).status).toBe(200);
+  });
+
+  it('the health server names a host that does not exist', async () => {
+    await expect(start('no-such-host.invalid')).rejects.toMatchObject({
+      code: 'host',
+      message: expect.stringMatching(/^cannot listen at no-such-host\.invalid:0: /),
+    });
+  });
+
   it('the health server refuses large headers', async () => {
     await using server = await start();
     const socket = connect(server.port, '127.0.0.1');
