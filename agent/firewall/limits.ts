@@ -10,8 +10,8 @@ export const LIMITS = {
   firewallCommandMs: 10_000,
   /** Longest wait of iptables-restore for the lock that all users of iptables share. Shorter than a run. */
   iptablesLockSeconds: 5,
-  /** Above this size of all rules, our chains are listed by name before all rules are read again. */
-  smallRuleSetBytes: 128 * 1024,
+  /** Of a chain whose listing is longer, the first rule alone is read. It is 10,000 rules. */
+  chainBytes: 1024 * 1024,
   /** Attempts to write rules while other programs change the same tables. */
   firewallAttempts: 3,
   /** Foreign chains that one search for obstacles reads. */
