@@ -128,6 +128,18 @@ export function createIptablesFirewall(options: IptablesOptions): Firewall {
 
   return {
     mode: 'iptables',
+    get isAnnounced() {
+      return version?.includes('nf_tables') === true;
+    },
+    isConcerned(change) {
+      const own = OWN_CHAINS.find(({ table }) => change.table === `ip ${table}`);
+      if (own === undefined) return false;
+      if (change.kind === 'table' || change.chain === own.name) return true;
+      if (change.chain !== own.parent) return false;
+      if (change.kind === 'chain') return change.isGone;
+      // The kernel tells the whole rule, also of one that is gone.
+      return change.mentions(own.name) || !(change.isGone || change.isBehind);
+    },
     async ensure(rules, signal) {
       const hasRandomFully = rules.randomFully && supportsRandomFully(await readVersion(signal));
       return (await apply(ownChains(rules, hasRandomFully), signal)) ? 'repaired' : 'present';
@@ -146,23 +158,17 @@ const NOTHING: FirewallRules = { postrouting: [], forward: [], randomFully: fals
 function ownChains(rules: FirewallRules, randomFully: boolean): readonly OwnChain[] {
   const format = (list: FirewallRules['forward']): readonly string[] =>
     list.map((rule) => formatIptablesRule(rule, randomFully));
+  const [postrouting, forward] = OWN_CHAINS;
   return [
-    {
-      table: 'nat',
-      parent: 'POSTROUTING',
-      name: 'FLANNEL-POSTRTG',
-      comment: 'flanneld masq',
-      rules: format(rules.postrouting),
-    },
-    {
-      table: 'filter',
-      parent: 'FORWARD',
-      name: 'FLANNEL-FWD',
-      comment: 'flanneld forward',
-      rules: format(rules.forward),
-    },
+    { ...postrouting, rules: format(rules.postrouting) },
+    { ...forward, rules: format(rules.forward) },
   ];
 }
+
+const OWN_CHAINS = [
+  { table: 'nat', parent: 'POSTROUTING', name: 'FLANNEL-POSTRTG', comment: 'flanneld masq' },
+  { table: 'filter', parent: 'FORWARD', name: 'FLANNEL-FWD', comment: 'flanneld forward' },
+] as const;
 
 /** Whether the output of `iptables --version` names a release with `--random-fully`: 1.6.2 or later. */
 export function supportsRandomFully(version: string): boolean {

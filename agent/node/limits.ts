@@ -33,6 +33,14 @@ export const LIMITS = {
   recordAgainMs: 60_000,
   /** Debounce of looks at our firewall rules. */
   firewallDelayMs: 50,
+  /** Interval of looks at our firewall rules where the kernel tells of their changes. */
+  firewallAnnouncedMs: 60_000,
+  /**
+   * The parts of time of which looks at the rules may take one: looks without a reason and looks for obstacles, and
+   * looks after a change of our rules.
+   */
+  firewallIdleParts: 200,
+  firewallBusyParts: 5,
   /** A call to the kernel, the firewall or a file that takes this long makes the node not ready. */
   slowCallMs: 4_000,
   /** A call that takes this long hangs: only a restart helps. */

@@ -110,9 +110,9 @@ describe('createIptablesFirewall', () => {
 
 describe('createNftablesFirewall', () => {
   it('the nftables applier does not mistake an unreadable table for a missing one', async () => {
-    const tables =
-      '{"nftables":[{"metainfo":{}},{"table":{"family":"ip","name":"flannel-ipv4","handle":7}}]}';
-    const { exec } = scripted((_, call) => (call === 1 ? failure('Error: busy') : ok(tables)));
+    const chains =
+      '{"nftables":[{"metainfo":{}},{"chain":{"family":"ip","table":"flannel-ipv4","name":"forward"}}]}';
+    const { exec } = scripted((_, call) => (call === 1 ? failure('Error: busy') : ok(chains)));
     await expect(createNftablesFirewall({ exec }).ensure(rules)).rejects.toThrow(
       'cannot read the nftables rules: nft: Error: busy',
     );
