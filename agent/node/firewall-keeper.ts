@@ -43,6 +43,9 @@ export class FirewallKeeper {
   #isSearchDue = false;
   readonly #looks: Pace;
   readonly #searches: Pace;
+  /** The part of the time that searches may take now. It shrinks while chains change and the result stays the same. */
+  #searchParts: number = LIMITS.firewallSearchParts;
+  #obstacles: readonly string[] = [];
 
   constructor(deps: FirewallKeeperDeps) {
     this.#deps = deps;
@@ -80,7 +83,11 @@ export class FirewallKeeper {
     const concerns = change === undefined || firewall.isConcerned(change);
     const mayObstruct = change === undefined || firewall.mayObstruct(change);
     if (concerns) this.#isLookDue = true;
-    if (mayObstruct) this.#isSearchDue = true;
+    if (mayObstruct && !this.#isSearchDue) {
+      // The chains have been quiet.
+      if (this.#searches.waitMs(this.#searchParts, 0) === 0) this.#searchParts = LIMITS.firewallSearchParts;
+      this.#isSearchDue = true;
+    }
     if (concerns || mayObstruct) this.#bell.ring();
   }
 
@@ -90,7 +97,8 @@ export class FirewallKeeper {
    */
   async run(onChange: () => void, signal: AbortSignal): Promise<void> {
     for (;;) {
-      const why = await this.#bell.wait(signal, Math.min(this.#untilLookMs(), this.#untilSearchMs()));
+      const untilMs = Math.min(this.#untilLookMs(), this.#untilSearchMs());
+      const why = await this.#bell.wait(signal, this.#isWanted ? untilMs : undefined);
       // A program that changes one rule often changes more, and our own changes ring too.
       if (why === 'rung' && this.#stands) await this.#pause(LIMITS.firewallDelayMs, signal);
       if (!this.#isWanted) continue;
@@ -125,7 +133,7 @@ export class FirewallKeeper {
   /** Milliseconds until obstacles are looked for. The kernel tells of each change of a foreign chain. */
   #untilSearchMs(): number {
     if (!this.#isSearchDue) return Number.POSITIVE_INFINITY;
-    return this.#searches.waitMs(LIMITS.firewallIdleParts, 0);
+    return this.#searches.waitMs(this.#searchParts, 0);
   }
 
   // Ends early when other rules are wanted.
@@ -157,6 +165,10 @@ export class FirewallKeeper {
     const { firewall, forwards, log } = this.#deps;
     if (forwards === undefined || wanted === undefined) return;
     const obstacles = await firewall.obstacles(forwards, signal);
+    const isSame = isDeepStrictEqual(obstacles, this.#obstacles);
+    const parts = isSame ? 2 * this.#searchParts : LIMITS.firewallSearchParts;
+    this.#searchParts = Math.min(parts, LIMITS.firewallIdleParts);
+    this.#obstacles = obstacles;
     if (obstacles.length > 0) this.#obstacleSlot.fail(obstacles.join('; '));
     else if (this.#obstacleSlot.clear()) log.info('no foreign chain drops our packets any more');
   }
