@@ -122,5 +122,7 @@ function inOrder(entries: readonly NftEntry[]): readonly NftEntry[] {
 /** Whether a listing of chains (`nft -j list chains`) contains one of our table. */
 export function hasChainOfOurs(entries: readonly NftEntry[]): boolean {
   const { family, name: table } = NFT_TABLE;
-  return entries.some(({ chain }) => v.is(v.object({ family: v.literal(family), table: v.literal(table) }), chain));
+  return entries.some(({ chain }) =>
+    v.is(v.object({ family: v.literal(family), table: v.literal(table) }), chain),
+  );
 }

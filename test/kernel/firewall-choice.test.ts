@@ -86,7 +86,6 @@ describe.skipIf(need.missing)(title('openFirewall', need), () => {
     expect(await active.ensure(RULES)).toBe('present');
     expect(lines).toEqual(['warn  firewall: cannot remove old rules of nftables error="nft is broken"']);
   });
-
 });
 
 const apart = allOf(need, NEEDS_PRIVATE_NETNS);

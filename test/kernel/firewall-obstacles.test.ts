@@ -15,10 +15,7 @@ import { type Netns, ownNetns } from './netns.ts';
 
 const NETWORK = { family: 'ipv4', address: '10.5.0.0', length: 16 } as const;
 
-const need = allOf(
-  needsNetns('iptables', 'iptables-save', 'iptables-restore', 'nft'),
-  NEEDS_PRIVATE_NETNS,
-);
+const need = allOf(needsNetns('iptables', 'iptables-save', 'iptables-restore', 'nft'), NEEDS_PRIVATE_NETNS);
 
 const obstaclesIn = async (ns: Netns): Promise<readonly Obstacle[]> =>
   (await findObstacles({ exec: ns.run, reader: rulesetReader }, NETWORK)).obstacles;
@@ -175,7 +172,10 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
   it('findObstacles reads no chain of another hook and none that is long, beside 20,000 foreign rules', async () => {
     await using ns = ownNetns();
     const rules = (chain: string, count: number): readonly string[] =>
-      Array.from({ length: count }, (__, i) => `add rule ip other ${chain} ip saddr 10.96.${i >> 8}.${i & 255} drop`);
+      Array.from(
+        { length: count },
+        (__, i) => `add rule ip other ${chain} ip saddr 10.96.${i >> 8}.${i & 255} drop`,
+      );
     const chains = Array.from({ length: 1_000 }, (__, i) => `add chain ip other c${i}`);
     const file = join(tmpdir(), `twill-rules-${process.pid}`);
     await writeFile(

@@ -23,7 +23,10 @@ const run = (...lines: readonly string[]): void => {
 };
 
 /** Gives the changes that concern the firewall, of those that the commands make. */
-async function concerning(firewall: Firewall, ...lines: readonly string[]): Promise<readonly RulesetChange[]> {
+async function concerning(
+  firewall: Firewall,
+  ...lines: readonly string[]
+): Promise<readonly RulesetChange[]> {
   const ended = new AbortController();
   const changes: RulesetChange[] = [];
   let watches = false;

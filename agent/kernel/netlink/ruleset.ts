@@ -1,12 +1,7 @@
 // Reads parts of the rule set of nftables, and the messages that tell of its changes. nft would read all 100,000 rules
 // of a busy host for the names of its tables.
 
-import type {
-  ForwardChain,
-  ForwardChains,
-  RulesetChange,
-  RulesetReader,
-} from '../../model/ruleset.ts';
+import type { ForwardChain, ForwardChains, RulesetChange, RulesetReader } from '../../model/ruleset.ts';
 import { LIMITS } from '../limits.ts';
 import { attributeOf, textOf } from './bytes.ts';
 import { createNetlink, FlagsGet, type NetlinkSocket, Protocol } from './library.ts';
@@ -68,7 +63,13 @@ export function parseRulesetChange({ type, flags, data }: RulesetMessage): Rules
     case NEW_CHAIN:
     case DEL_CHAIN: {
       const table = `${family} ${text(CHAIN_TABLE)}`;
-      return { ...base, kind: 'chain', table, chain: text(CHAIN_NAME), isForwardHook: hookOf(data) === FORWARD };
+      return {
+        ...base,
+        kind: 'chain',
+        table,
+        chain: text(CHAIN_NAME),
+        isForwardHook: hookOf(data) === FORWARD,
+      };
     }
     case NEW_RULE:
     case DEL_RULE: {

@@ -42,12 +42,15 @@ export function getSocketOption(
   bytes: number,
   input: Uint8Array = new Uint8Array(),
 ): Uint8Array {
-  if (bytes > MOST_BYTES || input.length > bytes) throw new RangeError(`an option has at most ${MOST_BYTES} bytes`);
+  if (bytes > MOST_BYTES || input.length > bytes)
+    throw new RangeError(`an option has at most ${MOST_BYTES} bytes`);
   const { u8, u32, address } = scratch();
   u8.set(input);
   u32[MOST_BYTES >>> 2] = bytes;
   const what = `cannot read option ${option} of level ${level} of descriptor ${fd}`;
-  invoke('getsockopt', what, () => libc().getsockopt(fd, level, option, address, address + BigInt(MOST_BYTES)));
+  invoke('getsockopt', what, () =>
+    libc().getsockopt(fd, level, option, address, address + BigInt(MOST_BYTES)),
+  );
   return u8.slice(0, bytes);
 }
 

@@ -47,10 +47,7 @@ describe('an applier', () => {
   });
 
   it.each([
-    [
-      'iptables v1.8.9 (nf_tables): Could not fetch rule set: Permission denied (you must be root)',
-      /root/,
-    ],
+    ['iptables v1.8.9 (nf_tables): Could not fetch rule set: Permission denied (you must be root)', /root/],
     ["# Warning: x\n\ncan't initialize iptables table `nat': Table does not exist", /EnableNFTables/],
     ['Another app is currently holding the xtables lock; still 4s', /xtables\.lock/],
     ['something new', undefined],

@@ -39,9 +39,12 @@ describe('findObstacles', () => {
     ['yes', ['drops']],
     ['perhaps', ['may drop']],
     ['no', []],
-  ] as const)('findObstacles evaluates whether the kernel calls the chain: %s', async (isActive, expected) => {
-    expect(await verdicts([], isActive)).toEqual(expected);
-  });
+  ] as const)(
+    'findObstacles evaluates whether the kernel calls the chain: %s',
+    async (isActive, expected) => {
+      expect(await verdicts([], isActive)).toEqual(expected);
+    },
+  );
 
   it.each([
     ['an unknown statement', [{ something: {} }, accept]],

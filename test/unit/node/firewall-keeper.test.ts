@@ -125,7 +125,8 @@ describe('FirewallKeeper', () => {
     withKeeper(world, async ({ clock, counts }) => {
       await clock.advance(10 * RESYNC_MS);
       expect(counts().looks).toBeGreaterThanOrEqual(9);
-    }));
+    }),
+  );
 
   it('the keeper notices changes that it missed', () =>
     withKeeper({}, async ({ clock, keeper, counts }) => {
