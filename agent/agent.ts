@@ -9,6 +9,7 @@ import { openLeaseStore } from './datastore/open-store.ts';
 import { openFirewall } from './firewall/open-firewall.ts';
 import { subnetFile } from './handoff/subnet-env.ts';
 import { createHostSource } from './kernel/host-facts.ts';
+import { rulesetReader } from './kernel/netlink/ruleset.ts';
 import { watchRuleset } from './kernel/netlink/ruleset-monitor.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { KvLeaseHolder } from './lease/kv-lease-holder.ts';
@@ -51,8 +52,10 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     hostSource: createHostSource(options, options.publicIP),
     handOff: subnetFile(options.subnetFile),
     dataPlaneMemory: context.dataPlaneMemory,
-    openFirewall: async (config) =>
-      (await openFirewall({ enableNFTables: config.enableNFTables, log: log.for('firewall'), exec })).active,
+    async openFirewall({ enableNFTables }) {
+      const input = { enableNFTables, log: log.for('firewall'), exec, reader: rulesetReader };
+      return (await openFirewall(input)).active;
+    },
     watchRuleset,
     async onReady(summary) {
       allowOptimising();

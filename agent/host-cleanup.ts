@@ -8,6 +8,7 @@ import { createLogger } from './base/log.ts';
 import { openFirewall } from './firewall/open-firewall.ts';
 import { dataPlaneFile } from './handoff/data-plane-file.ts';
 import { diff, formatChange } from './kernel/diff.ts';
+import { rulesetReader } from './kernel/netlink/ruleset.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import type { Firewall } from './model/firewall.ts';
 import type { AgentOptions } from './options.ts';
@@ -47,6 +48,7 @@ async function firewalls(): Promise<Firewall[]> {
       enableNFTables: false,
       log: createLogger('twill', 'error'),
       exec,
+      reader: rulesetReader,
     });
     return inactive === undefined ? [active] : [active, inactive];
   } catch {

@@ -9,6 +9,7 @@ const BENCHES = {
   stalls: 'the longest delay of packets beside a steady gigabit a second',
   restart: 'packets lost while an agent ends and starts again',
   faults: 'the time that each of many faults takes to heal',
+  crowded: 'the cost of an idle agent and the time to heal, on an empty host and among the things of others',
   churn: 'packets lost at full load while peers come and go, and the memory of an agent',
 };
 

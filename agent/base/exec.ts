@@ -9,6 +9,8 @@ export interface ExecOptions {
   readonly input?: string;
   /** The program is killed after this time. Default: 10,000. */
   readonly timeoutMs?: number;
+  /** The program is killed when it prints more than this. Default: 33,554,432. */
+  readonly outputBytes?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -22,13 +24,15 @@ export interface ExecResult {
 /** The signature of `exec`. Tests and the lab pass their own. */
 export type Exec = typeof exec;
 
-const MAX_OUTPUT_BYTES = 32 * 1024 * 1024;
+const MIB = 1024 * 1024;
+const MAX_OUTPUT_BYTES = 32 * MIB;
+const TOO_MUCH = { errno: 'EFBIG' } as const;
 
 /**
  * Runs a program to its end and returns its exit code and output. A non-zero exit code is no failure.
  *
- * Fails as `host` when the program is missing (errno ENOENT), cannot be started, exceeds its time or prints more than
- * 32 MiB.
+ * Fails as `host` when the program is missing (errno ENOENT), cannot be started, exceeds its time or prints too much
+ * (errno EFBIG).
  */
 export async function exec(
   file: string,
@@ -36,6 +40,7 @@ export async function exec(
   options: ExecOptions = {},
 ): Promise<ExecResult> {
   const what = [file, ...args].join(' ');
+  const outputBytes = options.outputBytes ?? MAX_OUTPUT_BYTES;
   using limit = deadline(options.signal, options.timeoutMs ?? 10_000, what);
   return await new Promise((resolve, reject) => {
     const refuse = (cause: unknown): void => {
@@ -72,8 +77,8 @@ export async function exec(
     let bytes = 0;
     const collect = (into: Buffer[]) => (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > MAX_OUTPUT_BYTES) giveUp(new TwillError('host', `${what}: printed more than 32 MiB`));
-      else into.push(chunk);
+      if (bytes <= outputBytes) into.push(chunk);
+      else giveUp(new TwillError('host', `${what}: printed more than ${outputBytes / MIB} MiB`, TOO_MUCH));
     };
     child.stdout.on('data', collect(stdout));
     child.stderr.on('data', collect(stderr));

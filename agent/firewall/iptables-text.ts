@@ -1,5 +1,4 @@
-// Parses the output of iptables-save and plans the input of iptables-restore. Rules are compared as text: we write a
-// rule exactly as iptables-save prints it. Pure.
+// Plans the input of iptables-restore. Rules are compared as text: we write a rule exactly as iptables prints it. Pure.
 import type { FirewallRule } from '../model/firewall.ts';
 import { formatPrefix } from '../model/ip.ts';
 
@@ -15,14 +14,17 @@ export interface OwnChain {
   readonly rules: readonly string[];
 }
 
-/** One table as iptables-save printed it. */
-export interface SavedTable {
-  readonly chains: ReadonlySet<string>;
-  /** All lines `-A <chain> …`, in order. */
-  readonly rules: readonly string[];
+/** The rules of the kernel that decide about a chain of ours, as lines `-A <chain> …`. */
+export interface FoundRules {
+  /** Those of our chain, in order; undefined: there is no such chain. */
+  readonly own: readonly string[] | undefined;
+  /** Those of the parent, in order. In a long parent: the first rule, and our jump where it stands elsewhere. */
+  readonly parent: readonly string[];
+  /** Rules of other chains that call ours, as far as they are known. */
+  readonly calls: readonly string[];
 }
 
-// iptables-save quotes a comment with any other character.
+// iptables quotes a comment with any other character.
 const UNQUOTED = /^[\w-]+$/;
 
 function formatComment(comment: string): string {
@@ -32,7 +34,7 @@ function formatComment(comment: string): string {
 
 const TARGETS = { return: 'RETURN', accept: 'ACCEPT', masquerade: 'MASQUERADE' } as const;
 
-/** Formats a rule as iptables-save prints it, without its leading `-A <chain>`. */
+/** Formats a rule as iptables prints it, without its leading `-A <chain>`. */
 export function formatIptablesRule(rule: FirewallRule, randomFully: boolean): string {
   const { source, notSource, destination, notDestination, mark } = rule.match;
   const words: string[] = [];
@@ -48,54 +50,47 @@ export function formatIptablesRule(rule: FirewallRule, randomFully: boolean): st
   return words.join(' ');
 }
 
-/** Parses the tables in the output of iptables-save. Lines of other kinds are skipped. */
-export function parseIptablesSave(text: string): ReadonlyMap<string, SavedTable> {
-  const tables = new Map<string, SavedTable>();
-  let chains = new Set<string>();
-  let rules: string[] = [];
-  for (const line of text.split('\n')) {
-    if (line.startsWith('*')) {
-      chains = new Set();
-      rules = [];
-      tables.set(line.slice(1).trim(), { chains, rules });
-    } else if (line.startsWith(':')) {
-      chains.add(line.slice(1).split(' ', 1)[0] ?? '');
-    } else if (line.startsWith('-A ')) {
-      rules.push(line);
-    }
-  }
-  return tables;
+/** The words of the jump to our chain, behind the parent's name. */
+export function jumpOf(own: OwnChain): string {
+  return `${formatComment(own.comment)} -j ${own.name}`;
+}
+
+/** The rules in a listing by `iptables -S` or iptables-save. Other lines are skipped. */
+export function parseRules(listing: string): readonly string[] {
+  return listing.split('\n').filter((line) => line.startsWith('-A '));
 }
 
 /**
  * Plans the input of iptables-restore that makes the chain as wanted, with one jump, first in the parent. Undefined:
  * nothing is to be done.
  */
-export function planRestore(own: OwnChain, table: SavedTable | undefined): string | undefined {
-  if (own.rules.length === 0) return planRemoval(own, table);
-  const jump = `${own.parent} ${formatComment(own.comment)} -j ${own.name}`;
+export function planRestore(own: OwnChain, found: FoundRules): string | undefined {
+  if (own.rules.length === 0) return planRemoval(own, found);
+  const jump = `-A ${own.parent} ${jumpOf(own)}`;
   const wanted = own.rules.map((rule) => `-A ${own.name} ${rule}`);
-  const found = table?.rules.filter((rule) => rule.startsWith(`-A ${own.name} `)) ?? [];
-  const inParent = table?.rules.filter((rule) => rule.startsWith(`-A ${own.parent} `)) ?? [];
-  const jumps = inParent.filter((rule) => goesTo(rule, own.name));
-  const isFirstAndOnly = jumps.length === 1 && inParent[0] === `-A ${jump}`;
-  if (isFirstAndOnly && found.length === wanted.length && found.every((rule, i) => rule === wanted[i])) {
-    return undefined;
-  }
+  const jumps = callsOf(own, found.parent);
+  const isFirstAndOnly = jumps.length === 1 && found.parent[0] === jump;
+  const isSame = found.own?.length === wanted.length && found.own.every((rule, i) => rule === wanted[i]);
+  if (isFirstAndOnly && isSame) return undefined;
   return transaction(own, [
     // With --noflush, naming a chain creates or empties it, within the transaction.
     `:${own.name} - [0:0]`,
     ...wanted,
     ...jumps.map(deletionOf),
-    `-I ${jump.replace(' ', ' 1 ')}`,
+    `-I ${own.parent} 1 ${jumpOf(own)}`,
   ]);
 }
 
 // A chain can be deleted only if nothing calls it. Foreign calls are deleted too.
-function planRemoval(own: OwnChain, table: SavedTable | undefined): string | undefined {
-  if (table?.chains.has(own.name) !== true) return undefined;
-  const calls = table.rules.filter((rule) => goesTo(rule, own.name) && !rule.startsWith(`-A ${own.name} `));
-  return transaction(own, [...calls.map(deletionOf), `-F ${own.name}`, `-X ${own.name}`]);
+function planRemoval(own: OwnChain, { own: rules, parent, calls }: FoundRules): string | undefined {
+  if (rules === undefined) return undefined;
+  const deletions = [...callsOf(own, parent), ...calls].map(deletionOf);
+  return transaction(own, [...deletions, `-F ${own.name}`, `-X ${own.name}`]);
+}
+
+/** The rules that call our chain. */
+export function callsOf(own: OwnChain, rules: readonly string[]): readonly string[] {
+  return rules.filter((rule) => goesTo(rule, own.name));
 }
 
 // A jump to a user chain has no options, so the chain's name ends the line. A comment that looks like a jump is quoted.

@@ -1,22 +1,40 @@
 // Applies the rules with iptables, of either backend (nf_tables or legacy). It reads the state first and writes nothing
-// if the state is as wanted. Otherwise it writes each table in one transaction, so that there is no moment without
-// rules. It reads all tables at once, because naming a missing table makes the kernel create it.
-import type { Exec } from '../base/exec.ts';
+// if the state is as wanted. Otherwise it writes both tables in one run, each in one transaction, so that there is no
+// moment without rules.
+//
+// It lists our chains and their parents by name: the cost does not grow with the rules of others. kube-proxy alone may
+// have 100,000. iptables-save would print them all.
+import { errnoOf } from '../base/errors.ts';
+import type { Exec, ExecResult } from '../base/exec.ts';
 import type { Firewall, FirewallRules } from '../model/firewall.ts';
-import { formatIptablesRule, type OwnChain, parseIptablesSave, planRestore } from './iptables-text.ts';
+import {
+  callsOf,
+  type FoundRules,
+  formatIptablesRule,
+  jumpOf,
+  type OwnChain,
+  parseRules,
+  planRestore,
+} from './iptables-text.ts';
 import { LIMITS } from './limits.ts';
-import { type ProgramRun, runProgram, runToSuccess } from './program.ts';
+import { failureOf, type ProgramRun, runProgram, runToSuccess } from './program.ts';
 
 export interface IptablesOptions {
   readonly exec: Exec;
   /** Name of the program, to which `-save` and `-restore` are appended. Default: `iptables`. */
   readonly program?: string;
+  /** Output of its `--version`. Default: it is asked. */
+  readonly version?: string;
 }
 
+/** Exit code of iptables when a chain does not exist. Refusals of the kernel and a held lock have others. */
+const NO_CHAIN = 1;
+
 /** A firewall in the iptables chains FLANNEL-POSTRTG (nat) and FLANNEL-FWD (filter). */
-export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesOptions): Firewall {
-  let hasRandomFully: boolean | undefined;
-  let savedBytes = 0;
+export function createIptablesFirewall(options: IptablesOptions): Firewall {
+  const { exec, program = 'iptables' } = options;
+  let version = options.version;
+  const longParents = new Set<OwnChain['parent']>();
 
   const run = (
     purpose: string,
@@ -25,42 +43,79 @@ export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesO
     rest: Pick<ProgramRun, 'input' | 'signal'>,
   ) => runToSuccess(exec, { purpose, file, args, packageName: 'iptables', ...rest });
 
-  // One input with a transaction for each table that is not as wanted; undefined: all are.
-  const plan = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<string | undefined> => {
-    const saved = await run('cannot read the iptables rules', `${program}-save`, [], { signal });
-    savedBytes = saved.length;
-    const tables = parseIptablesSave(saved);
-    const inputs = chains.flatMap((chain) => planRestore(chain, tables.get(chain.table)) ?? []);
-    return inputs.length === 0 ? undefined : inputs.join('');
+  const readVersion = async (signal?: AbortSignal): Promise<string> => {
+    version ??= await run('cannot read the version of iptables', program, ['--version'], { signal });
+    return version;
   };
 
-  // With ten thousand rules of kube-proxy, printing all of them takes fifty times as long as printing our two chains
-  // and their parents. If a chain is not as wanted or cannot be listed, `plan` decides.
-  const isPresentByName = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<boolean> => {
-    if (savedBytes <= LIMITS.smallRuleSetBytes) return false;
-    for (const chain of chains) {
-      if (chain.rules.length === 0) return false;
-      const rules: string[] = [];
-      for (const name of [chain.parent, chain.name]) {
-        const { exitCode, stdout } = await runProgram(exec, {
-          ...listing(program, chain.table, name),
-          signal,
-        });
-        if (exitCode !== 0) return false;
-        rules.push(...stdout.split('\n').filter((line) => line.startsWith('-A ')));
+  const commandOn = ({ table }: OwnChain, args: readonly string[], signal?: AbortSignal): ProgramRun => ({
+    purpose: 'cannot read the iptables rules',
+    file: program,
+    args: ['-w', String(LIMITS.iptablesLockSeconds), '-t', table, ...args],
+    packageName: 'iptables',
+    outputBytes: LIMITS.chainBytes,
+    signal,
+  });
+
+  const readOwn = async (own: OwnChain, signal?: AbortSignal): Promise<readonly string[] | undefined> => {
+    const listing = commandOn(own, ['-S', own.name], signal);
+    const result = await runProgram(exec, listing);
+    if (result.exitCode === NO_CHAIN) return undefined;
+    return parseRules(outputOf(listing, result));
+  };
+
+  const readParent = async (own: OwnChain, signal?: AbortSignal): Promise<readonly string[]> => {
+    if (!longParents.has(own.parent)) {
+      try {
+        return parseRules(await runToSuccess(exec, commandOn(own, ['-S', own.parent], signal)));
+      } catch (error) {
+        if (errnoOf(error) !== 'EFBIG') throw error;
+        longParents.add(own.parent);
       }
-      if (planRestore(chain, { chains: new Set(), rules }) !== undefined) return false;
     }
-    return true;
+    const first = parseRules(await runToSuccess(exec, commandOn(own, ['-S', own.parent, '1'], signal)));
+    const jump = `-A ${own.parent} ${jumpOf(own)}`;
+    if (first[0] === jump) return first;
+    const words = ['-m', 'comment', '--comment', own.comment, '-j', own.name];
+    const { exitCode } = await runProgram(exec, commandOn(own, ['-C', own.parent, ...words], signal));
+    return exitCode === 0 ? [...first, jump] : first;
+  };
+
+  // The old iptables makes a table that is named and does not exist, with hooks that every packet passes.
+  const mayHaveTable = async ({ table }: OwnChain, signal?: AbortSignal): Promise<boolean> => {
+    if ((await readVersion(signal)).includes('nf_tables')) return true;
+    const { stdout } = await runProgram(exec, {
+      purpose: 'cannot read the tables of iptables',
+      file: 'cat',
+      args: ['/proc/net/ip_tables_names'],
+      packageName: 'coreutils',
+      signal,
+    });
+    return stdout.split('\n').includes(table);
+  };
+
+  const find = async (own: OwnChain, isRetry: boolean, signal?: AbortSignal): Promise<FoundRules> => {
+    if (own.rules.length > 0) {
+      const parent = await readParent(own, signal);
+      return { own: await readOwn(own, signal), parent, calls: [] };
+    }
+    const rules = (await mayHaveTable(own, signal)) ? await readOwn(own, signal) : undefined;
+    if (rules === undefined) return { own: undefined, parent: [], calls: [] };
+    if (!isRetry) return { own: rules, parent: await readParent(own, signal), calls: [] };
+    // Another chain calls ours, so that it could not be deleted.
+    const args = ['-t', own.table];
+    const saved = await run('cannot read the iptables rules', `${program}-save`, args, { signal });
+    const calls = callsOf(own, parseRules(saved)).filter((rule) => !rule.startsWith(`-A ${own.name} `));
+    return { own: rules, parent: [], calls };
   };
 
   // Another program may change the tables between our read and our write (for example, delete a jump that we delete).
   // The transaction then fails as a whole, and is planned again.
   const apply = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<boolean> => {
-    if (await isPresentByName(chains, signal)) return false;
     for (let attempt = 1; ; attempt++) {
-      const input = await plan(chains, signal);
-      if (input === undefined) return attempt > 1;
+      let input = '';
+      for (const own of chains) input += planRestore(own, await find(own, attempt > 1, signal)) ?? '';
+      if (input === '') return attempt > 1;
       try {
         const args = ['--noflush', '-w', String(LIMITS.iptablesLockSeconds)];
         await run('cannot write the iptables rules', `${program}-restore`, args, { input, signal });
@@ -73,49 +128,47 @@ export function createIptablesFirewall({ exec, program = 'iptables' }: IptablesO
 
   return {
     mode: 'iptables',
+    get isAnnounced() {
+      return version?.includes('nf_tables') === true;
+    },
+    isConcerned(change) {
+      const own = OWN_CHAINS.find(({ table }) => change.table === `ip ${table}`);
+      if (own === undefined) return false;
+      if (change.kind === 'table' || change.chain === own.name) return true;
+      if (change.chain !== own.parent) return false;
+      if (change.kind === 'chain') return change.isGone;
+      // The kernel tells the whole rule, also of one that is gone.
+      return change.mentions(own.name) || !(change.isGone || change.isBehind);
+    },
     async ensure(rules, signal) {
-      if (rules.randomFully && hasRandomFully === undefined) {
-        const version = await run('cannot read the version of iptables', program, ['--version'], { signal });
-        hasRandomFully = supportsRandomFully(version);
-      }
-      const wanted = ownChains(rules, hasRandomFully === true);
-      return (await apply(wanted, signal)) ? 'repaired' : 'present';
+      const hasRandomFully = rules.randomFully && supportsRandomFully(await readVersion(signal));
+      return (await apply(ownChains(rules, hasRandomFully), signal)) ? 'repaired' : 'present';
     },
     remove: (signal) => apply(ownChains(NOTHING, false), signal),
   };
 }
 
-function listing(program: string, table: string, chain: string): ProgramRun {
-  return {
-    purpose: 'cannot read the iptables rules',
-    file: program,
-    args: ['-w', String(LIMITS.iptablesLockSeconds), '-t', table, '-S', chain],
-    packageName: 'iptables',
-  };
+function outputOf(run: ProgramRun, result: ExecResult): string {
+  if (result.exitCode !== 0) throw failureOf(run, result);
+  return result.stdout;
 }
 
 const NOTHING: FirewallRules = { postrouting: [], forward: [], randomFully: false };
 
-function ownChains(rules: FirewallRules, hasRandomFully: boolean): readonly OwnChain[] {
+function ownChains(rules: FirewallRules, randomFully: boolean): readonly OwnChain[] {
   const format = (list: FirewallRules['forward']): readonly string[] =>
-    list.map((rule) => formatIptablesRule(rule, rules.randomFully && hasRandomFully));
+    list.map((rule) => formatIptablesRule(rule, randomFully));
+  const [postrouting, forward] = OWN_CHAINS;
   return [
-    {
-      table: 'nat',
-      parent: 'POSTROUTING',
-      name: 'FLANNEL-POSTRTG',
-      comment: 'flanneld masq',
-      rules: format(rules.postrouting),
-    },
-    {
-      table: 'filter',
-      parent: 'FORWARD',
-      name: 'FLANNEL-FWD',
-      comment: 'flanneld forward',
-      rules: format(rules.forward),
-    },
+    { ...postrouting, rules: format(rules.postrouting) },
+    { ...forward, rules: format(rules.forward) },
   ];
 }
+
+const OWN_CHAINS = [
+  { table: 'nat', parent: 'POSTROUTING', name: 'FLANNEL-POSTRTG', comment: 'flanneld masq' },
+  { table: 'filter', parent: 'FORWARD', name: 'FLANNEL-FWD', comment: 'flanneld forward' },
+] as const;
 
 /** Whether the output of `iptables --version` names a release with `--random-fully`: 1.6.2 or later. */
 export function supportsRandomFully(version: string): boolean {

@@ -6,14 +6,16 @@ export const LIMITS = {
    * up to `leakMs`. The counter of repairs loses one in each `leakMs`.
    */
   repairBackoff: { burst: 20, pauseMs: 500, leakMs: 10_000 },
-  /** Longest time for one run of iptables-restore or nft. */
-  firewallCommandMs: 10_000,
+  /** Longest time for one run of iptables, iptables-restore or nft. */
+  firewallCommandMs: 15_000,
   /** Longest wait of iptables-restore for the lock that all users of iptables share. Shorter than a run. */
   iptablesLockSeconds: 5,
-  /** Above this size of all rules, our chains are listed by name before all rules are read again. */
-  smallRuleSetBytes: 128 * 1024,
+  /** Of a chain whose listing is longer, the first rule alone is read. It is 10,000 rules. */
+  chainBytes: 1024 * 1024,
   /** Attempts to write rules while other programs change the same tables. */
   firewallAttempts: 3,
   /** Foreign chains that one search for obstacles reads. */
   foreignChains: 64,
+  /** Rules of a foreign chain that is read. A longer one may drop. */
+  foreignRules: 1_000,
 } as const;

@@ -119,7 +119,10 @@ function inOrder(entries: readonly NftEntry[]): readonly NftEntry[] {
   return entries.toSorted((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
 }
 
-/** Whether a listing of tables (`nft -j list tables`) contains ours. */
-export function hasNftTable(tables: readonly NftEntry[]): boolean {
-  return tables.some(({ table }) => isDeepStrictEqual(table, NFT_TABLE));
+/** Whether a listing of chains (`nft -j list chains`) contains one of our table. */
+export function hasChainOfOurs(entries: readonly NftEntry[]): boolean {
+  const { family, name: table } = NFT_TABLE;
+  return entries.some(({ chain }) =>
+    v.is(v.object({ family: v.literal(family), table: v.literal(table) }), chain),
+  );
 }

@@ -4,7 +4,7 @@ import type { Exec } from '../base/exec.ts';
 import type { Firewall } from '../model/firewall.ts';
 import {
   formatNftReplacement,
-  hasNftTable,
+  hasChainOfOurs,
   NFT_TABLE,
   type NftEntry,
   parseNftListing,
@@ -23,7 +23,8 @@ export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firew
     signal,
   });
 
-  // nft reports a missing table in words that may be translated, so the list of tables decides.
+  // nft reports a missing table in words that may be translated, so the list of chains decides. For a list of tables it
+  // would read all rules of all tables.
   const read = async (signal?: AbortSignal): Promise<readonly NftEntry[]> => {
     const run = nft(
       'cannot read the nftables rules',
@@ -32,8 +33,8 @@ export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firew
     );
     const result = await runProgram(exec, run);
     if (result.exitCode === 0) return parseNftListing(result.stdout);
-    const tables = await runToSuccess(exec, { ...run, args: ['-j', 'list', 'tables', NFT_TABLE.family] });
-    if (hasNftTable(parseNftListing(tables))) throw failureOf(run, result);
+    const chains = await runToSuccess(exec, { ...run, args: ['-j', 'list', 'chains', NFT_TABLE.family] });
+    if (hasChainOfOurs(parseNftListing(chains))) throw failureOf(run, result);
     return [];
   };
 
@@ -50,5 +51,7 @@ export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firew
     ensure: async (rules, signal) =>
       (await replaceBy(planNftTable(rules), signal)) ? 'repaired' : 'present',
     remove: (signal) => replaceBy([], signal),
+    isAnnounced: true,
+    isConcerned: ({ table }) => table === `${NFT_TABLE.family} ${NFT_TABLE.name}`,
   };
 }

@@ -4,11 +4,11 @@ import type { Exec } from '../base/exec.ts';
 import type { JsonValue } from '../base/schema.ts';
 import * as v from '../base/valibot.ts';
 import { formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
+import type { ForwardChain, RulesetChange, RulesetReader } from '../model/ruleset.ts';
 import { type ChainVerdict, judgeChain, type NftStatements, type ReadChain } from './chain-verdict.ts';
 import { LIMITS } from './limits.ts';
 import { type NftEntry, parseNftListing } from './nftables-table.ts';
 import { runToSuccess } from './program.ts';
-import type { Truth } from './rule-match.ts';
 
 /** A chain that drops forwarded packets of the network, or may do so. */
 export interface Obstacle {
@@ -17,17 +17,20 @@ export interface Obstacle {
   readonly message: string;
 }
 
+/** The chains that a search has read, as `ip filter FORWARD`: only their changes can change its result. */
+export type ReadChains = ReadonlySet<string>;
+
 /**
  * All obstacles for a network. Fails as `host` when nft cannot be run, or a chain is deleted while it is read.
  *
- * Reads the list of chains, and only the chains that a new connection of the network certainly passes. Chains of legacy
+ * Reads only the chains that a new connection of the network certainly passes, and none that is long. Chains of legacy
  * iptables are not visible.
  */
 export async function findObstacles(
-  exec: Exec,
+  { exec, reader }: { readonly exec: Exec; readonly reader: RulesetReader },
   network: Prefix,
   signal?: AbortSignal,
-): Promise<readonly Obstacle[]> {
+): Promise<{ readonly obstacles: readonly Obstacle[]; readonly read: ReadChains }> {
   const list = async (...what: readonly string[]): Promise<readonly NftEntry[]> => {
     const args = ['-j', 'list', ...what];
     const purpose = 'cannot read the nftables rules';
@@ -36,54 +39,30 @@ export async function findObstacles(
     );
   };
   let readsLeft: number = LIMITS.foreignChains;
+  const read = new Set<string>();
   const obstacles: Obstacle[] = [];
-  for (const chain of forwardChains(await list('chains'))) {
+  const { chains, long } = await reader.forwardChains(LIMITS.foreignRules);
+  for (const chain of chains) {
     const readChain: ReadChain = async (name) => {
-      if (readsLeft-- <= 0) return undefined;
+      const id = `${chain.family} ${chain.table} ${name}`;
+      read.add(id);
+      if (long.has(id) || readsLeft-- <= 0) return undefined;
       return rulesOf(await list('chain', chain.family, chain.table, name));
     };
+    if (chain.isActive === 'no') continue;
     const judged = await judgeChain(chain, networkOf(network), readChain);
     if (judged === 'passes') continue;
-    const isActive = findActivity(chain, await list('tables'));
-    const verdict = isActive === 'yes' ? judged : 'may drop';
-    if (isActive !== 'no') obstacles.push({ verdict, message: messageOf(chain, verdict, network) });
+    const verdict = chain.isActive === 'yes' ? judged : 'may drop';
+    obstacles.push({ verdict, message: messageOf(chain, verdict, network) });
   }
-  return obstacles;
+  return { obstacles, read };
 }
 
-const chainSchema = v.object({
-  family: v.picklist(['ip', 'inet']),
-  table: v.string(),
-  name: v.string(),
-  hook: v.literal('forward'),
-  policy: v.string(),
-});
-
-type ForwardChain = v.InferOutput<typeof chainSchema>;
-
-function forwardChains(entries: readonly NftEntry[]): readonly ForwardChain[] {
-  return entries.flatMap(({ chain }) => {
-    const { success, output } = v.safeParse(chainSchema, chain);
-    return success ? [output] : [];
-  });
-}
-
-const tableSchema = v.object({
-  family: v.string(),
-  name: v.string(),
-  flags: v.optional(v.union([v.string(), v.array(v.string())]), []),
-});
-
-// The kernel skips the chains of a dormant table. Some versions of nft print garbage as flags.
-function findActivity(chain: ForwardChain, tables: readonly NftEntry[]): Truth {
-  for (const entry of tables) {
-    const { success, output } = v.safeParse(tableSchema, entry['table']);
-    if (!success || output.family !== chain.family || output.name !== chain.table) continue;
-    const flags = [output.flags].flat();
-    if (flags.includes('dormant')) return 'no';
-    return flags.every((flag) => flag === 'owner' || flag === 'persist') ? 'yes' : 'perhaps';
-  }
-  return 'no';
+/** Whether a change of the rule set may change the result of a search that has read these chains. */
+export function mayObstruct(change: RulesetChange, read: ReadChains): boolean {
+  const { kind, table, chain, isForwardHook } = change;
+  if (kind === 'table') return [...read].some((id) => id.startsWith(`${table} `));
+  return isForwardHook || read.has(`${table} ${chain}`);
 }
 
 const ruleSchema = v.object({

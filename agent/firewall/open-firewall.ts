@@ -3,16 +3,19 @@ import { errnoOf, messageOf, TwillError } from '../base/errors.ts';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
 import type { Firewall, NodeFirewall } from '../model/firewall.ts';
+import type { Prefix } from '../model/ip.ts';
+import type { RulesetReader } from '../model/ruleset.ts';
 import { createIptablesFirewall } from './iptables.ts';
 import { LIMITS } from './limits.ts';
 import { createNftablesFirewall } from './nftables.ts';
-import { findObstacles } from './obstacles.ts';
+import { findObstacles, mayObstruct, type ReadChains } from './obstacles.ts';
 
 export interface FirewallOptions {
   /** The firewall that the network configuration asks for. If its program is missing, the other one is used. */
   readonly enableNFTables: boolean;
   readonly log: Logger;
   readonly exec: Exec;
+  readonly reader: RulesetReader;
 }
 
 export interface OpenedFirewall {
@@ -25,15 +28,15 @@ export interface OpenedFirewall {
 /**
  * Chooses the firewall, without changing rules. Fails as `host` when neither iptables nor nft is installed.
  */
-export async function openFirewall({ enableNFTables, log, exec }: FirewallOptions): Promise<OpenedFirewall> {
-  const [iptables, nftables] = await Promise.all([
-    isInstalled(exec, 'iptables').then((is) => (is ? createIptablesFirewall({ exec }) : undefined)),
-    isInstalled(exec, 'nft').then((is) => (is ? createNftablesFirewall({ exec }) : undefined)),
-  ]);
-  const obstacles = nftables === undefined ? async () => [] : reportObstacles(exec, log);
+export async function openFirewall(options: FirewallOptions): Promise<OpenedFirewall> {
+  const { enableNFTables, log, exec, reader } = options;
+  const [version, nft] = await Promise.all([versionOf(exec, 'iptables'), versionOf(exec, 'nft')]);
+  const iptables = version === undefined ? undefined : createIptablesFirewall({ exec, version });
+  const nftables = nft === undefined ? undefined : createNftablesFirewall({ exec });
+  const obstacles = nftables === undefined ? NO_OBSTACLES : reportObstacles(exec, reader, log);
   const [wanted, other] = enableNFTables ? [nftables, iptables] : [iptables, nftables];
   if (wanted !== undefined) {
-    return { active: { ...withCleanup(wanted, other, log), obstacles }, inactive: other };
+    return { active: { ...withCleanup(wanted, other, log), ...obstacles }, inactive: other };
   }
   if (other === undefined) {
     throw new TwillError('host', 'cannot set firewall rules: neither iptables nor nft is installed', {
@@ -45,15 +48,16 @@ export async function openFirewall({ enableNFTables, log, exec }: FirewallOption
       ? 'EnableNFTables is true but nft is not installed; using iptables'
       : 'iptables is not installed; using nftables',
   );
-  return { active: { ...other, obstacles }, inactive: undefined };
+  return { active: { ...other, ...obstacles }, inactive: undefined };
 }
 
-async function isInstalled(exec: Exec, program: string): Promise<boolean> {
+/** The output of the program's `--version`; undefined: it is not installed. */
+async function versionOf(exec: Exec, program: string): Promise<string | undefined> {
   try {
     const result = await exec(program, ['--version'], { timeoutMs: LIMITS.firewallCommandMs });
-    return result.exitCode === 0;
+    return result.exitCode === 0 ? result.stdout : undefined;
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false;
+    if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -63,7 +67,7 @@ async function isInstalled(exec: Exec, program: string): Promise<boolean> {
 function withCleanup(active: Firewall, inactive: Firewall | undefined, log: Logger): Firewall {
   let left = inactive;
   return {
-    mode: active.mode,
+    ...active,
     async ensure(rules, signal) {
       const found = await active.ensure(rules, signal);
       const other = left;
@@ -76,32 +80,44 @@ function withCleanup(active: Firewall, inactive: Firewall | undefined, log: Logg
       }
       return found;
     },
-    remove: (signal) => active.remove(signal),
   };
 }
 
 // Returns the chains that certainly drop, and logs those that may when they appear. A failed search keeps the last
 // result: if a chain was deleted while it was read, another event follows.
-function reportObstacles(exec: Exec, log: Logger): NodeFirewall['obstacles'] {
+function reportObstacles(exec: Exec, reader: RulesetReader, log: Logger): ObstacleSearch {
   let certain: readonly string[] = [];
   let possible: readonly string[] = [];
   let failure: string | undefined;
-  return async (network, signal) => {
-    try {
-      const found = await findObstacles(exec, network, signal);
-      const messages = (verdict: (typeof found)[number]['verdict']): readonly string[] =>
-        found.filter((obstacle) => obstacle.verdict === verdict).map(({ message }) => message);
-      for (const message of messages('may drop')) if (!possible.includes(message)) log.warn(message);
-      certain = messages('drops');
-      possible = messages('may drop');
-      failure = undefined;
-    } catch (error) {
-      signal?.throwIfAborted();
-      const message = messageOf(error);
-      if (message !== failure)
-        log.info('cannot search for chains that drop packets of the network', { error: message });
-      failure = message;
-    }
-    return certain;
+  let readChains: ReadChains | undefined;
+  const search = async (network: Prefix, signal?: AbortSignal): Promise<void> => {
+    const { obstacles, read } = await findObstacles({ exec, reader }, network, signal);
+    const messages = (verdict: (typeof obstacles)[number]['verdict']): readonly string[] =>
+      obstacles.filter((obstacle) => obstacle.verdict === verdict).map(({ message }) => message);
+    for (const message of messages('may drop')) if (!possible.includes(message)) log.warn(message);
+    certain = messages('drops');
+    possible = messages('may drop');
+    readChains = read;
+    failure = undefined;
+  };
+  return {
+    async obstacles(network, signal) {
+      try {
+        await search(network, signal);
+      } catch (error) {
+        signal?.throwIfAborted();
+        const message = messageOf(error);
+        if (message !== failure)
+          log.info('cannot search for chains that drop packets of the network', { error: message });
+        failure = message;
+        readChains = undefined;
+      }
+      return certain;
+    },
+    mayObstruct: (change) => readChains === undefined || mayObstruct(change, readChains),
   };
 }
+
+type ObstacleSearch = Pick<NodeFirewall, 'obstacles' | 'mayObstruct'>;
+
+const NO_OBSTACLES: ObstacleSearch = { obstacles: async () => [], mayObstruct: () => false };

@@ -13,6 +13,8 @@ export interface ProgramRun {
   /** Name of the distribution's package with the program. */
   readonly packageName: string;
   readonly input?: string;
+  /** The program is killed when it prints more. Default: that of `exec`. */
+  readonly outputBytes?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -25,6 +27,7 @@ export async function runProgram(exec: Exec, run: ProgramRun): Promise<ExecResul
     return await exec(run.file, run.args, {
       timeoutMs: LIMITS.firewallCommandMs,
       ...(run.input === undefined ? {} : { input: run.input }),
+      ...(run.outputBytes === undefined ? {} : { outputBytes: run.outputBytes }),
       ...(run.signal === undefined ? {} : { signal: run.signal }),
     });
   } catch (error) {

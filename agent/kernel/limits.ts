@@ -5,6 +5,8 @@ export const LIMITS = {
   netlinkBatch: 128,
   /** Buffers for such a message and for its answers. */
   netlinkBufferBytes: 1024 * 1024,
+  /** Buffer for one part of a listing. The kernel fills at most half of it. */
+  dumpBufferBytes: 64 * 1024,
   /** During more changes than these the monitors pause; one read afterwards finds everything. */
   quietChanges: 3_000,
   /** Longest time for one netlink request, and for one whole dump. */

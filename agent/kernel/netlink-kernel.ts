@@ -8,15 +8,17 @@ import {
   formatObject,
   type HostObject,
   type HostState,
+  isOwnName,
   linkNeededBy,
 } from '../model/host-state.ts';
 import type { Change, ChangeFailure, Kernel } from '../model/kernel.ts';
 import { LIMITS } from './limits.ts';
 import { type BatchRequest, openBatchSocket } from './netlink/batch.ts';
-import type { EntryCodec } from './netlink/codec.ts';
+import type { EntryCodec, LinkNames } from './netlink/codec.ts';
 import { ENTRY_CODECS } from './netlink/codecs.ts';
-import { alterLink, deleteLink, type LinkTable, makeLink, readLinks } from './netlink/links.ts';
-import { type Monitor, openMonitor } from './netlink/monitor.ts';
+import { alterLink, deleteLink, type LinkTable, makeLink, readLinks, readNameOf } from './netlink/links.ts';
+import { type LinkListener, type Monitor, openMonitor } from './netlink/monitor.ts';
+import { listStrictly } from './netlink/overrun.ts';
 import {
   CREATE,
   dump,
@@ -45,35 +47,41 @@ export function openNetlinkKernel(): Kernel {
     reading = result.catch(() => undefined);
     return result;
   };
-  // The links as read last; undefined: one has changed since, or no monitor has listened all the time.
+  // The kernel then lists only the entries that are asked for.
+  const isStrict = listStrictly(dumps).catch(() => undefined);
+  // The links as read last; undefined: one of them has changed since, or no monitor has listened all the time.
   let lastLinks: LinkTable | undefined;
   let linkChanges = 0;
-  const onLinks = (): void => {
+  const onLink: LinkListener = (index, name) => {
+    if (index !== undefined && lastLinks !== undefined && !isIn(lastLinks, index, name)) return;
     linkChanges++;
     lastLinks = undefined;
   };
-  const readTable = async (): Promise<LinkTable> => {
+  const readTable = async (needed: Iterable<string>): Promise<LinkTable> => {
+    await isStrict;
     const before = linkChanges;
-    const links = await reader('links', () => readLinks(dumps));
+    const links = await reader('links', () => readLinks(dumps, needed));
     for (const monitor of monitors) monitor.learn(links.names);
     if (linkChanges === before && monitors.size > 0) lastLinks = links;
     return links;
   };
-  const table = (): Promise<LinkTable> => exclusively(readTable);
+  const table = (needed: readonly string[]): Promise<LinkTable> => exclusively(() => readTable(needed));
 
   return {
-    read: () => exclusively(async () => readState(dumps, await readTable())),
+    read: () => exclusively(async () => readState(dumps, await readTable(lastLinks?.asked ?? []))),
 
     async apply(changes, signal) {
       const failures: ChangeFailure[] = [];
-      let links = lastLinks ?? (await table());
+      const needed = changes.flatMap(({ object }) => namesNeededBy(object));
+      const isCovered = needed.every((name) => lastLinks?.asked.has(name));
+      let links = isCovered && lastLinks !== undefined ? lastLinks : await table(needed);
       // The echo of thousands of changes overruns a socket's buffer, and an overrun ends the process: the package
       // cannot report it. So the monitors pause during so many changes, and one read afterwards finds everything.
       using _ = changes.length > LIMITS.quietChanges ? silence(monitors) : undefined;
       for (const run of runsOf(changes)) {
         if (run[0]?.object.kind === 'link') {
           failures.push(...(await changeLinks(requests, links, run)));
-          links = await table();
+          links = await table(needed);
         } else {
           failures.push(...(await changeEntries(run, links, (batch) => batches.send(batch, signal))));
         }
@@ -83,20 +91,20 @@ export function openNetlinkKernel(): Kernel {
     },
 
     async *watch(signal) {
-      using monitor = openMonitor(onLinks);
+      using monitor = openMonitor(onLink);
       monitors.add(monitor);
       try {
         // The monitor listens already, so that it misses no link that is made while the table is read.
-        await table();
+        await table([]);
         yield* monitor.events(signal);
       } finally {
         monitors.delete(monitor);
-        onLinks();
+        onLink(undefined, undefined);
       }
     },
 
     async [Symbol.asyncDispose]() {
-      await reading;
+      await Promise.all([reading, isStrict]);
       dumps.socket.close();
       requests.socket.close();
       batches[Symbol.dispose]();
@@ -132,17 +140,46 @@ async function reader<T>(what: string, read: () => Promise<T>): Promise<T> {
 async function readState(socket: RtNetlinkSocket, { own, names }: LinkTable): Promise<HostState> {
   const state: HostObject[] = [...own];
   for (const codec of Object.values<EntryCodec<Entry>>(ENTRY_CODECS)) {
-    const nameOf = names[codec.links];
-    if (nameOf.size === 0) continue;
-    const { list } = codec.requests;
-    const entries = await reader(codec.plural, () =>
-      dump(socket, list, codec.listAll(), (message) =>
-        codec.isOurs(message) ? codec.parse(message, nameOf) : undefined,
-      ),
-    );
-    for (const entry of entries) state.push(entry);
+    const indexes = codec.links === 'all' ? [NO_LINK] : names.own.keys();
+    for (const index of indexes) {
+      const entries = await reader(codec.plural, () => readEntries(socket, codec, index, names));
+      for (const entry of entries) state.push(entry);
+    }
   }
   return state;
+}
+
+/** Reads our entries of a kind on one link, or on all links where `index` is `NO_LINK`. */
+async function readEntries(
+  socket: RtNetlinkSocket,
+  codec: EntryCodec<Entry>,
+  index: number,
+  names: LinkNames,
+): Promise<readonly Entry[]> {
+  const here = index === NO_LINK ? names.own : new Map([[index, names.own.get(index) ?? '']]);
+  const messages = await dump(socket, codec.requests.list, codec.list(index), {
+    mayMatter: (data) => codec.mayBeOurs(data, here),
+    read: (message) => (codec.isOurs(message) ? message : undefined),
+  });
+  if (index !== NO_LINK) return messages.flatMap((message) => codec.parse(message, here) ?? []);
+  // Another program may have put a route of ours on a link that we do not know.
+  const all = new Map(names.all);
+  for (const message of messages) {
+    const link = message.kind === 'route' ? message.attrs.oif : undefined;
+    if (link !== undefined && !all.has(link)) all.set(link, (await readNameOf(socket, link)) ?? '');
+  }
+  return messages.flatMap((message) => codec.parse(message, all) ?? []);
+}
+
+/** Whether the table tells of the link. A link that a table lacks may have come under a name of ours. */
+function isIn(links: LinkTable, index: number, name: string | undefined): boolean {
+  return links.names.all.has(index) || name === undefined || isOwnName(name) || links.asked.has(name);
+}
+
+function namesNeededBy(object: HostObject): readonly string[] {
+  const needed = linkNeededBy(object);
+  const names = needed === undefined ? [] : [needed];
+  return object.kind === 'link' ? [...names, object.name] : names;
 }
 
 async function changeLinks(

@@ -1,5 +1,6 @@
 // The firewall rules of a node as a value, and the contract of the firewall that puts them in place.
 import type { Prefix } from './ip.ts';
+import type { RulesetChange } from './ruleset.ts';
 
 /** The tests of a rule. A packet must pass each one that is given. */
 export interface FirewallMatch {
@@ -43,6 +44,10 @@ export interface Firewall {
   ensure(rules: FirewallRules, signal?: AbortSignal): Promise<'present' | 'repaired'>;
   /** Removes our rules of this mode. True: there were some. */
   remove(signal?: AbortSignal): Promise<boolean>;
+  /** Whether the kernel tells of each change of the rules. It tells of none in the old iptables tables. */
+  readonly isAnnounced: boolean;
+  /** Whether a change that the kernel tells of may have undone our rules or their place. */
+  isConcerned(change: RulesetChange): boolean;
 }
 
 /** The firewall in use on a node. Foreign chains judge each packet too, and one that drops is enough. */
@@ -52,4 +57,6 @@ export interface NodeFirewall extends Firewall {
    * Chains that only may drop them are logged when they appear. Gives the last answer where chains cannot be read.
    */
   obstacles(network: Prefix, signal?: AbortSignal): Promise<readonly string[]>;
+  /** Whether a change that the kernel tells of may have changed the obstacles. */
+  mayObstruct(change: RulesetChange): boolean;
 }

@@ -8,7 +8,9 @@ import { createRepairBackoff } from '../firewall/repair-backoff.ts';
 import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
 import type { FirewallRules, NodeFirewall } from '../model/firewall.ts';
 import type { Prefix } from '../model/ip.ts';
+import type { RulesetChange } from '../model/ruleset.ts';
 import { LIMITS } from './limits.ts';
+import { createPace, type Pace } from './pace.ts';
 
 export interface FirewallKeeperDeps {
   readonly firewall: NodeFirewall;
@@ -16,6 +18,8 @@ export interface FirewallKeeperDeps {
   readonly forwards: Prefix | undefined;
   /** Interval of looks without any event. */
   readonly resyncMs: number;
+  /** Whether the kernel's events of rules arrive. */
+  readonly isWatched: () => boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -33,12 +37,23 @@ export class FirewallKeeper {
   #wanted: FirewallRules | undefined;
   #isWanted = false;
   #stands = false;
+  /** A change may have undone our rules. */
+  #isLookDue = false;
+  /** A change may have made or removed an obstacle. */
+  #isSearchDue = false;
+  readonly #looks: Pace;
+  readonly #searches: Pace;
+  /** The part of the time that searches may take now. It shrinks while chains change and the result stays the same. */
+  #searchParts: number = LIMITS.firewallSearchParts;
+  #obstacles: readonly string[] = [];
 
   constructor(deps: FirewallKeeperDeps) {
     this.#deps = deps;
     this.#bell = createBell(deps.clock);
     this.#wantBell = createBell(deps.clock);
     this.#backoff = createRepairBackoff(deps);
+    this.#looks = createPace(deps.clock);
+    this.#searches = createPace(deps.clock);
     this.#rulesSlot = createConditionSlot('firewall', deps.log);
     this.#obstacleSlot = createConditionSlot('obstacle', deps.log);
   }
@@ -62,32 +77,63 @@ export class FirewallKeeper {
     return conditionsIn(this.#rulesSlot, this.#obstacleSlot);
   }
 
-  /** Takes notice of a change of any rules. */
-  notice(): void {
-    this.#bell.ring();
+  /** Takes notice of a change of any rules; undefined: some may have changed unheard. */
+  notice(change?: RulesetChange): void {
+    const { firewall } = this.#deps;
+    const concerns = change === undefined || firewall.isConcerned(change);
+    const mayObstruct = change === undefined || firewall.mayObstruct(change);
+    if (concerns) this.#isLookDue = true;
+    if (mayObstruct && !this.#isSearchDue) {
+      // The chains have been quiet.
+      if (this.#searches.waitMs(this.#searchParts, 0) === 0) this.#searchParts = LIMITS.firewallSearchParts;
+      this.#isSearchDue = true;
+    }
+    if (concerns || mayObstruct) this.#bell.ring();
   }
 
   /**
-   * Looks at the rules after each call and notice, and from time to time, until `signal` is aborted. Calls `onChange`
-   * when wanted rules have been set.
+   * Looks at the rules after each call and notice that concerns them, and from time to time, until `signal` is aborted.
+   * Calls `onChange` when wanted rules have been set.
    */
   async run(onChange: () => void, signal: AbortSignal): Promise<void> {
     for (;;) {
-      const why = await this.#bell.wait(signal, this.#deps.resyncMs);
+      const untilMs = Math.min(this.#untilLookMs(), this.#untilSearchMs());
+      const why = await this.#bell.wait(signal, this.#isWanted ? untilMs : undefined);
       // A program that changes one rule often changes more, and our own changes ring too.
       if (why === 'rung' && this.#stands) await this.#pause(LIMITS.firewallDelayMs, signal);
       if (!this.#isWanted) continue;
       const wanted = this.#wanted;
       const isNew = !this.#stands;
-      await this.#set(wanted, isNew, signal);
-      // nftables reports each change of a foreign chain: a look by time alone finds none.
-      if (why === 'rung') await this.#lookForObstacles(wanted, signal);
+      if (isNew || this.#untilLookMs() === 0) {
+        this.#isLookDue = false;
+        await this.#looks.during(() => this.#set(wanted, isNew, signal));
+      }
+      if (isNew || this.#untilSearchMs() === 0) {
+        this.#isSearchDue = false;
+        await this.#searches.during(() => this.#lookForObstacles(wanted, signal));
+      }
       if (isNew && wanted === this.#wanted) {
         this.#stands = true;
         onChange();
       }
       await this.#pause(this.#backoff.pauseMs, signal);
     }
+  }
+
+  /** Milliseconds until the rules are looked at. */
+  #untilLookMs(): number {
+    if (this.#isLookDue) return this.#looks.waitMs(LIMITS.firewallBusyParts, 0);
+    const { firewall, resyncMs, isWatched } = this.#deps;
+    if (!firewall.isAnnounced || !isWatched() || this.#rulesSlot.current !== undefined)
+      return this.#looks.waitMs(LIMITS.firewallBusyParts, resyncMs);
+    const shortestMs = Math.max(resyncMs, LIMITS.firewallAnnouncedMs);
+    return this.#looks.waitMs(LIMITS.firewallIdleParts, shortestMs);
+  }
+
+  /** Milliseconds until obstacles are looked for. The kernel tells of each change of a foreign chain. */
+  #untilSearchMs(): number {
+    if (!this.#isSearchDue) return Number.POSITIVE_INFINITY;
+    return this.#searches.waitMs(this.#searchParts, 0);
   }
 
   // Ends early when other rules are wanted.
@@ -119,6 +165,10 @@ export class FirewallKeeper {
     const { firewall, forwards, log } = this.#deps;
     if (forwards === undefined || wanted === undefined) return;
     const obstacles = await firewall.obstacles(forwards, signal);
+    const isSame = isDeepStrictEqual(obstacles, this.#obstacles);
+    const parts = isSame ? 2 * this.#searchParts : LIMITS.firewallSearchParts;
+    this.#searchParts = Math.min(parts, LIMITS.firewallIdleParts);
+    this.#obstacles = obstacles;
     if (obstacles.length > 0) this.#obstacleSlot.fail(obstacles.join('; '));
     else if (this.#obstacleSlot.clear()) log.info('no foreign chain drops our packets any more');
   }

@@ -33,6 +33,15 @@ export const LIMITS = {
   recordAgainMs: 60_000,
   /** Debounce of looks at our firewall rules. */
   firewallDelayMs: 50,
+  /** Interval of looks at our firewall rules where the kernel tells of their changes. */
+  firewallAnnouncedMs: 60_000,
+  /**
+   * The parts of time of which looks at the rules may take one: looks without a reason, looks after a change of our
+   * rules, and searches for obstacles, which go on to the first while they find nothing new.
+   */
+  firewallIdleParts: 200,
+  firewallBusyParts: 5,
+  firewallSearchParts: 25,
   /** A call to the kernel, the firewall or a file that takes this long makes the node not ready. */
   slowCallMs: 4_000,
   /** A call that takes this long hangs: only a restart helps. */

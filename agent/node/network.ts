@@ -25,6 +25,7 @@ import type { StoreEvent } from '../model/lease-source.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
+import type { RulesetChange } from '../model/ruleset.ts';
 import type { DataPlaneKeeper } from './data-plane-keeper.ts';
 import { FirewallKeeper } from './firewall-keeper.ts';
 import { HandOffKeeper } from './hand-off-keeper.ts';
@@ -47,6 +48,8 @@ export interface NodeNetworkDeps {
   readonly dataPlane: DataPlaneKeeper;
   /** Undefined: none is installed, and no rules are wanted. */
   readonly firewall: NodeFirewall | undefined;
+  /** Whether the kernel's events of firewall rules arrive. */
+  readonly isRulesetWatched: () => boolean;
 }
 
 export class NodeNetwork {
@@ -80,6 +83,7 @@ export class NodeNetwork {
         firewall,
         forwards: options.forwardRules ? config.network : undefined,
         resyncMs: options.firewallResyncSeconds * 1000,
+        isWatched: deps.isRulesetWatched,
         clock,
         log,
       });
@@ -124,9 +128,9 @@ export class NodeNetwork {
     if (this.#slot.current !== undefined) this.#bell.ring();
   }
 
-  /** Takes notice of a change of any firewall rules. */
-  noticeRuleset(): void {
-    this.#firewall?.notice();
+  /** Takes notice of a change of any firewall rules; undefined: some may have changed unheard. */
+  noticeRuleset(change?: RulesetChange): void {
+    this.#firewall?.notice(change);
   }
 
   /** Takes notice of a change of this host. */

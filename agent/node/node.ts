@@ -36,6 +36,7 @@ export class Node {
   #host: HostFollower | undefined;
   /** Undefined before the network's configuration is known. */
   #network: NodeNetwork | undefined;
+  #isRulesetWatched = false;
 
   constructor(options: NodeOptions, world: NodeWorld) {
     this.#options = options;
@@ -128,6 +129,7 @@ export class Node {
       backend,
       firewall,
       dataPlane: this.#dataPlane,
+      isRulesetWatched: () => this.#isRulesetWatched,
     });
     this.#network = network;
     this.#store.listen((event, change) => {
@@ -156,8 +158,12 @@ export class Node {
   async #watchRuleset(signal: AbortSignal): Promise<void> {
     const { watchRuleset, log } = this.#world;
     try {
-      await watchRuleset(() => this.#network?.noticeRuleset(), signal);
+      await watchRuleset((change) => {
+        this.#isRulesetWatched = true;
+        this.#network?.noticeRuleset(change);
+      }, signal);
     } catch (error) {
+      this.#isRulesetWatched = false;
       log.info(`polling the firewall rules: ${messageOf(error)}`);
     }
   }

@@ -35,5 +35,8 @@ function watchFirewall(firewall: NodeFirewall, watchdog: Watchdog): NodeFirewall
     ensure: (rules, signal) => watchdog.during(what, () => firewall.ensure(rules, signal)),
     remove: (signal) => watchdog.during(what, () => firewall.remove(signal)),
     obstacles: (network, signal) => watchdog.during(what, () => firewall.obstacles(network, signal)),
+    isAnnounced: firewall.isAnnounced,
+    isConcerned: (change) => firewall.isConcerned(change),
+    mayObstruct: (change) => firewall.mayObstruct(change),
   };
 }

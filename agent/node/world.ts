@@ -11,6 +11,7 @@ import type { Kernel } from '../model/kernel.ts';
 import type { HolderInput, LeaseHolder } from '../model/lease-holder.ts';
 import type { LeaseSource } from '../model/lease-source.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
+import type { RulesetChange } from '../model/ruleset.ts';
 
 export interface NodeWorld {
   readonly clock: Clock;
@@ -27,10 +28,10 @@ export interface NodeWorld {
   /** The firewall that the network's configuration asks for. Fails as `host` where none is installed. */
   readonly openFirewall: (config: NetworkConfig, signal: AbortSignal) => Promise<NodeFirewall>;
   /**
-   * Calls `onChange` for each change of any firewall rules, until `signal` is aborted. Fails where the kernel reports
-   * none.
+   * Calls `onChange` for each change of any firewall rules, until `signal` is aborted; without a change once it watches,
+   * and after changes that it missed. Fails where the kernel reports none.
    */
-  readonly watchRuleset: (onChange: () => void, signal: AbortSignal) => Promise<void>;
+  readonly watchRuleset: (onChange: (change?: RulesetChange) => void, signal: AbortSignal) => Promise<void>;
   /** Called once, when containers can talk, with a summary in one line. */
   readonly onReady: (summary: string) => Promise<void>;
   /** Called at each event while the network is large: the agent saves time rather than memory then. */

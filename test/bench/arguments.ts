@@ -13,8 +13,8 @@ export function readCounts<Name extends string>(
   for (const name of names) {
     const text = values[name];
     if (text === undefined) continue;
-    if (typeof text !== 'string' || !/^[1-9]\d{0,4}$/.test(text)) {
-      throw new Error(`--${name}: must be a whole number from 1 to 99999, is "${String(text)}"`);
+    if (typeof text !== 'string' || !/^[1-9]\d{0,5}$/.test(text)) {
+      throw new Error(`--${name}: must be a whole number from 1 to 999999, is "${String(text)}"`);
     }
     counts[name] = Number(text);
   }

@@ -13,6 +13,9 @@ export function createMemoryFirewall(mode: NodeFirewall['mode']): MemoryFirewall
     mode,
     rules: undefined,
     obstacles: async () => [],
+    isAnnounced: false,
+    isConcerned: () => true,
+    mayObstruct: () => true,
     async ensure(wanted) {
       if (isDeepStrictEqual(firewall.rules, wanted)) return 'present';
       firewall.rules = wanted;

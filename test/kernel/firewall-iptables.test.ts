@@ -147,38 +147,59 @@ COMMIT
   });
 
   describe.skipIf(need.missing)(title(`a large rule set of ${program}`, need), () => {
-    it('a large rule set is not printed as a whole without a change, and each fault is still noticed', async () => {
+    const FAULTS = [
+      ['-t', 'nat', '-I', 'POSTROUTING', '-j', 'MASQUERADE'],
+      ['-t', 'nat', '-D', 'FLANNEL-POSTRTG', '3'],
+      ['-t', 'nat', '-D', 'POSTROUTING', '1'],
+      ['-t', 'nat', '-F', 'FLANNEL-POSTRTG'],
+      ['-I', 'FORWARD', '-j', 'DROP'],
+      ['-F', 'FLANNEL-FWD'],
+    ] as const;
+    it.each([
+      { chain: 'PREROUTING', others: 'other chains', also: [['-A', 'FORWARD', '-j', 'FLANNEL-FWD']] },
+      { chain: 'POSTROUTING', others: 'the parent of our chain', also: [] },
+    ])('$others with 12,000 rules are not printed, and each fault is noticed', async ({ chain, also }) => {
       await using ns = await createNetns();
       const lines = Array.from(
-        { length: 2_000 },
+        { length: 12_000 },
         (_, i) =>
-          `-A PREROUTING -d 10.96.${i >> 8}.${i & 255} -m comment --comment "ns/service-${i}:http" -j ACCEPT`,
+          `-A ${chain} -d 10.96.${i >> 8}.${i & 255} -m comment --comment "ns/service-${i}:http" -j ACCEPT`,
       );
       await ns.run(`${program}-restore`, ['--noflush'], { input: `*nat\n${lines.join('\n')}\nCOMMIT\n` });
-      const calls: string[] = [];
+      let calls: string[] = [];
+      let printed = 0;
       const firewall = createIptablesFirewall({
         program,
-        exec: (file, args, options) => {
+        async exec(file, args, options) {
           calls.push(file);
-          return ns.run(file, args, options);
+          const result = await ns.run(file, args, options);
+          printed += result.stdout.length;
+          return result;
         },
       });
       expect(await firewall.ensure(RULES)).toBe('repaired');
-      calls.length = 0;
       expect(await firewall.ensure(RULES)).toBe('present');
-      expect(new Set(calls)).toEqual(new Set([program]));
-      for (const fault of [
-        ['-t', 'nat', '-I', 'POSTROUTING', '-j', 'MASQUERADE'],
-        ['-t', 'nat', '-D', 'FLANNEL-POSTRTG', '3'],
-        ['-t', 'nat', '-D', 'POSTROUTING', '1'],
-        ['-I', 'FORWARD', '-j', 'DROP'],
-        ['-F', 'FLANNEL-FWD'],
-        ['-A', 'FORWARD', '-j', 'FLANNEL-FWD'],
-      ]) {
+      for (const fault of [...FAULTS, ...also]) {
         await ns.exec(program, ...fault);
         expect(await firewall.ensure(RULES), fault.join(' ')).toBe('repaired');
         expect(await firewall.ensure(RULES), fault.join(' ')).toBe('present');
       }
+      expect(new Set(calls)).toEqual(new Set([program, `${program}-restore`]));
+      expect(printed).toBeLessThan(64 * 1024);
+      calls = [];
+      expect(await firewall.ensure(RULES)).toBe('present');
+      expect(calls).toHaveLength(4);
+      expect(await firewall.remove()).toBe(true);
+      expect(await ns.exec(program, '-t', 'nat', '-S', 'POSTROUTING', '1')).not.toContain('FLANNEL');
+      expect(await firewall.remove()).toBe(false);
+    });
+
+    it('a chain that others call is removed with their calls', async () => {
+      await using ns = await createNetns();
+      const firewall = createIptablesFirewall({ exec: ns.run, program });
+      await firewall.ensure(RULES);
+      await ns.exec(program, '-N', 'MINE');
+      await ns.exec(program, '-A', 'MINE', '-g', 'FLANNEL-FWD');
       expect(await firewall.remove()).toBe(true);
       expect(await ns.exec(`${program}-save`)).not.toContain('FLANNEL');
     });

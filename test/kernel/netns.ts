@@ -43,3 +43,18 @@ async function succeed(run: Exec, file: string, args: readonly string[]): Promis
   if (result.exitCode === 0) return result.stdout;
   throw new Error(`${[file, ...args].join(' ')}: exit code ${result.exitCode}: ${result.stderr.trim()}`);
 }
+
+/**
+ * The namespace that the test runs in itself, for code that reads the rule set of its own namespace. Disposing of it
+ * removes the rules that the kernel has for nftables.
+ */
+export function ownNetns(): Netns {
+  return {
+    name: 'own',
+    run: exec,
+    exec: (file, ...args) => succeed(exec, file, args),
+    [Symbol.asyncDispose]: async () => {
+      await succeed(exec, 'nft', ['flush', 'ruleset']);
+    },
+  };
+}

@@ -2,6 +2,7 @@
 
 import { addressBytes, addressFromBytes, parsePrefix } from '../../model/ip.ts';
 import type { LinkAddress } from '../../model/kinds/link-address.ts';
+import { attributeOf, textOf } from './bytes.ts';
 import type { EntryCodec } from './codec.ts';
 import { type RtNetlinkSocket, rt } from './library.ts';
 import { type Attribute, formatPayload, u32 } from './payload.ts';
@@ -13,7 +14,8 @@ export function readAddresses(socket: RtNetlinkSocket): Promise<rt.AddressMessag
 }
 
 // include/uapi/linux/if_addr.h
-const [IFA_ADDRESS, IFA_LOCAL] = [1, 2];
+const [IFA_ADDRESS, IFA_LOCAL, IFA_LABEL] = [1, 2, 3];
+const HEADER_BYTES = 8;
 
 const { NEWADDR, DELADDR, GETADDR } = rt.MessageType;
 
@@ -21,7 +23,8 @@ export const addressCodec: EntryCodec<LinkAddress> = {
   plural: 'addresses',
   links: 'own',
   requests: { add: NEWADDR, delete: DELADDR, list: GETADDR },
-  listAll: () => format(0, 0, []),
+  list: (index) => format(0, index, []),
+  mayBeOurs: (data, own) => data[0] === IPV4 && own.has(data.readUInt32LE(4)),
   parse(message, nameOf) {
     if (message.kind !== 'address') return undefined;
     const { data, attrs } = message;
@@ -41,6 +44,12 @@ export const addressCodec: EntryCodec<LinkAddress> = {
     ]);
   },
 };
+
+/** The name of the link in the bytes of a message about an address. A label such as `eth0:1` begins with it. */
+export function linkNameIn(data: Buffer): string | undefined {
+  const label = attributeOf(data, HEADER_BYTES, IFA_LABEL);
+  return label === undefined ? undefined : textOf(label).split(':', 1)[0];
+}
 
 // struct ifaddrmsg: family, prefixlen, flags, scope, index.
 function format(length: number, index: number, attributes: readonly Attribute[]): Buffer {

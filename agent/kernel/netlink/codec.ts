@@ -36,8 +36,13 @@ export interface EntryCodec<E extends Entry> {
   readonly links: keyof LinkNames;
   /** RTM_ numbers of the requests. */
   readonly requests: { readonly add: number; readonly delete: number; readonly list: number };
-  /** The payload of the request that lists all such entries of the namespace. */
-  listAll(): Buffer;
+  /**
+   * The payload of the request that lists our entries: those on the link with this index, or all where an entry can be
+   * on any link. A kernel before Linux 4.20 ignores the restrictions and lists those of others too.
+   */
+  list(linkIndex: number): Buffer;
+  /** Whether the bytes of a message may describe an entry of ours on a link of `own`. Only such messages are parsed. */
+  mayBeOurs(data: Buffer, own: NameOf): boolean;
   /** The entry that the message describes, whoever made it; undefined: another kind, or a form that we never make. */
   parse(message: rt.Message, nameOf: NameOf): E | undefined;
   /** Whether an entry that `parse` accepted is ours. */

@@ -1,31 +1,118 @@
-// Links: reads the table of all of them, parses our own, and changes live ones.
+// Links: reads our own and those that our objects need, and changes live ones.
 
 import { isOwnName, isOwnType, type Link, macOf } from '../../model/host-state.ts';
+import { attributeOf, textOf } from './bytes.ts';
 import type { LinkCodec, LinkNames, NameOf } from './codec.ts';
 import { LINK_CODECS } from './codecs.ts';
-import { ifla, type RtNetlinkSocket, type rt } from './library.ts';
+import { AttrStream, ifla, type RtNetlinkSocket, rt } from './library.ts';
 import { parseMac } from './mac.ts';
-import { BOUNDED } from './socket.ts';
+import { formatPayload, u32 } from './payload.ts';
+import { BOUNDED, type DumpReader, dump, refusalOf } from './socket.ts';
 
-/** The links of the namespace at one moment. */
+/** Our own links and those that our objects need, at one moment. Other links are not read. */
 export interface LinkTable {
   readonly own: readonly Link[];
   readonly names: LinkNames;
-  /** Indexes of all links by name. */
+  /** Indexes by name of these links. */
   readonly indexOf: ReadonlyMap<string, number>;
+  /** The names of links that were looked up. One that has no index does not exist. */
+  readonly asked: ReadonlySet<string>;
 }
 
-/** Reads all links of the namespace in one dump. */
-export async function readLinks(socket: RtNetlinkSocket): Promise<LinkTable> {
-  const messages = await socket.getLinks({}, {}, BOUNDED);
-  const all = new Map(messages.map(({ data, attrs }) => [data.index ?? 0, attrs.ifname ?? '']));
-  const own = messages.flatMap((message) => parseOwnLink(message, all) ?? []);
-  const ownNames = new Set(own.map(({ name }) => name));
-  return {
-    own,
-    names: { own: new Map([...all].filter(([, name]) => ownNames.has(name))), all },
-    indexOf: new Map([...all].map(([index, name]) => [name, index])),
+/** Reads our own links, and looks up those of `needed`. A host may have thousands of links of containers. */
+export async function readLinks(socket: RtNetlinkSocket, needed: Iterable<string>): Promise<LinkTable> {
+  const all = new Map<number, string>();
+  const indexOf = new Map<string, number>();
+  const add = (index: number, name: string): void => {
+    all.set(index, name);
+    indexOf.set(name, index);
   };
+  const messages: rt.LinkMessage[] = [];
+  for (const kind of Object.keys(LINK_CODECS)) {
+    messages.push(...(await dump(socket, GETLINK, formatLinkList(kind), OWN_LINKS)));
+  }
+  for (const { data, attrs } of messages) add(data.index ?? 0, attrs.ifname ?? '');
+  for (const message of messages) {
+    const underlay = underlayOf(message);
+    if (underlay !== 0 && !all.has(underlay)) add(underlay, (await readNameOf(socket, underlay)) ?? '');
+  }
+  const own = uniqueByName(messages.flatMap((message) => parseOwnLink(message, all) ?? []));
+  const ownNames = new Set(own.map(({ name }) => name));
+  const asked = new Set([...needed, ...indexOf.keys()]);
+  for (const name of asked) {
+    const index = indexOf.get(name) ?? (await readIndexOf(socket, name));
+    if (index !== undefined) add(index, name);
+  }
+  const names = { own: new Map([...all].filter(([, name]) => ownNames.has(name))), all };
+  return { own, names, indexOf, asked };
+}
+
+// A kernel before Linux 4.6 lists all links for each type.
+function uniqueByName(links: readonly Link[]): readonly Link[] {
+  return [...new Map(links.map((link) => [link.name, link])).values()];
+}
+
+const { GETLINK } = rt.MessageType;
+// include/uapi/linux/if_link.h
+const [IFLA_IFNAME, IFLA_LINKINFO, IFLA_EXT_MASK] = [3, 18, 29];
+const IFLA_INFO_KIND = 1;
+const SKIP_STATISTICS = 8;
+const LINK_HEADER_BYTES = 16;
+
+const OWN_LINKS: DumpReader<rt.LinkMessage> = {
+  mayMatter: (data) => isOwnName(nameIn(data)),
+  read: (message) => (message.kind === 'link' ? message : undefined),
+};
+
+/** The name of the link in the bytes of a message about it. */
+export function nameIn(data: Buffer): string {
+  const name = attributeOf(data, LINK_HEADER_BYTES, IFLA_IFNAME);
+  return name === undefined ? '' : textOf(name);
+}
+
+/** The index of the link in the bytes of a message about it. */
+export function indexIn(data: Buffer): number {
+  return data.readInt32LE(4);
+}
+
+function formatLinkList(kind: string): Buffer {
+  const ofKind = formatPayload([], [[IFLA_INFO_KIND, [...Buffer.from(`${kind}\0`)]]]);
+  return formatPayload(new Array<number>(LINK_HEADER_BYTES).fill(0), [
+    [IFLA_EXT_MASK, u32(SKIP_STATISTICS)],
+    [IFLA_LINKINFO, [...ofKind]],
+  ]);
+}
+
+/** Looks up the name of a link; undefined: there is none with this index. */
+export async function readNameOf(socket: RtNetlinkSocket, index: number): Promise<string | undefined> {
+  const message = await readLink(socket, { index }, {});
+  return message && nameIn(message);
+}
+
+async function readIndexOf(socket: RtNetlinkSocket, name: string): Promise<number | undefined> {
+  const message = await readLink(socket, {}, { ifname: name });
+  return message && indexIn(message);
+}
+
+async function readLink(
+  socket: RtNetlinkSocket,
+  data: rt.LinkMessage['data'],
+  attrs: rt.LinkMessage['attrs'],
+): Promise<Buffer | undefined> {
+  const request = new AttrStream();
+  rt.formatLinkMessage({ kind: 'link', data, attrs }, request);
+  try {
+    const [messages] = await socket.socket.request(GETLINK, request.bufs, BOUNDED);
+    return messages[0]?.data;
+  } catch (error) {
+    if (refusalOf(error) === 'ENODEV') return undefined;
+    throw error;
+  }
+}
+
+function underlayOf({ attrs }: rt.LinkMessage): number {
+  const info = attrs.linkinfo && ifla.parseInfo(attrs.linkinfo);
+  return info?.kind === 'vxlan' && info.data !== undefined ? (ifla.parseVxlan(info.data).link ?? 0) : 0;
 }
 
 /** The link when it is ours by its name and its type; undefined for every other link. */

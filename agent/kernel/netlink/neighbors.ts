@@ -14,7 +14,7 @@ const { NEWNEIGH, DELNEIGH, GETNEIGH } = rt.MessageType;
 // include/uapi/linux/neighbour.h
 const NUD_PERMANENT = 0x80;
 const NTF_SELF = 2;
-const [NDA_DST, NDA_LLADDR] = [1, 2];
+const [NDA_DST, NDA_LLADDR, NDA_IFINDEX] = [1, 2, 8];
 
 const REQUESTS = { add: NEWNEIGH, delete: DELNEIGH, list: GETNEIGH };
 
@@ -22,7 +22,8 @@ export const neighbourCodec: EntryCodec<Neighbour> = {
   plural: 'neighbours',
   links: 'own',
   requests: REQUESTS,
-  listAll: () => format(IPV4, 0, 0, []),
+  list: (index) => formatList(IPV4, index),
+  mayBeOurs: (data, own) => data[0] === IPV4 && own.has(indexOf(data)),
   parse(message, nameOf) {
     if (!isNeighbor(message, IPV4)) return undefined;
     const { dst, lladdr } = message.attrs;
@@ -38,7 +39,8 @@ export const fdbCodec: EntryCodec<FdbEntry> = {
   plural: 'forwarding entries',
   links: 'own',
   requests: REQUESTS,
-  listAll: () => format(BRIDGE, 0, 0, []),
+  list: (index) => formatList(BRIDGE, index),
+  mayBeOurs: (data, own) => data[0] === BRIDGE && own.has(indexOf(data)),
   parse(message, nameOf) {
     if (!isNeighbor(message, BRIDGE)) return undefined;
     const { dst, lladdr } = message.attrs;
@@ -64,6 +66,16 @@ function attributesOf(address: string, mac: string): readonly Attribute[] {
     [NDA_DST, addressBytes(address)],
     [NDA_LLADDR, [...parseMac(mac)]],
   ];
+}
+
+/** The index of the link in the bytes of a message of a neighbour, of either family. */
+function indexOf(data: Buffer): number {
+  return data.readUInt32LE(4);
+}
+
+// The kernel takes the link of a listing as an attribute alone.
+function formatList(family: number, index: number): Buffer {
+  return formatPayload([family, 0, 0, 0, ...u32(0), ...u16(0), 0, 0], [[NDA_IFINDEX, u32(index)]]);
 }
 
 // struct ndmsg: family, three bytes of padding, ifindex, state, flags, type.

@@ -2,16 +2,20 @@
 // socket, and the `netlink` package ends the process on such an error. So the guard turns the report off, and reads the
 // kernel's count of lost messages instead.
 //
-// The package offers neither the descriptor nor the option. The guard finds the descriptor in /proc by the socket's
-// netlink port, and sets the option through the package that calls the C library.
+// The package offers neither the descriptor nor the options. The descriptor is found in /proc by the socket's netlink
+// port, once: that file grows with the sockets of all programs. The options are set and read through the package that
+// calls the C library.
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { systemClock } from '../../base/clock.ts';
 import { LIMITS } from '../limits.ts';
+import type { RtNetlinkSocket } from './library.ts';
 
 const SOL_NETLINK = 270;
-const NETLINK_NO_ENOBUFS = 5;
+const [NETLINK_NO_ENOBUFS, NETLINK_GET_STRICT_CHK] = [5, 12];
 const SOL_SOCKET = 1;
-const SO_RCVBUFFORCE = 33;
+const [SO_RCVBUFFORCE, SO_MEMINFO] = [33, 55];
+/** SO_MEMINFO gives nine numbers of 32 bits. The last one counts the messages that were lost. */
+const [MEMINFO_BYTES, DROPS_AT] = [36, 32];
 
 /** Number of the routing protocol in /proc. */
 export const ROUTING = 0;
@@ -28,42 +32,47 @@ export async function guardAgainstOverrun(
   onLoss: () => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const inode = (await readRow(protocol, port))?.inode;
-  const fd = inode === undefined ? undefined : await descriptorOf(inode);
-  if (fd === undefined) throw new Error(`no descriptor has netlink port ${port}`);
-  const { setSocketOption } = await import('dgram-native');
+  const fd = await descriptorOf(protocol, port);
+  const { getSocketOption, setSocketOption } = await import('dgram-native');
+  // The descriptor's number may be another file's once the socket is closed.
+  if (signal.aborted) return;
   setSocketOption(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
   setSocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, LIMITS.kernelEventBytes);
   let drops = 0;
   while (!signal.aborted) {
-    const now = (await readRow(protocol, port))?.drops ?? 0;
+    const info = getSocketOption(fd, SOL_SOCKET, SO_MEMINFO, MEMINFO_BYTES);
+    const now = Buffer.from(info).readUInt32LE(DROPS_AT);
     if (now !== drops) onLoss();
     drops = now;
     await systemClock.sleep(LIMITS.kernelLossMs, signal).catch(() => undefined);
   }
 }
 
-interface Row {
-  readonly drops: number;
-  readonly inode: string;
+/**
+ * Makes the kernel list to this socket only the entries that a request asks for. Fails where it cannot: before
+ * Linux 4.20 it lists all.
+ */
+export async function listStrictly({ socket }: RtNetlinkSocket): Promise<void> {
+  const fd = await descriptorOf(ROUTING, socket.address().port);
+  const { setSocketOption } = await import('dgram-native');
+  setSocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+}
+
+async function descriptorOf(protocol: number, port: number): Promise<number> {
+  const inode = await inodeOf(protocol, port);
+  for (const name of await readdir('/proc/self/fd')) {
+    const target = await readlink(`/proc/self/fd/${name}`).catch(() => '');
+    if (inode !== undefined && target === `socket:[${inode}]`) return Number(name);
+  }
+  throw new Error(`no descriptor has netlink port ${port}`);
 }
 
 // Columns: sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode; Eth is the protocol.
-async function readRow(protocol: number, port: number): Promise<Row | undefined> {
+async function inodeOf(protocol: number, port: number): Promise<string | undefined> {
   const text = await readFile('/proc/self/net/netlink', 'utf8');
   for (const line of text.split('\n')) {
-    const [, eth, pid, , , , , , drops, inode] = line.trim().split(/\s+/);
-    if (eth === String(protocol) && pid === String(port) && inode !== undefined) {
-      return { drops: Number(drops), inode };
-    }
-  }
-  return undefined;
-}
-
-async function descriptorOf(inode: string): Promise<number | undefined> {
-  for (const name of await readdir('/proc/self/fd')) {
-    const target = await readlink(`/proc/self/fd/${name}`).catch(() => '');
-    if (target === `socket:[${inode}]`) return Number(name);
+    const [, eth, pid, , , , , , , inode] = line.trim().split(/\s+/);
+    if (eth === String(protocol) && pid === String(port)) return inode;
   }
   return undefined;
 }

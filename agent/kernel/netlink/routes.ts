@@ -11,7 +11,8 @@ const MAIN_TABLE = 254;
 const RTNH_F_ONLINK = 4;
 // include/uapi/linux/rtnetlink.h
 const [UNIVERSE, LINK] = [0, 253];
-const [UNICAST, BLACKHOLE] = [1, 6];
+const [ANY, UNICAST, BLACKHOLE] = [0, 1, 6];
+const [TABLE_BYTE, PROTOCOL_BYTE] = [4, 5];
 const [RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY] = [1, 4, 5, 6];
 // A blackhole takes the packets that no other route takes: it gives way to a connected route of the same prefix.
 const BLACKHOLE_METRIC = 0xffff_ffff;
@@ -26,7 +27,8 @@ export const routeCodec: EntryCodec<Route> = {
   plural: 'routes',
   links: 'all',
   requests: { add: NEWROUTE, delete: DELROUTE, list: GETROUTE },
-  listAll: () => format({ dstLength: 0, scope: UNIVERSE, type: UNICAST, flags: 0 }, []),
+  list: () => format({ dstLength: 0, scope: UNIVERSE, type: ANY, flags: 0 }, []),
+  mayBeOurs: (data) => data[0] === IPV4 && data[PROTOCOL_BYTE] === ROUTE_PROTOCOL,
   parse: (message, nameOf) => (message.kind === 'route' ? parseRoute(message, nameOf) : undefined),
   isOurs: (message) => message.kind === 'route' && Number(message.data.protocol) === ROUTE_PROTOCOL,
   encode(route, index) {
@@ -51,9 +53,16 @@ export const routeCodec: EntryCodec<Route> = {
 
 /** Reads the IPv4 routes of the main table, whoever made them. */
 export function readRoutes(socket: RtNetlinkSocket): Promise<rt.RouteMessage[]> {
-  return dump(socket, GETROUTE, routeCodec.listAll(), (message) =>
-    message.kind === 'route' && isMainRoute(message) ? message : undefined,
-  );
+  const request = format({ dstLength: 0, scope: UNIVERSE, type: ANY, flags: 0 }, []);
+  return dump(socket, GETROUTE, request, {
+    mayMatter: isInMainTable,
+    read: (message) => (message.kind === 'route' && isMainRoute(message) ? message : undefined),
+  });
+}
+
+/** Whether the bytes of a message are those of an IPv4 route of the main table. */
+export function isInMainTable(data: Buffer): boolean {
+  return data[0] === IPV4 && data[TABLE_BYTE] === MAIN_TABLE;
 }
 
 /** A route of the main table as an object, whoever made it; undefined for a form that we never make. */

@@ -1,20 +1,43 @@
-// Watches the rules of nftables, and those of iptables where it is built on nftables. An event carries no details: the
-// firewall compares the rules themselves. The old iptables tables give no events.
+// Watches the rules of nftables, and those of iptables where it is built on nftables. The listener decides by table and
+// chain whether a change concerns it. The old iptables tables give no events.
+
+import type { RulesetChange } from '../../model/ruleset.ts';
 import { Protocol } from './library.ts';
 import { guardAgainstOverrun, NETFILTER } from './overrun.ts';
+import { parseRulesetChange } from './ruleset.ts';
 import { openEventSocket } from './socket.ts';
 
 /** Multicast group of all changes to tables, chains, rules and sets. */
 const NFNLGRP_NFTABLES = 7;
 
-/** Calls `onChange` after each change, until `signal` is aborted. Fails as `host` where the kernel has no nftables. */
-export async function watchRuleset(onChange: () => void, signal: AbortSignal): Promise<void> {
+/**
+ * Calls `onChange` after each change of a table, a chain or a rule, until `signal` is aborted. Calls it without a change
+ * once it watches, and after changes that it missed. Fails as `host` where the kernel has no nftables.
+ */
+export async function watchRuleset(
+  onChange: (change?: RulesetChange) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const socket = openEventSocket(Protocol.NETFILTER, 'watch the rules of nftables');
+  const missed = (): void => onChange();
   try {
-    for (const event of ['error', 'invalid', 'message'] as const) socket.on(event, onChange);
+    socket.on('error', missed);
+    socket.on('invalid', missed);
+    socket.on('message', (messages) => {
+      // An exception in the socket's callback would end the process.
+      try {
+        for (const message of messages) {
+          const change = parseRulesetChange(message);
+          if (change !== undefined) onChange(change);
+        }
+      } catch {
+        missed();
+      }
+    });
     socket.addMembership(NFNLGRP_NFTABLES);
+    missed();
     const { port } = socket.address();
-    guardAgainstOverrun(NETFILTER, port, onChange, signal).catch(() => undefined);
+    guardAgainstOverrun(NETFILTER, port, missed, signal).catch(() => undefined);
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener('abort', () => resolve(), { once: true });

@@ -68,15 +68,23 @@ export function openEventSocket(protocol: Protocol, what: string): NetlinkSocket
   }
 }
 
+/** The messages of a dump that are wanted. */
+export interface DumpReader<T> {
+  /** Whether the bytes of a message may matter. The others are not parsed. */
+  mayMatter(data: Buffer): boolean;
+  /** The wanted value of a message; undefined: none. */
+  read(message: rt.Message): T | undefined;
+}
+
 /**
- * Requests a dump of `type` and gives the results of `read` for its messages, without the undefined ones. The package
- * would parse thousands of messages at once; here other tasks get a turn in between.
+ * Requests a dump of `type` and gives the wanted values of its messages. The package would parse thousands of messages
+ * at once; here other tasks get a turn in between.
  */
 export async function dump<T>(
   socket: RtNetlinkSocket,
   type: number,
   request: Buffer,
-  read: (message: rt.Message) => T | undefined,
+  reader: DumpReader<T>,
 ): Promise<T[]> {
   const flags = FlagsGet.DUMP;
   const [messages] = await socket.socket.request(type, [request], { flags, ...BOUNDED });
@@ -84,7 +92,8 @@ export async function dump<T>(
   const found: T[] = [];
   for (const message of messages) {
     await yieldTurn();
-    const made = read(rt.parseMessage(message.type, message.data));
+    if (!reader.mayMatter(message.data)) continue;
+    const made = reader.read(rt.parseMessage(message.type, message.data));
     if (made !== undefined) found.push(made);
   }
   return found;

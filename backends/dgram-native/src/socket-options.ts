@@ -30,3 +30,29 @@ export function getOption(fd: number, level: number, option: number): number | u
   i32[1] = 4;
   return libc().getsockopt(fd, level, option, address, address + 4n) < 0 ? undefined : i32[0];
 }
+
+/**
+ * Gives an option of any socket of this process as its first `bytes` bytes, at most 96. `input` goes to the kernel with
+ * the request; a few options want one. Throws a SystemError.
+ */
+export function getSocketOption(
+  fd: number,
+  level: number,
+  option: number,
+  bytes: number,
+  input: Uint8Array = new Uint8Array(),
+): Uint8Array {
+  if (bytes > MOST_BYTES || input.length > bytes)
+    throw new RangeError(`an option has at most ${MOST_BYTES} bytes`);
+  const { u8, u32, address } = scratch();
+  u8.set(input);
+  u32[MOST_BYTES >>> 2] = bytes;
+  const what = `cannot read option ${option} of level ${level} of descriptor ${fd}`;
+  invoke('getsockopt', what, () =>
+    libc().getsockopt(fd, level, option, address, address + BigInt(MOST_BYTES)),
+  );
+  return u8.slice(0, bytes);
+}
+
+/** The scratch bytes end with the length. */
+const MOST_BYTES = 96;

@@ -47,20 +47,17 @@ describe('an applier', () => {
   });
 
   it.each([
-    [
-      'iptables-save v1.8.9 (nf_tables): Could not fetch rule set: Permission denied (you must be root)',
-      /root/,
-    ],
+    ['iptables v1.8.9 (nf_tables): Could not fetch rule set: Permission denied (you must be root)', /root/],
     ["# Warning: x\n\ncan't initialize iptables table `nat': Table does not exist", /EnableNFTables/],
     ['Another app is currently holding the xtables lock; still 4s', /xtables\.lock/],
     ['something new', undefined],
   ])('an applier reports the stderr %j in one line with a hint', async (stderr, hint) => {
-    const { exec } = scripted((file) => (file === 'iptables' ? ok('iptables v1.8.9') : failure(stderr)));
-    const error = await createIptablesFirewall({ exec })
+    const { exec } = scripted(() => failure(stderr));
+    const error = await createIptablesFirewall({ exec, version: 'iptables v1.8.9' })
       .ensure(rules)
       .then(String, (thrown: unknown) => thrown);
     if (!(error instanceof TwillError)) throw new Error(`no operating error: ${String(error)}`);
-    expect(error.message).toBe(`cannot read the iptables rules: iptables-save: ${stderr.split('\n').at(-1)}`);
+    expect(error.message).toBe(`cannot read the iptables rules: iptables: ${stderr.split('\n').at(-1)}`);
     if (hint === undefined) expect(error.hint).toBeUndefined();
     else expect(error.hint).toMatch(hint);
   });
@@ -69,14 +66,15 @@ describe('an applier', () => {
 describe('createIptablesFirewall', () => {
   it('the iptables applier reads and writes again if another program changed the table in between', async () => {
     const { exec, calls } = scripted((file, call) =>
-      file === 'iptables-restore' && call < 5 ? failure('line 3 failed') : ok('iptables v1.8.9'),
+      file === 'iptables-restore' && call < 7 ? failure('line 3 failed') : ok('iptables v1.8.9'),
     );
     expect(await createIptablesFirewall({ exec }).ensure(rules)).toBe('repaired');
+    const reads = ['iptables', 'iptables', 'iptables', 'iptables'];
     expect(calls.map(({ file }) => file)).toEqual([
       'iptables',
-      'iptables-save',
+      ...reads,
       'iptables-restore',
-      'iptables-save',
+      ...reads,
       'iptables-restore',
     ]);
   });
@@ -109,9 +107,9 @@ describe('createIptablesFirewall', () => {
 
 describe('createNftablesFirewall', () => {
   it('the nftables applier does not mistake an unreadable table for a missing one', async () => {
-    const tables =
-      '{"nftables":[{"metainfo":{}},{"table":{"family":"ip","name":"flannel-ipv4","handle":7}}]}';
-    const { exec } = scripted((_, call) => (call === 1 ? failure('Error: busy') : ok(tables)));
+    const chains =
+      '{"nftables":[{"metainfo":{}},{"chain":{"family":"ip","table":"flannel-ipv4","name":"forward"}}]}';
+    const { exec } = scripted((_, call) => (call === 1 ? failure('Error: busy') : ok(chains)));
     await expect(createNftablesFirewall({ exec }).ensure(rules)).rejects.toThrow(
       'cannot read the nftables rules: nft: Error: busy',
     );

@@ -1,41 +1,50 @@
 // Listings of other versions of nft. The version of this machine is tested in test/kernel.
 import { describe, expect, it } from 'vitest';
 import type { Exec } from '../../../agent/base/exec.ts';
-import { findObstacles } from '../../../agent/firewall/obstacles.ts';
+import { findObstacles, mayObstruct } from '../../../agent/firewall/obstacles.ts';
+import type { ForwardChain, RulesetChange, RulesetReader } from '../../../agent/model/ruleset.ts';
 
 const NETWORK = { family: 'ipv4', address: '10.5.3.1', length: 16 } as const;
 
-/** An nft that lists one table with these flags, and in it one chain with these rules and the policy drop. */
+/** An nft that lists one chain with these rules and the policy drop. */
 const nftWith =
-  (rules: readonly unknown[], flags: unknown): Exec =>
-  (_, args) => {
+  (rules: readonly unknown[]): Exec =>
+  () => {
     const inTable = { family: 'inet', table: 'theirs' };
-    const chain = { ...inTable, name: 'f', type: 'filter', hook: 'forward', prio: 0, policy: 'drop' };
-    const entries = {
-      tables: [{ table: { family: 'inet', name: 'theirs', ...(flags === undefined ? {} : { flags }) } }],
-      chains: [{ chain: { ...inTable, name: 'called' } }, { chain }],
-      chain: [{ chain }, ...rules.map((expr) => ({ rule: { ...inTable, chain: 'f', expr } }))],
-    }[args[2] as 'tables' | 'chains' | 'chain'];
+    const entries = rules.map((expr) => ({ rule: { ...inTable, chain: 'f', expr } }));
     const stdout = JSON.stringify({ nftables: [{ metainfo: {} }, ...entries] });
     return Promise.resolve({ exitCode: 0, stdout, stderr: '' });
   };
 
-const verdicts = async (rules: readonly unknown[], flags?: unknown): Promise<readonly string[]> =>
-  (await findObstacles(nftWith(rules, flags), NETWORK)).map(({ verdict }) => verdict);
+/** A rule set of this one chain for forwarded packets. */
+const readerOf = (isActive: ForwardChain['isActive']): RulesetReader => ({
+  forwardChains: async () => ({
+    chains: [{ family: 'inet', table: 'theirs', name: 'f', policy: 'drop', isActive }],
+    long: new Set(),
+  }),
+});
+
+const verdicts = async (
+  rules: readonly unknown[],
+  isActive: ForwardChain['isActive'] = 'yes',
+): Promise<readonly string[]> => {
+  const { obstacles } = await findObstacles({ exec: nftWith(rules), reader: readerOf(isActive) }, NETWORK);
+  return obstacles.map(({ verdict }) => verdict);
+};
 
 const accept = { accept: null };
 
 describe('findObstacles', () => {
   it.each([
-    ['no flags', undefined, ['drops']],
-    ['an owner', 'owner', ['drops']],
-    ['an owner and persist', ['owner', 'persist'], ['drops']],
-    ['dormant', 'dormant', []],
-    ['dormant, with an owner', ['dormant', 'owner'], []],
-    ['an unknown flag', ['new'], ['may drop']],
-  ])('findObstacles evaluates the flags of a table: %s', async (_, flags, expected) => {
-    expect(await verdicts([], flags)).toEqual(expected);
-  });
+    ['yes', ['drops']],
+    ['perhaps', ['may drop']],
+    ['no', []],
+  ] as const)(
+    'findObstacles evaluates whether the kernel calls the chain: %s',
+    async (isActive, expected) => {
+      expect(await verdicts([], isActive)).toEqual(expected);
+    },
+  );
 
   it.each([
     ['an unknown statement', [{ something: {} }, accept]],
@@ -64,4 +73,29 @@ describe('findObstacles', () => {
       expect(await verdicts([rule])).toEqual(expected);
     },
   );
+});
+
+describe('mayObstruct', () => {
+  const change = (given: Partial<RulesetChange>): RulesetChange => ({
+    kind: 'rule',
+    isGone: false,
+    table: 'ip filter',
+    chain: 'FORWARD',
+    isForwardHook: false,
+    isBehind: true,
+    mentions: () => false,
+    ...given,
+  });
+  const read = new Set(['ip filter FORWARD']);
+  it.each([
+    ['a rule of a chain that was read', {}, true],
+    ['a rule of another chain', { chain: 'KUBE-SERVICES' }, false],
+    ['a chain of that name in another family', { table: 'ip6 filter' }, false],
+    ['a new chain for forwarded packets', { kind: 'chain', chain: 'new', isForwardHook: true }, true],
+    ['another new chain', { kind: 'chain', chain: 'new' }, false],
+    ['the table', { kind: 'table', chain: undefined }, true],
+    ['another table', { kind: 'table', table: 'ip nat', chain: undefined }, false],
+  ] as const)('mayObstruct looks at table and chain of a change: %s', (_, given, expected) => {
+    expect(mayObstruct(change(given), read)).toBe(expected);
+  });
 });

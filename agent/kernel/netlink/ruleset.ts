@@ -1,0 +1,163 @@
+// Reads parts of the rule set of nftables, and the messages that tell of its changes. nft would read all 100,000 rules
+// of a busy host for the names of its tables.
+
+import type { ForwardChain, ForwardChains, RulesetChange, RulesetReader } from '../../model/ruleset.ts';
+import { LIMITS } from '../limits.ts';
+import { attributeOf, textOf } from './bytes.ts';
+import { createNetlink, FlagsGet, type NetlinkSocket, Protocol } from './library.ts';
+import { formatPayload } from './payload.ts';
+import { BOUNDED, kernelError, refusalOf } from './socket.ts';
+
+// include/uapi/linux/netfilter/nf_tables.h. A type is the number of the subsystem, then that of the message.
+const NEW_TABLE = 0x0a00;
+const GET_TABLE = 0x0a01;
+const DEL_TABLE = 0x0a02;
+const NEW_CHAIN = 0x0a03;
+const GET_CHAIN = 0x0a04;
+const DEL_CHAIN = 0x0a05;
+const NEW_RULE = 0x0a06;
+const DEL_RULE = 0x0a08;
+const [TABLE_NAME, TABLE_FLAGS] = [1, 2];
+const [CHAIN_TABLE, CHAIN_NAME, CHAIN_HOOK, CHAIN_POLICY, CHAIN_USE] = [1, 3, 4, 5, 6];
+const [RULE_TABLE, RULE_CHAIN, RULE_POSITION] = [1, 2, 6];
+const HOOK_NUMBER = 1;
+const FORWARD = 2;
+const [DORMANT, OWNER, PERSIST] = [1, 2, 4];
+const NF_ACCEPT = 1;
+const NLM_F_APPEND = 0x800;
+/** struct nfgenmsg: family, version, res_id. */
+const HEADER_BYTES = 4;
+
+const FAMILIES: ReadonlyMap<number, string> = new Map([
+  [1, 'inet'],
+  [2, 'ip'],
+  [3, 'arp'],
+  [5, 'netdev'],
+  [7, 'bridge'],
+  [10, 'ip6'],
+]);
+
+interface RulesetMessage {
+  readonly type: number;
+  readonly flags: number;
+  readonly data: Buffer;
+}
+
+/** The change that a message tells of; undefined: one of a set or of another object, or the end of a transaction. */
+export function parseRulesetChange({ type, flags, data }: RulesetMessage): RulesetChange | undefined {
+  const family = FAMILIES.get(data[0] ?? 0) ?? 'unknown';
+  const text = (attribute: number): string => {
+    const value = attributeOf(data, HEADER_BYTES, attribute);
+    return value === undefined ? '' : textOf(value);
+  };
+  const base = {
+    isGone: type === DEL_TABLE || type === DEL_CHAIN || type === DEL_RULE,
+    isForwardHook: false,
+    isBehind: false,
+    mentions: (words: string) => data.includes(words),
+  };
+  switch (type) {
+    case NEW_TABLE:
+    case DEL_TABLE:
+      return { ...base, kind: 'table', table: `${family} ${text(TABLE_NAME)}`, chain: undefined };
+    case NEW_CHAIN:
+    case DEL_CHAIN: {
+      const table = `${family} ${text(CHAIN_TABLE)}`;
+      return {
+        ...base,
+        kind: 'chain',
+        table,
+        chain: text(CHAIN_NAME),
+        isForwardHook: hookOf(data) === FORWARD,
+      };
+    }
+    case NEW_RULE:
+    case DEL_RULE: {
+      const isAppended = (flags & NLM_F_APPEND) !== 0;
+      const isBehind = isAppended || attributeOf(data, HEADER_BYTES, RULE_POSITION) !== undefined;
+      const [table, chain] = [`${family} ${text(RULE_TABLE)}`, text(RULE_CHAIN)];
+      return { ...base, kind: 'rule', table, chain, isBehind };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function hookOf(data: Buffer): number | undefined {
+  const hook = attributeOf(data, HEADER_BYTES, CHAIN_HOOK);
+  return hook && attributeOf(hook, 0, HOOK_NUMBER)?.readUInt32BE(0);
+}
+
+function numberIn(data: Buffer, attribute: number): number {
+  return attributeOf(data, HEADER_BYTES, attribute)?.readUInt32BE(0) ?? 0;
+}
+
+/** Reads the rule set of this network namespace. */
+export const rulesetReader: RulesetReader = {
+  async forwardChains(mostRules) {
+    try {
+      using socket = openSocket();
+      const tables = new Map<string, number>();
+      for (const { data } of await list(socket, GET_TABLE)) {
+        const name = attributeOf(data, HEADER_BYTES, TABLE_NAME);
+        if (name !== undefined) tables.set(`${data[0]} ${textOf(name)}`, numberIn(data, TABLE_FLAGS));
+      }
+      const found: { chains: ForwardChain[]; long: Set<string> } = { chains: [], long: new Set() };
+      for (const { data } of await list(socket, GET_CHAIN)) addChain(data, tables, mostRules, found);
+      return found;
+    } catch (error) {
+      if (refusalOf(error) === 'EPROTONOSUPPORT' || refusalOf(error) === 'EINVAL') return NO_CHAINS;
+      throw kernelError('cannot read the nftables rules', error);
+    }
+  },
+};
+
+// A kernel without nftables.
+const NO_CHAINS: ForwardChains = { chains: [], long: new Set() };
+
+function addChain(
+  data: Buffer,
+  tables: ReadonlyMap<string, number>,
+  mostRules: number,
+  found: { readonly chains: ForwardChain[]; readonly long: Set<string> },
+): void {
+  const isForward = hookOf(data) === FORWARD;
+  const isLong = numberIn(data, CHAIN_USE) > mostRules;
+  const family = FAMILIES.get(data[0] ?? 0);
+  if (!(isForward || isLong) || (family !== 'ip' && family !== 'inet')) return;
+  const [table, name] = [CHAIN_TABLE, CHAIN_NAME].map((attribute) => {
+    const value = attributeOf(data, HEADER_BYTES, attribute);
+    return value === undefined ? '' : textOf(value);
+  });
+  if (table === undefined || name === undefined) return;
+  if (isLong) found.long.add(`${family} ${table} ${name}`);
+  if (!isForward) return;
+  const flags = tables.get(`${data[0]} ${table}`) ?? 0;
+  const isKnown = (flags & ~(DORMANT | OWNER | PERSIST)) === 0;
+  const isActive = (flags & DORMANT) !== 0 ? 'no' : isKnown ? 'yes' : 'perhaps';
+  const policy = numberIn(data, CHAIN_POLICY) === NF_ACCEPT ? 'accept' : 'drop';
+  found.chains.push({ family, table, name, policy, isActive });
+}
+
+function openSocket(): NetlinkSocket & Disposable {
+  const socket = createNetlink(Protocol.NETFILTER, LARGE_READS);
+  // A lost answer ends in a time-out. Without a listener, the event would end the process.
+  socket.on('error', () => undefined);
+  return Object.assign(socket, { [Symbol.dispose]: () => socket.close() });
+}
+
+// The kernel fills the reader's buffer, and skips all earlier objects each time.
+const LARGE_READS = {
+  messagePeeking: false,
+  msgBufferSize: LIMITS.dumpBufferBytes,
+  recvBufferSize: LIMITS.netlinkBufferBytes,
+  sendBufferSize: 64 * 1024,
+} as const;
+
+async function list(socket: NetlinkSocket, type: number): Promise<readonly { readonly data: Buffer }[]> {
+  const [messages] = await socket.request(type, [formatPayload([0, 0, 0, 0], [])], {
+    flags: FlagsGet.DUMP,
+    ...BOUNDED,
+  });
+  return messages;
+}

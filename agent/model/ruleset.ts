@@ -1,0 +1,41 @@
+// The rule set of nftables as the kernel tells of it, and the contract of its reader. iptables is built on it too, where
+// it is not the old one.
+
+/** A table, a chain or a rule that the kernel told of: new, changed or gone. */
+export interface RulesetChange {
+  readonly kind: 'table' | 'chain' | 'rule';
+  readonly isGone: boolean;
+  /** Family and name: `ip nat`. */
+  readonly table: string;
+  /** The name of the chain, or of the rule's chain; undefined: it is a table. */
+  readonly chain: string | undefined;
+  /** A chain that the kernel calls for forwarded packets. */
+  readonly isForwardHook: boolean;
+  /** A new rule that is not the first of its chain. */
+  readonly isBehind: boolean;
+  /** Whether the kernel's message has this text. A rule's message names the chain that it calls. */
+  mentions(text: string): boolean;
+}
+
+/** A chain that the kernel calls for forwarded IPv4 packets. */
+export interface ForwardChain {
+  readonly family: 'ip' | 'inet';
+  readonly table: string;
+  readonly name: string;
+  readonly policy: 'accept' | 'drop';
+  /** The kernel skips the chains of a dormant table. `perhaps`: the table has flags of an unknown meaning. */
+  readonly isActive: 'yes' | 'perhaps' | 'no';
+}
+
+export interface ForwardChains {
+  /** In the kernel's order. */
+  readonly chains: readonly ForwardChain[];
+  /** Of any hook or of none, as `ip filter KUBE-FORWARD`: chains with more rules than are read. */
+  readonly long: ReadonlySet<string>;
+}
+
+/** Reads parts of the rule set. The cost is that of the part. Fails as `host`. */
+export interface RulesetReader {
+  /** The chains for forwarded IPv4 packets. `long` are those with more rules than `mostRules`. */
+  forwardChains(mostRules: number): Promise<ForwardChains>;
+}

@@ -1,0 +1,111 @@
+// The events of the rule set: each change that may undo our rules concerns the firewall, and no other one does.
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { exec } from '../../agent/base/exec.ts';
+import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
+import { createNftablesFirewall } from '../../agent/firewall/nftables.ts';
+import { watchRuleset } from '../../agent/kernel/netlink/ruleset-monitor.ts';
+import type { Firewall } from '../../agent/model/firewall.ts';
+import type { RulesetChange } from '../../agent/model/ruleset.ts';
+import { allOf, NEEDS_PRIVATE_NETNS, needsNetns, title } from '../support/needs.ts';
+import { RULES } from './firewall-suite.ts';
+import { ownNetns } from './netns.ts';
+
+const need = allOf(needsNetns('iptables-nft', 'nft'), NEEDS_PRIVATE_NETNS);
+const program = 'iptables-nft';
+
+/** Runs lines `PROGRAM ARGUMENTS…` in this namespace. */
+const run = (...lines: readonly string[]): void => {
+  for (const line of lines) {
+    const [file = '', ...args] = line.split(' ');
+    execFileSync(file, args);
+  }
+};
+
+/** Gives the changes that concern the firewall, of those that the commands make. */
+async function concerning(
+  firewall: Firewall,
+  ...lines: readonly string[]
+): Promise<readonly RulesetChange[]> {
+  const ended = new AbortController();
+  const changes: RulesetChange[] = [];
+  let watches = false;
+  const watching = watchRuleset((change) => {
+    watches = true;
+    if (change !== undefined) changes.push(change);
+  }, ended.signal);
+  expect(watches).toBe(true);
+  // The last change shows that all before it have arrived.
+  run(...lines, 'nft add table ip end-of-test', 'nft delete table ip end-of-test');
+  await expect.poll(() => changes.filter(({ table }) => table === 'ip end-of-test')).toHaveLength(2);
+  ended.abort();
+  await watching;
+  return changes.filter((change) => firewall.isConcerned(change));
+}
+
+const THEIRS = [
+  'iptables-nft -N THEIRS',
+  'iptables-nft -t nat -N THEIRS',
+  'iptables-nft -A THEIRS -s 192.0.2.1 -j DROP',
+  'iptables-nft -A FORWARD -j THEIRS',
+  'iptables-nft -t nat -A POSTROUTING -j THEIRS',
+  'iptables-nft -A FORWARD -s 192.0.2.1 -j DROP',
+  'iptables-nft -A INPUT -s 192.0.2.1 -j DROP',
+];
+
+const CHURN = [
+  'iptables-nft -I THEIRS -s 192.0.2.2 -j DROP',
+  'iptables-nft -F THEIRS',
+  'iptables-nft -A FORWARD -s 192.0.2.2 -j DROP',
+  'iptables-nft -I FORWARD 3 -s 192.0.2.3 -j DROP',
+  'iptables-nft -D FORWARD -s 192.0.2.1 -j DROP',
+  'iptables-nft -D FORWARD -s 192.0.2.3 -j DROP',
+  'iptables-nft -t nat -I PREROUTING -s 192.0.2.2 -j ACCEPT',
+  'iptables-nft -t nat -D POSTROUTING -j THEIRS',
+  'iptables-nft -P FORWARD DROP',
+  'iptables-nft -N FLANNEL',
+  'nft add table inet t',
+  'nft add chain inet t FLANNEL-FWD',
+  'nft delete table inet t',
+];
+
+describe.skipIf(need.missing)(title('the events of the rule set', need), () => {
+  it('changes of others do not concern the firewall of iptables', async () => {
+    await using _ns = ownNetns();
+    const firewall = createIptablesFirewall({ exec, program });
+    expect(await firewall.ensure(RULES)).toBe('repaired');
+    expect(firewall.isAnnounced).toBe(true);
+    expect(await concerning(firewall, ...THEIRS, ...CHURN)).toEqual([]);
+    expect(await firewall.ensure(RULES)).toBe('present');
+  });
+
+  it.each([
+    'iptables-nft -D FORWARD 1',
+    'iptables-nft -F FORWARD',
+    'iptables-nft -I FORWARD -s 192.0.2.2 -j DROP',
+    'iptables-nft -t nat -I POSTROUTING -j MASQUERADE',
+    'iptables-nft -F FLANNEL-FWD',
+    'iptables-nft -t nat -D FLANNEL-POSTRTG 3',
+    'iptables-nft -A FLANNEL-FWD -j DROP',
+    'iptables-nft -A FORWARD -j FLANNEL-FWD',
+    'nft delete table ip nat',
+    'nft flush ruleset',
+  ])('a change that undoes rules of iptables concerns the firewall: %s', async (command) => {
+    await using _ns = ownNetns();
+    run(...THEIRS);
+    const firewall = createIptablesFirewall({ exec, program });
+    expect(await firewall.ensure(RULES)).toBe('repaired');
+    expect(await firewall.ensure(RULES)).toBe('present');
+    expect(await concerning(firewall, command)).not.toEqual([]);
+    expect(await firewall.ensure(RULES)).toBe('repaired');
+  });
+
+  it('changes of our table alone concern the firewall of nftables', async () => {
+    await using _ns = ownNetns();
+    const firewall = createNftablesFirewall({ exec });
+    await firewall.ensure(RULES);
+    expect(await concerning(firewall, ...THEIRS, ...CHURN)).toEqual([]);
+    expect(await concerning(firewall, 'nft flush chain ip flannel-ipv4 forward')).not.toEqual([]);
+    expect(await concerning(firewall, 'nft delete table ip flannel-ipv4')).not.toEqual([]);
+  });
+});
