@@ -1,7 +1,7 @@
 // Replaces files that other programs read at the same time: a reader sees the old content or the new one, never a part.
 import { mkdir, open, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { asTwillError } from './errors.ts';
+import { errnoOf, reasonOf, TwillError } from './errors.ts';
 
 /**
  * Replaces the file at `path` by `text`, with exactly the given mode. Makes its folder (0755) when missing.
@@ -11,7 +11,7 @@ import { asTwillError } from './errors.ts';
 export async function writeFileAtomic(path: string, text: string, mode: number): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+    await makeFolder(dirname(path));
     const file = await open(temporary, 'w', mode);
     try {
       await file.chmod(mode);
@@ -23,7 +23,7 @@ export async function writeFileAtomic(path: string, text: string, mode: number):
     await rename(temporary, path);
   } catch (error) {
     await unlink(temporary).catch(() => undefined);
-    throw asTwillError(error, 'host', `cannot write ${path}`);
+    throw refusal(path, error);
   }
 }
 
@@ -31,11 +31,45 @@ export async function writeFileAtomic(path: string, text: string, mode: number):
 export async function assertWritable(path: string): Promise<void> {
   const probe = join(dirname(path), `.${basename(path)}.${process.pid}.probe`);
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+    await makeFolder(dirname(path));
     await (await open(probe, 'wx', 0o600)).close();
     await unlink(probe);
-    if ((await stat(path).catch(() => undefined))?.isDirectory() === true) throw new Error('is a directory');
+    if (await isFolder(path)) throw new Error('is a directory');
   } catch (error) {
-    throw asTwillError(error, 'host', `cannot write ${path}`);
+    throw refusal(path, error);
   }
 }
+
+// Node's own recursive mkdir says ENOENT on a read-only file system, and never ends below /proc.
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, 0o755).catch(async (error: unknown) => {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      await makeFolder(dirname(path));
+      await mkdir(path, 0o755);
+    });
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST' && (await isFolder(path))) return;
+    if (error instanceof TwillError) throw error;
+    throw hostError(`cannot make the folder ${path}: ${reasonOf(error)}`, error);
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
+}
+
+function refusal(path: string, thrown: unknown): TwillError {
+  return hostError(`cannot write ${path}: ${reasonOf(thrown)}`, thrown);
+}
+
+function hostError(message: string, thrown: unknown): TwillError {
+  const errno = errnoOf(thrown);
+  return new TwillError('host', message, {
+    cause: thrown,
+    ...(errno === undefined ? {} : { errno }),
+    ...(errno === 'EROFS' ? { hint: READ_ONLY } : {}),
+  });
+}
+
+const READ_ONLY = 'mount a writable file system there, such as a tmpfs, or choose another path';

@@ -1,5 +1,6 @@
 // One class for all operating errors. An outcome that callers expect (a lost race, a missing key) is a value instead. A
 // programmer's mistake is a plain Error and ends as `internal`.
+import { getSystemErrorMap } from 'node:util';
 
 /**
  * Kind of an operating error. It decides the exit code of the process, so two kinds name things of the domain
@@ -54,6 +55,15 @@ export class TwillError extends Error {
 export function messageOf(thrown: unknown): string {
   const text = thrown instanceof Error ? thrown.message : String(thrown);
   return text.replaceAll(/\s*\n\s*/g, ' ').trim();
+}
+
+/** The message of anything thrown. A system error in words, without the call: `permission denied (EACCES)`. */
+export function reasonOf(thrown: unknown): string {
+  if (thrown instanceof Error && 'errno' in thrown && typeof thrown.errno === 'number') {
+    const [name, words] = getSystemErrorMap().get(thrown.errno) ?? [];
+    if (name !== undefined) return `${words} (${name})`;
+  }
+  return messageOf(thrown);
 }
 
 /** Name of the system error in anything thrown (`ENOENT`), or undefined. */

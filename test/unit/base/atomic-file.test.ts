@@ -121,3 +121,47 @@ describe.skipIf(!isRoot)(`writeFileAtomic on a full disk${isRoot ? '' : ' (skipp
     }
   });
 });
+
+describe.skipIf(!isRoot)(`a read-only file system${isRoot ? '' : ' (skipped: needs root)'}`, () => {
+  it('the error says which folder cannot be made or written, why, and the remedy', async () => {
+    await exec('mount', ['-t', 'tmpfs', 'tmpfs', folder]);
+    try {
+      await mkdir(join(folder, 'd'));
+      await exec('mount', ['-o', 'remount,ro', folder]);
+      const hint = 'mount a writable file system there, such as a tmpfs, or choose another path';
+      for (const write of [assertWritable, (path: string) => writeFileAtomic(path, 'x', 0o644)]) {
+        await expect(write(join(folder, 'run/flannel/subnet.env'))).rejects.toMatchObject({
+          code: 'host',
+          errno: 'EROFS',
+          message: `cannot write ${folder}/run/flannel/subnet.env: cannot make the folder ${folder}/run: read-only file system (EROFS)`,
+          hint,
+        });
+        await expect(write(join(folder, 'd/subnet.env'))).rejects.toMatchObject({
+          errno: 'EROFS',
+          message: `cannot write ${folder}/d/subnet.env: read-only file system (EROFS)`,
+          hint,
+        });
+      }
+    } finally {
+      await exec('umount', ['-l', folder]);
+    }
+  });
+});
+
+describe('a folder that cannot be made', () => {
+  it('the error names the part of the path that is a file', async () => {
+    await writeFile(join(folder, 'f'), 'old');
+    await expect(assertWritable(join(folder, 'f/d/subnet.env'))).rejects.toMatchObject({
+      message: `cannot write ${folder}/f/d/subnet.env: cannot make the folder ${folder}/f/d: not a directory (ENOTDIR)`,
+    });
+  });
+
+  // A kernel's file system answers that the folder does not exist. Trying its parents again and again never ends.
+  it.skipIf(!isRoot)('the error comes at once where no folder can be made', async () => {
+    await expect(assertWritable('/proc/twill/d/subnet.env')).rejects.toMatchObject({
+      message: expect.stringMatching(
+        /^cannot write \/proc\/twill\/d\/subnet\.env: cannot make the folder \/proc\/twill: /,
+      ),
+    });
+  });
+});
