@@ -3,6 +3,8 @@ import { mkdir, open, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf, reasonOf, TwillError } from './errors.ts';
 
+const FOLDER_MODE = 0o755;
+
 /**
  * Replaces the file at `path` by `text`, with exactly the given mode. Makes its folder (0755) when missing.
  *
@@ -11,7 +13,7 @@ import { errnoOf, reasonOf, TwillError } from './errors.ts';
 export async function writeFileAtomic(path: string, text: string, mode: number): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
   try {
-    await makeFolder(dirname(path));
+    await makeFolder(dirname(path), FOLDER_MODE);
     const file = await open(temporary, 'w', mode);
     try {
       await file.chmod(mode);
@@ -31,7 +33,7 @@ export async function writeFileAtomic(path: string, text: string, mode: number):
 export async function assertWritable(path: string): Promise<void> {
   const probe = join(dirname(path), `.${basename(path)}.${process.pid}.probe`);
   try {
-    await makeFolder(dirname(path));
+    await makeFolder(dirname(path), FOLDER_MODE);
     await (await open(probe, 'wx', 0o600)).close();
     await unlink(probe);
     if (await isFolder(path)) throw new Error('is a directory');
@@ -40,18 +42,24 @@ export async function assertWritable(path: string): Promise<void> {
   }
 }
 
-// Node's own recursive mkdir says ENOENT on a read-only file system, and never ends below /proc.
-async function makeFolder(path: string): Promise<void> {
+/**
+ * Makes a folder and the folders that it is in; one that exists stays as it is. Fails with the error of the system call,
+ * and names the folder that could not be made.
+ */
+export async function makeFolder(path: string, mode: number): Promise<void> {
+  // Node's own recursive mkdir answers ENOENT on a read-only file system, and never ends below /proc.
   try {
-    await mkdir(path, 0o755).catch(async (error: unknown) => {
+    await mkdir(path, mode).catch(async (error: unknown) => {
       if (errnoOf(error) !== 'ENOENT') throw error;
-      await makeFolder(dirname(path));
-      await mkdir(path, 0o755);
+      await makeFolder(dirname(path), mode);
+      await mkdir(path, mode);
     });
   } catch (error) {
     if (errnoOf(error) === 'EEXIST' && (await isFolder(path))) return;
-    if (error instanceof TwillError) throw error;
-    throw hostError(`cannot make the folder ${path}: ${reasonOf(error)}`, error);
+    // The error of a parent says enough.
+    if (error instanceof Error && error.cause !== undefined) throw error;
+    const named = new Error(`cannot make the folder ${path}: ${reasonOf(error)}`, { cause: error });
+    throw Object.assign(named, { code: errnoOf(error) });
   }
 }
 
@@ -60,12 +68,8 @@ async function isFolder(path: string): Promise<boolean> {
 }
 
 function refusal(path: string, thrown: unknown): TwillError {
-  return hostError(`cannot write ${path}: ${reasonOf(thrown)}`, thrown);
-}
-
-function hostError(message: string, thrown: unknown): TwillError {
   const errno = errnoOf(thrown);
-  return new TwillError('host', message, {
+  return new TwillError('host', `cannot write ${path}: ${reasonOf(thrown)}`, {
     cause: thrown,
     ...(errno === undefined ? {} : { errno }),
     ...(errno === 'EROFS' ? { hint: READ_ONLY } : {}),

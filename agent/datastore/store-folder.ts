@@ -1,7 +1,8 @@
 // The folder of a file store: its content, its permissions and its notifications.
 import { type FSWatcher, watch } from 'node:fs';
-import { mkdir, readdir, stat, unlink } from 'node:fs/promises';
+import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../base/atomic-file.ts';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError, TwillError } from '../base/errors.ts';
@@ -31,7 +32,7 @@ export function revisionOfFile(name: string): number | undefined {
 /** Makes the folder if it is missing, and checks it. Fails as `datastore`. */
 export async function openStoreFolder(directory: string, clock: Clock): Promise<void> {
   try {
-    await mkdir(join(directory, SESSIONS), { recursive: true, mode: 0o700 });
+    await makeFolder(join(directory, SESSIONS), 0o700);
     if (((await stat(directory)).mode & 0o002) !== 0) {
       throw new TwillError('datastore', `cannot use the store in ${directory}: every user may write it`, {
         hint: `remove that permission: chmod o-w ${directory}`,

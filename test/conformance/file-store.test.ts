@@ -177,7 +177,13 @@ describe('the folder of a store', () => {
     await writeFile(directory, 'a file');
     await expect(open(directory)).rejects.toMatchObject({
       code: 'datastore',
-      message: expect.stringMatching(/^cannot use the store in .*: (ENOTDIR|EEXIST)/),
+      message: `cannot use the store in ${directory}: cannot make the folder ${directory}/sessions: not a directory (ENOTDIR)`,
+    });
+    await expect(open('/proc/twill/d')).rejects.toMatchObject({
+      code: 'datastore',
+      message: expect.stringMatching(
+        /^cannot use the store in \/proc\/twill\/d: cannot make the folder \/proc\/twill: /,
+      ),
     });
   });
 

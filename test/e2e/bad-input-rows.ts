@@ -61,6 +61,16 @@ export const CONFIG_ROWS: readonly ConfigRow[] = [
     message: /^Backend\.Type: must be one of alloc, host-gw, .*vxlan.*, is "vxlna"$/,
   },
   {
+    title: 'a backend that is not there yet',
+    config: network('"Backend":{"Type":"WireGuard"}'),
+    message: /^Backend\.Type: wireguard is not supported yet: must be one of alloc, .*, is "wireguard"$/,
+  },
+  {
+    title: 'a Network of nothing',
+    config: '{"Network":"0.0.0.0/0"}',
+    message: 'Network: must be an IPv4 prefix such as 10.5.0.0/16, is "0.0.0.0/0"',
+  },
+  {
     title: 'Backend without Type',
     config: network('"Backend":{"VNI":1}'),
     message: 'Backend.Type: must be the name of a backend, is missing',
@@ -132,6 +142,18 @@ export const FLAG_ROWS: readonly FlagRow[] = [
     title: 'http and https together',
     args: ['run', '--etcd-endpoints=http://127.0.0.1:1,https://127.0.0.1:2'],
     message: '--etcd-endpoints: must be all http or all https',
+  },
+  {
+    title: 'a value whose quotes nobody removed',
+    args: ['run'],
+    environment: { FLANNELD_IFACE: '"eth0"' },
+    message: 'FLANNELD_IFACE: must not be in quotes: they are a part of the value here',
+  },
+  {
+    title: 'a wrong regular expression',
+    args: ['run', '--iface-regex=eth(0'],
+    message:
+      '--iface-regex: must be a regular expression in Go\'s syntax, is "eth(0": missing closing ) in "eth(0"',
   },
   {
     title: 'a wrong value in the environment',
