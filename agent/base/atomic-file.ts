@@ -43,8 +43,8 @@ export async function assertWritable(path: string): Promise<void> {
 }
 
 /**
- * Makes a folder and the folders that it is in; one that exists stays as it is. Fails with the error of the system call,
- * and names the folder that could not be made.
+ * Makes a folder and the folders that it is in; one that exists stays as it is. Fails with the error of the system
+ * call, and names the folder that could not be made.
  */
 export async function makeFolder(path: string, mode: number): Promise<void> {
   // Node's own recursive mkdir answers ENOENT on a read-only file system, and never ends below /proc.

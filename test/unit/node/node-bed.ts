@@ -179,7 +179,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
 
   try {
     // Loading it takes real time, which the virtual clock does not count.
-    await createBackend({ type: 'host-gw', options: {} }, '');
+    for (const type of ['host-gw', 'vxlan']) await createBackend({ type, options: {} }, '');
     await writeConfig(CONFIG);
     await work({ clock, store, kv, start, writeConfig });
   } finally {
