@@ -92,8 +92,10 @@ function followLeases(
   leases: Iterable<Lease>,
 ): { readonly type: string; readonly why: string } {
   const [theirs, ours] = [new Set<string>(), new Set<string>()];
-  for (const { subnets, attrs } of leases) {
+  for (const { subnets, attrs, session } of leases) {
     if (subnets.ipv4 === undefined || !containsPrefix(network, subnets.ipv4)) continue;
+    // An operator wrote this reservation, and no node has taken it up.
+    if (session === undefined && attrs.node === undefined) continue;
     (attrs.node === undefined ? theirs : ours).add(attrs.backendType);
   }
   const types = [...(theirs.size > 0 ? theirs : ours)].sort();

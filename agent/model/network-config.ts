@@ -100,12 +100,15 @@ const KNOWN = Object.keys(schema.entries);
 export function parseNetworkConfig(jsonText: string, where: string): NetworkConfig {
   const raw = withKnownNames(parseJson(jsonObject, jsonText, where), KNOWN);
   const named = raw as Record<string, unknown>;
-  const config = parseWith(schema, { ...named, Backend: withoutEmptyType(named['Backend']) }, where);
   const refuse = (field: string, why: string, value: unknown): never => {
     throw new TwillError('config', `${where}: ${field}: ${why}, is ${excerpt(value)}`);
   };
-  if (!config.EnableIPv4) refuse('EnableIPv4', 'must be true: this version carries IPv4 only', false);
-  if (config.EnableIPv6) refuse('EnableIPv6', 'must be false: this version carries IPv4 only', true);
+  // First of all: a network of IPv6 alone has no Network.
+  if (named['EnableIPv4'] === false)
+    refuse('EnableIPv4', 'must be true: this version carries IPv4 only', false);
+  if (named['EnableIPv6'] === true)
+    refuse('EnableIPv6', 'must be false: this version carries IPv4 only', true);
+  const config = parseWith(schema, { ...named, Backend: withoutEmptyType(named['Backend']) }, where);
 
   const network = networkOf(parsePrefix(config.Network) as Prefix);
   if (network.length > 28) refuse('Network', 'must be a /28 or larger', config.Network);

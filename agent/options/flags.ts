@@ -84,7 +84,7 @@ export const FLAGS = [
     'iface-regex',
     'underlay',
     'REGEX',
-    'the same, by a regular expression on addresses, then on names; repeatable, tried after iface',
+    "the same, by a regular expression (Go's syntax) on addresses, then on names; repeatable, tried after iface",
   ),
   text('iface-can-reach', 'underlay', 'ADDRESS', '', 'the same, by the route to this address'),
   text(

@@ -134,6 +134,16 @@ describe('a network configuration', () => {
     },
   );
 
+  it('a network configuration without a backend does not follow a reservation, which an operator wrote', async () => {
+    const node = { id: '00000000000000bb', mac: undefined, name: 'h2' };
+    const reservation = { session: undefined };
+    const leases = [
+      lease('10.5.1.0/24', leaseAttrs('192.168.77.2', { backendType: 'udp' }), reservation),
+      lease('10.5.2.0/24', leaseAttrs('192.168.77.3', { backendType: 'host-gw', node }), reservation),
+    ];
+    expect((await readNetwork('{"Network":"10.5.0.0/16"}', WHERE, leases)).backend.type).toBe('host-gw');
+  });
+
   it('a network configuration with a backend does not follow leases', async () => {
     const text = '{"Network":"10.5.0.0/16","Backend":{"Type":"host-gw"}}';
     const leases = [lease('10.5.1.0/24', leaseAttrs('192.168.77.2', { backendType: 'udp' }))];

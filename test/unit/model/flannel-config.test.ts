@@ -79,6 +79,11 @@ const NETWORK_ROWS: readonly Row[] = [
     flannel: 'refused: smaller than a /28',
     ours: `${NETWORK}, is "::ffff:10.5.0.0/112"`,
   },
+  {
+    input: '{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00::/48"}',
+    flannel: 'IPv6 alone',
+    ours: 'EnableIPv4: must be true: this version carries IPv4 only, is false',
+  },
   { input: 'null', flannel: 'refused: no Network', ours: 'must be a JSON object, is null' },
   { input: '[]', flannel: 'refused', ours: 'must be a JSON object, is []' },
 ];

@@ -11,7 +11,8 @@ describe('a node whose network names no backend', () => {
   ])('a node with another lease %s says which backend it takes and why: %s', (other, said) =>
     nodeBed(async ({ kv, start, writeConfig }) => {
       await writeConfig('{"Network":"10.5.0.0/16"}');
-      if (other !== undefined) await kv.create(`${PREFIX}/subnets/10.5.9.0-24`, other, undefined);
+      const session = await kv.openSession(86_400);
+      if (other !== undefined) await kv.create(`${PREFIX}/subnets/10.5.9.0-24`, other, session);
       const node = await start(1);
       expect(node.lines).toContainEqual(expect.stringContaining(said));
       expect(node.reason()).toBe('ready');
