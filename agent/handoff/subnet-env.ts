@@ -60,7 +60,10 @@ function parseIPv4Prefix(text = ''): Prefix | undefined {
  */
 export async function readPreviousSubnet(path: string): Promise<Prefix | undefined> {
   const file = await readStart(path);
-  return file === undefined ? undefined : parseSubnetEnv(file.text).subnet;
+  if (file === undefined) return undefined;
+  const { text, isPart } = file;
+  // Half a line is another value: 10.5.34.1/2 of 10.5.34.1/24.
+  return parseSubnetEnv(isPart ? text.slice(0, text.lastIndexOf('\n') + 1) : text).subnet;
 }
 
 /**
@@ -75,16 +78,22 @@ export async function writeSubnetEnv(path: string, env: SubnetEnv): Promise<bool
   return true;
 }
 
+interface Start {
+  readonly text: string;
+  /** Whether the file may go on after it. */
+  readonly isPart: boolean;
+  readonly mode: number;
+}
+
 // The path may lead to any file, so the read is limited. O_NONBLOCK, because opening a pipe waits for its writer.
-async function readStart(
-  path: string,
-): Promise<{ readonly text: string; readonly mode: number } | undefined> {
+async function readStart(path: string): Promise<Start | undefined> {
   try {
     await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const stats = await file.stat();
     if (!stats.isFile()) return undefined;
     const { buffer, bytesRead } = await file.read(Buffer.alloc(LIMITS.subnetFileBytes), 0);
-    return { text: buffer.toString('utf8', 0, bytesRead), mode: stats.mode & 0o7777 };
+    const isPart = bytesRead === buffer.length;
+    return { text: buffer.toString('utf8', 0, bytesRead), isPart, mode: stats.mode & 0o7777 };
   } catch (error) {
     if (errnoOf(error) !== undefined) return undefined;
     throw error;

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LIMITS } from '../../../agent/handoff/limits.ts';
 import {
   formatSubnetEnv,
   parseSubnetEnv,
@@ -86,6 +87,17 @@ describe('the subnet file', () => {
 
   it('the subnet file gives the previous subnet', async () => {
     await writeSubnetEnv(path, env);
+    expect(await readPreviousSubnet(path)).toEqual(env.subnet);
+  });
+
+  it('the subnet file gives no part of a line where its read start ends', async () => {
+    const line = 'FLANNEL_SUBNET=10.5.34.1/24\n';
+    const before = `#${' '.repeat(LIMITS.subnetFileBytes - line.length)}\n`;
+    await mkdir(join(folder, 'run'));
+    // Read to its limit, the last line of the file would be 10.5.34.1/2.
+    await writeFile(path, `${before}${line}`);
+    expect(await readPreviousSubnet(path)).toBeUndefined();
+    await writeFile(path, `${before.slice(3)}${line}#${' '.repeat(9_000)}`);
     expect(await readPreviousSubnet(path)).toEqual(env.subnet);
   });
 
