@@ -24,7 +24,7 @@ async function timed({ clock }: HolderBed, { holder }: TestNode, previous?: stri
   const acquiring = holder.acquire(wanted, new AbortController().signal).then(() => {
     tookMs = clock.monotonicMs() - before;
   });
-  await clock.advance(2 * CHALLENGE_WAIT_MS);
+  await clock.advance(3 * CHALLENGE_WAIT_MS);
   await acquiring;
   return tookMs;
 }
@@ -96,6 +96,25 @@ describe('a lease at our address', () => {
       const self = await all.node(SELF);
       expect(await timed(all, self)).toBe(0);
       expect(inUse(self)).toBe(SUBNET);
+    }));
+
+  it('a lease at our address is asked about first, and a lease of this machine is taken: its address was another’s', () =>
+    holderBed(async (all) => {
+      await all.write('10.5.76.0/24', valueOf({ ...SELF, id: OTHER_ID }), LEASE_TTL_SECONDS);
+      await all.write(SUBNET, valueOf({ ...SELF, ip: THERE }), LEASE_TTL_SECONDS);
+      const self = await all.node(SELF);
+      expect(await timed(all, self)).toBe(2 * CHALLENGE_WAIT_MS);
+      expect([inUse(self), questions(self).length]).toEqual([SUBNET, 2]);
+    }));
+
+  it('a lease at our address of a live node is a conflict although this machine has a lease elsewhere', () =>
+    holderBed(async (all) => {
+      const holder = await all.node({ ...SELF, mac: CLONE_MAC });
+      await holder.start('10.5.76.0/24');
+      await all.write(SUBNET, valueOf({ ...SELF, ip: THERE }), LEASE_TTL_SECONDS);
+      const self = await all.node(SELF);
+      await expect(self.acquire()).rejects.toMatchObject({ code: 'conflict' });
+      expect([holder.changes, inUse(holder), inUse(self)]).toEqual([[], '10.5.76.0/24', undefined]);
     }));
 
   it('a reservation at our address that another machine left stays a reservation', () =>
