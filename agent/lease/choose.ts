@@ -63,8 +63,9 @@ export function choose(input: ChoiceInput): Choice {
   for (const because of mayAsk ? QUESTIONABLE : []) {
     const found = find(because);
     if (found === undefined) continue;
-    // A run that has held a lease knows where this machine was.
-    if (because === 'namesake' ? silent !== undefined : last !== undefined) continue;
+    // A run that has held a lease claims its subnet again, unless a node with its address has taken that very subnet.
+    if (last !== undefined && (because !== 'namesake' || found.key !== last.key)) continue;
+    if (because === 'namesake' && silent !== undefined) continue;
     // There may be many clones. Only the memory of this machine says that one of their leases may be ours.
     if (because !== 'clone' || found.key === previousKey) return { kind: 'ask', lease: found, because };
   }

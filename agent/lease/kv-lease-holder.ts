@@ -122,12 +122,14 @@ export class KvLeaseHolder implements LeaseHolder {
       const now = this.#tenure;
       if (now.kind !== 'held') {
         await this.#acquireAgain(signal);
-        this.#pace.reset();
+        this.#pace.succeed(false);
         onChange();
         continue;
       }
       const isDue = now.check !== undefined || now.written !== this.#self || this.#pace.hasFailed;
-      const afterMs = isDue ? this.#pace.leftMs : renewAfterMs(now.lease, this.#deps.renewMarginMinutes);
+      const afterMs = isDue
+        ? this.#pace.leftMs(isByOthers(now))
+        : renewAfterMs(now.lease, this.#deps.renewMarginMinutes);
       if (afterMs > 0 && (await this.#bell.wait(signal, afterMs)) === 'rung') continue;
       await this.#check(now, signal);
     }
@@ -248,10 +250,10 @@ export class KvLeaseHolder implements LeaseHolder {
 
   /** Renews the lease, or writes it again. A failure is logged, and is tried again later. */
   async #check(now: Held, signal: AbortSignal): Promise<void> {
-    const writes = now.check === 'key' || now.check === 'challenge' || now.written !== this.#self;
+    const writes = isByOthers(now) || now.written !== this.#self;
     try {
       await (writes ? this.#repair(now, signal) : this.#renew(now, signal));
-      this.#pace.succeed(now.check === 'key' || now.check === 'challenge');
+      this.#pace.succeed(isByOthers(now));
     } catch (error) {
       signal.throwIfAborted();
       const { message } = asTwillError(error, 'datastore', 'datastore');
@@ -290,4 +292,9 @@ export class KvLeaseHolder implements LeaseHolder {
     this.#bell.ring();
     reportChange(this.#log, before, next);
   }
+}
+
+/** Whether another node's write demands a check. */
+function isByOthers({ check }: Held): boolean {
+  return check === 'key' || check === 'challenge';
 }

@@ -63,6 +63,18 @@ describe('the choice of a lease', () => {
       'keep 10.5.12.0-24',
     ],
     [
+      'our subnet of this run before any question',
+      [moved, namesake],
+      { previous, last: { ...ours, ...previous, key: '10.5.13.0-24' } },
+      'claim 10.5.13.0/24',
+    ],
+    [
+      'a node with our address that took the subnet of this run',
+      [moved, namesake],
+      { previous: namesake.subnets, last: { ...ours, key: namesake.key } },
+      'ask 10.5.12.0-24 namesake',
+    ],
+    [
       'our subnet of this run, and not a silent lease at our address',
       [namesake],
       { previous, silent: namesake, last: { ...ours, ...previous } },
