@@ -44,7 +44,7 @@ describe('a lease at our address', () => {
       expect(JSON.parse(after?.value ?? '')).toEqual({ ...valueOf(SELF), Zone: 'a' });
       expect(after?.session).not.toBe(before?.session);
       expect(self.lines).toContainEqual(
-        expect.stringMatching(/nobody answered: the lease is ours subnet=10\.5\.77\.0\/24/),
+        expect.stringMatching(/nobody answered: the lease may be taken over subnet=10\.5\.77\.0\/24/),
       );
     }),
   );
@@ -85,7 +85,10 @@ describe('a lease at our address', () => {
       expect([inUse(self), questions(self)]).toEqual([SUBNET, []]);
       const after = await all.kv.get(KEY);
       expect([JSON.parse(after?.value ?? ''), after?.session]).toEqual([valueOf(SELF), session]);
-      expect(self.counts).toEqual({ list: 1, watch: 1, get: 1, keepAlive: 1, update: 1 });
+      const { list, ...requests } = self.counts;
+      // The follower of the store lists it again now and then.
+      expect(list).toBeGreaterThan(0);
+      expect(requests).toEqual({ watch: 1, get: 1, keepAlive: 1, update: 1 });
     }),
   );
 
