@@ -63,7 +63,11 @@ export function planText({
   random,
 }: PlanTextInput): string {
   const self = announcement(backend, host);
-  const choice = choose({ leases, config, self, previous, random });
+  const first = choose({ leases, config, self, previous, random });
+  // The agent asks a node with our address first, and then about a lease of this machine.
+  const silent = first.kind === 'ask' && first.because === 'namesake' ? first.lease : undefined;
+  const next = silent && choose({ leases, config, self, previous, random, silent });
+  const choice = next?.kind === 'ask' ? next : first;
   if (choice.kind === 'full') throw exhausted(config, leases);
   const { subnets } = choice.kind === 'claim' ? choice : choice.lease;
   const comment = [

@@ -35,7 +35,8 @@ export async function askHolder(
     const now = entry && keys.readLease(entry);
     if (entry === undefined || now === undefined || !isUnanswered(now, lease)) return CHANGED;
     const written = await kv.update(entry, formatLeaseValue(lease.attrs, by), signal);
-    if (written !== undefined) return answer(kv, keys, clock, { lease, by, waitMs }, written, signal);
+    if (written !== undefined)
+      return awaitAnswer({ kv, keys, clock }, { lease, by, waitMs }, written, signal);
   }
   return CHANGED;
 }
@@ -48,36 +49,34 @@ function isUnanswered(found: Found, { attrs, session }: Lease): found is Lease {
   return found.session === session && isDeepStrictEqual(found.attrs, attrs);
 }
 
-async function answer(
-  kv: Kv,
-  keys: LeaseKeys,
-  clock: Clock,
-  { lease, by, waitMs }: Challenge,
+/** The answer that an entry is; undefined: none, our challenge or a later one of another node stands. */
+function readAnswer(found: Found, { lease, by }: Challenge): ChallengeAnswer | undefined {
+  const holder = lease.attrs.node;
+  if (isUnanswered(found, lease) && found.asked !== undefined) {
+    // A holder that asks about its own lease has come back at another address, and will write it so.
+    return isSameNode(found.asked, holder) && !isSameNode(found.asked, by) ? CHANGED : undefined;
+  }
+  return found !== undefined && isLease(found) && isSameNode(found.attrs.node, holder) ? ALIVE : CHANGED;
+}
+
+async function awaitAnswer(
+  { kv, keys, clock }: { readonly kv: Kv; readonly keys: LeaseKeys; readonly clock: Clock },
+  challenge: Challenge,
   { key, revision }: KvEntry,
   signal: AbortSignal | undefined,
 ): Promise<ChallengeAnswer> {
-  /** The latest write without an answer: our challenge, or a later one of another node. */
+  /** The latest write without an answer. */
   let standing = revision;
-  /** The answer that a write of the lease is; undefined: none. */
-  const read = (found: Found): ChallengeAnswer | undefined => {
-    // A holder that asks about its own lease has come back at another address, and will write it so.
-    const isBack = (asked: NodeIdentity): boolean =>
-      isSameNode(asked, lease.attrs.node) && !isSameNode(asked, by);
-    if (isUnanswered(found, lease) && found.asked !== undefined)
-      return isBack(found.asked) ? CHANGED : undefined;
-    const isHolders = found !== undefined && isLease(found) && isSameNode(found.attrs.node, lease.attrs.node);
-    return isHolders ? ALIVE : CHANGED;
-  };
   const done = new AbortController();
   const wake = (): void => done.abort();
   signal?.addEventListener('abort', wake, { once: true });
-  const waited = clock.sleep(waitMs, done.signal).then(wake, wake);
+  const waited = clock.sleep(challenge.waitMs, done.signal).then(wake, wake);
   try {
     for await (const batch of kv.watch(key, standing + 1, done.signal)) {
       for (const event of batch) {
         if (event.type === 'delete' && event.key === key) return CHANGED;
         if (event.type !== 'put' || event.entry.key !== key) continue;
-        const heard = read(keys.readLease(event.entry));
+        const heard = readAnswer(keys.readLease(event.entry), challenge);
         if (heard !== undefined) return heard;
         standing = event.entry.revision;
       }
@@ -93,7 +92,7 @@ async function answer(
   signal?.throwIfAborted();
   const entry = await kv.get(key, signal);
   const found = entry && keys.readLease(entry);
-  const heard = read(found);
+  const heard = readAnswer(found, challenge);
   if (heard !== undefined) return heard;
   // A challenge that we have not heard of may follow an answer that we have not heard of.
   return entry?.revision === standing && found !== undefined && isLease(found)

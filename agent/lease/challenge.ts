@@ -28,7 +28,7 @@ export async function askHolder(
   const fields = fieldsOf(lease);
   log.info(`${FOUND[because]}: asking whether its holder is alive`, fields);
   const answer = await store.challenge(lease, self.node, CHALLENGE_WAIT_MS, signal);
-  if (answer.kind === 'silent') log.info('nobody answered: the lease is ours', fields);
+  if (answer.kind === 'silent') log.info('nobody answered: the lease may be taken over', fields);
   if (answer.kind === 'changed')
     log.info('the lease has changed meanwhile: it is not ours as it was', fields);
   if (answer.kind === 'alive') {

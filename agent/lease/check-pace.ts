@@ -24,15 +24,15 @@ export class CheckPace {
     return this.#failures > 0;
   }
 
-  /** Milliseconds until the next check; 0 or less: now. */
-  get leftMs(): number {
-    return this.#notBeforeMs - this.#clock.monotonicMs();
+  /** Milliseconds until the next check; 0 or less: now. `isByOthers`: another node's write demands it. */
+  leftMs(isByOthers: boolean): number {
+    return isByOthers || this.hasFailed ? this.#notBeforeMs - this.#clock.monotonicMs() : 0;
   }
 
-  /** The store has answered a check. `isByOthers`: another node's write demanded it. */
+  /** The store has answered, and our key is as we want it. `isByOthers`: another node's write demanded that. */
   succeed(isByOthers: boolean): void {
     this.#failures = 0;
-    this.#notBeforeMs = isByOthers ? this.#clock.monotonicMs() + LIMITS.rewritePauseMs : 0;
+    if (isByOthers) this.#notBeforeMs = this.#clock.monotonicMs() + LIMITS.rewritePauseMs;
   }
 
   /** The store has not answered a check. */
@@ -45,10 +45,5 @@ export class CheckPace {
   /** Another node waits for the next check: a long back-off ends. */
   hurry(): void {
     this.#notBeforeMs = Math.min(this.#notBeforeMs, this.#clock.monotonicMs() + LIMITS.rewritePauseMs);
-  }
-
-  /** Another lease is held. */
-  reset(): void {
-    this.succeed(false);
   }
 }

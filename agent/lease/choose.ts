@@ -37,13 +37,15 @@ export interface ChoiceInput {
   readonly taken?: readonly PerFamily<Prefix>[];
   /** Whether a holder may be asked; default true. */
   readonly mayAsk?: boolean;
+  /** The lease at our address whose holder was asked and did not answer. */
+  readonly silent?: Lease | undefined;
 }
 
-// A machine that moved is the surest of them to be ours.
-const QUESTIONABLE = ['moved', 'namesake', 'clone'] as const;
+// A live node with our address is found before all else. A lease of this machine is better than a silent node's.
+const QUESTIONABLE = ['namesake', 'moved', 'clone'] as const;
 
 export function choose(input: ChoiceInput): Choice {
-  const { leases, config, self, previous, random, last, taken = [], mayAsk = true } = input;
+  const { leases, config, self, previous, random, last, taken = [], mayAsk = true, silent } = input;
   const takenKeys = new Set(taken.map(formatSubnetKey));
   const previousKey = previous && formatSubnetKey(previous);
   const find = (kind: Ownership): Lease | undefined =>
@@ -60,11 +62,14 @@ export function choose(input: ChoiceInput): Choice {
   if (lease !== undefined) return { kind: 'keep', lease };
   for (const because of mayAsk ? QUESTIONABLE : []) {
     const found = find(because);
-    // A run that has held a lease knows where this machine was.
-    if (found === undefined || (because !== 'namesake' && last !== undefined)) continue;
+    if (found === undefined) continue;
+    // A run that has held a lease claims its subnet again, unless a node with its address has taken that very subnet.
+    if (last !== undefined && (because !== 'namesake' || found.key !== last.key)) continue;
+    if (because === 'namesake' && silent !== undefined) continue;
     // There may be many clones. Only the memory of this machine says that one of their leases may be ours.
     if (because !== 'clone' || found.key === previousKey) return { kind: 'ask', lease: found, because };
   }
+  if (silent !== undefined && last === undefined) return { kind: 'keep', lease: silent };
   const occupied = [
     ...leases.filter((other) => !isFromUs(other, self, last)).map(({ subnets }) => subnets),
     ...taken,

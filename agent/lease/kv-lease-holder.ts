@@ -21,6 +21,7 @@ import { CheckPace } from './check-pace.ts';
 import { choose, findMisfits, type Question } from './choose.ts';
 import { LIMITS } from './limits.ts';
 import { renewAfterMs } from './renewal.ts';
+import { newSearch, type Search } from './search.ts';
 import {
   challengerIn,
   type Held,
@@ -40,18 +41,6 @@ export interface KvLeaseHolderDeps extends HolderInput {
   readonly random: Random;
   /** A lease is renewed when this many minutes of it are left. */
   readonly renewMarginMinutes: number;
-}
-
-/** What one `acquire` has learned beyond the known leases. */
-interface Search {
-  /** The subnets to prefer. */
-  previous: PerFamily<Prefix> | undefined;
-  /** Subnets that another node has, by its own answer or by the store's. */
-  readonly taken: PerFamily<Prefix>[];
-  /** Revisions of leases that are not ours any more, although they are still listed. */
-  readonly gone: Set<number>;
-  /** How many holders were asked. */
-  challenges: number;
 }
 
 export class KvLeaseHolder implements LeaseHolder {
@@ -95,7 +84,7 @@ export class KvLeaseHolder implements LeaseHolder {
   async acquire(previous: PerFamily<Prefix> | undefined, signal: AbortSignal): Promise<void> {
     if (this.#tenure.kind === 'held') return;
     await this.#releaseMisfits(signal);
-    const search: Search = { previous, taken: [], gone: new Set(), challenges: 0 };
+    const search = newSearch(previous);
     for (let attempt = 0; attempt < LIMITS.claimAttempts; attempt++) {
       if (await this.#attempt(search, signal)) return;
     }
@@ -133,12 +122,14 @@ export class KvLeaseHolder implements LeaseHolder {
       const now = this.#tenure;
       if (now.kind !== 'held') {
         await this.#acquireAgain(signal);
-        this.#pace.reset();
+        this.#pace.succeed(false);
         onChange();
         continue;
       }
       const isDue = now.check !== undefined || now.written !== this.#self || this.#pace.hasFailed;
-      const afterMs = isDue ? this.#pace.leftMs : renewAfterMs(now.lease, this.#deps.renewMarginMinutes);
+      const afterMs = isDue
+        ? this.#pace.leftMs(isByOthers(now))
+        : renewAfterMs(now.lease, this.#deps.renewMarginMinutes);
       if (afterMs > 0 && (await this.#bell.wait(signal, afterMs)) === 'rung') continue;
       await this.#check(now, signal);
     }
@@ -165,11 +156,11 @@ export class KvLeaseHolder implements LeaseHolder {
   async #attempt(search: Search, signal: AbortSignal): Promise<boolean> {
     const { config, random, known } = this.#deps;
     const self = this.#self;
-    const { previous, taken, gone } = search;
+    const { previous, taken, gone, silent } = search;
     const leases = known.leases.filter(({ revision }) => !gone.has(revision));
     const last = lastLease(this.#tenure)?.lease;
     const mayAsk = search.challenges < LIMITS.challenges;
-    const choice = choose({ leases, config, self, previous, random, last, taken, mayAsk });
+    const choice = choose({ leases, config, self, previous, random, last, taken, mayAsk, silent });
     if (choice.kind === 'full') throw exhausted(config, known.leases);
     if (choice.kind === 'claim') {
       if (await this.#claimFree(choice.subnets, self, signal)) return true;
@@ -181,28 +172,32 @@ export class KvLeaseHolder implements LeaseHolder {
     return this.#adopt(search, choice.lease, self, signal);
   }
 
-  /** Takes over the lease of a holder that does not answer. */
+  /** Takes over the lease of a holder that does not answer; one at our address only if nothing better is found. */
   async #ask(search: Search, choice: Question, self: OwnAttrs, signal: AbortSignal): Promise<boolean> {
     search.challenges += 1;
-    const { lease } = choice;
+    const { lease, because } = choice;
     const answer = await askHolder(this.#deps, choice, self, signal);
-    if (answer.kind === 'alive') {
-      search.taken.push(lease.subnets);
-      return false;
-    }
-    if (answer.kind === 'silent' && (await this.#adopt(search, answer.lease, self, signal))) return true;
-    // Another node that asked was faster. It may have our address, which its lease will show.
-    search.gone.add(lease.revision);
-    await awaitNews(this.#deps, lease, this.#bell, signal);
+    if (answer.kind === 'alive') search.taken.push(lease.subnets);
+    if (answer.kind === 'changed') await this.#miss(search, lease, signal);
+    if (answer.kind !== 'silent') return false;
+    if (because !== 'namesake') return this.#adopt(search, answer.lease, self, signal);
+    search.silent = answer.lease;
     return false;
   }
 
   async #adopt(search: Search, lease: Lease, self: OwnAttrs, signal: AbortSignal): Promise<boolean> {
     const { store } = this.#deps;
     if (await this.#request('kept', lease.key, self, () => store.adopt(lease, self, signal))) return true;
-    search.gone.add(lease.revision);
     search.previous = lease.subnets;
+    search.silent = undefined;
+    await this.#miss(search, lease, signal);
     return false;
+  }
+
+  // The lease has ended, or another node was faster. That node may have our address, which its lease will show.
+  async #miss(search: Search, lease: Lease, signal: AbortSignal): Promise<void> {
+    search.gone.add(lease.revision);
+    await awaitNews(this.#deps, lease, this.#bell, signal);
   }
 
   async #claimFree(subnets: PerFamily<Prefix>, self: OwnAttrs, signal: AbortSignal): Promise<boolean> {
@@ -255,10 +250,10 @@ export class KvLeaseHolder implements LeaseHolder {
 
   /** Renews the lease, or writes it again. A failure is logged, and is tried again later. */
   async #check(now: Held, signal: AbortSignal): Promise<void> {
-    const writes = now.check === 'key' || now.check === 'challenge' || now.written !== this.#self;
+    const writes = isByOthers(now) || now.written !== this.#self;
     try {
       await (writes ? this.#repair(now, signal) : this.#renew(now, signal));
-      this.#pace.succeed(now.check === 'key' || now.check === 'challenge');
+      this.#pace.succeed(isByOthers(now));
     } catch (error) {
       signal.throwIfAborted();
       const { message } = asTwillError(error, 'datastore', 'datastore');
@@ -297,4 +292,9 @@ export class KvLeaseHolder implements LeaseHolder {
     this.#bell.ring();
     reportChange(this.#log, before, next);
   }
+}
+
+/** Whether another node's write demands a check. */
+function isByOthers({ check }: Held): boolean {
+  return check === 'key' || check === 'challenge';
 }

@@ -47,6 +47,17 @@ describe('the plan of a host', () => {
     );
   });
 
+  it('the plan of a host shows its own lease rather than that of a node at its address', async () => {
+    const own = lease('10.5.11.0/24', leaseAttrs('192.168.77.9', { node: NODE }));
+    const other = lease(
+      '10.5.12.0/24',
+      leaseAttrs('192.168.77.1', { node: { ...NODE, id: '00000000000000bb' } }),
+    );
+    expect(await plan([own, other])).toContain(
+      'subnet 10.5.11.0/24 (ours from before this host had another address',
+    );
+  });
+
   it('the plan of a host shows its previous subnet that a clone may have, and no other lease of a clone', async () => {
     const node = { ...NODE, mac: '02:00:00:00:00:09', name: 'h9' };
     const clone = lease('10.5.11.0/24', leaseAttrs('192.168.77.9', { node }));

@@ -43,7 +43,43 @@ describe('the choice of a lease', () => {
   it.each<[string, readonly Lease[], Partial<ChoiceInput>, string]>([
     ['our own lease before all others', [namesake, moved, ours], { previous }, 'keep 10.5.10.0-24'],
     ['a lease of flannel at our address', [leaseOf('10.5.12.0/24', HERE)], {}, 'keep 10.5.12.0-24'],
-    ['our own lease from another address', [namesake, moved], { previous }, 'ask 10.5.11.0-24 moved'],
+    ['our own lease from another address', [moved], { previous }, 'ask 10.5.11.0-24 moved'],
+    [
+      'a lease at our address before all others',
+      [moved, namesake],
+      { previous },
+      'ask 10.5.12.0-24 namesake',
+    ],
+    [
+      'our own lease from another address after a silent one at ours',
+      [moved, namesake],
+      { previous, silent: namesake },
+      'ask 10.5.11.0-24 moved',
+    ],
+    [
+      'the silent lease at our address if there is no better one',
+      [namesake, clone],
+      { silent: namesake },
+      'keep 10.5.12.0-24',
+    ],
+    [
+      'our subnet of this run before any question',
+      [moved, namesake],
+      { previous, last: { ...ours, ...previous, key: '10.5.13.0-24' } },
+      'claim 10.5.13.0/24',
+    ],
+    [
+      'a node with our address that took the subnet of this run',
+      [moved, namesake],
+      { previous: namesake.subnets, last: { ...ours, key: namesake.key } },
+      'ask 10.5.12.0-24 namesake',
+    ],
+    [
+      'our subnet of this run, and not a silent lease at our address',
+      [namesake],
+      { previous, silent: namesake, last: { ...ours, ...previous } },
+      'claim 10.5.13.0/24',
+    ],
     ['a lease at our address of another node', [namesake], { previous }, 'ask 10.5.12.0-24 namesake'],
     [
       'a lease at our address of a clone or of our former card',
