@@ -8,8 +8,10 @@
 //
 // The language is classic BPF, which loads numbers in network order; netlink writes them in the machine's order, which
 // is little-endian wherever the `netlink` package has an add-on.
-import type { FilterInstruction } from 'dgram-native';
 import { rt } from './library.ts';
+
+/** Code, jumps if true and if false, number. */
+type FilterInstruction = readonly [code: number, ifTrue: number, ifFalse: number, number: number];
 
 /** The links whose events matter. */
 export interface KnownLinks {
