@@ -1,5 +1,5 @@
-// The rule set of nftables as the kernel tells of it, and the contract of its reader. iptables is built on it too, where
-// it is not the old one.
+// The rule set of nftables as the kernel tells of it, and the contract of its reader. The newer iptables is built on it
+// too. The tables of the old iptables are apart from it.
 
 /** A table, a chain or a rule that the kernel told of: new, changed or gone. */
 export interface RulesetChange {

@@ -114,8 +114,9 @@ interface NamesNow extends LinkNames {
 }
 
 /**
- * The event that a message means; undefined: it concerns nothing of ours. Keeps `names` up to date. The bytes are looked
- * at first: containers that come and go make many messages, and parsing one of a link takes a tenth of a millisecond.
+ * The event that a message means; undefined: it concerns nothing of ours. Keeps `names` up to date. The bytes are
+ * looked at first: containers that come and go make many messages, and it takes a tenth of a millisecond to parse one
+ * of a link.
  */
 function parseEvent(type: number, data: Buffer, names: NamesNow): KernelEvent | undefined {
   const isGone = DELETIONS.has(type);

@@ -45,9 +45,9 @@ it('a cheap look is made each time', async () => {
 });
 
 it('a dear look is made once a minute while the tables keep their sizes', async () => {
-  const { ask } = bed(300);
-  expect(await ask(1)).toBe(1);
-  expect(await ask(120)).toBe(9);
+  const tables = bed(300);
+  expect(await tables.ask(1)).toBe(1);
+  expect(await tables.ask(120)).toBe(9);
 });
 
 it('a look is made as soon as a chain that calls ours has another size', async () => {
