@@ -12,6 +12,7 @@ import { createHostSource } from './kernel/host-facts.ts';
 import { rulesetReader } from './kernel/netlink/ruleset.ts';
 import { watchRuleset } from './kernel/netlink/ruleset-monitor.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
+import { readTableSizes } from './kernel/old-iptables.ts';
 import { KvLeaseHolder } from './lease/kv-lease-holder.ts';
 import type { DataPlaneMemory } from './model/data-plane-memory.ts';
 import { Node } from './node/node.ts';
@@ -53,8 +54,8 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     handOff: subnetFile(options.subnetFile),
     dataPlaneMemory: context.dataPlaneMemory,
     async openFirewall({ enableNFTables }) {
-      const input = { enableNFTables, log: log.for('firewall'), exec, reader: rulesetReader };
-      return (await openFirewall(input)).active;
+      const reads = { reader: rulesetReader, readSizes: readTableSizes };
+      return (await openFirewall({ enableNFTables, log: log.for('firewall'), exec, ...reads })).active;
     },
     watchRuleset,
     async onReady(summary) {

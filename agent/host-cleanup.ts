@@ -10,6 +10,7 @@ import { dataPlaneFile } from './handoff/data-plane-file.ts';
 import { diff, formatChange } from './kernel/diff.ts';
 import { rulesetReader } from './kernel/netlink/ruleset.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
+import { readTableSizes } from './kernel/old-iptables.ts';
 import type { Firewall } from './model/firewall.ts';
 import type { AgentOptions } from './options.ts';
 
@@ -49,6 +50,7 @@ async function firewalls(): Promise<Firewall[]> {
       log: createLogger('twill', 'error'),
       exec,
       reader: rulesetReader,
+      readSizes: readTableSizes,
     });
     return inactive === undefined ? [active] : [active, inactive];
   } catch {

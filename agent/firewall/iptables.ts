@@ -4,9 +4,11 @@
 //
 // It lists our chains and their parents by name: the cost does not grow with the rules of others. kube-proxy alone may
 // have 100,000. iptables-save would print them all.
+import { type Clock, systemClock } from '../base/clock.ts';
 import { errnoOf } from '../base/errors.ts';
 import type { Exec, ExecResult } from '../base/exec.ts';
 import type { Firewall, FirewallRules } from '../model/firewall.ts';
+import type { ReadTableSizes } from '../model/ruleset.ts';
 import {
   callsOf,
   type FoundRules,
@@ -17,6 +19,7 @@ import {
   planRestore,
 } from './iptables-text.ts';
 import { LIMITS } from './limits.ts';
+import { createOldTables } from './old-tables.ts';
 import { failureOf, type ProgramRun, runProgram, runToSuccess } from './program.ts';
 
 export interface IptablesOptions {
@@ -25,6 +28,10 @@ export interface IptablesOptions {
   readonly program?: string;
   /** Output of its `--version`. Default: it is asked. */
   readonly version?: string;
+  /** For the old iptables. Default: each look reads the rules. */
+  readonly readSizes?: ReadTableSizes;
+  /** Default: that of the system. */
+  readonly clock?: Clock;
 }
 
 /** Exit code of iptables when a chain does not exist. Refusals of the kernel and a held lock have others. */
@@ -32,7 +39,8 @@ const NO_CHAIN = 1;
 
 /** A firewall in the iptables chains FLANNEL-POSTRTG (nat) and FLANNEL-FWD (filter). */
 export function createIptablesFirewall(options: IptablesOptions): Firewall {
-  const { exec, program = 'iptables' } = options;
+  const { exec, program = 'iptables', clock = systemClock } = options;
+  const spare = createOldTables(clock, options.readSizes ?? (async () => undefined));
   let version = options.version;
   const longParents = new Set<OwnChain['parent']>();
 
@@ -47,6 +55,8 @@ export function createIptablesFirewall(options: IptablesOptions): Firewall {
     version ??= await run('cannot read the version of iptables', program, ['--version'], { signal });
     return version;
   };
+
+  const isOnNftables = (): boolean => version?.includes('nf_tables') === true;
 
   const commandOn = ({ table }: OwnChain, args: readonly string[], signal?: AbortSignal): ProgramRun => ({
     purpose: 'cannot read the iptables rules',
@@ -83,7 +93,8 @@ export function createIptablesFirewall(options: IptablesOptions): Firewall {
 
   // The old iptables makes a table that is named and does not exist, with hooks that every packet passes.
   const mayHaveTable = async ({ table }: OwnChain, signal?: AbortSignal): Promise<boolean> => {
-    if ((await readVersion(signal)).includes('nf_tables')) return true;
+    await readVersion(signal);
+    if (isOnNftables()) return true;
     const { stdout } = await runProgram(exec, {
       purpose: 'cannot read the tables of iptables',
       file: 'cat',
@@ -129,7 +140,7 @@ export function createIptablesFirewall(options: IptablesOptions): Firewall {
   return {
     mode: 'iptables',
     get isAnnounced() {
-      return version?.includes('nf_tables') === true;
+      return isOnNftables();
     },
     isConcerned(change) {
       const own = OWN_CHAINS.find(({ table }) => change.table === `ip ${table}`);
@@ -142,7 +153,9 @@ export function createIptablesFirewall(options: IptablesOptions): Firewall {
     },
     async ensure(rules, signal) {
       const hasRandomFully = rules.randomFully && supportsRandomFully(await readVersion(signal));
-      return (await apply(ownChains(rules, hasRandomFully), signal)) ? 'repaired' : 'present';
+      const chains = ownChains(rules, hasRandomFully);
+      const look = async () => ((await apply(chains, signal)) ? 'repaired' : 'present');
+      return isOnNftables() || options.readSizes === undefined ? look() : spare(rules, look);
     },
     remove: (signal) => apply(ownChains(NOTHING, false), signal),
   };

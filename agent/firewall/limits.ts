@@ -12,6 +12,11 @@ export const LIMITS = {
   iptablesLockSeconds: 5,
   /** Of a chain whose listing is longer, the first rule alone is read. It is 10,000 rules. */
   chainBytes: 1024 * 1024,
+  /**
+   * Looks at the old iptables take at most one of `quietParts` of the time while its tables keep their sizes. While
+   * others change them, they take one of `firstParts`, and half as much after each look that finds nothing.
+   */
+  oldTables: { quietParts: 200, firstParts: 10 },
   /** Attempts to write rules while other programs change the same tables. */
   firewallAttempts: 3,
   /** Foreign chains that one search for obstacles reads. */

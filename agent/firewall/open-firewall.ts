@@ -4,7 +4,7 @@ import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
 import type { Firewall, NodeFirewall } from '../model/firewall.ts';
 import type { Prefix } from '../model/ip.ts';
-import type { RulesetReader } from '../model/ruleset.ts';
+import type { ReadTableSizes, RulesetReader } from '../model/ruleset.ts';
 import { createIptablesFirewall } from './iptables.ts';
 import { LIMITS } from './limits.ts';
 import { createNftablesFirewall } from './nftables.ts';
@@ -16,6 +16,7 @@ export interface FirewallOptions {
   readonly log: Logger;
   readonly exec: Exec;
   readonly reader: RulesetReader;
+  readonly readSizes: ReadTableSizes;
 }
 
 export interface OpenedFirewall {
@@ -29,9 +30,9 @@ export interface OpenedFirewall {
  * Chooses the firewall, without changing rules. Fails as `host` when neither iptables nor nft is installed.
  */
 export async function openFirewall(options: FirewallOptions): Promise<OpenedFirewall> {
-  const { enableNFTables, log, exec, reader } = options;
+  const { enableNFTables, log, exec, reader, readSizes } = options;
   const [version, nft] = await Promise.all([versionOf(exec, 'iptables'), versionOf(exec, 'nft')]);
-  const iptables = version === undefined ? undefined : createIptablesFirewall({ exec, version });
+  const iptables = version === undefined ? undefined : createIptablesFirewall({ exec, version, readSizes });
   const nftables = nft === undefined ? undefined : createNftablesFirewall({ exec });
   const obstacles = nftables === undefined ? NO_OBSTACLES : reportObstacles(exec, reader, log);
   const [wanted, other] = enableNFTables ? [nftables, iptables] : [iptables, nftables];

@@ -14,7 +14,7 @@ import {
 import type { Change, ChangeFailure, Kernel } from '../model/kernel.ts';
 import { LIMITS } from './limits.ts';
 import { type BatchRequest, openBatchSocket } from './netlink/batch.ts';
-import type { EntryCodec, LinkNames } from './netlink/codec.ts';
+import type { EntryCodec, NameOf } from './netlink/codec.ts';
 import { ENTRY_CODECS } from './netlink/codecs.ts';
 import { alterLink, deleteLink, type LinkTable, makeLink, readLinks, readNameOf } from './netlink/links.ts';
 import { type LinkListener, type Monitor, openMonitor } from './netlink/monitor.ts';
@@ -61,14 +61,20 @@ export function openNetlinkKernel(): Kernel {
     await isStrict;
     const before = linkChanges;
     const links = await reader('links', () => readLinks(dumps, needed));
-    for (const monitor of monitors) monitor.learn(links.names);
+    for (const monitor of monitors) monitor.learn(links);
     if (linkChanges === before && monitors.size > 0) lastLinks = links;
     return links;
   };
   const table = (needed: readonly string[]): Promise<LinkTable> => exclusively(() => readTable(needed));
 
   return {
-    read: () => exclusively(async () => readState(dumps, await readTable(lastLinks?.asked ?? []))),
+    read: () =>
+      exclusively(async () => {
+        const links = await readTable(lastLinks?.asked ?? []);
+        const { state, all } = await readState(dumps, links);
+        for (const monitor of monitors) monitor.learn({ ...links, names: { ...links.names, all } });
+        return state;
+      }),
 
     async apply(changes, signal) {
       const failures: ChangeFailure[] = [];
@@ -137,24 +143,34 @@ async function reader<T>(what: string, read: () => Promise<T>): Promise<T> {
   }
 }
 
-async function readState(socket: RtNetlinkSocket, { own, names }: LinkTable): Promise<HostState> {
+/** Reads our objects, and gives the names of all links that they need. */
+async function readState(
+  socket: RtNetlinkSocket,
+  { own, names }: LinkTable,
+): Promise<{ readonly state: HostState; readonly all: NameOf }> {
   const state: HostObject[] = [...own];
+  const all = new Map(names.all);
   for (const codec of Object.values<EntryCodec<Entry>>(ENTRY_CODECS)) {
     const indexes = codec.links === 'all' ? [NO_LINK] : names.own.keys();
     for (const index of indexes) {
-      const entries = await reader(codec.plural, () => readEntries(socket, codec, index, names));
+      const entries = await reader(codec.plural, () =>
+        readEntries(socket, codec, index, { own: names.own, all }),
+      );
       for (const entry of entries) state.push(entry);
     }
   }
-  return state;
+  return { state, all };
 }
 
-/** Reads our entries of a kind on one link, or on all links where `index` is `NO_LINK`. */
+/**
+ * Reads our entries of a kind on one link, or on all links where `index` is `NO_LINK`. Adds the names of links to
+ * `names.all`: another program may have put a route of ours on a link that we do not know.
+ */
 async function readEntries(
   socket: RtNetlinkSocket,
   codec: EntryCodec<Entry>,
   index: number,
-  names: LinkNames,
+  names: { readonly own: NameOf; readonly all: Map<number, string> },
 ): Promise<readonly Entry[]> {
   const here = index === NO_LINK ? names.own : new Map([[index, names.own.get(index) ?? '']]);
   const messages = await dump(socket, codec.requests.list, codec.list(index), {
@@ -162,8 +178,7 @@ async function readEntries(
     read: (message) => (codec.isOurs(message) ? message : undefined),
   });
   if (index !== NO_LINK) return messages.flatMap((message) => codec.parse(message, here) ?? []);
-  // Another program may have put a route of ours on a link that we do not know.
-  const all = new Map(names.all);
+  const { all } = names;
   for (const message of messages) {
     const link = message.kind === 'route' ? message.attrs.oif : undefined;
     if (link !== undefined && !all.has(link)) all.set(link, (await readNameOf(socket, link)) ?? '');

@@ -1,5 +1,5 @@
-// The rule set of nftables as the kernel tells of it, and the contract of its reader. iptables is built on it too, where
-// it is not the old one.
+// The rule set of nftables as the kernel tells of it, and the contract of its reader. The newer iptables is built on it
+// too. The tables of the old iptables are apart from it.
 
 /** A table, a chain or a rule that the kernel told of: new, changed or gone. */
 export interface RulesetChange {
@@ -39,3 +39,13 @@ export interface RulesetReader {
   /** The chains for forwarded IPv4 packets. `long` are those with more rules than `mostRules`. */
   forwardChains(mostRules: number): Promise<ForwardChains>;
 }
+
+/** The sizes of the tables of the old iptables, in bytes, as text: they are only compared. */
+export interface TableSizes {
+  /** Of the chains that ours are called from. */
+  readonly parents: string;
+  readonly tables: string;
+}
+
+/** Reads the sizes without the rules; undefined: the kernel does not tell them. Never fails. */
+export type ReadTableSizes = () => Promise<TableSizes | undefined>;

@@ -5,8 +5,8 @@ export interface Pace {
   /** Does the work, and measures it. */
   during<T>(work: () => Promise<T>): Promise<T>;
   /**
-   * Milliseconds until work may be done again that takes one part in `parts` of the time at most; 0: now. Work has begun
-   * at most each `shortestMs`.
+   * Milliseconds until work may be done again that takes one part in `parts` of the time at most, and begins at most
+   * each `shortestMs`; 0: now.
    */
   waitMs(parts: number, shortestMs: number): number;
 }

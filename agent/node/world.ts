@@ -28,8 +28,8 @@ export interface NodeWorld {
   /** The firewall that the network's configuration asks for. Fails as `host` where none is installed. */
   readonly openFirewall: (config: NetworkConfig, signal: AbortSignal) => Promise<NodeFirewall>;
   /**
-   * Calls `onChange` for each change of any firewall rules, until `signal` is aborted; without a change once it watches,
-   * and after changes that it missed. Fails where the kernel reports none.
+   * Calls `onChange` for each change of any firewall rules, until `signal` is aborted. Calls it without a change once
+   * it watches, and after changes that it missed. Fails where the kernel reports none.
    */
   readonly watchRuleset: (onChange: (change?: RulesetChange) => void, signal: AbortSignal) => Promise<void>;
   /** Called once, when containers can talk, with a summary in one line. */

@@ -1,6 +1,6 @@
 // The cost of the things of others on a host: firewall rules by the hundred thousand, routes, links with addresses and
-// neighbours, all of which come and go. Two agents run at the same time, one on an empty host and one on a crowded host,
-// so that the load of the machine is the same for both.
+// neighbours, all of which come and go. Two agents run at the same time, one on an empty host and one on a crowded
+// host, so that the load of the machine is the same for both.
 import { mkdir, readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../../agent/base/clock.ts';

@@ -4,6 +4,7 @@ import { TwillError } from '../../agent/base/errors.ts';
 import type { Exec } from '../../agent/base/exec.ts';
 import { openFirewall } from '../../agent/firewall/open-firewall.ts';
 import { rulesetReader as reader } from '../../agent/kernel/netlink/ruleset.ts';
+import { readTableSizes as readSizes } from '../../agent/kernel/old-iptables.ts';
 import { captureLog } from '../support/capture-log.ts';
 import { allOf, NEEDS_PRIVATE_NETNS, needsNetns, title } from '../support/needs.ts';
 import { RULES } from './firewall-suite.ts';
@@ -33,7 +34,13 @@ describe.skipIf(need.missing)(title('openFirewall', need), () => {
     await using ns = await createNetns();
     const { log, lines } = captureLog('firewall');
     for (const enableNFTables of [false, true, false]) {
-      const { active, inactive } = await openFirewall({ enableNFTables, log, exec: ns.run, reader });
+      const { active, inactive } = await openFirewall({
+        enableNFTables,
+        log,
+        exec: ns.run,
+        reader,
+        readSizes,
+      });
       const [mode, other] = enableNFTables ? ['nftables', 'iptables'] : ['iptables', 'nftables'];
       expect([active.mode, inactive?.mode]).toEqual([mode, other]);
       expect(await active.ensure(RULES)).toBe('repaired');
@@ -65,7 +72,7 @@ describe.skipIf(need.missing)(title('openFirewall', need), () => {
       await using ns = await createNetns();
       const { log, lines } = captureLog('firewall');
       const exec = without(ns.run, gone);
-      const { active, inactive } = await openFirewall({ enableNFTables, log, exec, reader });
+      const { active, inactive } = await openFirewall({ enableNFTables, log, exec, reader, readSizes });
       expect(active.mode).toBe(mode);
       expect(inactive).toBeUndefined();
       expect(await active.ensure(RULES)).toBe('repaired');
@@ -81,7 +88,7 @@ describe.skipIf(need.missing)(title('openFirewall', need), () => {
       args.includes('list')
         ? Promise.reject(new TwillError('host', 'nft is broken'))
         : ns.run(file, args, options);
-    const { active } = await openFirewall({ enableNFTables: false, log, exec, reader });
+    const { active } = await openFirewall({ enableNFTables: false, log, exec, reader, readSizes });
     expect(await active.ensure(RULES)).toBe('repaired');
     expect(await active.ensure(RULES)).toBe('present');
     expect(lines).toEqual(['warn  firewall: cannot remove old rules of nftables error="nft is broken"']);
@@ -96,7 +103,7 @@ describe.skipIf(apart.missing)(title('openFirewall beside chains that drop', apa
     let isBroken = false;
     const exec: Exec = (file, args, options) =>
       isBroken ? Promise.reject(new TwillError('host', 'nft is broken')) : ns.run(file, args, options);
-    const { active } = await openFirewall({ enableNFTables: false, log, exec, reader });
+    const { active } = await openFirewall({ enableNFTables: false, log, exec, reader, readSizes });
     const chain = (name: string): string =>
       `chain ${name} { type filter hook forward priority 1; policy drop;`;
     await ns.exec('nft', `table ip a {\n${chain('every')} }\n${chain('some')} meta mark 7 accept\n}\n}`);
@@ -119,7 +126,7 @@ describe('openFirewall without programs', () => {
   it('openFirewall names the packages when neither iptables nor nft is installed', async () => {
     const none: Exec = without(() => Promise.reject(new Error('unexpected')), '');
     const { log } = captureLog('firewall');
-    const opened = openFirewall({ enableNFTables: false, log, exec: none, reader });
+    const opened = openFirewall({ enableNFTables: false, log, exec: none, reader, readSizes });
     await expect(opened).rejects.toMatchObject({
       code: 'host',
       message: 'cannot set firewall rules: neither iptables nor nft is installed',

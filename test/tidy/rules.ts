@@ -85,7 +85,12 @@ export interface Door {
 export const PACKAGE_DOORS: readonly Door[] = [
   {
     name: 'dgram-native',
-    doors: ['agent/kernel/netlink/tun-link.ts', 'agent/kernel/netlink/overrun.ts', 'backends/udp/'],
+    doors: [
+      'agent/kernel/netlink/tun-link.ts',
+      'agent/kernel/netlink/overrun.ts',
+      'agent/kernel/old-iptables.ts',
+      'backends/udp/',
+    ],
   },
   { name: 'ipaddr.js', doors: ['agent/model/ip.ts'] },
   { name: 'koffi', doors: ['backends/dgram-native/src/libc.ts'] },

@@ -77,10 +77,13 @@ export function indexIn(data: Buffer): number {
 
 function formatLinkList(kind: string): Buffer {
   const ofKind = formatPayload([], [[IFLA_INFO_KIND, [...Buffer.from(`${kind}\0`)]]]);
-  return formatPayload(new Array<number>(LINK_HEADER_BYTES).fill(0), [
-    [IFLA_EXT_MASK, u32(SKIP_STATISTICS)],
-    [IFLA_LINKINFO, [...ofKind]],
-  ]);
+  return formatPayload(
+    [...Buffer.alloc(LINK_HEADER_BYTES)],
+    [
+      [IFLA_EXT_MASK, u32(SKIP_STATISTICS)],
+      [IFLA_LINKINFO, [...ofKind]],
+    ],
+  );
 }
 
 /** Looks up the name of a link; undefined: there is none with this index. */

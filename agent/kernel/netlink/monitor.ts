@@ -9,8 +9,8 @@ import { linkNameIn } from './addresses.ts';
 import type { EntryCodec, LinkNames } from './codec.ts';
 import { ENTRY_CODECS } from './codecs.ts';
 import { Protocol, rt } from './library.ts';
-import { indexIn, nameIn, parseOwnLink } from './links.ts';
-import { guardAgainstOverrun, ROUTING } from './overrun.ts';
+import { indexIn, type LinkTable, nameIn, parseOwnLink } from './links.ts';
+import { createEventFilter, guardAgainstOverrun, ROUTING } from './overrun.ts';
 import { isInMainTable } from './routes.ts';
 import { BRIDGE, IPV4, openEventSocket } from './socket.ts';
 
@@ -23,8 +23,9 @@ export interface Monitor extends Disposable {
   events(signal: AbortSignal): AsyncIterable<KernelEvent>;
   /**
    * Takes the names of a link table. Messages keep them up to date, but some are missed: before, in a pause, by loss.
+   * From then on the kernel drops events of links that no table has named.
    */
-  learn(names: LinkNames): void;
+  learn(links: Pick<LinkTable, 'names' | 'asked'>): void;
   /** Stops listening until `resume`, which gives an event `unknown`. */
   pause(): void;
   resume(): void;
@@ -64,6 +65,8 @@ export function openMonitor(onLink: LinkListener): Monitor {
   };
   listen();
   const closed = new AbortController();
+  const known = { indexes: new Set<number>(), names: new Set<string>() };
+  const filter = createEventFilter(socket.address().port, closed.signal);
   // Without the guard, an overrun ends the process as it always did.
   guardAgainstOverrun(ROUTING, socket.address().port, unknown, closed.signal).catch(() => undefined);
   return {
@@ -76,10 +79,17 @@ export function openMonitor(onLink: LinkListener): Monitor {
         signal.removeEventListener('abort', stop);
       }
     },
-    learn(read) {
+    learn({ names: read, asked }) {
       // Names that are missing there stay: a message after the reading may have given them.
       for (const [index, name] of read.own) names.own.set(index, name);
-      for (const [index, name] of read.all) names.all.set(index, name);
+      const before = known.indexes.size + known.names.size;
+      for (const [index, name] of read.all) {
+        names.all.set(index, name);
+        known.indexes.add(index);
+        known.names.add(name);
+      }
+      for (const name of asked) known.names.add(name);
+      if (known.indexes.size + known.names.size !== before) filter(known);
     },
     pause() {
       onLink(undefined, undefined);
@@ -104,8 +114,9 @@ interface NamesNow extends LinkNames {
 }
 
 /**
- * The event that a message means; undefined: it concerns nothing of ours. Keeps `names` up to date. The bytes are looked
- * at first: containers that come and go make many messages, and parsing one of a link takes a tenth of a millisecond.
+ * The event that a message means; undefined: it concerns nothing of ours. Keeps `names` up to date. The bytes are
+ * looked at first: containers that come and go make many messages, and it takes a tenth of a millisecond to parse one
+ * of a link.
  */
 function parseEvent(type: number, data: Buffer, names: NamesNow): KernelEvent | undefined {
   const isGone = DELETIONS.has(type);

@@ -8,6 +8,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { systemClock } from '../../base/clock.ts';
 import { LIMITS } from '../limits.ts';
+import { formatEventFilter, type KnownLinks, PASS_ALL } from './event-filter.ts';
 import type { RtNetlinkSocket } from './library.ts';
 
 const SOL_NETLINK = 270;
@@ -46,6 +47,33 @@ export async function guardAgainstOverrun(
     drops = now;
     await systemClock.sleep(LIMITS.kernelLossMs, signal).catch(() => undefined);
   }
+}
+
+/**
+ * Gives a function that makes the kernel drop the events of links other than these, for the socket of the routing
+ * protocol with this port, until `signal` is aborted. Where the kernel refuses that, all events arrive.
+ */
+export function createEventFilter(port: number, signal: AbortSignal): (links: KnownLinks) => void {
+  let last: KnownLinks | undefined;
+  let attach: ((links: KnownLinks) => void) | undefined;
+  const set = (links: KnownLinks): void => {
+    last = links;
+    // The descriptor's number may be another file's once the socket is closed.
+    if (signal.aborted) return;
+    try {
+      attach?.(links);
+    } catch {
+      attach = undefined;
+    }
+  };
+  const open = async (): Promise<void> => {
+    const fd = await descriptorOf(ROUTING, port);
+    const { attachFilter } = await import('dgram-native');
+    attach = (links) => attachFilter(fd, formatEventFilter(links) ?? PASS_ALL);
+    if (last !== undefined) set(last);
+  };
+  open().catch(() => undefined);
+  return set;
 }
 
 /**

@@ -11,8 +11,8 @@ import { openEventSocket } from './socket.ts';
 const NFNLGRP_NFTABLES = 7;
 
 /**
- * Calls `onChange` after each change of a table, a chain or a rule, until `signal` is aborted. Calls it without a change
- * once it watches, and after changes that it missed. Fails as `host` where the kernel has no nftables.
+ * Calls `onChange` after each change of a table, a chain or a rule, until `signal` is aborted. Calls it without a
+ * change once it watches, and after changes that it missed. Fails as `host` where the kernel has no nftables.
  */
 export async function watchRuleset(
   onChange: (change?: RulesetChange) => void,

@@ -18,7 +18,7 @@ export { createPacketFile, packetFileBytes } from './packet-file.ts';
 export { createPoller, pollerBytes } from './poller.ts';
 export { createReceiver, type ReceiverOptions, receiverBytes } from './receiver.ts';
 export { createSender, MAX_RUN_BYTES, MAX_RUN_DATAGRAMS, type SenderOptions, senderBytes } from './sender.ts';
-export { getSocketOption, setSocketOption } from './socket-options.ts';
+export { attachFilter, type FilterInstruction, getSocketOption, setSocketOption } from './socket-options.ts';
 export { attachTun, deleteTun, openTun, type TunHandle, type TunOptions } from './tun.ts';
 export {
   attachUdpSocket,

@@ -1,5 +1,6 @@
 // Options of sockets, one number at a time.
 import { libc } from './libc.ts';
+import { SOL_SOCKET } from './numbers.ts';
 import { invoke, scratch } from './system-call.ts';
 
 /** Sets an option to a number. Throws a SystemError whose message begins with `what`. */
@@ -56,3 +57,32 @@ export function getSocketOption(
 
 /** The scratch bytes end with the length. */
 const MOST_BYTES = 96;
+
+/** An instruction of classic BPF: code, jumps if true and if false, and its number. */
+export type FilterInstruction = readonly [code: number, ifTrue: number, ifFalse: number, number: number];
+
+/**
+ * Attaches a program of classic BPF to any socket of this process: the kernel drops messages for which it gives 0. It
+ * takes the place of an earlier one. Throws a SystemError, with EINVAL where the program is none.
+ */
+export function attachFilter(fd: number, program: readonly FilterInstruction[]): void {
+  // The kernel copies the program before the call returns, so it is enough that `bytes` lives until then.
+  const bytes = new DataView(new ArrayBuffer(program.length * INSTRUCTION_BYTES));
+  for (const [place, [code, ifTrue, ifFalse, number]] of program.entries()) {
+    const at = place * INSTRUCTION_BYTES;
+    bytes.setUint16(at, code, true);
+    bytes.setUint8(at + 2, ifTrue);
+    bytes.setUint8(at + 3, ifFalse);
+    bytes.setUint32(at + 4, number, true);
+  }
+  const { u16, u8, address } = scratch();
+  u16[0] = program.length;
+  new DataView(u8.buffer).setBigInt64(8, libc().addressOf(new Uint8Array(bytes.buffer)), true);
+  const what = `cannot attach a filter to descriptor ${fd}`;
+  invoke('setsockopt', what, () => libc().setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, address, 16));
+  // Used after the call, so that it is not collected before.
+  if (bytes.byteLength === 0) throw new RangeError('a filter has an instruction');
+}
+
+const INSTRUCTION_BYTES = 8;
+const SO_ATTACH_FILTER = 26;

@@ -1,0 +1,115 @@
+// A program for the kernel that drops events of links that do not concern us before they wake this process. It is a
+// saving and no more: the reader of the events decides by the same rules, and more strictly. Pure.
+//
+//     link                          passes if its index or its name is known, or its name may be ours
+//     address, neighbour, fdb       passes if the index of its link is known
+//     route                         passes if it is in the main table
+//     other messages                pass
+//
+// The language is classic BPF, which loads numbers in network order; netlink writes them in the machine's order, which
+// is little-endian wherever the `netlink` package has an add-on.
+import { rt } from './library.ts';
+
+/** Code, jumps if true and if false, number. */
+type FilterInstruction = readonly [code: number, ifTrue: number, ifFalse: number, number: number];
+
+/** The links whose events matter. */
+export interface KnownLinks {
+  readonly indexes: Iterable<number>;
+  readonly names: Iterable<string>;
+}
+
+// include/uapi/linux/bpf_common.h
+const [LOAD_WORD, LOAD_HALF, LOAD_BYTE, JUMP, JUMP_IF_EQUAL, RETURN] = [0x20, 0x28, 0x30, 0x05, 0x15, 0x06];
+const PASS: FilterInstruction = [RETURN, 0, 0, 0xffff_ffff];
+const DROP: FilterInstruction = [RETURN, 0, 0, 0];
+
+const { NEWLINK, DELLINK, NEWADDR, DELADDR, NEWNEIGH, DELNEIGH, NEWROUTE, DELROUTE } = rt.MessageType;
+// Places in a message: struct nlmsghdr is 16 bytes long. The index of the link is the second word behind it in each of
+// these messages. A link's own header is 16 bytes long, and its first attribute is the name.
+const TYPE_AT = 4;
+const INDEX_AT = 20;
+const NAME_AT = 36;
+const [TABLE_AT, MAIN_TABLE] = [20, 254];
+const OWN_NAMES = 'flan';
+/** The program that passes all events. */
+export const PASS_ALL: readonly FilterInstruction[] = [PASS];
+
+/** A longer program would do more than it saves. */
+const MOST_LINKS = 64;
+
+/** The program for these links; undefined: they are too many. */
+export function formatEventFilter(links: KnownLinks): readonly FilterInstruction[] | undefined {
+  const [indexes, names] = [[...links.indexes], [...links.names]];
+  if (indexes.length + names.length > MOST_LINKS) return undefined;
+  const byIndex: readonly FilterInstruction[] = [
+    [LOAD_WORD, 0, 0, INDEX_AT],
+    ...indexes.flatMap((index) => passIf([[undefined, swap32(index)]])),
+  ];
+  const ofLink = [
+    ...byIndex,
+    ...passIf([[NAME_AT, Buffer.from(OWN_NAMES).readUInt32BE(0)]]),
+    ...names.flatMap((name) => passIf(wordsOf(name))),
+    DROP,
+  ];
+  const ofEntry = [...byIndex, DROP];
+  const ofRoute = [[LOAD_BYTE, 0, 0, TABLE_AT], ...passIf([[undefined, MAIN_TABLE]]), DROP] as const;
+  return [
+    [LOAD_HALF, 0, 0, TYPE_AT],
+    ...jumpOver([NEWLINK, DELLINK], ofLink.length),
+    ...ofLink,
+    ...jumpOver([NEWADDR, DELADDR, NEWNEIGH, DELNEIGH], ofEntry.length),
+    ...ofEntry,
+    ...jumpOver([NEWROUTE, DELROUTE], ofRoute.length),
+    ...ofRoute,
+    PASS,
+  ];
+}
+
+// Goes on behind the jump if the loaded type is one of these, and else skips `length` instructions. The type is loaded
+// again only where a part before has loaded another value; no part that drops or passes is left otherwise.
+function jumpOver(types: readonly number[], length: number): readonly FilterInstruction[] {
+  const checks = types.map((type, place): FilterInstruction => {
+    return [JUMP_IF_EQUAL, types.length - place, 0, swap16(type)];
+  });
+  return [...checks, [JUMP, 0, 0, length]];
+}
+
+/** Passes if each place holds its word; no place: the word that is loaded. */
+function passIf(
+  words: readonly (readonly [place: number | undefined, word: number])[],
+): readonly FilterInstruction[] {
+  const checks: FilterInstruction[] = [];
+  const lengths = words.map(([place]) => (place === undefined ? 1 : 2));
+  let left = lengths.reduce((sum, length) => sum + length, 0);
+  for (const [place, word] of words) {
+    if (place !== undefined) {
+      checks.push([LOAD_WORD, 0, 0, place]);
+      left--;
+    }
+    left--;
+    // Behind the remaining checks stands the instruction that passes.
+    checks.push([JUMP_IF_EQUAL, 0, left + 1, word]);
+  }
+  return [...checks, PASS];
+}
+
+// The attribute is padded with zeros to whole words.
+function wordsOf(name: string): readonly (readonly [number, number])[] {
+  const bytes = Buffer.alloc((Buffer.byteLength(name) + 4) & ~3);
+  bytes.write(name);
+  return Array.from(
+    { length: bytes.length / 4 },
+    (_, i) => [NAME_AT + 4 * i, bytes.readUInt32BE(4 * i)] as const,
+  );
+}
+
+function swap16(value: number): number {
+  return ((value & 0xff) << 8) | (value >>> 8);
+}
+
+function swap32(value: number): number {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes.readUInt32BE(0);
+}
