@@ -67,12 +67,14 @@ interface Found {
 /**
  * Chooses the underlay interface and our address on it.
  *
- * Where only the link is decided, the address of the last run is taken again. Else it is the one that Linux would send
- * from: it is not deprecated, is valid everywhere, shares a network with the gateway, is the source of a route on the
- * link, and was there before others of its network. So a virtual address beside the host's own one is passed over,
- * whichever is first.
+ * Where only the link is decided, the address is the one that Linux would send from. Such an address is not deprecated,
+ * is valid everywhere, shares a network with the gateway, is no single address beside those with a network, is the
+ * source of a route on the link, and was there before others of its network. So a virtual address beside the host's own
+ * one is passed over, whichever is first. Where both have the same network, the last run's address is taken again.
  *
- * The one in use stays as long as it can. Fails as `host` when no interface fits, or several do and nothing decides. It lists the usable ones.
+ * The interface in use stays as long as it can.
+ *
+ * Fails as `host` when no interface fits, or when several do and nothing decides. It lists the usable ones.
  */
 export function chooseInterface(
   wish: InterfaceWish,
@@ -92,8 +94,8 @@ export function chooseInterface(
 }
 
 /**
- * The interface that is in use, as long as its link is up and has the address. Nothing that fits better replaces it: not
- * another first address, not another default route, and not even the operator's flags, which have chosen it.
+ * The interface that is in use, as long as its link is up and has the address. Nothing that fits better replaces it:
+ * not another first address, not another default route, and not even the operator's flags, which have chosen it.
  */
 export function endInUse(host: HostNetwork, { name, address, why }: EndInUse): ChosenInterface | undefined {
   const link = host.links.find((each) => each.name === name);
@@ -236,10 +238,11 @@ function ownerOf(host: HostNetwork, address: string): HostLink | undefined {
 function sourceOn(host: HostNetwork, link: HostLink, gateway: string | undefined): string | undefined {
   const sources = new Set(onLinkRoutes(host, link).map(({ source }) => source));
   const faults = ({ address, length, scope, isDeprecated, isSecondary }: HostAddress): readonly number[] => [
-    Number(!host.usedBefore.includes(address)),
     Number(isDeprecated),
     scope,
     Number(gateway === undefined || !containsAddress({ family: 'ipv4', address, length }, gateway)),
+    Number(length === 32),
+    Number(!host.usedBefore.includes(address)),
     Number(!sources.has(address)),
     Number(isSecondary),
   ];

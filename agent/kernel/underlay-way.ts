@@ -29,8 +29,8 @@ export interface UnderlayWay {
  *
  * - They leave by `link` itself, unless it never carries packets or no route leads out of it. So it is with the host's
  *   address on lo, on a dummy link or on a bridge of its own. They then leave by the links of the default route.
- * - Their MTU is the smallest one of these links, of the default routes out of them, and of the routes to the network of
- *   `address` out of them (`ip route … mtu 1400`).
+ * - Their MTU is the smallest one of these links, of the default routes out of them, and of the routes out of them to
+ *   the network of `address` (`ip route … mtu 1400`).
  *
  * Fails as `host` where no link is left for them.
  */

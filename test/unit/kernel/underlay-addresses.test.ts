@@ -108,6 +108,17 @@ const ROWS: readonly Row[] = [
     chosen: 'eth0 10.0.2.15',
   },
   {
+    host: 'a virtual address, /32, that a device of an older version has',
+    ip: `${LO}
+      eth0: <UP,LOWER_UP> mtu 1500
+        inet 10.0.2.100/32
+        inet 10.0.2.15/24
+      flannel.1: <UP,LOWER_UP> mtu 1450 type vxlan local 10.0.2.100
+      ${CONNECTED}`,
+    flags: { iface: ['eth0'] },
+    chosen: 'eth0 10.0.2.15',
+  },
+  {
     host: 'a device of the last run with an address that is gone, or of another link',
     ip: `${VAGRANT}
       flannel.1: <UP,LOWER_UP> mtu 1450 type vxlan local 10.0.2.99
