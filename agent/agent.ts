@@ -35,6 +35,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   await using store = await openLeaseStore(options.datastore, { clock, random, log: log.for('datastore') });
   await using kernel = openNetlinkKernel();
   const notifier = createServiceNotifier({ socket: context.notifySocket, exec, log });
+  const lastRun = context.dataPlaneMemory.resumed?.input;
   const node = new Node(options, {
     clock,
     random,
@@ -50,7 +51,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
         renewMarginMinutes: options.renewMarginMinutes,
       }),
     kernel,
-    hostSource: createHostSource(options, options.publicIP),
+    hostSource: createHostSource({ ...options, lastAddress: lastRun?.planes[0]?.plane.end.address }),
     handOff: subnetFile(options.subnetFile),
     dataPlaneMemory: context.dataPlaneMemory,
     async openFirewall({ enableNFTables }) {

@@ -24,7 +24,7 @@ import type { AgentOptions } from './options.ts';
 
 /** The text of `twill plan` for this host. */
 export async function planHost(options: AgentOptions, signal: AbortSignal): Promise<string> {
-  const host = await readHostFacts(options, options.publicIP);
+  const host = await readHostFacts(options);
   const log = createLogger('twill', 'warn');
   await using store = await openLeaseStore(options.datastore, {
     clock: systemClock,

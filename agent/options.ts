@@ -4,7 +4,7 @@ import { TwillError } from './base/errors.ts';
 import type { LogLevel } from './base/log.ts';
 import { excerpt } from './base/schema.ts';
 import type { DatastoreOptions } from './model/datastore-options.ts';
-import { parseAddress, parseIPv4 } from './model/ip.ts';
+import { isHostAddress, parseAddress, parseIPv4 } from './model/ip.ts';
 import type { NodeOptions } from './model/node-options.ts';
 import { readDatastoreOptions } from './options/datastore-flags.ts';
 import { type CommandLine, type FlagValues, readFlagValues } from './options/flag-values.ts';
@@ -45,7 +45,7 @@ export async function readAgentOptions(
       values.list('iface-regex').map((source) => parseInterfaceRegex(source, values.source('iface-regex'))),
     ),
     ifaceCanReach: readIPv4(values, 'iface-can-reach'),
-    publicIP: readIPv4(values, 'public-ip'),
+    publicIP: readPublicIP(values),
     subnetFile: readSubnetFile(values),
     renewMarginMinutes: values.int('subnet-lease-renew-margin'),
     ipMasq: values.bool('ip-masq'),
@@ -93,6 +93,12 @@ function readHealthzIP(values: FlagValues): string {
     throw refuse(values, 'healthz-ip', 'must be an IP address or a host name', text);
   }
   return parseAddress(text)?.address ?? text;
+}
+
+function readPublicIP(values: FlagValues): string | undefined {
+  const address = readIPv4(values, 'public-ip');
+  if (address === undefined || isHostAddress(address)) return address;
+  throw refuse(values, 'public-ip', 'must be an address that other hosts can reach', address);
 }
 
 function readSubnetFile(values: FlagValues): string {

@@ -1,27 +1,82 @@
 // Reads the facts of this machine: its identity, and the interface towards the other hosts.
 import type { HostFacts, HostSource } from '../model/host-facts.ts';
-import { chooseInterface, type InterfaceWish } from './external-interface.ts';
+import {
+  type ChosenInterface,
+  chooseInterface,
+  type EndInUse,
+  endInUse,
+  type InterfaceWish,
+} from './external-interface.ts';
 import { readIdentity } from './identity.ts';
 import { watchInterfaces } from './netlink/host-monitor.ts';
-import { readInterfaces, readRouteTo } from './netlink/interfaces.ts';
-import { openRouteSocket } from './netlink/socket.ts';
+import { readHostNetwork, readNetworkOf } from './netlink/interfaces.ts';
+import { openRouteSocket, type RtNetlinkSocket } from './netlink/socket.ts';
+import { type UnderlayWay, wayFrom } from './underlay-way.ts';
 
 /** Gives the source of this machine's facts, under the operator's wishes. */
-export function createHostSource(wish: InterfaceWish, publicIP: string | undefined): HostSource {
-  return { read: () => readHostFacts(wish, publicIP), watch: watchInterfaces };
+export function createHostSource(wish: InterfaceWish): HostSource {
+  // Undefined: the underlay in use is gone, so a change of any link may help.
+  let links: ReadonlySet<number> | undefined;
+  return {
+    async read(inUse) {
+      try {
+        const { facts, way } = await readUnderlay(wish, inUse);
+        const isSame = inUse === undefined || inUse.underlay.name === facts.underlay.name;
+        links = isSame ? new Set(way.links) : undefined;
+        return facts;
+      } catch (error) {
+        links = undefined;
+        throw error;
+      }
+    },
+    watch: (onChange, signal) => watchInterfaces(() => links, onChange, signal),
+  };
 }
 
-/** Reads the facts that the agent needs of its machine. Fails as `host`. */
-export async function readHostFacts(wish: InterfaceWish, publicIP: string | undefined): Promise<HostFacts> {
+/** Reads the facts that the agent needs of its machine at its start. Fails as `host`. */
+export async function readHostFacts(wish: InterfaceWish): Promise<HostFacts> {
+  return (await readUnderlay(wish, undefined)).facts;
+}
+
+interface Underlay {
+  readonly facts: HostFacts;
+  readonly way: UnderlayWay;
+}
+
+async function readUnderlay(wish: InterfaceWish, inUse: HostFacts | undefined): Promise<Underlay> {
   const socket = openRouteSocket();
   try {
-    const interfaces = await readInterfaces(socket);
-    const routeTo =
-      wish.ifaceCanReach === undefined ? undefined : await readRouteTo(socket, wish.ifaceCanReach);
-    const { link, mac, address, onLink } = chooseInterface(wish, interfaces, routeTo);
-    const end = { address, publicIP: publicIP ?? address, onLink };
-    return { node: await readIdentity(mac), underlay: link, ends: { ipv4: end } };
+    const { end, way } = await readWay(socket, wish, inUse && endOf(inUse));
+    const { address, why } = end;
+    const ipv4 = { address, publicIP: wish.publicIP ?? address, onLink: way.onLink };
+    return { facts: { node: await readIdentity(way.mac), why, underlay: way.underlay, ends: { ipv4 } }, way };
   } finally {
     socket.socket.close();
   }
+}
+
+interface Way {
+  readonly end: Omit<ChosenInterface, 'link'>;
+  readonly way: UnderlayWay;
+}
+
+async function readWay(
+  socket: RtNetlinkSocket,
+  wish: InterfaceWish,
+  inUse: EndInUse | undefined,
+): Promise<Way> {
+  if (inUse !== undefined) {
+    // Nearly always all is as it was. The thousands of other links of a busy host are not read then.
+    const host = await readNetworkOf(socket, inUse.name);
+    const end = endInUse(host, inUse);
+    if (end !== undefined) return { end, way: wayFrom(host, end) };
+  }
+  const { ifaceCanReach: target, lastAddress } = wish;
+  const host = await readHostNetwork(socket, { target, lastAddress });
+  const end = chooseInterface(wish, host, inUse);
+  return { end, way: wayFrom(host, end) };
+}
+
+function endOf({ underlay: { name }, ends, why }: HostFacts): EndInUse | undefined {
+  return ends.ipv4 && { name, address: ends.ipv4.address, why };
 }

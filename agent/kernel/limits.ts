@@ -23,6 +23,8 @@ export const LIMITS = {
   reconcileBackoff: { firstMs: 100, maxMs: 10_000 },
   /** Interval of full passes without any event. */
   reconcileFullPassMs: 30_000,
+  /** Interfaces that an error lists for a choice. */
+  listedInterfaces: 12,
   /** Refusals of the kernel that one pass writes to the log. */
   reportedFailures: 5,
 } as const;

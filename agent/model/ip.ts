@@ -164,3 +164,13 @@ export function containsAddress(prefix: Prefix, address: string): boolean {
 export function overlaps(a: Prefix, b: Prefix): boolean {
   return a.length <= b.length ? containsPrefix(a, b) : containsPrefix(b, a);
 }
+
+// This network, loopback, link-local, multicast and the broadcast address.
+const NO_HOSTS = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '255.255.255.255/32'].flatMap(
+  (text) => parsePrefix(text) ?? [],
+);
+
+/** Whether an IPv4 address can be that of one host, for all other hosts. */
+export function isHostAddress(address: string): boolean {
+  return !NO_HOSTS.some((prefix) => containsAddress(prefix, address));
+}

@@ -1,6 +1,6 @@
-// Follows the facts of this host. Its underlay may go down and come back, get another address or another MTU, or give
-// way to another interface. While no interface fits the operator's flags, the last facts stay true and the node is not
-// ready.
+// Follows the facts of this host. Its underlay may go down and come back, or get another MTU. Another address or another
+// link counts only when the one in use is gone: peers have to follow, so nothing that merely fits better is a reason.
+// While no interface fits the operator's flags, the last facts stay true and the node is not ready.
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
@@ -31,6 +31,10 @@ export class HostFollower {
   readonly #bell;
   readonly #slot;
   #facts: HostFacts;
+  /** When the underlay in use was found to be gone; undefined: it is usable. */
+  #goneSinceMs: number | undefined;
+  /** The facts that shall take the place of those in use, and when they were read first. */
+  #next: { readonly facts: HostFacts; readonly sinceMs: number } | undefined;
   #listener: ((change: HostChange) => void) | undefined;
 
   constructor(deps: HostFollowerDeps, first: HostFacts) {
@@ -59,6 +63,8 @@ export class HostFollower {
   /** Follows the host until `signal` is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     const { hostSource, clock, log } = this.#deps;
+    let isWatched = true;
+    let isWell = false;
     await runTasks(signal, [
       async (until) => {
         try {
@@ -66,14 +72,21 @@ export class HostFollower {
         } catch (error) {
           log.info(`polling the interfaces: ${messageOf(error)}`);
         }
+        isWatched = false;
+        this.#bell.ring();
       },
       async (until) => {
         for (;;) {
-          const why = await this.#bell.wait(until, LIMITS.hostLookMs);
+          const lookMs = isWatched && isWell ? LIMITS.hostWatchedLookMs : LIMITS.hostLookMs;
+          const why = await this.#bell.wait(until, Math.min(this.#untilMoveMs(), lookMs));
           if (why === 'rung') await clock.sleep(LIMITS.hostDelayMs, until);
-          const isWell = await this.#look(until);
-          // A rate limit: containers come and go all the time on a busy host. None where the underlay is gone.
-          if (why === 'rung' && isWell) await clock.sleep(LIMITS.hostPauseMs, until);
+          const startMs = clock.monotonicMs();
+          isWell = await this.#look(until);
+          const tookMs = clock.monotonicMs() - startMs;
+          // A rate limit: events may come all the time on a busy host, where a look takes longer.
+          const longMs = Math.min(tookMs * LIMITS.hostPauseLooks, LIMITS.hostPauseMaxMs);
+          const pauseMs = Math.max(isWell ? LIMITS.hostPauseMs : LIMITS.hostRetryMs, longMs);
+          if (why === 'rung') await clock.sleep(pauseMs, until);
         }
       },
     ]);
@@ -81,23 +94,19 @@ export class HostFollower {
 
   /** Reads the facts, and tells of a change. True: the underlay can be used. */
   async #look(signal: AbortSignal): Promise<boolean> {
-    const { hostSource, clock, log } = this.#deps;
+    const { hostSource, log } = this.#deps;
     let facts: HostFacts;
     try {
-      facts = await hostSource.read();
-      if (isMoved(this.#facts, facts)) {
-        await clock.sleep(LIMITS.hostSettleMs, signal);
-        facts = await hostSource.read();
-      }
+      facts = await hostSource.read(this.#facts);
     } catch (error) {
       signal.throwIfAborted();
-      this.#slot.fail(asTwillError(error, 'host', 'cannot read the interfaces').message);
-      return false;
+      this.#next = undefined;
+      return this.#miss(asTwillError(error, 'host', 'cannot read the interfaces').message);
     }
-    if (!facts.underlay.hasCarrier) {
-      this.#slot.fail(`interface ${facts.underlay.name} has no carrier`);
-      return false;
-    }
+    const trouble = this.#waitToMove(facts) ?? carrierTrouble(facts);
+    if (trouble !== undefined) return this.#miss(trouble);
+    this.#goneSinceMs = undefined;
+    this.#next = undefined;
     const back = this.#slot.clear();
     const before = this.#facts;
     if (!back && isDeepStrictEqual(before, facts)) return true;
@@ -109,6 +118,48 @@ export class HostFollower {
     this.#listener?.({ facts, moved, back });
     return true;
   }
+
+  #miss(why: string): false {
+    this.#goneSinceMs ??= this.#deps.clock.monotonicMs();
+    this.#slot.fail(why);
+    return false;
+  }
+
+  /** The reason why other facts do not count yet; undefined: they do, or they are of the underlay in use. */
+  #waitToMove(facts: HostFacts): string | undefined {
+    if (!isMoved(this.#facts, facts)) return undefined;
+    const sinceMs = this.#deps.clock.monotonicMs();
+    this.#goneSinceMs ??= sinceMs;
+    if (this.#next === undefined || isMoved(this.#next.facts, facts)) this.#next = { facts, sinceMs };
+    if (this.#untilMoveMs() <= 0) return undefined;
+    const [was, next] = [this.#facts, facts].map(
+      ({ underlay, ends }) => `${underlay.name} ${ends.ipv4?.address}`,
+    );
+    return `${was} is down or gone; ${next} is about to take its place`;
+  }
+
+  /** The time until the next facts count; Infinity: there are none. */
+  #untilMoveMs(): number {
+    if (this.#next === undefined) return Infinity;
+    const { facts, sinceMs } = this.#next;
+    const settledMs = sinceMs + LIMITS.hostSettleMs;
+    const leftMs = keepsLinkOrAddress(this.#facts, facts)
+      ? settledMs
+      : Math.max(settledMs, (this.#goneSinceMs ?? sinceMs) + LIMITS.hostLeaveMs);
+    return Math.max(0, leftMs - this.#deps.clock.monotonicMs());
+  }
+}
+
+function carrierTrouble({ underlay }: HostFacts): string | undefined {
+  if (underlay.hasCarrier) return undefined;
+  return underlay.carriesPackets
+    ? `interface ${underlay.name} has no carrier`
+    : `no interface towards other hosts has carrier; our address is on ${underlay.name}`;
+}
+
+function keepsLinkOrAddress(before: HostFacts, after: HostFacts): boolean {
+  if (before.underlay.name === after.underlay.name) return true;
+  return FAMILIES.every((family) => before.ends[family]?.address === after.ends[family]?.address);
 }
 
 function isMoved(before: HostFacts, after: HostFacts): boolean {
@@ -119,6 +170,6 @@ function isMoved(before: HostFacts, after: HostFacts): boolean {
   });
 }
 
-function describe({ underlay, ends }: HostFacts): Record<string, string | number | undefined> {
-  return { address: ends.ipv4?.address, public_ip: ends.ipv4?.publicIP, mtu: underlay.mtuBytes };
+function describe({ underlay, ends, why }: HostFacts): Record<string, string | number | undefined> {
+  return { address: ends.ipv4?.address, public_ip: ends.ipv4?.publicIP, mtu: underlay.mtuBytes, why };
 }

@@ -4,13 +4,20 @@ export const LIMITS = {
   /** Interval of the check for a suspension, and the shortest suspension that counts. */
   suspensionLookMs: 2_000,
   suspensionMs: 5_000,
-  /** Debounce and rate limit of looks at this host's interfaces. */
+  /** Debounce and rate limit of looks at this host's interfaces. The pause lasts as long as some looks, at least. */
   hostDelayMs: 50,
   hostPauseMs: 500,
-  /** Another underlay, or another address on it, counts after this time. */
-  hostSettleMs: 300,
-  /** Interval of looks at this host's interfaces without any event. */
+  hostPauseLooks: 5,
+  hostPauseMaxMs: 5_000,
+  /** Another address of the underlay link, or our address on another link, counts after this time. */
+  hostSettleMs: 700,
+  /** An underlay that is down or gone gives way to another one after this time. Networks are often restarted. */
+  hostLeaveMs: 5_000,
+  /** The rate limit while no underlay is usable: any event of the host may be the cure. */
+  hostRetryMs: 100,
+  /** Intervals of looks at this host's interfaces without any event: where none is told of, and where all are. */
   hostLookMs: 30_000,
+  hostWatchedLookMs: 300_000,
   /** Malformed entries of the datastore that are logged one by one. */
   reportedMalformed: 20,
   /**

@@ -16,7 +16,7 @@ export function watchWorld(world: NodeWorld, watchdog: Watchdog): NodeWorld {
       [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
     },
     hostSource: {
-      read: () => watchdog.during('reading the interfaces', () => hostSource.read()),
+      read: (inUse) => watchdog.during('reading the interfaces', () => hostSource.read(inUse)),
       watch: (onChange, signal) => hostSource.watch(onChange, signal),
     },
     handOff: {

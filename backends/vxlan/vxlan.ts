@@ -9,8 +9,8 @@ import { createHash } from 'node:crypto';
 import type { JsonValue } from '../../agent/base/schema.ts';
 import * as v from '../../agent/base/valibot.ts';
 import type { Backend } from '../../agent/model/backend.ts';
-import type { UnderlayEnd, UnderlayLink } from '../../agent/model/host-facts.ts';
-import { containsAddress, formatPrefix, hostPrefix } from '../../agent/model/ip.ts';
+import { linkTo, type UnderlayEnd, type UnderlayLink } from '../../agent/model/host-facts.ts';
+import { formatPrefix, hostPrefix } from '../../agent/model/ip.ts';
 import { type VxlanLink, vxlanName } from '../../agent/model/kinds/vxlan-link.ts';
 import type { NodeIdentity } from '../../agent/model/lease.ts';
 import type { Plane } from '../../agent/model/plane.ts';
@@ -38,7 +38,8 @@ export function createVxlan(options: VxlanOptions): Backend {
     mtuBytes: mtuBytes(plane.underlay),
     mac: vtepMac(plane.node, plane.end, options.vni),
     local: plane.end.address,
-    underlay: plane.underlay.name,
+    // Bound to a link that only holds the address, the device would send nothing.
+    underlay: plane.underlay.carriesPackets ? plane.underlay.name : undefined,
     learning: options.learning,
     gbp: options.gbp,
     up: true,
@@ -54,10 +55,11 @@ export function createVxlan(options: VxlanOptions): Backend {
         // One address, so that the host itself has a source address in the overlay; /32, so that it makes no route.
         { kind: 'addr', prefix: formatPrefix(hostPrefix(plane.subnet.address)), dev },
       ]),
-    peer({ underlay, end }, { subnet, publicIP, data }) {
+    peer({ end }, { subnet, publicIP, data }) {
       const dst = formatPrefix(subnet);
-      if (options.directRouting && end.onLink.some((prefix) => containsAddress(prefix, publicIP))) {
-        return [{ kind: 'route', type: 'unicast', dst, via: publicIP, dev: underlay.name, onlink: false }];
+      const onLink = options.directRouting ? linkTo(end, publicIP) : undefined;
+      if (onLink !== undefined) {
+        return [{ kind: 'route', type: 'unicast', dst, via: publicIP, dev: onLink, onlink: false }];
       }
       const mac = parseVtepMac(data);
       if (mac === undefined) return [];

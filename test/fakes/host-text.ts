@@ -34,7 +34,7 @@ const PARSERS: Readonly<Record<string, (words: readonly string[], after: After) 
     mtuBytes: Number(after('mtu')),
     mac: after('mac'),
     local: after('local'),
-    underlay: after('dev'),
+    underlay: words.includes('dev') ? after('dev') : undefined,
     learning: words.includes('learning'),
     gbp: words.includes('gbp'),
     up: !words.includes('down'),

@@ -59,7 +59,7 @@ interface FdbEntry {
 
 /** The state of a host: its overlay, and the underlay that the overlay must fit. */
 export interface OwnedState {
-  /** Address and MTU of eth0; the address is undefined if there is none. */
+  /** The host's own address on eth0, and the MTU of eth0; the address is undefined if there is none. */
   readonly underlay: { readonly address: string | undefined; readonly mtuBytes: number };
   /** The agent's links, addresses, routes, neighbours, fdb entries and subnet.env, sorted. */
   readonly lines: readonly string[];
@@ -96,11 +96,16 @@ export async function readOwnedState(host: Host): Promise<OwnedState> {
   ];
   return {
     underlay: {
-      address: addresses.find(({ ifname }) => ifname === 'eth0')?.addr_info[0]?.local,
+      address: addresses.find(({ ifname }) => ifname === 'eth0')?.addr_info.find(isHostsOwn)?.local,
       mtuBytes: eth0?.mtu ?? 0,
     },
     lines: lines.sort(),
   };
+}
+
+/** Virtual addresses of a lab are of their own network. */
+function isHostsOwn({ prefixlen }: Address['addr_info'][number]): boolean {
+  return prefixlen < 32;
 }
 
 function linkLine({ ifname, flags, mtu, address, linkinfo }: Link): string {

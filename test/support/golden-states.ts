@@ -6,7 +6,7 @@ import type { HostState } from '../../agent/model/host-state.ts';
 import type { Lease } from '../../agent/model/lease.ts';
 import { createPlanner } from '../../agent/node/planner.ts';
 import { createBackend } from '../../backends/index.ts';
-import { hostFacts, lease, leaseAttrs, prefix } from './build.ts';
+import { bgpFacts, hostFacts, lease, leaseAttrs, prefix } from './build.ts';
 
 /** A peer's lease. */
 export const peer = (subnet: string, publicIP: string, backendType: string, data?: JsonValue): Lease =>
@@ -81,6 +81,7 @@ export async function goldenStates(): Promise<ReadonlyMap<string, HostState>> {
       'vxlan, direct routing',
       await plan('vxlan', { DirectRouting: true }, [vxlanPeer(2), vxlanPeer(3), far]),
     ],
+    ['vxlan, our address on lo', await plan('vxlan', {}, [vxlanPeer(2)], bgpFacts())],
     ['udp', await plan('udp', {}, [peer('10.5.2.0/24', '192.168.77.2', 'udp')])],
     ['udp, smaller underlay', await plan('udp', {}, [], hostFacts({ mtuBytes: 1400 }))],
     ['vxlan among host-gw nodes', await plan('vxlan', {}, [vxlanPeer(2), hostGwPeer(3)])],

@@ -47,6 +47,13 @@ describe('options', () => {
     [['--ip-masq=yes'], '--ip-masq: must be true or false, is "yes"'],
     [['--ip-masq', 'false'], '--ip-masq: unexpected "false" after it', 'write --ip-masq=false'],
     [['--public-ip=10.0.0'], '--public-ip: must be an IPv4 address such as 192.168.77.1, is "10.0.0"'],
+    [['--public-ip=127.0.0.1'], '--public-ip: must be an address that other hosts can reach, is "127.0.0.1"'],
+    [['--public-ip=0.0.0.0'], '--public-ip: must be an address that other hosts can reach, is "0.0.0.0"'],
+    [
+      ['--public-ip=169.254.7.7'],
+      '--public-ip: must be an address that other hosts can reach, is "169.254.7.7"',
+    ],
+    [['--public-ip=224.0.0.1'], '--public-ip: must be an address that other hosts can reach, is "224.0.0.1"'],
     [['--public-ip=fd00::1'], '--public-ip: must be an IPv4 address such as 192.168.77.1, is "fd00::1"'],
     [
       ['--iface-can-reach=host'],

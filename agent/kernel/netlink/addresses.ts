@@ -4,14 +4,9 @@ import { addressBytes, addressFromBytes, parsePrefix } from '../../model/ip.ts';
 import type { LinkAddress } from '../../model/kinds/link-address.ts';
 import { attributeOf, textOf } from './bytes.ts';
 import type { EntryCodec } from './codec.ts';
-import { type RtNetlinkSocket, rt } from './library.ts';
+import { rt } from './library.ts';
 import { type Attribute, formatPayload, u32 } from './payload.ts';
-import { BOUNDED, IPV4 } from './socket.ts';
-
-/** Reads all IPv4 addresses of the namespace. */
-export function readAddresses(socket: RtNetlinkSocket): Promise<rt.AddressMessage[]> {
-  return socket.getAddresses({ family: IPV4 }, {}, BOUNDED);
-}
+import { IPV4 } from './socket.ts';
 
 // include/uapi/linux/if_addr.h
 const [IFA_ADDRESS, IFA_LOCAL, IFA_LABEL] = [1, 2, 3];

@@ -1,6 +1,19 @@
 // Looks into the bytes of a message before it is parsed. A busy host has thousands of objects of others, and the parser
 // of the package takes a tenth of a millisecond for one link. Pure.
 
+/** The attributes behind a message's own header of `headerBytes`. The rest behind a malformed one is left out. */
+export function* attributesIn(
+  data: Buffer,
+  headerBytes: number,
+): Iterable<readonly [type: number, value: Buffer]> {
+  for (let at = headerBytes; at + 4 <= data.length; ) {
+    const length = data.readUInt16LE(at);
+    if (length < 4 || at + length > data.length) return;
+    yield [data.readUInt16LE(at + 2) & NLA_TYPE_MASK, data.subarray(at + 4, at + length)];
+    at += (length + 3) & ~3;
+  }
+}
+
 /** Finds the value of an attribute behind the message's own header of `headerBytes`; undefined: there is none. */
 export function attributeOf(data: Buffer, headerBytes: number, type: number): Buffer | undefined {
   let at = headerBytes;
@@ -11,6 +24,11 @@ export function attributeOf(data: Buffer, headerBytes: number, type: number): Bu
     at += (length + 3) & ~3;
   }
   return undefined;
+}
+
+/** Reads a number of four bytes; 0 where there are fewer. */
+export function numberOf(value: Buffer): number {
+  return value.length < 4 ? 0 : value.readUInt32LE(0);
 }
 
 /** Reads a text that ends with a zero byte. */

@@ -1,21 +1,32 @@
-// Watches links, addresses and routes: the choice of the underlay depends on them. An event carries no details; the
+// Watches the links, addresses and routes that the choice of the underlay depends on. An event carries no details; the
 // listener reads the interfaces anew.
+//
+// A busy host has events all day: our own routes by the thousand, a link with every container, other programs' routes.
+// None of them is parsed, and none rings anything unless it concerns a link in use.
 
-import { ROUTE_PROTOCOL } from '../../model/kinds/route.ts';
+import { linkIndexOf, parseHostRoute } from './host-messages.ts';
 import { Protocol, rt } from './library.ts';
 import { guardAgainstOverrun, ROUTING } from './overrun.ts';
 import { BRIDGE, openEventSocket } from './socket.ts';
 
 const { LINK, IPV4_IFADDR, IPV4_ROUTE } = rt.MulticastGroups;
 
-/** Calls `onChange` after each change that may matter, until `signal` is aborted. Fails as `host`. */
-export async function watchInterfaces(onChange: () => void, signal: AbortSignal): Promise<void> {
+/**
+ * Calls `onChange` after each change that may matter, until `signal` is aborted. `linksInUse` are the indexes of the
+ * links that the underlay consists of; undefined: every link may matter. Fails as `host`.
+ */
+export async function watchInterfaces(
+  linksInUse: () => ReadonlySet<number> | undefined,
+  onChange: () => void,
+  signal: AbortSignal,
+): Promise<void> {
   const socket = openEventSocket(Protocol.ROUTE, 'watch the interfaces');
   try {
     socket.on('error', onChange);
     socket.on('invalid', onChange);
     socket.on('message', (messages) => {
-      if (messages.some(({ type, data }) => matters(type, data))) onChange();
+      const links = linksInUse();
+      if (messages.some(({ type, data }) => concerns(type, data, links))) onChange();
     });
     for (const group of [LINK, IPV4_IFADDR, IPV4_ROUTE]) socket.addMembership(group);
     guardAgainstOverrun(ROUTING, socket.address().port, onChange, signal).catch(() => undefined);
@@ -28,9 +39,15 @@ export async function watchInterfaces(onChange: () => void, signal: AbortSignal)
   }
 }
 
-// Our own routes arrive by the thousand, and ports of bridges with every container: neither is parsed. A link's message
-// begins with its family; the sixth byte of a route's message is its protocol.
-function matters(type: number, data: Buffer): boolean {
-  const isRoute = type === rt.MessageType.NEWROUTE || type === rt.MessageType.DELROUTE;
-  return isRoute ? data[5] !== ROUTE_PROTOCOL : data[0] !== BRIDGE;
+const { NEWROUTE, DELROUTE } = rt.MessageType;
+
+/** Whether a message is about these links, or about a default route; undefined: about any link that is no overlay's. */
+function concerns(type: number, data: Buffer, links: ReadonlySet<number> | undefined): boolean {
+  if (type === NEWROUTE || type === DELROUTE) {
+    const route = parseHostRoute(data);
+    if (route === undefined) return false;
+    return links === undefined || route.dst.length === 0 || route.hops.some(({ link }) => links.has(link));
+  }
+  // A message of the bridge family describes a port of a bridge, not the link itself.
+  return data[0] !== BRIDGE && (links === undefined || links.has(linkIndexOf(data)));
 }

@@ -1,88 +1,150 @@
-// Reads the interfaces of this machine as an operator names them, and the one that a packet would leave by.
-
-import { addressBytes, addressFromBytes, networkOf, type Prefix, parsePrefix } from '../../model/ip.ts';
-import { readAddresses } from './addresses.ts';
-import type { RtNetlinkSocket } from './library.ts';
-import { formatMac } from './mac.ts';
-import { parseRoute, readRoutes } from './routes.ts';
+// Reads the links, addresses and routes that the choice of the underlay depends on. A host may have thousands of others
+// of each: messages are judged and read by their bytes, and only the parts that count.
+import { systemClock } from '../../base/clock.ts';
+import { createYieldTurn } from '../../base/yield-turn.ts';
+import { addressBytes } from '../../model/ip.ts';
+import {
+  type HostLink,
+  type HostNetwork,
+  type HostRoute,
+  isOverlayLink,
+  type WayOut,
+} from '../host-network.ts';
+import { linkIndexOf, parseAddress, parseHostRoute, parseLink, parseWayOut } from './host-messages.ts';
+import { FlagsGet, type RtNetlinkSocket, rt } from './library.ts';
+import { type Attribute, formatPayload, u32 } from './payload.ts';
 import { BOUNDED, IPV4, kernelError, refusalOf } from './socket.ts';
 
-/** An interface with its IPv4 addresses. */
-export interface HostInterface {
-  readonly name: string;
-  readonly index: number;
-  readonly mtuBytes: number;
-  /** Undefined: it has none, or another kind of link address. */
-  readonly mac: string | undefined;
-  readonly isUp: boolean;
-  readonly hasCarrier: boolean;
-  readonly isLoopback: boolean;
-  /** Addresses with the length of their network; wide scopes come first. */
-  readonly addresses: readonly Prefix[];
-  /** The prefixes that it reaches without a gateway. */
-  readonly onLink: readonly Prefix[];
-  /** Whether a default route leads out of it. */
-  readonly hasDefaultRoute: boolean;
+const { GETLINK, GETADDR, GETROUTE } = rt.MessageType;
+
+/**
+ * TEST-NET-1 (RFC 5737). No route names it, so the kernel's answer is the way to everywhere by all rules of policy
+ * routing.
+ */
+const ANYWHERE = '192.0.2.1';
+
+export interface NetworkQuestions {
+  /** The address to which the way is asked for. */
+  readonly target: string | undefined;
+  /** The address that the last run used, where it is known otherwise than by a device. */
+  readonly lastAddress: string | undefined;
 }
 
-/** Reads all interfaces, in the kernel's order. The default route with the lowest metric counts. */
-export async function readInterfaces(socket: RtNetlinkSocket): Promise<HostInterface[]> {
-  try {
-    const links = await socket.getLinks({}, {}, BOUNDED);
-    const addresses = await readAddresses(socket);
-    const routes = await readRoutes(socket);
-    const names = new Map(links.map(({ data, attrs }) => [data.index ?? 0, attrs.ifname ?? '']));
-    const defaults = routes
-      .filter(({ data, attrs }) => data.dstLen === 0 && attrs.oif !== undefined && data.type === 'UNICAST')
-      .sort((a, b) => (a.attrs.priority ?? 0) - (b.attrs.priority ?? 0));
-    const defaultLink = defaults[0]?.attrs.oif;
-    return links.map(({ data, attrs }) => {
-      const index = data.index ?? 0;
-      return {
-        name: attrs.ifname ?? '',
-        index,
-        mtuBytes: attrs.mtu ?? 0,
-        mac: attrs.address?.length === 6 ? formatMac(attrs.address) : undefined,
-        isUp: data.flags?.up === true,
-        hasCarrier: data.flags?.lowerUp === true,
-        isLoopback: data.flags?.loopback === true,
-        addresses: addresses
-          .filter((message) => message.data.index === index)
-          .sort((a, b) => (a.data.scope ?? 0) - (b.data.scope ?? 0))
-          .flatMap((message) => {
-            const local = message.attrs.local ?? message.attrs.address;
-            return local?.length === 4
-              ? [
-                  {
-                    family: 'ipv4' as const,
-                    address: addressFromBytes([...local]),
-                    length: message.data.prefixlen ?? 32,
-                  },
-                ]
-              : [];
-          }),
-        onLink: routes.flatMap((message) => {
-          const route = message.attrs.oif === index ? parseRoute(message, names) : undefined;
-          const dst =
-            route?.type === 'unicast' && route.via === undefined ? parsePrefix(route.dst) : undefined;
-          return dst === undefined || dst.length === 0 ? [] : [networkOf(dst)];
-        }),
-        hasDefaultRoute: index === defaultLink,
-      };
+/** Reads all that a choice may need. Fails as `host`. */
+export async function readHostNetwork(
+  socket: RtNetlinkSocket,
+  { target, lastAddress }: NetworkQuestions,
+): Promise<HostNetwork> {
+  return reading(async () => {
+    const links = await dump(socket, GETLINK, linkRequest(0, []), parseLink);
+    const addresses = await dump(socket, GETADDR, ADDRESS_REQUEST, parseAddress);
+    const routes = await dump(socket, GETROUTE, ROUTE_REQUEST, parseHostRoute);
+    const toTarget = target === undefined ? undefined : await readWayTo(socket, target);
+    const outward = await readOutward(socket, routes);
+    // Our devices outlive the agent.
+    const traces = [lastAddress, ...links.filter(isOverlayLink).map(({ local }) => local)];
+    const usedBefore = traces.filter((address) => address !== undefined);
+    return { links, addresses, routes, toTarget, outward, usedBefore };
+  });
+}
+
+/**
+ * Reads one link, the links of default routes, and the addresses and routes of these. Enough to see whether the link
+ * still carries the overlay, and at a cost that does not grow with the links of the host. Fails as `host`.
+ */
+export async function readNetworkOf(socket: RtNetlinkSocket, name: string): Promise<HostNetwork> {
+  return reading(async () => {
+    const link = await readLink(socket, linkRequest(0, [[IFLA_IFNAME, [...Buffer.from(`${name}\0`)]]]));
+    const concerns = ({ dst, hops }: HostRoute): boolean =>
+      dst.length === 0 || hops.some((hop) => hop.link === link?.index);
+    const routes = await dump(socket, GETROUTE, ROUTE_REQUEST, (data) => {
+      const route = parseHostRoute(data);
+      return route !== undefined && concerns(route) ? route : undefined;
     });
+    const outward = await readOutward(socket, routes);
+    const links = link === undefined ? [] : [link];
+    const others = new Set(routes.flatMap(({ hops }) => hops.map((hop) => hop.link)));
+    if (outward !== undefined) others.add(outward.link);
+    others.delete(link?.index ?? 0);
+    for (const index of others) {
+      const other = await readLink(socket, linkRequest(index, []));
+      if (other !== undefined) links.push(other);
+    }
+    const addresses = await dump(socket, GETADDR, ADDRESS_REQUEST, (data) =>
+      links.some(({ index }) => index === linkIndexOf(data)) ? parseAddress(data) : undefined,
+    );
+    return { links, addresses, routes, toTarget: undefined, outward, usedBefore: [] };
+  });
+}
+
+async function reading<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
   } catch (error) {
     throw kernelError('cannot read the interfaces', error);
   }
 }
 
-/** Looks up the index of the link that a packet to `address` would leave by; undefined: no route leads there. */
-export async function readRouteTo(socket: RtNetlinkSocket, address: string): Promise<number | undefined> {
+async function dump<T>(
+  socket: RtNetlinkSocket,
+  type: number,
+  request: Buffer,
+  read: (data: Buffer) => T | undefined,
+): Promise<T[]> {
+  const [messages] = await socket.socket.request(type, [request], { flags: FlagsGet.DUMP, ...BOUNDED });
+  const yieldTurn = createYieldTurn(systemClock);
+  const found: T[] = [];
+  for (const { data } of messages) {
+    await yieldTurn();
+    const value = read(data);
+    if (value !== undefined) found.push(value);
+  }
+  return found;
+}
+
+// Asked only where the main table has no answer: where it has one, that is the operator's word.
+async function readOutward(
+  socket: RtNetlinkSocket,
+  routes: readonly HostRoute[],
+): Promise<WayOut | undefined> {
+  const hasDefault = routes.some(({ isMain, dst, hops }) => isMain && dst.length === 0 && hops.length > 0);
+  return hasDefault ? undefined : readWayTo(socket, ANYWHERE);
+}
+
+async function readLink(socket: RtNetlinkSocket, request: Buffer): Promise<HostLink | undefined> {
   try {
-    const dst = Buffer.from(addressBytes(address));
-    const [route] = await socket.getRoute({ family: IPV4, dstLen: 32 }, { dst }, BOUNDED);
-    return route?.attrs.oif;
+    const [[message]] = await socket.socket.request(GETLINK, [request], BOUNDED);
+    return message && parseLink(message.data);
   } catch (error) {
-    if (['ENETUNREACH', 'EHOSTUNREACH'].includes(refusalOf(error) ?? '')) return undefined;
+    if (refusalOf(error) === 'ENODEV') return undefined;
+    throw error;
+  }
+}
+
+// Refusals by routes that lead nowhere: none, unreachable, prohibit, blackhole.
+const NO_WAY: readonly (string | undefined)[] = ['ENETUNREACH', 'EHOSTUNREACH', 'EACCES', 'EINVAL'];
+
+async function readWayTo(socket: RtNetlinkSocket, address: string): Promise<WayOut | undefined> {
+  const request = formatPayload([IPV4, 32, 0, 0, 0, 0, 0, 0, ...u32(0)], [[RTA_DST, addressBytes(address)]]);
+  try {
+    const [[message]] = await socket.socket.request(GETROUTE, [request], BOUNDED);
+    return message && parseWayOut(message.data);
+  } catch (error) {
+    if (NO_WAY.includes(refusalOf(error))) return undefined;
     throw kernelError(`cannot look up the route to ${address}`, error);
   }
 }
+
+// include/uapi/linux/if_link.h. struct ifinfomsg: family, padding, type, index, flags, change.
+const [IFLA_IFNAME, IFLA_EXT_MASK] = [3, 29];
+/** Leaves out statistics, which would be most of each message. */
+const RTEXT_FILTER_SKIP_STATS = 8;
+
+function linkRequest(index: number, attributes: readonly Attribute[]): Buffer {
+  const header = [0, 0, 0, 0, ...u32(index), ...u32(0), ...u32(0)];
+  return formatPayload(header, [...attributes, [IFLA_EXT_MASK, u32(RTEXT_FILTER_SKIP_STATS)]]);
+}
+
+const ADDRESS_REQUEST = formatPayload([IPV4, 0, 0, 0, ...u32(0)], []);
+const ROUTE_REQUEST = formatPayload([IPV4, 0, 0, 0, 0, 0, 0, 0, ...u32(0)], []);
+const RTA_DST = 1;

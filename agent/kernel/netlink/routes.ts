@@ -3,9 +3,9 @@
 import { addressBytes, addressFromBytes, parsePrefix } from '../../model/ip.ts';
 import { ROUTE_PROTOCOL, type Route } from '../../model/kinds/route.ts';
 import type { EntryCodec, NameOf } from './codec.ts';
-import { type RtNetlinkSocket, rt } from './library.ts';
+import { rt } from './library.ts';
 import { type Attribute, formatPayload, u32 } from './payload.ts';
-import { dump, IPV4 } from './socket.ts';
+import { IPV4 } from './socket.ts';
 
 const MAIN_TABLE = 254;
 const RTNH_F_ONLINK = 4;
@@ -51,22 +51,13 @@ export const routeCodec: EntryCodec<Route> = {
   },
 };
 
-/** Reads the IPv4 routes of the main table, whoever made them. */
-export function readRoutes(socket: RtNetlinkSocket): Promise<rt.RouteMessage[]> {
-  const request = format({ dstLength: 0, scope: UNIVERSE, type: ANY, flags: 0 }, []);
-  return dump(socket, GETROUTE, request, {
-    mayMatter: isInMainTable,
-    read: (message) => (message.kind === 'route' && isMainRoute(message) ? message : undefined),
-  });
-}
-
 /** Whether the bytes of a message are those of an IPv4 route of the main table. */
 export function isInMainTable(data: Buffer): boolean {
   return data[0] === IPV4 && data[TABLE_BYTE] === MAIN_TABLE;
 }
 
 /** A route of the main table as an object, whoever made it; undefined for a form that we never make. */
-export function parseRoute(message: rt.RouteMessage, nameOf: NameOf): Route | undefined {
+function parseRoute(message: rt.RouteMessage, nameOf: NameOf): Route | undefined {
   if (!isMainRoute(message)) return undefined;
   const { data, attrs } = message;
   const isBlackhole = data.type === 'BLACKHOLE';

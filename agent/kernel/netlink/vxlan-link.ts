@@ -18,7 +18,8 @@ export const vxlanCodec: LinkCodec<VxlanLink> = {
       port: vxlan.port?.readUInt16BE(0) ?? 0,
       mac: formatMac(attrs.address),
       local: vxlan.local === undefined ? '' : addressFromBytes([...vxlan.local]),
-      underlay: nameOf.get(vxlan.link ?? 0) ?? '',
+      // A device that is bound to a link that is gone is no unbound one.
+      underlay: vxlan.link === undefined ? undefined : (nameOf.get(vxlan.link) ?? ''),
       learning: vxlan.learning === 1,
       gbp: vxlan.gbp === true,
     };
@@ -28,7 +29,7 @@ export const vxlanCodec: LinkCodec<VxlanLink> = {
     port.writeUInt16BE(link.port);
     const data = ifla.formatVxlan({
       id: link.vni,
-      link: underlay,
+      ...(link.underlay === undefined ? {} : { link: underlay }),
       local: Buffer.from(addressBytes(link.local)),
       port,
       learning: link.learning ? 1 : 0,

@@ -7,6 +7,7 @@ import type { Fault, Injected } from '../fault.ts';
 const SECOND = 1_000;
 const ADDRESS = '192.168.77.1';
 const NEW_ADDRESS = '192.168.77.51';
+const VIRTUAL_ADDRESS = '192.168.77.61';
 /** Hosts behind the router need it. It goes with the address and with the link. */
 const DEFAULT_ROUTE = 'route replace default via 192.168.77.254';
 const NARROW_BYTES = 1_400;
@@ -44,6 +45,20 @@ async function renumber(bed: FaultBed): Promise<Injected> {
     ip(bed, `addr del ${from}/24 dev eth0`, `addr add ${to}/24 dev eth0`, DEFAULT_ROUTE);
   await move(ADDRESS, NEW_ADDRESS);
   return { undo: async () => void (await move(NEW_ADDRESS, ADDRESS)) };
+}
+
+/** Keepalived or kube-vip takes over a virtual address, and a restart of the network puts it before the host's own. */
+async function addVirtualAddress(bed: FaultBed): Promise<Injected> {
+  await ip(
+    bed,
+    `addr del ${ADDRESS}/24 dev eth0`,
+    `addr add ${VIRTUAL_ADDRESS}/32 dev eth0`,
+    `addr add ${ADDRESS}/24 dev eth0`,
+    DEFAULT_ROUTE,
+  );
+  // A node that takes it for its own address does so within this time.
+  await systemClock.sleep(2 * SECOND);
+  return { undo: async () => void (await ip(bed, `addr del ${VIRTUAL_ADDRESS}/32 dev eth0`)) };
 }
 
 async function changeMtu(bed: FaultBed): Promise<Injected> {
@@ -118,6 +133,12 @@ export const UNDERLAY_FAULTS: readonly Fault[] = [
     backends: ['vxlan', 'host-gw', 'udp'],
     requiredMs: 2 * SECOND,
     inject: renumber,
+  },
+  {
+    name: 'a virtual address becomes the first one of eth0',
+    backends: ['vxlan', 'host-gw', 'udp'],
+    requiredMs: SECOND,
+    inject: addVirtualAddress,
   },
   {
     name: "eth0's MTU changes",

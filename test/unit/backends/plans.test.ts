@@ -5,7 +5,7 @@ import { formatHostState } from '../../../agent/model/host-state.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
 import { announcement } from '../../../agent/node/plan.ts';
 import { createBackend } from '../../../backends/index.ts';
-import { hostFacts } from '../../support/build.ts';
+import { bgpFacts, hostFacts } from '../../support/build.ts';
 import { hostGwPeer, peer, plan, vxlanPeer } from '../../support/golden-states.ts';
 
 const text = async (
@@ -29,6 +29,15 @@ describe('host-gw', () => {
       'route 10.5.2.0/24 via 192.168.77.2 dev eth0',
       'route 10.5.3.0/24 via 192.168.77.3 dev eth0',
       'route 10.5.10.0/24 via 192.168.77.10 dev eth0',
+    ]);
+  });
+
+  it('host-gw reaches a peer by the link to its network where our address is on lo', async () => {
+    const peers = [hostGwPeer(2), hostGwPeer(3, '192.168.78.3'), hostGwPeer(4, '10.99.0.4')];
+    expect(await text('host-gw', {}, peers, bgpFacts())).toEqual([
+      'route 10.5.2.0/24 via 192.168.77.2 dev eth0',
+      'route 10.5.3.0/24 via 192.168.78.3 dev eth1',
+      'route 10.5.4.0/24 via 10.99.0.4 dev lo',
     ]);
   });
 
@@ -63,6 +72,23 @@ describe('vxlan', () => {
       'fdb 02:00:00:00:00:02 dst 192.168.77.2 dev flannel.1',
       'fdb 02:00:00:00:00:03 dst 192.168.77.3 dev flannel.1',
       'route 10.5.2.0/24 via 10.5.2.0 dev flannel.1 onlink',
+      'route 10.5.3.0/24 via 10.5.3.0 dev flannel.1 onlink',
+    ]);
+  });
+
+  it('vxlan binds the device to no link where our address is on lo', async () => {
+    expect((await text('vxlan', {}, [], bgpFacts()))[0]).toMatch(
+      / mtu 1450 mac \S+ local 10\.99\.0\.1 nolearning$/,
+    );
+  });
+
+  it('vxlan with DirectRouting takes the link to the peer’s network where our address is on lo', async () => {
+    const [near, far] = [
+      vxlanPeer(2, '02:00:00:00:00:02', '192.168.78.2'),
+      vxlanPeer(3, '02:00:00:00:00:03', '10.99.0.3'),
+    ];
+    expect((await text('vxlan', { DirectRouting: true }, [near, far], bgpFacts())).slice(-2)).toEqual([
+      'route 10.5.2.0/24 via 192.168.78.2 dev eth1',
       'route 10.5.3.0/24 via 10.5.3.0 dev flannel.1 onlink',
     ]);
   });

@@ -9,6 +9,7 @@ import {
   containsPrefix,
   formatPrefix,
   hostPrefix,
+  isHostAddress,
   networkOf,
   overlaps,
   parseAddress,
@@ -201,5 +202,26 @@ describe('containment', () => {
         containsAddress(subnet, address),
       ),
     ).toEqual(['10.5.34.0', '10.5.34.255']);
+  });
+});
+
+describe('isHostAddress', () => {
+  it.each([
+    ['10.0.0.1', true],
+    ['100.64.0.1', true],
+    ['192.0.2.1', true],
+    ['169.253.255.255', true],
+    ['169.254.0.1', false],
+    ['0.0.0.0', false],
+    ['0.255.255.255', false],
+    ['127.0.0.1', false],
+    ['127.255.255.255', false],
+    ['223.255.255.255', true],
+    ['224.0.0.1', false],
+    ['239.255.255.255', false],
+    ['240.0.0.1', true],
+    ['255.255.255.255', false],
+  ])('%s can be that of one host for all others: %s', (address, expected) => {
+    expect(isHostAddress(address)).toBe(expected);
   });
 });
