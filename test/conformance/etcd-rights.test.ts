@@ -6,6 +6,7 @@ import { systemRandom } from '../../agent/base/random.ts';
 import { openEtcdKv } from '../../agent/datastore/etcd-kv.ts';
 import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { type EtcdServer, startEtcd } from '../lab/etcd.ts';
+import { waitFor } from '../lab/wait.ts';
 import { title } from '../support/needs.ts';
 import { ETCD_VERSIONS, etcdOptions } from './beds.ts';
 import { attrsOf, follow, leaseStoreOver, next, subnetOf } from './leases.ts';
@@ -41,7 +42,6 @@ for (const way of ETCD_VERSIONS) {
     const grantConfig = (): Promise<string> => grant('read', `${prefix}/config`);
     const grantLeases = async (): Promise<void> => {
       await grant('readwrite', '--prefix=true', `${prefix}/subnets/`);
-      await grant('readwrite', '--prefix=true', `${prefix}/challenges/`);
     };
     const join = (): Promise<string> => asRoot('user', 'grant-role', user, user);
     async function open(): Promise<KvLeaseStore> {
@@ -69,13 +69,22 @@ for (const way of ETCD_VERSIONS) {
       expect(await store.renew(held)).toEqual(held);
       const moved = attrsOf(1, { publicIP: { ipv4: '192.168.9.9' } });
       const written = present(await store.repair(held, moved));
+      const asker = attrsOf(3).node;
+      const asking = asker && store.challenge(written.lease, asker, 10_000);
+      await waitFor('the challenge', 10_000, () =>
+        events.some((event) => event.type === 'lease' && event.lease.asked !== undefined),
+      );
       const adopted = present(await store.adopt(written.lease, moved));
+      expect(await asking).toEqual({ kind: 'alive' });
+      const silent = asker && (await store.challenge(adopted.lease, asker, 100));
+      if (silent?.kind !== 'silent') throw new Error('an answer');
+      const taken = present(await store.adopt(silent.lease, attrsOf(3)));
       await asRoot('put', `${prefix}/config`, '{}');
       expect((await next(events, 'config')).text).toBe('{}');
       store.reconnect();
       await next(events, 'disconnected');
       await next(events, 'connected');
-      await store.release(adopted);
+      await store.release(taken);
       await next(events, 'lease-removed');
       expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
     });
