@@ -7,6 +7,7 @@ import { backoffMs } from '../../agent/base/retry.ts';
 import type { DataPlane, DataPlaneDeps, DataPlaneInput, PlaneInput } from '../../agent/model/backend.ts';
 import { samePrefix } from '../../agent/model/ip.ts';
 import type { CarriedPlane } from '../../agent/model/plane.ts';
+import { TUN_OWNER } from '../../agent/model/kinds/tun-link.ts';
 import { type RunningForwarder, startForwarder } from './forwarder-control.ts';
 import { LIMITS } from './limits.ts';
 
@@ -134,7 +135,7 @@ function open(setup: UdpDataPlaneSetup, { end, network, subnet }: CarriedPlane):
   let tun: Tun | undefined;
   let socket: UdpSocket | undefined;
   try {
-    tun = openTun({ name: setup.device });
+    tun = openTun({ name: setup.device, owner: TUN_OWNER });
     // It may have been deleted, and made again by this very call.
     tun.setPersistent(true);
     socket = openUdpSocket({

@@ -88,4 +88,20 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_
     await watching;
     await kernel.apply(diff([], await kernel.read()));
   });
+
+  test('a TUN device that any user may open becomes root’s while it lives', async () => {
+    await using kernel = openNetlinkKernel();
+    const state = await plan('udp', {}, []);
+    ip('tuntap', 'add', 'dev', 'flannel0', 'mode', 'tun', 'user', '1000');
+    ip('link', 'set', 'flannel0', 'mtu', '1472', 'up');
+    const index = (): string => ip('-o', 'link', 'show', 'flannel0').split(':')[0] ?? '';
+    const before = index();
+    const changes = diff(state, await kernel.read());
+    expect(changes.map(({ op }) => op)).toEqual(['alter', 'add', 'add']);
+    expect(await kernel.apply(changes)).toEqual([]);
+    expect(ip('-d', 'link', 'show', 'flannel0')).toContain('persist on user root group root');
+    expect(index()).toBe(before);
+    expect(formatHostState(await kernel.read())).toBe(formatHostState(state));
+    await kernel.apply(diff([], await kernel.read()));
+  });
 });

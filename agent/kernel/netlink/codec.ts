@@ -27,6 +27,8 @@ export interface LinkCodec<L extends Link> {
   parse(parts: LinkParts, nameOf: NameOf): L | undefined;
   /** Makes the link and sets it up. `underlay` is the index of its underlay, 0 where it has none. */
   make(socket: RtNetlinkSocket, link: L, underlay: number): Promise<void>;
+  /** Changes the properties of the live link that only its type has. Default: Linux changes none. */
+  alter?(before: L): Promise<void>;
 }
 
 export interface EntryCodec<E extends Entry> {

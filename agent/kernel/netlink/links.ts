@@ -135,9 +135,11 @@ export function makeLink(socket: RtNetlinkSocket, link: Link, underlay: number):
   return codec.make(socket, link, underlay);
 }
 
-/** Sets the properties that Linux can change on a live link of every type: MTU, MAC and state. */
+/** Sets the properties that Linux can change on a live link: MTU, MAC and state, and those of its type. */
 export async function alterLink(socket: RtNetlinkSocket, link: Link, table: LinkTable): Promise<void> {
   const before = table.own.find(({ name }) => name === link.name);
+  const codec: LinkCodec<Link> = LINK_CODECS[link.type];
+  if (before?.type === link.type) await codec.alter?.(before);
   const mac = macOf(link);
   // Linux forgets the neighbours of a link whenever its MAC is set, even to the same one.
   const isNewMac = mac !== undefined && (before === undefined || macOf(before) !== mac);

@@ -10,8 +10,10 @@ import {
   TUN_F_TSO4,
   TUN_F_USO4,
   TUN_F_USO6,
+  TUNSETGROUP,
   TUNSETIFF,
   TUNSETOFFLOAD,
+  TUNSETOWNER,
   TUNSETPERSIST,
   TUNSETVNETHDRSZ,
 } from './numbers.ts';
@@ -20,6 +22,11 @@ import { Descriptor, invoke, scratch } from './system-call.ts';
 export interface TunOptions {
   /** Name of the device, 1 to 15 bytes. A device that exists is taken over in the state it was left in. */
   readonly name: string;
+  /**
+   * Numbers of the user and the group that may open the device. Others need CAP_NET_ADMIN then. Default: the owner that
+   * it has; a new device has none, and whoever may open /dev/net/tun may open it too.
+   */
+  readonly owner?: { readonly user: number; readonly group: number };
   /** False: packets have one segment and complete checksums, as if the kernel could do no more. Default true. */
   readonly runs?: boolean;
 }
@@ -42,7 +49,7 @@ const STEPS = [TCP | UDP, TCP, 0];
  *
  * Throws a SystemError: EBUSY where it is open already, EINVAL where a device of another kind has the name.
  */
-export function openTun({ name, runs = true }: TunOptions): Tun {
+export function openTun({ name, owner, runs = true }: TunOptions): Tun {
   const descriptor = openDevice(name);
   const { fd } = descriptor;
   try {
@@ -50,6 +57,10 @@ export function openTun({ name, runs = true }: TunOptions): Tun {
     i32[0] = VNET_HEADER_BYTES;
     const what = `cannot open TUN device ${name}`;
     invoke('ioctl TUNSETVNETHDRSZ', what, () => libc().ioctl(fd, TUNSETVNETHDRSZ, address));
+    if (owner !== undefined) {
+      invoke('ioctl TUNSETOWNER', what, () => libc().ioctl(fd, TUNSETOWNER, BigInt(owner.user)));
+      invoke('ioctl TUNSETGROUP', what, () => libc().ioctl(fd, TUNSETGROUP, BigInt(owner.group)));
+    }
     // No offloads are requested explicitly too: a persistent device remembers those of its last user.
     const offloads =
       (runs ? STEPS : [0]).find((flags) => libc().ioctl(fd, TUNSETOFFLOAD, BigInt(flags)) >= 0) ?? 0;

@@ -1,4 +1,6 @@
 // Real TUN devices.
+import { closeSync, openSync } from 'node:fs';
+import { constants } from 'node:os';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   type Arena,
@@ -16,11 +18,14 @@ import {
   type PacketFile,
   type Tun,
 } from '../src/index.ts';
+import { libc } from '../src/libc.ts';
+import { IFF_NO_PI, IFF_TUN, IFF_VNET_HDR, TUNSETIFF } from '../src/numbers.ts';
 import { createMirror, HEADER_BYTES, PACKET_BYTES, streamThrough } from './mirror.ts';
 import { datagramsOf, isPayload, openPair, receiveAll } from './pair.ts';
 import { enterPrivateNetwork, ip, missing, titleOf } from './private-network.ts';
 
 const NAME = 'tw-tun';
+const NOBODY = 65534;
 const OURS = '10.98.0.1';
 const MIRRORED = '10.98.0.2';
 const [GSO_TCP4, GSO_UDP] = [1, 5];
@@ -79,6 +84,32 @@ describe.skipIf(missing !== undefined)(titleOf('a TUN device'), () => {
     expect(() => openTun({ name: NAME })).toThrow(`cannot open TUN device ${NAME}: ioctl TUNSETIFF: EBUSY`);
     expect(() => deleteTun(NAME)).toThrow(expect.objectContaining({ code: 'EBUSY' }));
     expect(isThere()).toBe(true);
+  });
+
+  it.each([
+    ['a device without an owner', []],
+    ['a device of another owner', ['user', String(NOBODY), 'group', String(NOBODY)]],
+  ])('a TUN device is its owner’s alone, though it was %s', (_, owner) => {
+    ip('tuntap', 'add', 'dev', NAME, 'mode', 'tun', ...owner);
+    expect(attachAsNobody(NAME)).toBe('attached');
+    using tun = openTun({ name: NAME, owner: { user: 0, group: 0 } });
+    tun[Symbol.dispose]();
+    expect(attachAsNobody(NAME)).toBe('EPERM');
+    expect(ip('-d', 'link', 'show', NAME)).toContain('persist on user root group root');
+  });
+
+  it('a TUN device that is made with an owner is the owner’s alone from the start', () => {
+    using tun = openTun({ name: NAME, owner: { user: 0, group: 0 } });
+    tun.setPersistent(true);
+    tun[Symbol.dispose]();
+    expect(attachAsNobody(NAME)).toBe('EPERM');
+  });
+
+  it('a TUN device without an owner is everybody’s', () => {
+    using tun = openTun({ name: NAME });
+    tun.setPersistent(true);
+    tun[Symbol.dispose]();
+    expect(attachAsNobody(NAME)).toBe('attached');
   });
 
   it('a TUN device is not opened by the name of a device of another kind', () => {
@@ -208,6 +239,27 @@ describe('the name of a TUN device', () => {
     },
   );
 });
+
+// Attaches to a device as a user without rights, for whom the administrator has opened /dev/net/tun.
+function attachAsNobody(name: string): string {
+  const fd = openSync('/dev/net/tun', 'r+');
+  try {
+    const request = new Uint8Array(new ArrayBuffer(64));
+    request.set(new TextEncoder().encode(name));
+    new Uint16Array(request.buffer)[8] = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+    const address = libc().addressOf(request);
+    process.setegid?.(NOBODY);
+    process.seteuid?.(NOBODY);
+    const result = libc().ioctl(fd, TUNSETIFF, address);
+    const errno = libc().errno();
+    process.seteuid?.(0);
+    process.setegid?.(0);
+    if (result === 0) return 'attached';
+    return Object.entries(constants.errno).find(([, number]) => number === errno)?.[0] ?? String(errno);
+  } finally {
+    closeSync(fd);
+  }
+}
 
 function readAll(arena: Arena, file: PacketFile): readonly Uint8Array[] {
   const at = arena.reserve(PACKET_BYTES);
