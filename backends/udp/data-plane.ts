@@ -6,8 +6,8 @@ import { systemRandom } from '../../agent/base/random.ts';
 import { backoffMs } from '../../agent/base/retry.ts';
 import type { DataPlane, DataPlaneDeps, DataPlaneInput, PlaneInput } from '../../agent/model/backend.ts';
 import { samePrefix } from '../../agent/model/ip.ts';
-import type { CarriedPlane } from '../../agent/model/plane.ts';
 import { TUN_OWNER } from '../../agent/model/kinds/tun-link.ts';
+import type { CarriedPlane } from '../../agent/model/plane.ts';
 import { type RunningForwarder, startForwarder } from './forwarder-control.ts';
 import { LIMITS } from './limits.ts';
 

@@ -19,20 +19,26 @@ export function createUdp(options: UdpOptions): Backend {
     mtuBytes,
     own: (underlay, planes) => [
       { kind: 'link', type: 'tun', name: TUN_NAME, mtuBytes: mtuBytes(underlay), up: true },
-      ...planes.flatMap(({ network, subnet }): HostObject[] => [
-        { kind: 'addr', prefix: formatPrefix(hostPrefix(subnet.address)), dev: TUN_NAME },
-        // One route for the whole network: the forwarder knows which peer has which part of it.
-        {
-          kind: 'route',
-          type: 'unicast',
-          dst: formatPrefix(network),
-          via: undefined,
+      ...planes.map(
+        ({ subnet }): HostObject => ({
+          kind: 'addr',
+          prefix: formatPrefix(hostPrefix(subnet.address)),
           dev: TUN_NAME,
-          onlink: false,
-        },
-      ]),
+        }),
+      ),
     ],
-    peer: () => [],
+    // One route for the whole network would do, as in flannel: the forwarder knows the peers. But a network such as
+    // 10.0.0.0/8 often covers the underlay's other segments and the datastore, and would take their packets.
+    peer: (_plane, { subnet }) => [
+      {
+        kind: 'route',
+        type: 'unicast',
+        dst: formatPrefix(subnet),
+        via: undefined,
+        dev: TUN_NAME,
+        onlink: false,
+      },
+    ],
     openDataPlane: (input, deps) => openUdpDataPlane({ device: TUN_NAME, port: options.port }, input, deps),
   };
 }

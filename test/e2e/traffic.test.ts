@@ -1,7 +1,7 @@
 // The purpose of the agent: packets between containers of different hosts, for each backend and both firewalls.
 import { describe, expect, it } from 'vitest';
 import { sourceSeen } from '../lab/datagram.ts';
-import { OUTSIDE_ADDRESS, OVERLAY } from '../lab/lab.ts';
+import { OUTSIDE_ADDRESS } from '../lab/lab.ts';
 import { ping } from '../lab/ping.ts';
 import { transfer } from '../lab/transfer.ts';
 import { NEEDS_CLUSTER, title } from '../support/needs.ts';
@@ -76,10 +76,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each(VARIANTS)(
       for (const [index, dev] of devices.entries()) {
         const subnet = (await lab.host(index + 2).subnetEnv())?.subnet.replace('.1/', '.0/');
         const routes = await cluster().routes(1);
-        // The udp backend has one route to all of the overlay.
-        const [route = ''] = routes.filter(
-          (line) => line.startsWith(`${subnet} `) || line.startsWith(`${OVERLAY} `),
-        );
+        const [route = ''] = routes.filter((line) => line.startsWith(`${subnet} `));
         expect(route).toContain(` dev ${dev} `);
       }
     });

@@ -124,8 +124,7 @@ export function commands(...lines: readonly string[]): Fault['inject'] {
 // DEV stands for the overlay's device, SUBNET for the second host's subnet, MAC for the address of its device.
 async function fill(bed: FaultBed, line: string): Promise<string> {
   const { subnet, vtepMac = '' } = await bed.leaseOf(2);
-  const route = bed.backend === 'udp' ? '10.5.0.0/16' : subnet;
-  return line.replace('DEV', bed.device).replace('SUBNET', route).replace('MAC', vtepMac);
+  return line.replace('DEV', bed.device).replace('SUBNET', subnet).replace('MAC', vtepMac);
 }
 
 /** The first line of an error. */

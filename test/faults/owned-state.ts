@@ -2,7 +2,6 @@
 // The expected state is computed again here, by other means than the agent's, so that a mistake of the agent shows.
 import { readFile } from 'node:fs/promises';
 import type { Host } from '../lab/host.ts';
-import { OVERLAY } from '../lab/lab.ts';
 import type { StoredLease } from '../lab/stored-leases.ts';
 
 export type BackendName = 'vxlan' | 'host-gw' | 'udp';
@@ -146,7 +145,7 @@ export function plannedLines(
         env,
         `link flannel0 tun up mtu ${mtu}`,
         `addr ${base}/32 dev flannel0`,
-        `route unicast ${OVERLAY} dev flannel0`,
+        ...peers.map(({ subnet }) => `route unicast ${subnet} dev flannel0`),
       ].sort();
     case 'vxlan':
       return [

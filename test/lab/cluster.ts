@@ -86,7 +86,7 @@ export class Cluster implements AsyncDisposable {
     });
   }
 
-  /** Waits until every host reaches every other at its end of the tunnel. udp routes do not show peers. */
+  /** Waits until every host reaches every other at its end of the tunnel. A udp route may stand before its tunnel. */
   async waitForTunnels(): Promise<void> {
     for (const from of this.hosts) {
       for (const to of this.hosts) {
@@ -102,7 +102,6 @@ export class Cluster implements AsyncDisposable {
   async routes(number: number): Promise<string[]> {
     const text = await this.lab.host(number).namespace.run(['ip', '-4', 'route', 'show', 'root', OVERLAY]);
     const lines = text.split('\n').map((line) => line.trim());
-    // The udp backend has one route to its device, for all other hosts.
     const leads = (line: string): boolean => line.includes(' via ') || line.includes(' dev flannel0 ');
     return lines.filter((line) => leads(line) && line.includes(ROUTE_PROTOCOL_TEXT)).sort();
   }

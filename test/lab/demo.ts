@@ -83,8 +83,7 @@ async function show(
   await startAgents(lab, store, screen);
   signal.throwIfAborted();
 
-  // The udp backend has one route for all peers.
-  await showRoutes(lab.host(1), backend === 'udp' ? 1 : nodes - 1, screen);
+  await showRoutes(lab.host(1), nodes - 1, screen);
   const containers = await mapLimited(lab.hosts, 4, (host) => host.addContainer());
   signal.throwIfAborted();
   screen.step(

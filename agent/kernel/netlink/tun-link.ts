@@ -20,7 +20,7 @@ export const tunCodec: LinkCodec<TunLink> = {
   },
 };
 
-/** Makes a TUN device that stays when no process has it open, or takes over one that exists. It is root's afterwards. */
+/** Makes a TUN device that no process has to keep open, or takes over one that exists. It is root's afterwards. */
 async function takePersistentTun(name: string): Promise<void> {
   // The package is loaded only here: it costs memory that the other backends do not need.
   const { openTun } = await import('dgram-native');

@@ -176,6 +176,18 @@ describe('vxlan', () => {
   });
 });
 
+describe('udp', () => {
+  it('udp leads the subnets of peers to its device, and no other part of the network', async () => {
+    const peers = [peer('10.5.2.0/24', '192.168.77.2', 'udp'), peer('10.5.128.0/17', '192.168.77.3', 'udp')];
+    expect(await text('udp', {}, peers)).toEqual([
+      'link tun flannel0 mtu 1472',
+      'addr 10.5.1.0/32 dev flannel0',
+      'route 10.5.2.0/24 dev flannel0',
+      'route 10.5.128.0/17 dev flannel0',
+    ]);
+  });
+});
+
 describe('the MTU of containers', () => {
   it.each([
     ['alloc', {}, 1500, 1500],

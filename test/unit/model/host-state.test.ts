@@ -75,7 +75,13 @@ describe('an object', () => {
       'eth0',
     ],
     [TUN, 'link tun flannel0 mtu 1472', 'link flannel0', undefined, undefined],
-    [{ ...TUN, owner: 'user any group any' }, 'link tun flannel0 mtu 1472 user any group any', 'link flannel0', undefined, undefined],
+    [
+      { ...TUN, owner: 'user any group any' },
+      'link tun flannel0 mtu 1472 user any group any',
+      'link flannel0',
+      undefined,
+      undefined,
+    ],
     [{ ...TUN, up: false }, 'link tun flannel0 mtu 1472 down', 'link flannel0', undefined, undefined],
     [ADDR, 'addr 10.5.1.0/32 dev flannel.1', 'addr 10.5.1.0/32 flannel.1', 'flannel.1', 'flannel.1'],
     [
