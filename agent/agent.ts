@@ -8,6 +8,7 @@ import { systemRandom as random } from './base/random.ts';
 import { openLeaseStore } from './datastore/open-store.ts';
 import { openFirewall } from './firewall/open-firewall.ts';
 import { subnetFile } from './handoff/subnet-env.ts';
+import { createHostChecks } from './kernel/host-checks.ts';
 import { createHostSource } from './kernel/host-facts.ts';
 import { rulesetReader } from './kernel/netlink/ruleset.ts';
 import { watchRuleset } from './kernel/netlink/ruleset-monitor.ts';
@@ -52,6 +53,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
       }),
     kernel,
     hostSource: createHostSource({ ...options, lastAddress: lastRun?.planes[0]?.plane.end.address }),
+    hostChecks: createHostChecks(),
     handOff: subnetFile(options.subnetFile),
     dataPlaneMemory: context.dataPlaneMemory,
     async openFirewall({ enableNFTables }) {

@@ -38,6 +38,18 @@ export const LIMITS = {
   /** Shortest and longest pause between two records of the data plane's input. An old record is not believed. */
   recordPauseMs: 1_000,
   recordAgainMs: 60_000,
+  /** Interval of looks at the host's forwarding. */
+  hostCheckMs: 2_000,
+  /** Interval of looks at its addresses and routes. It grows with the addresses: it is 16 s with 5,000, and no more. */
+  hostCheckAllMs: 6_000,
+  hostCheckMsPerAddress: 2,
+  countedAddresses: 5_000,
+  /** A setting that another program has turned off again stays so for this time. */
+  openAgainMs: 60_000,
+  /** Peers whose routes are looked up, bridges of our subnet, and warnings, all in one look at the host. */
+  routeSamples: 8,
+  checkedBridges: 16,
+  hostWarnings: 10,
   /** Debounce of looks at our firewall rules. */
   firewallDelayMs: 50,
   /** Interval of looks at our firewall rules where the kernel tells of their changes. */

@@ -29,6 +29,7 @@ import type { RulesetChange } from '../model/ruleset.ts';
 import type { DataPlaneKeeper } from './data-plane-keeper.ts';
 import { FirewallKeeper } from './firewall-keeper.ts';
 import { HandOffKeeper } from './hand-off-keeper.ts';
+import { HostChecker } from './host-checker.ts';
 import type { HostChange, HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
 import { warnOfNamesake } from './namesake.ts';
@@ -60,6 +61,7 @@ export class NodeNetwork {
   readonly #planner: Planner;
   readonly #firewall: FirewallKeeper | undefined;
   readonly #handOff: HandOffKeeper;
+  readonly #checker: HostChecker;
   /** The subnets that the documents are wanted for, and the first call of `reconciler.want` for them. */
   #established: { readonly subnets: PerFamily<Prefix>; readonly call: number } | undefined;
   /** Nodes that use another backend. */
@@ -70,13 +72,14 @@ export class NodeNetwork {
   constructor(deps: NodeNetworkDeps) {
     this.#deps = deps;
     const { host, table, options, backend, config, firewall } = deps;
-    const { clock, random, log, handOff, createHolder } = deps.world;
+    const { clock, random, log, handOff, hostChecks: checks, createHolder } = deps.world;
     this.#bell = createBell(clock);
     this.#slot = createConditionSlot('network', log);
     this.#slot.wait('waiting for subnets');
     const { blackholeRoute } = options;
     this.#planner = createPlanner({ backend, networks: { ipv4: config.network }, blackholeRoute });
     this.#handOff = new HandOffKeeper({ handOff, clock, random, log });
+    this.#checker = new HostChecker({ checks, clock, log });
     this.#firewall =
       firewall &&
       new FirewallKeeper({
@@ -109,6 +112,7 @@ export class NodeNetwork {
       (until) => this.#follow(until),
       async (until) => this.#firewall?.run(ring, until),
       (until) => this.#handOff.run(ring, until),
+      (until) => this.#checker.run(ring, until),
       (until) => watchSuspension(clock, (asleepMs) => this.#noticeSuspension(asleepMs), until),
     ]);
   }
@@ -119,6 +123,7 @@ export class NodeNetwork {
       ...conditionsIn(this.#slot),
       ...this.#handOff.conditions(),
       ...(this.#firewall?.conditions() ?? []),
+      ...this.#checker.conditions(),
     ];
   }
 
@@ -215,6 +220,9 @@ export class NodeNetwork {
     await dataPlane.want(backend, config, this.#planner.planes, table);
     this.#wantHandOff(host.facts, subnets);
     if (!this.#handOff.stands) return;
+    // The check looks at links that stand by now.
+    this.#checker.want(this.#planner.planes[0], () => this.#planner.state());
+    if (!this.#checker.stands) return;
     this.#slot.clear();
     if (!this.#wasReady) await this.#sayReady(subnets);
   }
@@ -263,6 +271,7 @@ export class NodeNetwork {
     this.#established = undefined;
     this.#handOff.want(undefined);
     await this.#deps.dataPlane.withdraw();
+    this.#checker.want(undefined, () => []);
     this.#wantKernel(undefined);
     this.#firewall?.want(undefined);
   }

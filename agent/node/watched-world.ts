@@ -6,7 +6,7 @@ import type { NodeWorld } from './world.ts';
 
 /** The same world, with its calls tracked by `watchdog`. The datastore has time limits of its own. */
 export function watchWorld(world: NodeWorld, watchdog: Watchdog): NodeWorld {
-  const { kernel, hostSource, handOff } = world;
+  const { kernel, hostSource, hostChecks, handOff } = world;
   return {
     ...world,
     kernel: {
@@ -18,6 +18,13 @@ export function watchWorld(world: NodeWorld, watchdog: Watchdog): NodeWorld {
     hostSource: {
       read: (inUse) => watchdog.during('reading the interfaces', () => hostSource.read(inUse)),
       watch: (onChange, signal) => hostSource.watch(onChange, signal),
+    },
+    hostChecks: {
+      closedLinks: (links) => watchdog.during('reading /proc/sys', () => hostChecks.closedLinks(links)),
+      open: (link) => watchdog.during('writing /proc/sys', () => hostChecks.open(link)),
+      addressesIn: (network) => watchdog.during('reading addresses', () => hostChecks.addressesIn(network)),
+      routesTowards: (addresses) =>
+        watchdog.during('looking up routes', () => hostChecks.routesTowards(addresses)),
     },
     handOff: {
       name: handOff.name,

@@ -6,6 +6,7 @@ import type { ConfigSource } from '../model/config-source.ts';
 import type { DataPlaneMemory } from '../model/data-plane-memory.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import type { HandOff } from '../model/hand-off.ts';
+import type { HostChecks } from '../model/host-checks.ts';
 import type { HostSource } from '../model/host-facts.ts';
 import type { Kernel } from '../model/kernel.ts';
 import type { HolderInput, LeaseHolder } from '../model/lease-holder.ts';
@@ -23,6 +24,7 @@ export interface NodeWorld {
   readonly createHolder: (input: HolderInput) => LeaseHolder;
   readonly kernel: Kernel;
   readonly hostSource: HostSource;
+  readonly hostChecks: HostChecks;
   readonly handOff: HandOff;
   readonly dataPlaneMemory: DataPlaneMemory;
   /** The firewall that the network's configuration asks for. Fails as `host` where none is installed. */

@@ -12,6 +12,7 @@ import { Node } from '../../agent/node/node.ts';
 import { createMemoryFirewall } from '../fakes/memory-firewall.ts';
 import { createMemoryHandOff } from '../fakes/memory-hand-off.ts';
 import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
+import { OPEN_HOST } from '../fakes/open-host.ts';
 import { hostFacts } from '../support/build.ts';
 import type { Cluster } from './cluster.ts';
 import { Life } from './life.ts';
@@ -140,6 +141,7 @@ export class Host {
         read: () => this.#takes('read interfaces', life, () => this.facts),
         watch: (onChange, signal) => this.#listen(this.#onFacts, life, onChange, signal),
       },
+      hostChecks: OPEN_HOST,
       handOff: {
         name: handOff.name,
         previousSubnet: () =>

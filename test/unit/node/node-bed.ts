@@ -13,6 +13,7 @@ import { createMemoryFirewall } from '../../fakes/memory-firewall.ts';
 import { createMemoryHandOff } from '../../fakes/memory-hand-off.ts';
 import { createMemoryKernel, type MemoryKernel } from '../../fakes/memory-kernel.ts';
 import { createMemoryStore, type MemoryKv, type MemoryStore } from '../../fakes/memory-kv.ts';
+import { OPEN_HOST } from '../../fakes/open-host.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
 import { hostFacts, prefix } from '../../support/build.ts';
@@ -124,6 +125,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
           }),
           watch: async () => undefined,
         },
+        hostChecks: OPEN_HOST,
         handOff: {
           name: handOff.name,
           previousSubnet: async () => prefix(`10.5.${n}.0/24`),

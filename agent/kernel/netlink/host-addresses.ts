@@ -1,0 +1,119 @@
+// Reads the addresses of all links in one network, and the links that packets leave by. A host may have thousands of
+// addresses that mean nothing here: their messages are looked at as bytes, and never parsed.
+import type { HostAddress, HostRoute } from '../../model/host-checks.ts';
+import { addressBytes, addressFromBytes, type Prefix } from '../../model/ip.ts';
+import { attributeOf } from './bytes.ts';
+import { FlagsGet, ifla, type RtNetlinkSocket, rt } from './library.ts';
+import { formatPayload, u32 } from './payload.ts';
+import { BOUNDED, IPV4, refusalOf } from './socket.ts';
+
+// include/uapi/linux/if_addr.h: struct ifaddrmsg is family, prefixlen, flags, scope, index.
+const HEADER_BYTES = 8;
+const IFA_ADDRESS = 1;
+
+/** An address as netlink tells it. */
+export type LinkAddress = Omit<HostAddress, 'answersForOthers'>;
+
+/** Reads the addresses whose networks overlap `network`, on links that are up, and counts all. */
+export async function readAddressesIn(
+  socket: RtNetlinkSocket,
+  network: Prefix,
+): Promise<{ readonly addresses: readonly LinkAddress[]; readonly seen: number }> {
+  const { GETADDR } = rt.MessageType;
+  const request = formatPayload([IPV4, 0, 0, 0, 0, 0, 0, 0], []);
+  const [messages] = await socket.socket.request(GETADDR, [request], { flags: FlagsGet.DUMP, ...BOUNDED });
+  const bits = bitsOf(addressBytes(network.address));
+  const linkOf = createLinkReader(socket);
+  const found: LinkAddress[] = [];
+  for (const { data } of messages) {
+    const [length = 32] = data.subarray(1);
+    // The other end of a point-to-point link is what has a route.
+    const other = attributeOf(data, HEADER_BYTES, IFA_ADDRESS);
+    if (data[0] !== IPV4 || other?.length !== 4) continue;
+    const shift = 32 - Math.min(length, network.length);
+    if (shift < 32 && bitsOf(other) >>> shift !== bits >>> shift) continue;
+    const link = await linkOf(data.readUInt32LE(4));
+    if (link === undefined || !link.isUp) continue;
+    const prefix = { family: 'ipv4', address: addressFromBytes([...other]), length } as const;
+    found.push({ dev: link.name, isBridge: link.isBridge, prefix });
+  }
+  return { addresses: found, seen: messages.length };
+}
+
+/** Looks up the routes that packets to these addresses take, by the rules and tables of every program. */
+export async function readRoutesTowards(
+  socket: RtNetlinkSocket,
+  addresses: readonly string[],
+): Promise<(HostRoute | undefined)[]> {
+  const linkOf = createLinkReader(socket);
+  const found: (HostRoute | undefined)[] = [];
+  for (const address of addresses) {
+    const route = await readRouteTo(socket, address);
+    const link = route && (await linkOf(route.index));
+    found.push(route && link && { dev: link.name, length: route.length, table: route.table });
+  }
+  return found;
+}
+
+// include/uapi/linux/rtnetlink.h: struct rtmsg is family, dst_len, src_len, tos, table, protocol, scope, type, flags.
+const RTA_DST = 1;
+// The answer is the entry of the table, and not a route of the one address, and it names its table.
+const RTM_F_LOOKUP_TABLE = 0x1000;
+const RTM_F_FIB_MATCH = 0x2000;
+
+async function readRouteTo(
+  socket: RtNetlinkSocket,
+  address: string,
+): Promise<(Omit<HostRoute, 'dev'> & { readonly index: number }) | undefined> {
+  const { GETROUTE } = rt.MessageType;
+  const header = [IPV4, 32, 0, 0, 0, 0, 0, 0, ...u32(RTM_F_LOOKUP_TABLE | RTM_F_FIB_MATCH)];
+  const request = formatPayload(header, [[RTA_DST, addressBytes(address)]]);
+  try {
+    const [[answer]] = await socket.socket.request(GETROUTE, [request], BOUNDED);
+    const message = answer && rt.parseMessage(answer.type, answer.data);
+    if (message?.kind !== 'route') return undefined;
+    const { data, attrs } = message;
+    const { oif: index } = attrs;
+    return index === undefined
+      ? undefined
+      : { index, length: data.dstLen ?? 0, table: attrs.table ?? data.table ?? 0 };
+  } catch (error) {
+    // No route, or one of type unreachable, prohibit or blackhole.
+    if (NO_WAY.has(refusalOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
+
+const NO_WAY: ReadonlySet<string> = new Set(['ENETUNREACH', 'EHOSTUNREACH', 'EACCES', 'EINVAL']);
+
+interface LinkFacts {
+  readonly name: string;
+  readonly isUp: boolean;
+  readonly isBridge: boolean;
+}
+
+/** A reader of links by index that asks for each only once. Undefined: the link has gone. */
+function createLinkReader(socket: RtNetlinkSocket): (index: number) => Promise<LinkFacts | undefined> {
+  const known = new Map<number, LinkFacts | undefined>();
+  return async (index) => {
+    if (!known.has(index)) known.set(index, await readLink(socket, index));
+    return known.get(index);
+  };
+}
+
+async function readLink(socket: RtNetlinkSocket, index: number): Promise<LinkFacts | undefined> {
+  try {
+    const [link] = await socket.getLink({ index }, {}, BOUNDED);
+    if (link === undefined) return undefined;
+    const { linkinfo, ifname = '' } = link.attrs;
+    const isBridge = linkinfo !== undefined && ifla.parseInfo(linkinfo).kind === 'bridge';
+    return { name: ifname, isUp: link.data.flags?.up === true, isBridge };
+  } catch (error) {
+    if (refusalOf(error) === 'ENODEV') return undefined;
+    throw error;
+  }
+}
+
+function bitsOf(bytes: ArrayLike<number>): number {
+  return (((bytes[0] ?? 0) << 24) | ((bytes[1] ?? 0) << 16) | ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0)) >>> 0;
+}

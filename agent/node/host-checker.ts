@@ -1,0 +1,169 @@
+// Keeps an eye on the settings, addresses and routes of this host that stop the overlay's packets: turns forwarding on
+// where it is off, and says what only the operator can mend. `host-verdict.ts` judges; here is the loop.
+import { createBell } from '../base/bell.ts';
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
+import { ALL_LINKS, type HostAddress, type HostChecks, type HostRoute } from '../model/host-checks.ts';
+import type { HostState } from '../model/host-state.ts';
+import type { Plane } from '../model/plane.ts';
+import {
+  type Carried,
+  type CarriedPeer,
+  carriedBy,
+  judgeAddresses,
+  judgeForwarding,
+  judgeRoutes,
+  linksToOpen,
+  ownBridges,
+  sampleAddress,
+  samplePeers,
+  type Verdict,
+} from './host-verdict.ts';
+import { LIMITS } from './limits.ts';
+
+export interface HostCheckerDeps {
+  readonly checks: HostChecks;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The addresses and routes of the host as read last. */
+interface Findings {
+  readonly carried: Carried;
+  readonly addresses: readonly HostAddress[];
+  readonly sample: readonly CarriedPeer[];
+  readonly routes: readonly (HostRoute | undefined)[];
+}
+
+export class HostChecker {
+  readonly #deps: HostCheckerDeps;
+  readonly #bell;
+  readonly #slot;
+  /** Undefined: nothing is carried. */
+  #wanted: { readonly plane: Plane; readonly state: () => HostState } | undefined;
+  #stands = false;
+  #findings: Findings | undefined;
+  /** When they are read again at the latest. */
+  #nextMs = 0;
+  /** When each link was opened last. */
+  readonly #openedMs = new Map<string, number>();
+  /** Warnings of the last look, each of which is in the log. */
+  #warned: readonly string[] = [];
+
+  constructor(deps: HostCheckerDeps) {
+    this.#deps = deps;
+    this.#bell = createBell(deps.clock);
+    this.#slot = createConditionSlot('host', deps.log);
+  }
+
+  /** Sets the plane whose packets the host must carry, and the source of its host state; undefined: none. */
+  want(plane: Plane | undefined, state: () => HostState): void {
+    if (plane === this.#wanted?.plane) return;
+    this.#wanted = plane && { plane, state };
+    this.#bell.ring();
+  }
+
+  /** Whether the host has been looked at once since something was wanted. */
+  get stands(): boolean {
+    return this.#stands;
+  }
+
+  conditions(): readonly Condition[] {
+    return conditionsIn(this.#slot);
+  }
+
+  /** Looks at the host from time to time until `signal` is aborted. Calls `onChange` after the first look. */
+  async run(onChange: () => void, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const why = await this.#bell.wait(signal, this.#wanted && LIMITS.hostCheckMs);
+      if (this.#wanted === undefined) {
+        this.#slot.clear();
+        continue;
+      }
+      const verdicts = await this.#look(why === 'rung');
+      if (verdicts !== undefined && this.#wanted !== undefined) this.#tell(verdicts);
+      if (this.#stands) continue;
+      this.#stands = true;
+      onChange();
+    }
+  }
+
+  /** Undefined: the host cannot be read now. */
+  async #look(isNew: boolean): Promise<readonly Verdict[] | undefined> {
+    try {
+      const { carried, addresses, sample, routes } = await this.#find(isNew);
+      return [
+        await this.#forward(carried, addresses),
+        judgeAddresses(carried, addresses),
+        judgeRoutes(sample, routes),
+      ];
+    } catch (error) {
+      // That alone stops no packet.
+      this.#deps.log.debug(messageOf(error));
+      return undefined;
+    }
+  }
+
+  // Other programs may have thousands of addresses: the more there are, the more rarely they are read, as long as
+  // nothing is wrong.
+  async #find(isNew: boolean): Promise<Findings> {
+    const { checks, clock } = this.#deps;
+    const now = clock.monotonicMs();
+    const isOld = now >= this.#nextMs || this.#slot.current !== undefined;
+    if (this.#findings !== undefined && !isNew && !isOld) return this.#findings;
+    if (this.#wanted === undefined) throw new Error('nothing is carried');
+    const { plane, state } = this.#wanted;
+    const carried = carriedBy(plane, state());
+    const sample = samplePeers(carried.peers);
+    const { addresses, seen } = await checks.addressesIn(carried.network);
+    const routes = sample.length === 0 ? [] : await checks.routesTowards(sample.map(sampleAddress));
+    this.#findings = { carried, addresses, sample, routes };
+    this.#nextMs =
+      now + LIMITS.hostCheckAllMs + Math.min(seen, LIMITS.countedAddresses) * LIMITS.hostCheckMsPerAddress;
+    return this.#findings;
+  }
+
+  async #forward(carried: Carried, addresses: readonly HostAddress[]): Promise<Verdict> {
+    const { checks, clock, log } = this.#deps;
+    const bridges = ownBridges(carried, addresses).slice(0, LIMITS.checkedBridges);
+    const links = [ALL_LINKS, ...carried.links, ...bridges];
+    const reasons = new Map<string, string>();
+    const closed = await checks.closedLinks(links);
+    const opened = linksToOpen(closed);
+    for (const link of opened) {
+      const lastMs = this.#openedMs.get(link);
+      const now = clock.monotonicMs();
+      // A program that closes it again is not fought.
+      if (lastMs !== undefined && now - lastMs < LIMITS.openAgainMs) {
+        reasons.set(link, 'another program has set it to 0 again');
+        continue;
+      }
+      try {
+        await checks.open(link);
+        this.#openedMs.set(link, now);
+        log.warn(openedLine(link));
+      } catch (error) {
+        reasons.set(link, messageOf(error));
+      }
+    }
+    return judgeForwarding(opened.length === 0 ? closed : await checks.closedLinks(links), bridges, reasons);
+  }
+
+  #tell(verdicts: readonly Verdict[]): void {
+    const { log } = this.#deps;
+    const faults = verdicts.flatMap((verdict) => verdict.faults);
+    if (faults.length > 0) this.#slot.fail(faults.join('; '));
+    else if (this.#slot.clear()) log.info('this host carries the packets of containers again');
+    const warnings = verdicts.flatMap((verdict) => verdict.warnings).slice(0, LIMITS.hostWarnings);
+    for (const warning of warnings) if (!this.#warned.includes(warning)) log.warn(warning);
+    this.#warned = warnings;
+  }
+}
+
+function openedLine(link: string): string {
+  return link === ALL_LINKS
+    ? 'set net.ipv4.ip_forward to 1: without it Linux forwards no packet of a container. Set it in /etc/sysctl.d too'
+    : `set forwarding to 1 on ${link}: another program had set it to 0`;
+}
