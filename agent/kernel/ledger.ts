@@ -154,14 +154,23 @@ export class Ledger {
     const refused = new Set<string>();
     for (const failure of failures) {
       const { object } = failure.change;
-      // The link's own refusal says it all. Its next attempt reads everything.
-      if (failure.error.errno === 'ENODEV' && missing.has(linkOf(object) ?? '')) continue;
+      if (this.#isOfOwnLink(failure)) {
+        // The link's own refusal says it all. Without one, its event is still to come.
+        if (!missing.has(linkOf(object) ?? '')) this.doubt();
+        continue;
+      }
       const key = keyOf(object);
       refused.add(key);
       const peer = isOfTheNode(failure) ? undefined : peerOf(key);
       this.refused.set(key, refusalOf(failure, peer, this.refused.get(key), nowMs));
     }
     for (const key of tried) if (!refused.has(key)) this.refused.delete(key);
+  }
+
+  /** Whether a link of ours is gone or down, and so refuses what is to be put on it. */
+  #isOfOwnLink({ change, error }: ChangeFailure): boolean {
+    const isGone = error.errno === 'ENODEV' || error.errno === 'ENETDOWN';
+    return isGone && this.wanted.has(`link ${linkOf(change.object)}`);
   }
 
   #missingLinks(failures: readonly ChangeFailure[]): ReadonlySet<string> {

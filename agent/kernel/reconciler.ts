@@ -112,8 +112,10 @@ export class Reconciler {
     const { clock, random } = this.#deps;
     if (this.#calls === 0) return LIMITS.reconcileFullPassMs;
     if (this.#failuresInRow > 0) return backoffMs(LIMITS.reconcileBackoff, this.#failuresInRow, random);
+    if (!this.#ledger.isKnown) return 0;
     const dueMs = Math.min(this.#ledger.nextDueMs(), this.#readMs + LIMITS.reconcileFullPassMs);
-    return Math.max(0, dueMs - clock.monotonicMs());
+    // Timers count whole milliseconds: a fraction could end too early, again and again.
+    return Math.max(0, Math.ceil(dueMs - clock.monotonicMs()));
   }
 
   #takeDue(): void {
