@@ -16,6 +16,7 @@ import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { readTableSizes } from './kernel/old-iptables.ts';
 import { KvLeaseHolder } from './lease/kv-lease-holder.ts';
 import type { DataPlaneMemory } from './model/data-plane-memory.ts';
+import { datastoreAddresses } from './model/datastore-options.ts';
 import { Node } from './node/node.ts';
 import { startHealthServer } from './observe/health.ts';
 import { createServiceNotifier } from './observe/sd-notify.ts';
@@ -37,7 +38,8 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   await using kernel = openNetlinkKernel();
   const notifier = createServiceNotifier({ socket: context.notifySocket, exec, log });
   const lastRun = context.dataPlaneMemory.resumed?.input;
-  const node = new Node(options, {
+  const knownOptions = { ...options, datastoreAddresses: datastoreAddresses(options.datastore) };
+  const node = new Node(knownOptions, {
     clock,
     random,
     log,

@@ -12,6 +12,7 @@ import { type Choice, choose } from './lease/choose.ts';
 import { createLeaseTable, type LeaseTable } from './lease/lease-table.ts';
 import type { Backend } from './model/backend.ts';
 import { requireConfig } from './model/config-source.ts';
+import { datastoreAddresses } from './model/datastore-options.ts';
 import type { HostFacts } from './model/host-facts.ts';
 import { formatHostState } from './model/host-state.ts';
 import { formatPrefix, type PerFamily, type Prefix } from './model/ip.ts';
@@ -37,11 +38,12 @@ export async function planHost(options: AgentOptions, signal: AbortSignal): Prom
   const subnet = await readPreviousSubnet(options.subnetFile);
   const previous = subnet && { [subnet.family]: subnet };
   const { leases } = table;
-  return planText({ options, host, config, backend, leases, previous, random: systemRandom });
+  const known = { ...options, datastoreAddresses: datastoreAddresses(options.datastore) };
+  return planText({ options: known, host, config, backend, leases, previous, random: systemRandom });
 }
 
 export interface PlanTextInput {
-  readonly options: Pick<NodeOptions, 'blackholeRoute'>;
+  readonly options: Pick<NodeOptions, 'blackholeRoute' | 'datastoreAddresses'>;
   readonly host: HostFacts;
   readonly config: NetworkConfig;
   readonly backend: Backend;

@@ -60,7 +60,8 @@ function allChanges(links: readonly Change[], desired: HostState, actual: HostSt
     const kept = objects.find((object) => formatObject(object) === line);
     // One object of a wanted key is replaced in place, so that traffic is never without it.
     const replaced = want === undefined || kept !== undefined ? undefined : objects[0];
-    if (want !== undefined && replaced !== undefined) adds.push({ op: 'replace', object: want });
+    if (want !== undefined && replaced !== undefined)
+      adds.push({ op: 'replace', object: want, before: replaced });
     for (const object of objects) {
       if (object !== kept && object !== replaced) deletes.push({ op: 'delete', object });
     }

@@ -18,9 +18,23 @@ export const LIMITS = {
   /** Kernel events that wait for the reconciler. */
   kernelEvents: 200_000,
   /** From a kernel event to the reconciler's pass, so that a burst becomes one pass. */
-  reconcileDelayMs: 20,
-  /** Pauses between passes in which the kernel refused changes. */
+  reconcileDelayMs: 2,
+  /**
+   * After `freely` repairs in a row, each sooner than `quietMs` after the one before, the next one rests for half as
+   * long as the last one took, and the longer that was, the longer: at most `maxTimes` as long.
+   */
+  repairRest: { freely: 3, quietMs: 1_000, slowMs: 100, maxTimes: 4 },
+  /** Pauses after failures to read or to change anything. */
   reconcileBackoff: { firstMs: 100, maxMs: 10_000 },
+  /** Pauses of one refused change. Past the longest one it waits for an event, or for the next full pass. */
+  refusalBackoff: { firstMs: 100, maxMs: 20_000 },
+  /** Shortest time between two attempts that events of foreign routes cause, for one key. */
+  refusalAgainMs: 1_000,
+  /**
+   * A program is named when it has undone one object `namedAt` times, never `quietMs` apart. Where each repair is
+   * undone within `quickMs`, the pauses before the repairs double after `freely` of them, up to `maxPauseMs`.
+   */
+  fight: { namedAt: 10, quietMs: 15_000, quickMs: 3, freely: 5, maxPauseMs: 5_000 },
   /** Interval of full passes without any event. */
   reconcileFullPassMs: 30_000,
   /** Interfaces that an error lists for a choice. */

@@ -1,8 +1,6 @@
 // The real kernel of this network namespace. It reads and changes the objects that are ours: links by their type and
-// name, the entries on them, and routes by their protocol number.
-import { systemClock } from '../base/clock.ts';
+// name, the entries on them, and routes by their protocol number. It never takes the place of another program's object.
 import { TwillError } from '../base/errors.ts';
-import { createYieldTurn } from '../base/yield-turn.ts';
 import {
   type Entry,
   formatObject,
@@ -16,21 +14,20 @@ import { LIMITS } from './limits.ts';
 import { type BatchRequest, openBatchSocket } from './netlink/batch.ts';
 import type { EntryCodec, NameOf } from './netlink/codec.ts';
 import { ENTRY_CODECS } from './netlink/codecs.ts';
-import { alterLink, deleteLink, type LinkTable, makeLink, readLinks, readNameOf } from './netlink/links.ts';
+import { changeEntries, failureOf, indexNeededBy, isOwn, noLink } from './netlink/entries.ts';
+import {
+  alterLink,
+  deleteLink,
+  type LinkTable,
+  makeLink,
+  readLinks,
+  readLinkType,
+  readNameOf,
+} from './netlink/links.ts';
 import { type LinkListener, type Monitor, openMonitor } from './netlink/monitor.ts';
 import { listStrictly } from './netlink/overrun.ts';
-import {
-  CREATE,
-  dump,
-  kernelError,
-  openRouteSocket,
-  REPLACE,
-  type RtNetlinkSocket,
-  refusalOf,
-} from './netlink/socket.ts';
-
-// A deletion succeeds where the object is gone already, perhaps with its link.
-const GONE: readonly string[] = ['ENOENT', 'ESRCH', 'EADDRNOTAVAIL', 'ENODEV', 'ENXIO'];
+import { dump, kernelError, openRouteSocket, type RtNetlinkSocket } from './netlink/socket.ts';
+import { explainTaken, isTaken } from './netlink/taken-routes.ts';
 
 const NO_LINK = 0;
 
@@ -67,6 +64,22 @@ export function openNetlinkKernel(): Kernel {
   };
   const table = (needed: readonly string[]): Promise<LinkTable> => exclusively(() => readTable(needed));
 
+  const applyEntries = async (
+    changes: readonly Change[],
+    links: LinkTable,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly ChangeFailure[]> => {
+    const send = (batch: readonly BatchRequest[]) => batches.send(batch, signal);
+    const refused = await changeEntries(changes, links, send);
+    const taken = refused.filter(isTaken);
+    if (taken.length === 0) return refused;
+    const explained = await exclusively(() =>
+      reader('routes', () => explainTaken(dumps, taken, links.names.all)),
+    );
+    const others = refused.filter((failure) => !isTaken(failure));
+    return [...others, ...explained.failures, ...(await changeEntries(explained.again, links, send))];
+  };
+
   return {
     read: () =>
       exclusively(async () => {
@@ -89,7 +102,7 @@ export function openNetlinkKernel(): Kernel {
           failures.push(...(await changeLinks(requests, links, run)));
           links = await table(needed);
         } else {
-          failures.push(...(await changeEntries(run, links, (batch) => batches.send(batch, signal))));
+          failures.push(...(await applyEntries(run, links, signal)));
         }
         signal?.throwIfAborted();
       }
@@ -216,70 +229,18 @@ async function changeLinks(
 
 async function changeLink(socket: RtNetlinkSocket, links: LinkTable, { op, object }: Change): Promise<void> {
   if (object.kind !== 'link') return;
-  const index = links.indexOf.get(object.name);
+  const { name } = object;
+  const index = links.indexOf.get(name);
+  if (index !== undefined && !isOwn(name, links)) {
+    if (op === 'delete') return;
+    const type = (await readLinkType(socket, name)) ?? 'without a type';
+    const what = `cannot add ${formatObject(object)}: ${name} is a link of another program`;
+    throw new TwillError('host', `${what}: type ${type} (EEXIST)`, { errno: 'EEXIST' });
+  }
   if (op === 'alter') return alterLink(socket, object, links);
   if (op !== 'add' && index !== undefined) await deleteLink(socket, index);
   if (op === 'delete') return;
   const underlay = indexNeededBy(object, links);
   if (underlay === undefined) throw noLink(object);
   return makeLink(socket, object, underlay);
-}
-
-/** Index of the link that the object needs, 0 where it needs none; undefined: that link does not exist. */
-function indexNeededBy(object: HostObject, links: LinkTable): number | undefined {
-  const name = linkNeededBy(object);
-  return name === undefined ? NO_LINK : links.indexOf.get(name);
-}
-
-async function changeEntries(
-  changes: readonly Change[],
-  links: LinkTable,
-  send: (requests: readonly BatchRequest[]) => Promise<ReadonlyMap<number, string>>,
-): Promise<ChangeFailure[]> {
-  const failures: ChangeFailure[] = [];
-  const yieldTurn = createYieldTurn(systemClock);
-  // Requests are made one batch at a time. The kernel answers before the send returns, and the package looks for the
-  // next answer before another task has a turn.
-  for (let start = 0; start < changes.length; start += LIMITS.netlinkBatch) {
-    await yieldTurn();
-    const sent: Change[] = [];
-    const requests: BatchRequest[] = [];
-    for (const change of changes.slice(start, start + LIMITS.netlinkBatch)) {
-      const index = indexNeededBy(change.object, links);
-      if (index !== undefined) {
-        sent.push(change);
-        requests.push(encode(change, index));
-      } else if (change.op !== 'delete') {
-        failures.push({ change, error: noLink(change.object) });
-      }
-    }
-    for (const [place, errno] of await send(requests)) {
-      const change = sent[place];
-      const failure = change && failureOf(change, Object.assign(new Error(errno), { code: errno }));
-      if (failure !== undefined) failures.push(failure);
-    }
-  }
-  return failures;
-}
-
-function encode({ op, object }: Change, index: number): BatchRequest {
-  if (object.kind === 'link') throw new Error(`not an entry: ${formatObject(object)}`);
-  const codec: EntryCodec<Entry> = ENTRY_CODECS[object.kind];
-  const payload = codec.encode(object, index);
-  return op === 'delete'
-    ? { type: codec.requests.delete, flags: 0, payload }
-    : { type: codec.requests.add, flags: CREATE | REPLACE, payload };
-}
-
-/** The failure that the kernel's refusal means; undefined: the result stands all the same. */
-function failureOf(change: Change, thrown: unknown): ChangeFailure | undefined {
-  if (thrown instanceof TwillError) return { change, error: thrown };
-  if (change.op === 'delete' && GONE.includes(refusalOf(thrown) ?? '')) return undefined;
-  const verb = { add: 'add', delete: 'delete', replace: 'change', alter: 'change' }[change.op];
-  return { change, error: kernelError(`cannot ${verb} ${formatObject(change.object)}`, thrown) };
-}
-
-function noLink(object: HostObject): TwillError {
-  const what = `cannot add ${formatObject(object)}: there is no link ${linkNeededBy(object)}`;
-  return new TwillError('host', what, { errno: 'ENODEV' });
 }

@@ -1,11 +1,11 @@
 // Makes the kernel equal to the wanted host state, and keeps it so.
 //
-//     want(changes) ──▶ pending ──┐ (the kernel is known: the pending keys alone are written)
-//     netlink event that          ├─▶ pass ──▶ kernel.apply
-//     contradicts ────▶ unknown ──┘ (all is read and compared)
+//     want(changes) ──────────▶ pending ─┐ (the kernel is known: the pending keys alone are written)
+//     event of one entry ──────▶ pending ─┼─▶ pass ──▶ kernel.apply ──▶ refused: tried again at its own pace
+//     event that may mean more ▶ unknown ─┘ (all is read and compared)
 //
-// Events and calls only ring a bell; one loop does the work. A refused change is retried with growing pauses and stops
-// nothing else.
+// Events and calls only ring a bell; one loop does the work. A refused change stops nothing else. One that is about a
+// peer is a condition about that peer: the node is ready all the same.
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
@@ -14,55 +14,54 @@ import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
 import { createYieldTurn } from '../base/yield-turn.ts';
-import type { Condition } from '../model/condition.ts';
+import type { Condition, PeerCondition, PeerName } from '../model/condition.ts';
 import {
-  formatObject,
   type HostObject,
   type HostState,
   type HostStateChanges,
-  linkNeededBy,
+  keyOf,
   recognize,
 } from '../model/host-state.ts';
-import type { Change, ChangeFailure, Kernel, KernelEvent } from '../model/kernel.ts';
-import { diff, formatChange } from './diff.ts';
+import type { ChangeFailure, Kernel, KernelEvent } from '../model/kernel.ts';
+import { Ledger, type Steps } from './ledger.ts';
 import { LIMITS } from './limits.ts';
+import { ReconcilerReport } from './reconciler-report.ts';
 
 export interface ReconcilerDeps {
   readonly kernel: Kernel;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** The peer that the object of this key leads to; undefined: the object is the node's own. */
+  readonly peerOf: (key: string) => PeerName | undefined;
 }
 
 export class Reconciler {
   readonly #deps: ReconcilerDeps;
   readonly #bell;
-  readonly #wanted = new Map<string, HostObject>();
-  /** How many wanted objects need each link: an event of such a link may mean that the kernel dropped objects. */
-  readonly #linkUses = new Map<string, number>();
-  /** Keys that were not applied since they changed, each with the object that the kernel holds. */
-  #pending = new Map<string, HostObject | undefined>();
-  /** Whether the kernel holds the wanted objects, the pending keys apart. */
-  #isKnown = false;
+  readonly #ledger = new Ledger();
+  #isReading = false;
   /** Calls of `want`, and the last one of them that a pass has applied. */
   #calls = 0;
   #applied = 0;
+  /** Passes in a row that could not read or write anything. */
   #failuresInRow = 0;
   /** When all was read last. */
   #readMs = 0;
-  #reason: string | undefined = 'the host state has not been applied yet';
-  #drift = 0;
-  readonly #reported = new Set<string>();
+  /** The last repair: its end, how long it took, and how many came before it without a quiet time. */
+  #repair = { endMs: -Infinity, tookMs: 0, inRow: 0 };
+  readonly #report;
 
   constructor(deps: ReconcilerDeps) {
     this.#deps = deps;
     this.#bell = createBell(deps.clock);
+    this.#report = new ReconcilerReport(deps.log);
   }
 
   /** Changes the wanted host state. Gives the number that `applied` reaches when the kernel holds it. */
   want(changes: HostStateChanges): number {
     if (changes.size === 0 && this.#calls > 0) return this.#calls;
-    for (const [key, { after }] of changes) this.#set(key, after);
+    for (const [key, { after }] of changes) this.#ledger.set(key, after);
     this.#calls++;
     this.#bell.ring();
     return this.#calls;
@@ -75,13 +74,17 @@ export class Reconciler {
 
   /** Objects that were repaired after somebody else had changed them, since the start. */
   get drift(): number {
-    return this.#drift;
+    return this.#report.drift;
   }
 
+  /** The conditions about this node. */
   conditions(): readonly Condition[] {
-    if (this.#reason === undefined) return [];
-    const state = this.#failuresInRow === 0 ? 'waiting' : 'failing';
-    return [{ part: 'kernel', state, reason: this.#reason }];
+    return this.#report.conditions();
+  }
+
+  /** A condition for each peer with a fault; the same array for as long as they are the same. */
+  peerConditions(): readonly PeerCondition[] {
+    return this.#report.peerConditions();
   }
 
   /** Works until `signal` is aborted. Calls `onChange` after each pass. */
@@ -89,123 +92,117 @@ export class Reconciler {
     return runTasks(signal, [(until) => this.#watch(until), (until) => this.#work(onChange, until)]);
   }
 
-  #set(key: string, after: HostObject | undefined): void {
-    const before = this.#wanted.get(key);
-    if (!this.#pending.has(key)) this.#pending.set(key, before);
-    if (after === undefined) this.#wanted.delete(key);
-    else this.#wanted.set(key, after);
-    this.#countLink(before, -1);
-    this.#countLink(after, 1);
-  }
-
-  #countLink(object: HostObject | undefined, step: number): void {
-    const link = object && linkNeededBy(object);
-    if (link === undefined) return;
-    const uses = (this.#linkUses.get(link) ?? 0) + step;
-    if (uses === 0) this.#linkUses.delete(link);
-    else this.#linkUses.set(link, uses);
-  }
-
   async #work(onChange: () => void, signal: AbortSignal): Promise<void> {
-    const { clock, random } = this.#deps;
+    const { clock } = this.#deps;
     const yieldTurn = createYieldTurn(clock);
     for (;;) {
-      const pauseMs =
-        this.#failuresInRow === 0
-          ? LIMITS.reconcileFullPassMs
-          : backoffMs(LIMITS.reconcileBackoff, this.#failuresInRow, random);
-      const why = await this.#bell.wait(signal, pauseMs);
-      // A node that is never idle reads too.
-      const isOld = clock.monotonicMs() - this.#readMs >= LIMITS.reconcileFullPassMs;
-      if (why === 'timeout' || isOld) this.#isKnown = false;
+      await this.#bell.wait(signal, this.#pauseMs());
       if (this.#calls === 0) continue;
-      const isRepair = !this.#isKnown && this.#pending.size === 0 && this.#applied === this.#calls;
-      // A burst of events becomes one pass.
-      if (isRepair) await clock.sleep(LIMITS.reconcileDelayMs, signal);
+      this.#takeDue();
+      if (!this.#isBehind() && this.#hasWork()) await clock.sleep(this.#restMs(), signal);
+      this.#takeDue();
       // The caller of `want` has just planned, which may have taken a while too.
       await yieldTurn();
-      await this.#pass(signal);
+      if (this.#hasWork()) await this.#pass(signal);
       onChange();
     }
   }
 
+  #pauseMs(): number {
+    const { clock, random } = this.#deps;
+    if (this.#calls === 0) return LIMITS.reconcileFullPassMs;
+    if (this.#failuresInRow > 0) return backoffMs(LIMITS.reconcileBackoff, this.#failuresInRow, random);
+    if (!this.#ledger.isKnown) return 0;
+    const dueMs = Math.min(this.#ledger.nextDueMs(), this.#readMs + LIMITS.reconcileFullPassMs);
+    // Timers count whole milliseconds: a fraction could end too early, again and again.
+    return Math.max(0, Math.ceil(dueMs - clock.monotonicMs()));
+  }
+
+  #takeDue(): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    this.#ledger.takeDue(nowMs);
+    // A node that is never idle reads too.
+    if (this.#failuresInRow > 0 || nowMs >= this.#readMs + LIMITS.reconcileFullPassMs) this.#ledger.doubt();
+  }
+
+  /** Whether the wanted state has changed since the last pass. */
+  #isBehind(): boolean {
+    return this.#applied !== this.#calls;
+  }
+
+  #hasWork(): boolean {
+    return this.#ledger.hasWork || this.#isBehind();
+  }
+
+  /** The time that a burst of events has to become one pass, and more where repairs take most of the time. */
+  #restMs(): number {
+    const { freely, slowMs, maxTimes } = LIMITS.repairRest;
+    const { endMs, tookMs, inRow } = this.#repair;
+    const times = inRow < freely ? 0 : Math.min(maxTimes, 0.5 + tookMs / slowMs);
+    return Math.max(LIMITS.reconcileDelayMs, endMs + tookMs * times - this.#deps.clock.monotonicMs());
+  }
+
   async #pass(signal: AbortSignal): Promise<void> {
-    const { kernel, log } = this.#deps;
-    const wasKnown = this.#isKnown;
-    // An event from here on tells of a change that this pass may not see.
-    this.#isKnown = true;
+    const { kernel, clock, peerOf } = this.#deps;
+    const ledger = this.#ledger;
+    const startMs = clock.monotonicMs();
+    const isRepair = !this.#isBehind();
+    const isKnown = ledger.isKnown;
+    ledger.trust();
     try {
-      const actual = wasKnown ? undefined : await this.#read(signal);
-      const isRepair = this.#pending.size === 0 && this.#failuresInRow === 0 && this.#applied === this.#calls;
+      const actual = isKnown ? undefined : await this.#read(signal);
       const call = this.#calls;
-      const changes = this.#steps(actual);
-      this.#pending = new Map();
-      const failures = await kernel.apply(changes, signal);
-      if (isRepair) this.#countDrift(changes, failures);
-      this.#report(failures);
+      const steps = ledger.take(actual, clock.monotonicMs());
+      const failures = await kernel.apply(steps.changes, signal);
+      this.#countDrift(steps, failures);
+      const nowMs = clock.monotonicMs();
+      ledger.settle(steps, failures, peerOf, nowMs);
+      const isChanged = failures.length > 0 || steps.tried.size > 0;
+      this.#report.passed(ledger, peerOf, isChanged, nowMs);
       this.#applied = call;
+      this.#failuresInRow = 0;
+      if (isRepair) this.#noteRepair(startMs);
     } catch (error) {
-      this.#isKnown = false;
+      ledger.doubt();
       signal.throwIfAborted();
-      this.#reason = asTwillError(error, 'host', 'cannot bring the kernel in line').message;
       this.#failuresInRow++;
-      log.error(this.#reason);
+      this.#report.fail(asTwillError(error, 'host', 'cannot bring the kernel in line').message);
+    } finally {
+      this.#isReading = false;
     }
   }
 
-  /** The changes that lead to the wanted state: from all that was read, or else from the pending keys alone. */
-  #steps(read: HostState | undefined): Change[] {
-    if (read !== undefined) return diff([...this.#wanted.values()], read);
-    const before = [...this.#pending.values()].filter((object) => object !== undefined);
-    const after = [...this.#pending.keys()].flatMap((key) => this.#wanted.get(key) ?? []);
-    if (![...before, ...after].some(({ kind }) => kind === 'link')) return diff(after, before);
-    // Objects disappear with their link, whether they are pending or not.
-    const rest = [...this.#wanted].filter(([key]) => !this.#pending.has(key)).map(([, object]) => object);
-    return diff([...this.#wanted.values()], [...before, ...rest]);
+  #noteRepair(startMs: number): void {
+    const endMs = this.#deps.clock.monotonicMs();
+    const isInRow = startMs - this.#repair.endMs < LIMITS.repairRest.quietMs;
+    this.#repair = { endMs, tookMs: endMs - startMs, inRow: isInRow ? this.#repair.inRow + 1 : 0 };
   }
 
   async #read(signal: AbortSignal): Promise<HostState> {
     const { kernel, clock } = this.#deps;
     this.#readMs = clock.monotonicMs();
+    this.#isReading = true;
     const yieldTurn = createYieldTurn(clock);
     const state: HostObject[] = [];
     for (const object of await kernel.read(signal)) {
-      state.push(recognize(this.#wanted, object));
+      state.push(recognize(this.#ledger.wanted, object));
       await yieldTurn();
     }
+    this.#isReading = false;
     return state;
   }
 
-  #countDrift(changes: readonly Change[], failures: readonly ChangeFailure[]): void {
-    const repaired = changes.length - failures.length;
-    if (repaired === 0) return;
-    this.#drift += repaired;
-    this.#deps.log.warn('repaired what somebody else had changed', {
-      objects: repaired,
-      first: changes[0] === undefined ? undefined : formatChange(changes[0]),
-    });
-  }
-
-  #report(failures: readonly ChangeFailure[]): void {
-    const { log } = this.#deps;
-    if (failures.length === 0) {
-      if (this.#failuresInRow > 0) log.info('the kernel is as it should be again');
-      this.#failuresInRow = 0;
-      this.#reason = undefined;
-      this.#reported.clear();
-      return;
-    }
-    this.#isKnown = false;
-    this.#failuresInRow++;
-    const first = failures[0]?.error.message ?? '';
-    this.#reason = failures.length === 1 ? first : `${first}, and ${failures.length - 1} more`;
-    const fresh = failures.filter(({ error }) => !this.#reported.has(error.message));
-    for (const { error } of fresh.slice(0, LIMITS.reportedFailures)) {
-      this.#reported.add(error.message);
-      log.error(error.message);
-    }
-    if (fresh.length > LIMITS.reportedFailures)
-      log.error('the kernel refused more', { changes: failures.length });
+  #countDrift({ changes, isNew }: Steps, failures: readonly ChangeFailure[]): void {
+    if (this.#applied === 0 || this.#failuresInRow > 0) return;
+    const failed = new Set(failures.map(({ change }) => change));
+    const fresh = changes.filter(({ object }) => isNew(keyOf(object)));
+    // A new link brings everything on it along.
+    if (fresh.some(({ object }) => object.kind === 'link')) return;
+    for (const change of fresh) failed.add(change);
+    this.#report.repaired(
+      changes.filter((change) => !failed.has(change)),
+      this.#ledger.fights,
+    );
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
@@ -225,15 +222,10 @@ export class Reconciler {
   }
 
   #notice(event: KernelEvent): void {
-    if (event.type === 'object') {
-      const isAs = (object: HostObject | undefined): boolean =>
-        event.line === (object && formatObject(object));
-      if (isAs(this.#wanted.get(event.key))) return;
-      // The echo of an earlier pass may come when the key is wanted otherwise already.
-      if (this.#pending.has(event.key) && isAs(this.#pending.get(event.key))) return;
-    }
-    if (event.type === 'link' && !this.#linkUses.has(event.name)) return;
-    this.#isKnown = false;
+    const hasWork = this.#ledger.notice(event, this.#deps.clock.monotonicMs());
+    if (!hasWork) return;
+    // The reading may have been before the change, or after it.
+    if (this.#isReading) this.#ledger.doubt();
     this.#bell.ring();
   }
 }

@@ -1,5 +1,5 @@
-// A condition says why a part of the node is not as it should be. Each part keeps its own; a node is ready when no part
-// has one.
+// A condition says why a part of the node is not as it should be. Each part keeps its own. A node is ready when no part
+// has one about the node itself.
 import type { Logger } from '../base/log.ts';
 
 export interface Condition {
@@ -12,6 +12,19 @@ export interface Condition {
   readonly state: 'waiting' | 'failing';
   /** One line for the operator. */
   readonly reason: string;
+}
+
+/** The node at the other end, as a condition names it. */
+export interface PeerName {
+  readonly subnet: string;
+  readonly publicIP: string;
+  /** Its host name; undefined: its lease has none. */
+  readonly name: string | undefined;
+}
+
+/** A condition about one peer. The node is ready all the same. */
+export interface PeerCondition extends Condition {
+  readonly peer: PeerName;
 }
 
 /** The one condition of a part, which comes, changes and goes. */

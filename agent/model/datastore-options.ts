@@ -1,4 +1,5 @@
 // The place of the datastore, and the credentials for it.
+import { parseAddress } from './ip.ts';
 
 export interface EtcdOptions {
   readonly kind: 'etcd';
@@ -22,3 +23,10 @@ export interface FileStoreOptions {
 }
 
 export type DatastoreOptions = EtcdOptions | FileStoreOptions;
+
+/** The endpoints that are given as addresses. Names are left out: their addresses change. */
+export function datastoreAddresses(options: DatastoreOptions): readonly string[] {
+  if (options.kind !== 'etcd') return [];
+  const hosts = options.endpoints.map((endpoint) => new URL(endpoint).hostname.replace(/^\[|\]$/g, ''));
+  return hosts.flatMap((host) => parseAddress(host)?.address ?? []);
+}

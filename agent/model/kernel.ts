@@ -12,6 +12,8 @@ export interface Change {
    */
   readonly op: 'add' | 'replace' | 'alter' | 'delete';
   readonly object: HostObject;
+  /** The entry that `replace` replaces. Undefined for a link, and for every other `op`. */
+  readonly before?: HostObject;
 }
 
 /** A change that the kernel refused. */
@@ -23,8 +25,12 @@ export interface ChangeFailure {
 
 /** Something in the kernel changed, by our hand or another's. */
 export type KernelEvent =
-  /** One object changed. `line` is its text (`formatObject`), undefined when it is gone or is not ours. */
-  | { readonly type: 'object'; readonly key: string; readonly line: string | undefined }
+  /** An object of ours was written: its key has this object now. */
+  | { readonly type: 'written'; readonly object: HostObject }
+  /** The object with this text (`formatObject`) is gone; undefined: the key has no object of ours now. */
+  | { readonly type: 'gone'; readonly key: string; readonly line: string | undefined }
+  /** A route of another program came or went that has the key of a route of ours, if we have one. */
+  | { readonly type: 'foreign'; readonly key: string }
   /**
    * A link that is not ours changed, or its addresses. The kernel may have dropped routes of ours silently, or may now
    * take changes that it refused before.
@@ -39,6 +45,9 @@ export interface Kernel extends AsyncDisposable {
   /**
    * Applies changes, many at a time, in the given order as far as order matters. A change whose result stands already
    * is a success. A refused change stops no other; all refused ones are returned.
+   *
+   * An object of another program is never replaced or deleted: a route with its key, or a link with its name, is
+   * refused, and the error names it.
    */
   apply(changes: readonly Change[], signal?: AbortSignal): Promise<readonly ChangeFailure[]>;
   /**

@@ -8,6 +8,8 @@ export interface NodeOptions {
   readonly forwardRules: boolean;
   /** Drop packets to addresses of our own subnet that no container has. */
   readonly blackholeRoute: boolean;
+  /** Addresses of the datastore, as far as they are known. Default: none. */
+  readonly datastoreAddresses?: readonly string[];
   /** Seconds between checks of the firewall rules. */
   readonly firewallResyncSeconds: number;
 }

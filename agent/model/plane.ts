@@ -1,7 +1,16 @@
 // A plane is one family's overlay, seen from this node. A backend carries packets between planes of one family.
 import type { JsonValue } from '../base/schema.ts';
 import type { HostFacts, UnderlayEnd, UnderlayLink } from './host-facts.ts';
-import { containsPrefix, FAMILIES, type Family, overlaps, type PerFamily, type Prefix } from './ip.ts';
+import {
+  containsAddress,
+  containsPrefix,
+  FAMILIES,
+  type Family,
+  formatPrefix,
+  overlaps,
+  type PerFamily,
+  type Prefix,
+} from './ip.ts';
 import type { NodeIdentity } from './lease.ts';
 
 export interface Plane {
@@ -39,6 +48,27 @@ export function admitsPeer(
   { subnet, publicIP }: Pick<Peer, 'subnet' | 'publicIP'>,
 ): boolean {
   return publicIP !== end.publicIP && containsPrefix(network, subnet) && !overlaps(subnet, own);
+}
+
+/**
+ * Why no traffic may be led to a peer's subnet: this host reaches its neighbours, or itself or its datastore, at
+ * addresses in it. Undefined: it may be. `datastore`: addresses of the datastore.
+ *
+ * A subnet within a prefix of the underlay that holds the whole network takes only its own part of that prefix: the
+ * operator has put the network there. Any other subnet that overlaps one would take addresses that hosts have.
+ */
+export function conflictOf(
+  { network, underlay, end }: Plane,
+  subnet: Prefix,
+  datastore: readonly string[],
+): string | undefined {
+  const text = formatPrefix(subnet);
+  const address = [end.address, end.publicIP].find((own) => containsAddress(subnet, own));
+  if (address !== undefined) return `${text} contains ${address}, the address of this host`;
+  const server = datastore.find((each) => containsAddress(subnet, each));
+  if (server !== undefined) return `${text} contains ${server}, an address of the datastore`;
+  const taken = end.onLink.find((prefix) => overlaps(prefix, subnet) && !containsPrefix(prefix, network));
+  return taken && `${text} overlaps ${formatPrefix(taken)}, whose hosts are on the link of ${underlay.name}`;
 }
 
 /** One plane for each family in which this host has an address and the node has a subnet. */

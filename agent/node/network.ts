@@ -15,7 +15,7 @@ import { planFirewall } from '../firewall/rules.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { LeaseTable, TableChange } from '../lease/lease-table.ts';
 import type { Backend } from '../model/backend.ts';
-import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
+import { type Condition, conditionsIn, createConditionSlot, type PeerName } from '../model/condition.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import type { HostFacts } from '../model/host-facts.ts';
 import type { PerFamily, Prefix } from '../model/ip.ts';
@@ -33,6 +33,7 @@ import { HostChecker } from './host-checker.ts';
 import type { HostChange, HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
 import { warnOfNamesake } from './namesake.ts';
+import { PeerFaults } from './peer-faults.ts';
 import { announcement } from './plan.ts';
 import { createPlanner, type Planner } from './planner.ts';
 import { watchSuspension } from './suspension.ts';
@@ -51,9 +52,12 @@ export interface NodeNetworkDeps {
   readonly firewall: NodeFirewall | undefined;
   /** Whether the kernel's events of firewall rules arrive. */
   readonly isRulesetWatched: () => boolean;
+  /** Called when everything of this node stands. */
+  readonly onStanding: () => void;
 }
 
 export class NodeNetwork {
+  readonly peerFaults: PeerFaults;
   readonly #deps: NodeNetworkDeps;
   readonly #bell;
   readonly #slot;
@@ -66,8 +70,8 @@ export class NodeNetwork {
   #established: { readonly subnets: PerFamily<Prefix>; readonly call: number } | undefined;
   /** Nodes that use another backend. */
   #strangers = 0;
-  /** Whether containers have been able to talk since the start. */
-  #wasReady = false;
+  /** Whether everything of this node has stood since the start. */
+  #hasStood = false;
 
   constructor(deps: NodeNetworkDeps) {
     this.#deps = deps;
@@ -76,8 +80,9 @@ export class NodeNetwork {
     this.#bell = createBell(clock);
     this.#slot = createConditionSlot('network', log);
     this.#slot.wait('waiting for subnets');
-    const { blackholeRoute } = options;
-    this.#planner = createPlanner({ backend, networks: { ipv4: config.network }, blackholeRoute });
+    const { blackholeRoute, datastoreAddresses: datastore = [] } = options;
+    this.#planner = createPlanner({ backend, networks: { ipv4: config.network }, blackholeRoute, datastore });
+    this.peerFaults = new PeerFaults(log);
     this.#handOff = new HandOffKeeper({ handOff, clock, random, log });
     this.#checker = new HostChecker({ checks, clock, log });
     this.#firewall =
@@ -127,8 +132,22 @@ export class NodeNetwork {
     ];
   }
 
+  /** The subnets and the peers, in one line. */
+  summary(): string {
+    const { backend, table } = this.#deps;
+    const subnets = this.#established?.subnets ?? {};
+    const peers = table.leaseCount - (table.get(formatSubnetKey(subnets)) === undefined ? 0 : 1);
+    return `subnet ${formatSubnets(subnets)}, ${backend.type}, ${peers} peers`;
+  }
+
+  /** The peer that the object of this key leads to; undefined: the object is the node's own. */
+  peerOf(key: string): PeerName | undefined {
+    return this.#planner.peerOf(key);
+  }
+
   /** Takes notice of a pass of the reconciler. */
   noticeKernel(): void {
+    this.#lookAtPeers();
     // Once everything stands, nothing here depends on it.
     if (this.#slot.current !== undefined) this.#bell.ring();
   }
@@ -193,7 +212,7 @@ export class NodeNetwork {
         await clock.sleep(LIMITS.passPauseMs + peers * LIMITS.passPauseMsPerPeer, signal);
       } catch (error) {
         signal.throwIfAborted();
-        if (!this.#wasReady) throw error;
+        if (!this.#hasStood) throw error;
         failures++;
         this.#slot.fail(asTwillError(error, 'host', 'cannot follow the lease').message);
         await clock.sleep(backoffMs(LIMITS.retryBackoff, failures, random), signal);
@@ -203,7 +222,7 @@ export class NodeNetwork {
   }
 
   async #pass(): Promise<void> {
-    const { reconciler, table, host, backend, config, dataPlane } = this.#deps;
+    const { reconciler, table, host, backend, config, dataPlane, onStanding } = this.#deps;
     const { subnets } = this.#holder;
     if (subnets === undefined) return this.#withdraw();
     const call = this.#wantKernel(subnets);
@@ -224,7 +243,12 @@ export class NodeNetwork {
     this.#checker.want(this.#planner.planes[0], () => this.#planner.state());
     if (!this.#checker.stands) return;
     this.#slot.clear();
-    if (!this.#wasReady) await this.#sayReady(subnets);
+    this.#hasStood = true;
+    onStanding();
+  }
+
+  #lookAtPeers(): void {
+    this.peerFaults.update(this.#planner.conditions(), this.#deps.reconciler.peerConditions());
   }
 
   #wantKernel(subnets: PerFamily<Prefix> | undefined): number {
@@ -237,6 +261,7 @@ export class NodeNetwork {
       });
     }
     this.#strangers = strangers;
+    this.#lookAtPeers();
     return call;
   }
 
@@ -253,16 +278,6 @@ export class NodeNetwork {
     if (subnet === undefined) return;
     const mtuBytes = backend.mtuBytes(underlay);
     this.#handOff.want({ network: config.network, subnet, mtuBytes, ipMasq: options.ipMasq });
-  }
-
-  async #sayReady(subnets: PerFamily<Prefix>): Promise<void> {
-    const { backend, table, world } = this.#deps;
-    const own = formatSubnetKey(subnets);
-    const peers = table.leaseCount - (table.get(own) === undefined ? 0 : 1);
-    const summary = `subnet ${formatSubnets(subnets)}, ${backend.type}, ${peers} peers`;
-    this.#wasReady = true;
-    world.log.info(`ready: ${summary}`);
-    await world.onReady(summary);
   }
 
   // Without a subnet nothing of ours stays: our containers, with addresses of another node, would take its packets. The

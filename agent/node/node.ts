@@ -6,11 +6,12 @@
 //
 // Events only ring bells; each loop works at its own pace. The objects in the kernel outlive the process.
 import { readNetwork } from '../../backends/index.ts';
+import { createBell } from '../base/bell.ts';
 import { messageOf } from '../base/errors.ts';
 import { runTasks } from '../base/tasks.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
 import type { TableChange } from '../lease/lease-table.ts';
-import { type Condition, failingFirst } from '../model/condition.ts';
+import { type Condition, failingFirst, type PeerCondition } from '../model/condition.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import { formatPrefix } from '../model/ip.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
@@ -32,6 +33,7 @@ export class Node {
   readonly #reconciler: Reconciler;
   readonly #store: StoreFollower;
   readonly #dataPlane: DataPlaneKeeper;
+  readonly #standingBell;
   /** Undefined before the interfaces have been read for the first time. */
   #host: HostFollower | undefined;
   /** Undefined before the network's configuration is known. */
@@ -44,7 +46,14 @@ export class Node {
     this.#watchdog = createWatchdog(clock);
     this.#world = watchWorld(world, this.#watchdog);
     const { kernel } = this.#world;
-    this.#reconciler = new Reconciler({ kernel, clock, random, log: log.for('kernel') });
+    this.#reconciler = new Reconciler({
+      kernel,
+      clock,
+      random,
+      log: log.for('kernel'),
+      peerOf: (key) => this.#network?.peerOf(key),
+    });
+    this.#standingBell = createBell(clock);
     this.#store = new StoreFollower({ leaseSource, configSource, clock, random, log, onLarge });
     this.#dataPlane = new DataPlaneKeeper({ memory: dataPlaneMemory, clock, log });
   }
@@ -74,7 +83,7 @@ export class Node {
     log.info('stopped; routes, rules and lease stay');
   }
 
-  /** Why this node is not ready, faults first; empty: it is. */
+  /** Why this node is not ready, faults first; empty: it is. Faults of peers are none of its own. */
   conditions(): readonly Condition[] {
     return failingFirst([
       ...this.#store.conditions(),
@@ -84,6 +93,11 @@ export class Node {
       ...this.#dataPlane.conditions(),
       ...this.#reconciler.conditions(),
     ]);
+  }
+
+  /** A condition for each peer that is not reached. */
+  peerConditions(): readonly PeerCondition[] {
+    return this.#network?.peerFaults.conditions() ?? [];
   }
 
   /** The call that hangs, in one line: only a restart helps. Undefined: none. A loop that ends ends `run`. */
@@ -96,6 +110,11 @@ export class Node {
     return [
       gauge('ready', 'Whether /readyz answers 200.', Number(this.conditions().length === 0)),
       gauge('leases', 'Leases in the datastore, our own among them.', table.leaseCount),
+      gauge(
+        'unreached_peers',
+        'Peers that are not reached, by a fault of theirs.',
+        this.#network?.peerFaults.count ?? 0,
+      ),
       gauge('malformed_entries', 'Entries of the datastore that are no leases.', table.malformedCount),
       {
         name: 'repaired_objects',
@@ -130,6 +149,7 @@ export class Node {
       firewall,
       dataPlane: this.#dataPlane,
       isRulesetWatched: () => this.#isRulesetWatched,
+      onStanding: () => this.#standingBell.ring(),
     });
     this.#network = network;
     this.#store.listen((event, change) => {
@@ -137,7 +157,17 @@ export class Node {
       network.notice(event, change);
     });
     host.listen((change) => network.noticeHost(change));
-    await network.run(signal);
+    await runTasks(signal, [(until) => network.run(until), (until) => this.#sayReady(network, until)]);
+  }
+
+  /** Says once that the node is ready, at a moment when it has no condition. */
+  async #sayReady(network: NodeNetwork, signal: AbortSignal): Promise<void> {
+    const { log, onReady } = this.#world;
+    // Each part has its conditions, and not every one rings when it has none any more.
+    while (this.conditions().length > 0) await this.#standingBell.wait(signal, LIMITS.readyLookMs);
+    const summary = network.summary();
+    log.info(`ready: ${summary}`);
+    await onReady(summary);
   }
 
   #noticeLeases({ leases }: TableChange, host: HostFollower): void {

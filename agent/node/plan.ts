@@ -11,7 +11,7 @@ import { createPlanner } from './planner.ts';
 
 /** Everything that the host state depends on. */
 export interface HostPlanInput {
-  readonly options: Pick<NodeOptions, 'blackholeRoute'>;
+  readonly options: Pick<NodeOptions, 'blackholeRoute' | 'datastoreAddresses'>;
   readonly host: HostFacts;
   readonly config: NetworkConfig;
   readonly backend: Backend;
@@ -23,8 +23,8 @@ export interface HostPlanInput {
 
 /** The host state of this node, in one go. Pure. */
 export function planHostState({ options, host, config, backend, subnets, leases }: HostPlanInput): HostState {
-  const { blackholeRoute } = options;
-  const planner = createPlanner({ backend, networks: { ipv4: config.network }, blackholeRoute });
+  const { blackholeRoute, datastoreAddresses: datastore = [] } = options;
+  const planner = createPlanner({ backend, networks: { ipv4: config.network }, blackholeRoute, datastore });
   planner.plan(host, subnets, leases);
   return planner.state();
 }

@@ -4,8 +4,10 @@
 //     host, subnets ──▶ planes ──▶ backend.own ──┐
 //     lease ──▶ peer of a plane? ▶ backend.peer ─┴─▶ one object a key ──▶ changes since the last `plan`
 //
-// Decided here for all backends: who is a peer, and who wins a key that two leases name.
+// Decided here for all backends: who is a peer, and who wins a key that two leases name. A lease over addresses that
+// this host needs itself is no peer's, and a condition says so.
 import type { Backend } from '../model/backend.ts';
+import type { PeerCondition, PeerName } from '../model/condition.ts';
 import type { HostFacts } from '../model/host-facts.ts';
 import {
   formatObject,
@@ -16,8 +18,8 @@ import {
   type ObjectChange,
 } from '../model/host-state.ts';
 import { formatPrefix, type PerFamily, type Prefix } from '../model/ip.ts';
-import type { Lease } from '../model/lease.ts';
-import { admitsPeer, type Peer, type Plane, planesOf } from '../model/plane.ts';
+import { formatSubnets, type Lease } from '../model/lease.ts';
+import { admitsPeer, conflictOf, type Peer, type Plane, planesOf } from '../model/plane.ts';
 
 export interface PlannerOptions {
   readonly backend: Backend;
@@ -25,6 +27,8 @@ export interface PlannerOptions {
   readonly networks: PerFamily<Prefix>;
   /** Drop packets to addresses of our own subnet that no container has. */
   readonly blackholeRoute: boolean;
+  /** Addresses of the datastore: no traffic to them is led into the overlay. Default: none is known. */
+  readonly datastore?: readonly string[];
 }
 
 export interface Planner {
@@ -43,9 +47,18 @@ export interface Planner {
   state(): HostState;
   /** Leases of nodes that use another backend. */
   readonly strangers: number;
+  /** The nodes of this backend that are left out; the same array until a lease changes. */
+  conditions(): readonly PeerCondition[];
+  /** The peer that the object of this key leads to; undefined: none. */
+  peerOf(key: string): PeerName | undefined;
 }
 
-export function createPlanner({ backend, networks, blackholeRoute }: PlannerOptions): Planner {
+export function createPlanner({
+  backend,
+  networks,
+  blackholeRoute,
+  datastore = [],
+}: PlannerOptions): Planner {
   let planes: readonly Plane[] = [];
   /** The input of the last plan; undefined: it was invalidated. */
   let plannedFor: readonly [HostFacts, PerFamily<Prefix> | undefined] | undefined;
@@ -57,6 +70,9 @@ export function createPlanner({ backend, networks, blackholeRoute }: PlannerOpti
   /** The leases that name a key which more than one of them names. Two may name one MAC, for instance. */
   const rivals = new Map<string, Map<string, Lease>>();
   const strangers = new Set<string>();
+  /** The leases of this backend that are left out, with the reason. */
+  const conflicts = new Map<string, PeerCondition>();
+  let conditions: readonly PeerCondition[] | undefined;
   let changes = new Map<string, ObjectChange>();
 
   const set = (key: string, after: HostObject | undefined): void => {
@@ -72,7 +88,11 @@ export function createPlanner({ backend, networks, blackholeRoute }: PlannerOpti
   const objectsOf = (lease: Lease): readonly HostObject[] =>
     planes.flatMap((plane) => {
       const peer = peerIn(plane, lease, backend.type);
-      return peer === undefined ? [] : backend.peer(plane, peer);
+      const conflict = peer && conflictOf(plane, peer.subnet, datastore);
+      if (conflict === undefined) return peer === undefined ? [] : backend.peer(plane, peer);
+      const reason = `${conflict}: no route leads there`;
+      conflicts.set(lease.key, { part: 'network', state: 'failing', reason, peer: nameOf(lease) });
+      return [];
     });
 
   const claim = (key: string, object: HostObject, lease: Lease): void => {
@@ -101,6 +121,7 @@ export function createPlanner({ backend, networks, blackholeRoute }: PlannerOpti
   const update = (leaseKey: string, lease: Lease | undefined): void => {
     if (lease !== undefined && lease.attrs.backendType !== backend.type) strangers.add(leaseKey);
     else strangers.delete(leaseKey);
+    if (conflicts.delete(leaseKey) || lease !== undefined) conditions = undefined;
     const before = entries.get(leaseKey) ?? [];
     const after = lease === undefined ? [] : objectsOf(lease);
     if (after.length === 0) entries.delete(leaseKey);
@@ -120,7 +141,8 @@ export function createPlanner({ backend, networks, blackholeRoute }: PlannerOpti
   };
 
   const planAll = (host: HostFacts, leases: Iterable<Lease>): void => {
-    for (const map of [entries, owners, rivals, strangers]) map.clear();
+    for (const map of [entries, owners, rivals, strangers, conflicts]) map.clear();
+    conditions = undefined;
     const left = new Set(wanted.keys());
     const own = planes.length === 0 ? [] : backend.own(host.underlay, planes);
     for (const object of [...own, ...(blackholeRoute ? planes.map(blackholeOf) : [])]) {
@@ -153,6 +175,11 @@ export function createPlanner({ backend, networks, blackholeRoute }: PlannerOpti
     get strangers() {
       return strangers.size;
     },
+    conditions: () => (conditions ??= [...conflicts.values()]),
+    peerOf(key) {
+      const owner = owners.get(key);
+      return owner && nameOf(owner);
+    },
   };
 }
 
@@ -164,6 +191,11 @@ export function peersIn(plane: Plane, leases: Iterable<Lease>, type: string): Pe
     if (peer !== undefined) peers.push(peer);
   }
   return peers;
+}
+
+function nameOf({ subnets, attrs }: Lease): PeerName {
+  const publicIP = Object.values(attrs.publicIP).join(', ');
+  return { subnet: formatSubnets(subnets), publicIP, name: attrs.node?.name };
 }
 
 function peerIn(plane: Plane, lease: Lease, type: string): Peer | undefined {

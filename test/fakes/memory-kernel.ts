@@ -26,8 +26,10 @@ export interface MemoryKernel extends Kernel {
   vanish(key: string): void;
   /** Adds an object behind the reconciler's back, without a check. */
   intrude(object: HostObject): void;
-  /** Adds an object of another program. It is never read, but a route of ours replaces one to the same destination. */
-  plant(object: HostObject): void;
+  /** Adds a route of another program, in place of one of ours. It is never read, and refuses a route with its key. */
+  plant(route: Route): void;
+  /** Deletes such a route. */
+  uproot(key: string): void;
   /** The planted objects that still exist, as text. */
   foreign(): string;
   /** Sets a link down behind the reconciler's back. Linux then drops its routes and neighbours. */
@@ -49,25 +51,28 @@ type Refusal = readonly [errno: string, why: string] | undefined;
 
 const NO_DEVICE: Refusal = ['ENODEV', 'no such device'];
 const EXISTS: Refusal = ['EEXIST', 'file already exists'];
-const NOT_PERMITTED: Refusal = ['EPERM', 'operation not permitted'];
+const INVALID: Refusal = ['EINVAL', 'invalid argument'];
 
 export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
   const objects = new Map<string, HostObject>();
-  const planted = new Map<string, HostObject>();
+  const planted = new Map<string, Route>();
   let plantedText: string | undefined;
   const watchers = new Set<Channel<KernelEvent>>();
   let reads = 0;
 
-  const tell = (key: string, object: HostObject | undefined): void => {
-    const line = object === undefined ? undefined : formatObject(object);
-    for (const watcher of watchers) watcher.push({ type: 'object', key, line });
+  const tell = (event: KernelEvent): void => {
+    for (const watcher of watchers) watcher.push(event);
   };
   const put = (object: HostObject): void => {
     objects.set(keyOf(object), object);
-    tell(keyOf(object), object);
+    tell({ type: 'written', object });
   };
   const drop = (key: string, silently = false): void => {
-    if (objects.delete(key) && !silently) tell(key, undefined);
+    const object = objects.get(key);
+    if (object === undefined) return;
+    objects.delete(key);
+    const line = object.kind === 'route' ? formatObject(object) : undefined;
+    if (!silently) tell({ type: 'gone', key, line });
   };
   // Linux reports no route that goes with its link: a watcher must infer it from the link.
   const dropOn = (name: string): void => {
@@ -92,7 +97,7 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
   const refusalOf = ({ op, object }: Change): Refusal => {
     const needed = linkNeededBy(object);
     if (needed !== undefined && !linkExists(needed)) return NO_DEVICE;
-    if (object.kind === 'route') return routeRefusal(object);
+    if (object.kind === 'route') return routeRefusal(object) ?? takenRefusal(op, object);
     return object.kind === 'link' ? linkRefusal(op, object) : undefined;
   };
   const linkRefusal = (op: Change['op'], link: Link): Refusal => {
@@ -109,6 +114,13 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
       : ['ENETUNREACH', 'network is unreachable'];
   };
 
+  const takenRefusal = (op: Change['op'], route: Route): Refusal => {
+    const holder = planted.get(keyOf(route));
+    if (holder === undefined || op !== 'add') return undefined;
+    const via = holder.via === undefined ? '' : ` via ${holder.via}`;
+    return ['EEXIST', `${route.dst} is a route of another program:${via} dev ${holder.dev} proto static`];
+  };
+
   const make = ({ op, object }: Change): void => {
     const before = objects.get(keyOf(object));
     if (object.kind === 'link' && before?.kind === 'link') {
@@ -116,8 +128,6 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
       // Linux drops all neighbours of a link whose own MAC changes.
       else if (macOf(before) !== macOf(object)) dropNeighbours(object.name);
     }
-    // A request for a route replaces any route to the same destination.
-    if (object.kind === 'route' && planted.delete(keyOf(object))) plantedText = undefined;
     put(object);
   };
 
@@ -135,9 +145,17 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
     objects: () => [...objects.values()],
     vanish,
     intrude: put,
-    plant(object) {
-      planted.set(keyOf(object), object);
+    plant(route) {
+      const key = keyOf(route);
+      planted.set(key, route);
       plantedText = undefined;
+      drop(key, true);
+      tell({ type: 'foreign', key });
+    },
+    uproot(key) {
+      planted.delete(key);
+      plantedText = undefined;
+      tell({ type: 'foreign', key });
     },
     foreign: () => (plantedText ??= formatHostState([...planted.values()])),
     takeDown(name) {
@@ -158,10 +176,12 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
       for (const change of changes) {
         const key = keyOf(change.object);
         const isDelete = change.op === 'delete';
-        const refusal =
-          this.refuse?.test(key) === true ? NOT_PERMITTED : isDelete ? undefined : refusalOf(change);
-        if (refusal !== undefined) failures.push(failureOf(change, refusal));
-        else if (isDelete) vanish(key);
+        const refusal = this.refuse?.test(key) === true ? INVALID : isDelete ? undefined : refusalOf(change);
+        if (refusal !== undefined) {
+          failures.push(failureOf(change, refusal));
+          // The old route is no way to where the new one was to lead.
+          if (change.before?.kind === 'route') drop(key);
+        } else if (isDelete) vanish(key);
         else make(change);
       }
       return failures;

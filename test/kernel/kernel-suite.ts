@@ -1,7 +1,7 @@
 // The suite of every kernel: the real one and the one in memory.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { diff } from '../../agent/kernel/diff.ts';
-import { formatHostState, type HostState } from '../../agent/model/host-state.ts';
+import { formatHostState, formatObject, type HostState, keyOf } from '../../agent/model/host-state.ts';
 import type { Kernel } from '../../agent/model/kernel.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
 import { goldenStates, hostGwPeer, peer, plan, vxlanPeer } from '../support/golden-states.ts';
@@ -75,6 +75,59 @@ export function kernelSuite(open: () => Kernel): void {
     expect(await kernel.read()).toHaveLength(2);
   });
 
+  test('a route that is refused in the place of another one leaves neither', async () => {
+    const state = await plan('host-gw', {}, [hostGwPeer(2)]);
+    await become(state);
+    const moved = await plan('host-gw', {}, [hostGwPeer(2, '192.168.99.2')]);
+    const failures = await kernel.apply(diff(moved, state));
+    expect(failures.map(({ error }) => error.errno)).toEqual(['ENETUNREACH']);
+    expect(await kernel.read()).toEqual([]);
+  });
+
+  test('a route is replaced by another one without a moment in which there is none', async () => {
+    const stop = new AbortController();
+    const keys: string[] = [];
+    const state = await plan('host-gw', {}, [hostGwPeer(2)]);
+    await become(state);
+    const watching = (async () => {
+      for await (const event of kernel.watch(stop.signal)) {
+        if (event.type === 'written') keys.push(`+ ${formatObject(event.object)}`);
+        if (event.type === 'gone') keys.push(`- ${event.line}`);
+      }
+    })();
+    // The watcher opens asynchronously.
+    await expect
+      .poll(async () => {
+        await kernel.apply(diff(await plan('host-gw', {}, [hostGwPeer(2), hostGwPeer(9)]), state));
+        await kernel.apply([
+          { op: 'delete', object: (await plan('host-gw', {}, [hostGwPeer(9)]))[0] ?? state[0]! },
+        ]);
+        return keys.length;
+      })
+      .toBeGreaterThan(1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    keys.length = 0;
+    await kernel.apply(diff(await plan('host-gw', {}, [hostGwPeer(2, '192.168.77.22')]), state));
+    await expect.poll(() => keys.length).toBeGreaterThan(0);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(keys[0]).toBe('+ route 10.5.2.0/24 via 192.168.77.22 dev eth0');
+    expect(keys.slice(1).filter((line) => line !== '- route 10.5.2.0/24 via 192.168.77.2 dev eth0')).toEqual(
+      [],
+    );
+    stop.abort();
+    await watching;
+  });
+
+  test('the kernel counts a route that stands already as added', async () => {
+    const state = await plan('host-gw', {}, [hostGwPeer(2)]);
+    expect(await kernel.apply(diff(state, []))).toEqual([]);
+    expect(await kernel.apply(diff(state, []))).toEqual([]);
+    // Another route of ours, of which the caller did not know.
+    const moved = await plan('host-gw', {}, [hostGwPeer(2, '192.168.77.22')]);
+    expect(await kernel.apply(diff(moved, []))).toEqual([]);
+    expect(formatHostState(await kernel.read())).toBe(formatHostState(moved));
+  });
+
   test('the kernel refuses entries on a link that does not exist', async () => {
     const state = (await plan('vxlan', {}, [vxlanPeer(2)])).filter(({ kind }) => kind !== 'link');
     const failures = await kernel.apply(diff(state, []));
@@ -94,7 +147,9 @@ export function kernelSuite(open: () => Kernel): void {
     const seen = new Map<string, string | undefined>();
     const watching = (async () => {
       for await (const event of kernel.watch(stop.signal))
-        if (event.type === 'object') seen.set(event.key, event.line);
+        if (event.type === 'written') seen.set(keyOf(event.object), formatObject(event.object));
+        else if (event.type === 'gone' && (event.line ?? seen.get(event.key)) === seen.get(event.key))
+          seen.set(event.key, undefined);
     })();
     const state = await plan('vxlan', {}, [vxlanPeer(2), vxlanPeer(3)]);
     // The watcher opens asynchronously: objects are made and deleted until it has seen some.

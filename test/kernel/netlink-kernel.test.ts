@@ -8,7 +8,7 @@ import { LIMITS } from '../../agent/kernel/limits.ts';
 import { openNetlinkKernel } from '../../agent/kernel/netlink-kernel.ts';
 import { formatHostState, type HostObject, type HostState } from '../../agent/model/host-state.ts';
 import type { KernelEvent } from '../../agent/model/kernel.ts';
-import { plan, vxlanPeer } from '../support/golden-states.ts';
+import { hostGwPeer, plan, vxlanPeer } from '../support/golden-states.ts';
 import { NEEDS_PRIVATE_NETNS, title } from '../support/needs.ts';
 import { kernelSuite } from './kernel-suite.ts';
 
@@ -46,6 +46,110 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_
     expect(ip('route', 'show', 'proto', '84')).toBe('');
   });
 
+  const routes = (dst: string): string[] => ip('route', 'show', dst).trim().split(/ *\n/).filter(Boolean);
+
+  // As the kernel, an operator, bird and a program that drops packets make them.
+  test.each([
+    ['dev eth0 proto kernel scope link', 'dev eth0 proto kernel'],
+    ['via 192.168.77.9 proto static', 'via 192.168.77.9 dev eth0 proto static'],
+    ['via 192.168.77.9 proto bird', 'via 192.168.77.9 dev eth0 proto bird'],
+    ['unreachable', 'unreachable proto boot'],
+    ['blackhole proto static', 'blackhole proto static'],
+    ['nexthop via 192.168.77.8 nexthop via 192.168.77.9', 'proto boot'],
+  ])(
+    'a foreign route (%s) is never replaced or deleted by ours, and the error names it',
+    async (words, named) => {
+      await using kernel = openNetlinkKernel();
+      const [type, ...rest] = words.split(' ');
+      const isTyped = type === 'unreachable' || type === 'blackhole';
+      const args = isTyped ? [type, '10.5.3.0/24', ...rest] : ['10.5.3.0/24', ...words.split(' ')];
+      ip('route', 'add', ...args);
+      try {
+        const before = ip('route', 'show', '10.5.3.0/24');
+        const state = await plan('host-gw', {}, [hostGwPeer(2), hostGwPeer(3)]);
+        const failures = await kernel.apply(diff(state, await kernel.read()));
+        expect(failures.map(({ change, error }) => [change.object, error.errno])).toEqual([
+          [state[1], 'EEXIST'],
+        ]);
+        expect(failures[0]?.error.message).toContain('10.5.3.0/24 is a route of another program: ');
+        expect(failures[0]?.error.message).toContain(named);
+        // Neither our clean-up nor a change of our route touches it.
+        await kernel.apply(diff([], await kernel.read()));
+        await kernel.apply(state.map((object) => ({ op: 'delete', object })));
+        expect(ip('route', 'show', '10.5.3.0/24')).toBe(before);
+      } finally {
+        ip('route', 'del', ...args.slice(0, isTyped ? 2 : 1));
+      }
+    },
+  );
+
+  test('our route is replaced alone where a foreign one stands before or behind it', async () => {
+    await using kernel = openNetlinkKernel();
+    const [old, next] = [
+      await plan('host-gw', {}, [hostGwPeer(2)]),
+      await plan('host-gw', {}, [hostGwPeer(2, '192.168.77.22')]),
+    ];
+    for (const verb of ['prepend', 'append']) {
+      await kernel.apply(diff(old, []));
+      ip('route', verb, '10.5.2.0/24', 'via', '192.168.77.9', 'proto', 'static');
+      expect(await kernel.apply(diff(next, await kernel.read()))).toEqual([]);
+      expect(routes('10.5.2.0/24').toSorted()).toEqual([
+        '10.5.2.0/24 via 192.168.77.22 dev eth0 proto 84',
+        '10.5.2.0/24 via 192.168.77.9 dev eth0 proto static',
+      ]);
+      expect(await kernel.apply(diff([], await kernel.read()))).toEqual([]);
+      expect(routes('10.5.2.0/24')).toEqual(['10.5.2.0/24 via 192.168.77.9 dev eth0 proto static']);
+      ip('route', 'del', '10.5.2.0/24');
+    }
+  });
+
+  test('a foreign route that takes the place of ours, or goes, is reported', async () => {
+    await using kernel = openNetlinkKernel();
+    const stop = new AbortController();
+    const seen: KernelEvent[] = [];
+    const watching = (async () => {
+      for await (const event of kernel.watch(stop.signal)) seen.push(event);
+    })();
+    await expect.poll(() => seen).toEqual([{ type: 'unknown' }]);
+    await kernel.apply(diff(await plan('host-gw', {}, [hostGwPeer(2)]), await kernel.read()));
+    await expect.poll(() => seen.at(-1)?.type).toBe('written');
+    const taken: KernelEvent = { type: 'foreign', key: 'route 10.5.2.0/24' };
+    for (const args of [
+      ['replace', 'unreachable', '10.5.2.0/24'],
+      ['del', '10.5.2.0/24'],
+    ]) {
+      seen.length = 0;
+      ip('route', ...args);
+      await expect.poll(() => seen).toEqual([taken]);
+    }
+    stop.abort();
+    await watching;
+  });
+
+  test.each(['bridge', 'vxlan'])(
+    'a foreign link (%s) with the name of ours is kept, named, and nothing is put on it',
+    async (type) => {
+      await using kernel = openNetlinkKernel();
+      const isTun = type === 'vxlan';
+      const state = isTun ? await plan('udp', {}, []) : await plan('vxlan', {}, [vxlanPeer(2)]);
+      const name = isTun ? 'flannel0' : 'flannel.1';
+      ip('link', 'add', name, 'type', type, ...(isTun ? ['id', '99', 'dstport', '4789', 'dev', 'eth0'] : []));
+      try {
+        ip('link', 'set', name, 'up');
+        const failures = await kernel.apply(diff(state, await kernel.read()));
+        expect(failures[0]?.error.message).toContain(`${name} is a link of another program: type ${type}`);
+        expect(new Set(failures.slice(1).map(({ error }) => error.errno))).toEqual(new Set(['ENODEV']));
+        expect(failures).toHaveLength(state.length);
+        await kernel.apply(diff([], await kernel.read()));
+        await kernel.apply(state.map((object) => ({ op: 'delete', object })));
+        expect(ip('-4', 'address', 'show', 'dev', name)).toBe('');
+        expect(ip('link', 'show', 'dev', name)).toContain(name);
+      } finally {
+        ip('link', 'delete', name);
+      }
+    },
+  );
+
   test('a foreign link’s neighbour is not reported, and its address as a change of the link', async () => {
     await using kernel = openNetlinkKernel();
     const stop = new AbortController();
@@ -61,7 +165,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_
     const news = (): KernelEvent[] => seen.filter(({ type }) => type !== 'unknown');
     await expect.poll(() => news().length).toBeGreaterThan(1);
     expect(news().filter((event) => event.type === 'link' && event.name !== 'eth0')).toEqual([]);
-    expect(news().filter((event) => event.type === 'object' && event.key.startsWith('neigh'))).toEqual([]);
+    expect(news().filter((event) => event.type === 'gone' && event.key.startsWith('neigh'))).toEqual([]);
     stop.abort();
     await watching;
   });
@@ -85,7 +189,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_
     ip('neigh', 'del', '10.5.2.0', 'dev', 'flannel.1');
     await expect
       .poll(() => seen)
-      .toContainEqual({ type: 'object', key: 'neigh 10.5.2.0 flannel.1', line: undefined });
+      .toContainEqual({ type: 'gone', key: 'neigh 10.5.2.0 flannel.1', line: undefined });
     stop.abort();
     await watching;
     await kernel.apply(diff([], await kernel.read()));

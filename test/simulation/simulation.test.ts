@@ -14,6 +14,7 @@ const SEEDS = 300;
 const FOUND: readonly (readonly [number, string])[] = [
   [6, 'a lease of 0.0.0.0/0 took every subnet of the network'],
   [17, 'a node missed a network configuration that came back in a snapshot'],
+  [32, 'the reconciler slept for less than the clock could tell, again and again'],
   [50, 'a node forgot the loss of a lease that it heard of before the answer to its claim'],
   [1_224, 'a node acted on the answer to a claim after another node had got the subnet'],
   [4_585, 'the laws refused the lease of a node that had left to one whose address changed while it asked'],

@@ -129,6 +129,14 @@ export function parseOwnLink(message: rt.LinkMessage, nameOf: NameOf): Link | un
   return LINK_CODECS[info.kind].parse({ base, attrs, data: info.data }, nameOf);
 }
 
+/** The type of a link, as `ip` calls it; undefined: there is none, or it has none. */
+export async function readLinkType(socket: RtNetlinkSocket, name: string): Promise<string | undefined> {
+  const bytes = await readLink(socket, {}, { ifname: name });
+  const message = bytes && rt.parseMessage(rt.MessageType.NEWLINK, bytes);
+  const info = message?.kind === 'link' ? message.attrs.linkinfo : undefined;
+  return info && ifla.parseInfo(info).kind;
+}
+
 /** Makes the link and sets it up. `underlay` is the index of its underlay, 0 where it has none. */
 export function makeLink(socket: RtNetlinkSocket, link: Link, underlay: number): Promise<void> {
   const codec: LinkCodec<Link> = LINK_CODECS[link.type];

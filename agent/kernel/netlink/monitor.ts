@@ -11,7 +11,7 @@ import { ENTRY_CODECS } from './codecs.ts';
 import { Protocol, rt } from './library.ts';
 import { indexIn, type LinkTable, nameIn, parseOwnLink } from './links.ts';
 import { createEventFilter, guardAgainstOverrun, ROUTING } from './overrun.ts';
-import { isInMainTable } from './routes.ts';
+import { isInMainTable, routeKey } from './routes.ts';
 import { BRIDGE, IPV4, openEventSocket } from './socket.ts';
 
 const { LINK, IPV4_IFADDR, IPV4_ROUTE, NEIGH } = rt.MulticastGroups;
@@ -143,7 +143,13 @@ function parseEvent(type: number, data: Buffer, names: NamesNow): KernelEvent | 
   const message = rt.parseMessage(type, data);
   for (const codec of CODECS) {
     const entry = codec.parse(message, names[codec.links]);
-    if (entry !== undefined) return objectEvent(entry, !isGone && codec.isOurs(message));
+    if (entry !== undefined && codec.isOurs(message)) return isGone ? gone(entry) : written(entry);
+    if (message.kind === 'route') continue;
+    if (entry !== undefined) return { type: 'gone', key: keyOf(entry), line: undefined };
+  }
+  if (message.kind === 'route') {
+    const key = routeKey(message);
+    return key === undefined ? undefined : { type: 'foreign', key };
   }
   return undefined;
 }
@@ -160,11 +166,18 @@ function parseLinkEvent(type: number, data: Buffer, names: NamesNow): KernelEven
   else names.all.set(index, name);
   if (isGone || own === undefined) names.own.delete(index);
   else names.own.set(index, own.name);
-  return own === undefined ? linkEvent(name) : objectEvent(own, !isGone);
+  if (own === undefined) return linkEvent(name);
+  return isGone ? { type: 'gone', key: keyOf(own), line: undefined } : written(own);
 }
 
-function objectEvent(object: HostObject, isOurs: boolean): KernelEvent {
-  return { type: 'object', key: keyOf(object), line: isOurs ? formatObject(object) : undefined };
+function written(object: HostObject): KernelEvent {
+  return { type: 'written', object };
+}
+
+// Several routes may have one key: the line tells which of them is gone. The other kinds have one object a key, and
+// their messages of deletions are not complete.
+function gone(entry: Entry): KernelEvent {
+  return { type: 'gone', key: keyOf(entry), line: entry.kind === 'route' ? formatObject(entry) : undefined };
 }
 
 function linkEvent(name: string | undefined): KernelEvent | undefined {

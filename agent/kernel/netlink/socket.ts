@@ -25,6 +25,8 @@ export type { RtNetlinkSocket };
 export const CREATE = 0x400;
 /** Replaces an object that exists. */
 export const REPLACE = 0x100;
+/** Adds a route behind those with the same destination and metric, whose packets it takes once they are gone. */
+export const APPEND = 0x800;
 /** Refuses where the object exists. */
 export const EXCLUSIVE = 0x200;
 

@@ -35,7 +35,18 @@ export async function reconcilerBed(
   const clock = createVirtualClock();
   const kernel = createMemoryKernel({ name: 'eth0', prefix: '192.168.77.0/24' });
   const { log, lines } = captureLog('kernel', 'debug');
-  const reconciler = new Reconciler({ kernel: wrap(kernel), clock, random: seededRandom(1), log });
+  const reconciler = new Reconciler({
+    kernel: wrap(kernel),
+    clock,
+    random: seededRandom(1),
+    log,
+    // As with the golden states: 10.5.1 is the node's own, every other 10.5.N a peer's.
+    peerOf(key) {
+      const n = /\b10\.5\.(\d+)\.|02:00:00:00:00:0(\d) /.exec(key)?.slice(1).find(Boolean);
+      if (n === undefined || n === '1') return undefined;
+      return { subnet: `10.5.${n}.0/24`, publicIP: `192.168.77.${n}`, name: undefined };
+    },
+  });
   const stop = new AbortController();
   const running = reconciler.run(() => undefined, stop.signal);
   let wanted = new Map<string, HostObject>();

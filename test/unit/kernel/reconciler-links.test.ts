@@ -35,3 +35,27 @@ it('the reconciler reads again only when a foreign link changes that one of our 
     }),
   );
 });
+
+it('an entry that goes with its link before the link itself is reported is no fault', () => {
+  const events = createChannel<KernelEvent>('events', 10);
+  return reconcilerBed(
+    async ({ kernel, clock, settle, lines, reconciler }) => {
+      await settle(await plan('vxlan', {}, [vxlanPeer(2)]));
+      const whole = kernel.print();
+      kernel.vanish('link flannel.1');
+      events.push({ type: 'gone', key: 'neigh 10.5.2.0 flannel.1', line: undefined });
+      await clock.advance(LIMITS.reconcileDelayMs);
+      await clock.advance(LIMITS.reconcileDelayMs);
+      expect(kernel.print()).toBe(whole);
+      expect([reconciler.conditions(), reconciler.peerConditions()]).toEqual([[], []]);
+      expect(lines.filter((line) => line.startsWith('error'))).toEqual([]);
+    },
+    (kernel) => ({
+      ...silent(kernel),
+      async *watch(signal) {
+        signal.addEventListener('abort', () => events.close(), { once: true });
+        yield* events;
+      },
+    }),
+  );
+});

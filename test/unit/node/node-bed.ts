@@ -44,6 +44,10 @@ export interface TestHost {
   readonly suspend: (ms: number) => void;
   /** Our own subnet as handed off last. */
   readonly handedOff: () => string | undefined;
+  /** Whether the firewall refuses our rules from now on. */
+  readonly refuseRules: (refuses: boolean) => void;
+  /** Calls of `onReady` so far. */
+  readonly toldReady: () => number;
   /** Whether handing off fails from now on. */
   readonly refuseHandOff: (refuses: boolean) => void;
   /** From now on the kernel can be read. */
@@ -69,6 +73,7 @@ export interface NodeBed {
     wrap?: (kv: Kv) => Kv,
     kernelAnswers?: boolean,
     holder?: LeaseHolder,
+    refusesRulesAtFirst?: boolean,
   ) => Promise<TestHost>;
   readonly writeConfig: (text: string) => Promise<void>;
 }
@@ -81,7 +86,13 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
   const end = new AbortController();
   const running: Promise<void>[] = [];
 
-  const start: NodeBed['start'] = async (n, wrap, kernelAnswers = true, holder) => {
+  const start: NodeBed['start'] = async (
+    n,
+    wrap,
+    kernelAnswers = true,
+    holder,
+    refusesRulesAtFirst = false,
+  ) => {
     const own = store.open();
     const kernel = createMemoryKernel({ name: 'eth0', prefix: '192.168.77.0/24' });
     const read = kernel.read.bind(kernel);
@@ -91,6 +102,8 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
     let suspendedMs = 0;
     const handOff = createMemoryHandOff();
     const firewall = createMemoryFirewall('iptables');
+    let refusesRules = refusesRulesAtFirst;
+    let toldReady = 0;
     let refusesHandOff = false;
     let address = `192.168.77.${n}`;
     let name = `h${n}`;
@@ -135,9 +148,17 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
           },
         },
         dataPlaneMemory: { resumed: undefined, write: async () => undefined },
-        openFirewall: async () => firewall,
+        openFirewall: async () => ({
+          ...firewall,
+          async ensure(rules) {
+            if (refusesRules) throw new TwillError('host', 'cannot write the rules: no permission');
+            return firewall.ensure(rules);
+          },
+        }),
         watchRuleset: async () => undefined,
-        onReady: async () => undefined,
+        onReady: async () => {
+          toldReady++;
+        },
         onLarge: () => undefined,
       },
     );
@@ -162,6 +183,10 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
       answerKernel: () => {
         kernel.read = read;
       },
+      refuseRules: (refuses) => {
+        refusesRules = refuses;
+      },
+      toldReady: () => toldReady,
       refuseHandOff: (refuses) => {
         refusesHandOff = refuses;
       },

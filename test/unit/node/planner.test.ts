@@ -31,6 +31,45 @@ function planned(planner: Planner): string[] {
   ]);
 }
 
+describe('a lease over addresses that the host needs', () => {
+  const cases: readonly (readonly [string, string, readonly string[], string | undefined])[] = [
+    ["the underlay's prefix", '10.5.8.0/24', ['10.5.8.0/24'], '10.5.8.0/24 overlaps 10.5.8.0/24'],
+    [
+      "a part of the underlay's prefix",
+      '10.5.8.128/25',
+      ['10.5.8.0/24'],
+      'overlaps 10.5.8.0/24, whose hosts',
+    ],
+    ["more than the underlay's prefix", '10.5.8.0/22', ['10.5.9.0/24'], 'overlaps 10.5.9.0/24'],
+    ['a gateway that is on the link by itself', '10.5.8.0/24', ['10.5.8.1/32'], 'overlaps 10.5.8.1/32'],
+    ['an address of the datastore', '10.5.7.0/24', [], 'contains 10.5.7.9, an address of the datastore'],
+    ['the address of this host', '10.5.6.0/24', [], 'contains 10.5.6.6, the address of this host'],
+    ['a part of a prefix that holds the whole network', '10.5.8.0/24', ['10.0.0.0/8'], undefined],
+    ['nothing of the host', '10.5.8.0/24', ['10.5.9.0/24', '192.168.77.0/24'], undefined],
+  ];
+  it.each(cases)('a lease over %s', async (_, subnet, onLink, reason) => {
+    const planner = createPlanner({
+      backend: await createBackend({ type: 'host-gw', options: {} }, 'test'),
+      networks: NETWORKS,
+      blackholeRoute: false,
+      datastore: ['10.5.7.9'],
+    });
+    const facts = hostFacts({ address: '10.5.6.6', onLink });
+    const lease = peer(subnet, '192.168.77.2', 'host-gw');
+    planner.plan(facts, SUBNETS, [lease, peer('10.5.2.0/24', '192.168.77.3', 'host-gw')]);
+    const [condition] = planner.conditions();
+    const routes = planner.state().map(keyOf);
+    if (reason === undefined) {
+      expect([condition, routes]).toEqual([undefined, [`route ${subnet}`, 'route 10.5.2.0/24']]);
+      return;
+    }
+    expect(condition?.reason).toContain(reason);
+    expect([condition?.peer.subnet, routes]).toEqual([subnet, ['route 10.5.2.0/24']]);
+    planner.update(lease.key, undefined);
+    expect([planner.conditions(), planner.plan(facts, SUBNETS, []).size]).toEqual([[], 0]);
+  });
+});
+
 describe('the planner', () => {
   it('the planner reports only the entries of the lease that came, changed or went', async () => {
     const planner = await plannerWith('vxlan', vxlanPeer(2), vxlanPeer(3));

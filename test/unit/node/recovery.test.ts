@@ -84,7 +84,10 @@ describe('a kernel that does not answer', () => {
         return read();
       };
       await start(2);
-      first.kernel.vanish('route 10.5.2.0/24');
+      // Another program takes the place of our route, and goes again: only a reading tells what is left.
+      const taken = { kind: 'route', type: 'unicast', dst: '10.5.2.0/24', via: undefined } as const;
+      first.kernel.plant({ ...taken, dev: 'eth0', onlink: false });
+      first.kernel.uproot('route 10.5.2.0/24');
       await clock.advance(KERNEL_LIMITS.reconcileDelayMs + LIMITS.slowCallMs + 1_000);
       expect(first.reason()).toBe('reading the kernel: not done after 5 s');
       expect(first.node.hangs()).toBeUndefined();

@@ -35,6 +35,36 @@ describe('a node that cannot write what it hands off', () => {
     }));
 });
 
+describe('a node that is ready for the first time', () => {
+  it('a node says that it is ready only when nothing is in the way, and says it once', () =>
+    nodeBed(async ({ clock, start }) => {
+      const node = await start(1, undefined, true, undefined, true);
+      const said = (): unknown[] => [
+        node.toldReady(),
+        node.lines.filter((line) => line.includes('ready: ')).length,
+      ];
+      await clock.advance(60_000);
+      // Containers can start, but their packets are not masqueraded.
+      expect(node.handedOff()).toBe('10.5.1.0/24');
+      expect(node.reason()).toBe('cannot write the rules: no permission');
+      expect(said()).toEqual([0, 0]);
+      node.refuseRules(false);
+      await clock.advance(10_000);
+      expect([node.reason(), said()]).toEqual(['ready', [1, 1]]);
+      node.refuseRules(true);
+      await clock.advance(10_000);
+      node.refuseRules(false);
+      await clock.advance(10_000);
+      expect([node.reason(), said()]).toEqual(['ready', [1, 1]]);
+    }));
+
+  it('a node is ready at once when everything stands', () =>
+    nodeBed(async ({ start }) => {
+      const node = await start(1);
+      expect([node.reason(), node.toldReady()]).toEqual(['ready', 1]);
+    }));
+});
+
 describe('a node whose kernel refuses to be read', () => {
   it('a node hands off no subnet that it loses before its kernel state is applied', () =>
     nodeBed(async ({ clock, kv, start }) => {

@@ -1,0 +1,129 @@
+// The reconciler in words: its conditions, its log lines, and its count of repairs.
+import type { Logger } from '../base/log.ts';
+import type { Condition, PeerCondition, PeerName } from '../model/condition.ts';
+import { formatObject, type HostObject, keyOf } from '../model/host-state.ts';
+import type { Change } from '../model/kernel.ts';
+import { formatChange } from './diff.ts';
+import type { Fights, NamedFight } from './fights.ts';
+import type { Ledger } from './ledger.ts';
+import { LIMITS } from './limits.ts';
+import { explain } from './refusals.ts';
+
+interface Fault {
+  readonly peer: PeerName | undefined;
+  readonly say: () => string;
+}
+
+const NO_PEERS: readonly PeerCondition[] = [];
+
+export class ReconcilerReport {
+  readonly #log: Logger;
+  /** Undefined: there is no condition about the node. */
+  #own: Condition | undefined = kernelCondition('waiting', 'the host state has not been applied yet');
+  #peers = NO_PEERS;
+  #hadDamped = false;
+  #drift = 0;
+  /** The errors about the node that were logged and still stand. */
+  readonly #logged = new Set<string>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  get drift(): number {
+    return this.#drift;
+  }
+
+  conditions(): readonly Condition[] {
+    return this.#own === undefined ? [] : [this.#own];
+  }
+
+  peerConditions(): readonly PeerCondition[] {
+    return this.#peers;
+  }
+
+  /** Nothing could be read or written. */
+  fail(reason: string): void {
+    this.#own = kernelCondition('failing', reason);
+    this.#log.error(reason);
+  }
+
+  repaired(changes: readonly Change[], fights: Fights): void {
+    this.#drift += changes.length;
+    const [first] = changes;
+    if (first === undefined || changes.some(({ object }) => fights.isNamed(keyOf(object)))) return;
+    this.#log.warn('repaired what somebody else had changed', {
+      objects: changes.length,
+      first: formatChange(first),
+    });
+  }
+
+  /** A pass is over. `isChanged`: the refused changes may be others than before it. */
+  passed(
+    { refused, fights, wanted }: Ledger,
+    peerOf: (key: string) => PeerName | undefined,
+    isChanged: boolean,
+    nowMs: number,
+  ): void {
+    const say = (fight: NamedFight): string => describeFight(fight, wanted.get(fight.key));
+    for (const fight of fights.news()) this.#log.warn(say(fight));
+    for (const key of fights.expire(nowMs)) this.#log.info(`no program undoes our work on ${key} any more`);
+    const faults: Fault[] = [];
+    for (const refusal of refused.values()) faults.push({ peer: refusal.peer, say: () => explain(refusal) });
+    const damped = fights.damped();
+    for (const fight of damped) {
+      const reason = `${say(fight)}; it is repaired less and less often`;
+      faults.push({ peer: peerOf(fight.key), say: () => reason });
+    }
+    this.#setOwn(faults.filter(({ peer }) => peer === undefined).map((fault) => fault.say()));
+    if (isChanged || damped.length > 0 || this.#hadDamped) this.#setPeers(faults);
+    this.#hadDamped = damped.length > 0;
+  }
+
+  #setPeers(faults: readonly Fault[]): void {
+    const peers = new Map<string, PeerCondition>();
+    for (const { peer, say } of faults) {
+      if (peer === undefined) continue;
+      const id = `${peer.subnet} ${peer.publicIP}`;
+      if (peers.has(id)) continue;
+      peers.set(id, { ...kernelCondition('failing', say()), peer });
+    }
+    this.#peers = peers.size === 0 ? NO_PEERS : [...peers.values()];
+  }
+
+  #setOwn(reasons: readonly string[]): void {
+    const [first] = reasons;
+    if (first === undefined) {
+      if (this.#own?.state === 'failing') this.#log.info('the kernel is as it should be again');
+      this.#own = undefined;
+      this.#logged.clear();
+      return;
+    }
+    this.#own = kernelCondition(
+      'failing',
+      reasons.length === 1 ? first : `${first}, and ${reasons.length - 1} more`,
+    );
+    const fresh = reasons.filter((reason) => !this.#logged.has(reason));
+    for (const reason of fresh.slice(0, LIMITS.reportedFailures)) {
+      this.#logged.add(reason);
+      this.#log.error(reason);
+    }
+    if (fresh.length > LIMITS.reportedFailures)
+      this.#log.error('the kernel refused more', { changes: reasons.length });
+  }
+}
+
+function kernelCondition(state: Condition['state'], reason: string): Condition {
+  return { part: 'kernel', state, reason };
+}
+
+function describeFight({ key, changedTo }: NamedFight, wanted: HostObject | undefined): string {
+  const what = wanted === undefined ? key : formatObject(wanted);
+  const became =
+    changedTo === undefined
+      ? 'it is deleted'
+      : wanted === undefined
+        ? 'it is made'
+        : `it becomes ${changedTo}`;
+  return `another program undoes our work on ${what} again and again: ${became}`;
+}
