@@ -4,7 +4,8 @@ import type { Clock } from '../../agent/base/clock.ts';
 import { TwillError } from '../../agent/base/errors.ts';
 import type { Random } from '../../agent/base/random.ts';
 import { LIMITS } from '../../agent/datastore/limits.ts';
-import type { Kv, KvEvent } from '../../agent/model/kv.ts';
+import { type Kv, type KvEvent, type KvRanges, rangesOf } from '../../agent/model/kv.ts';
+import { DATASTORE_BACKOFF } from '../../agent/model/limits.ts';
 import { type Life, orAbort } from './life.ts';
 import type { Trace } from './trace.ts';
 import { drawDelayMs, type Weather } from './weather.ts';
@@ -15,6 +16,10 @@ export interface StoreWay {
   state: 'open' | 'refused' | 'silent';
   /** Break the open watches. */
   readonly breakers: Set<() => void>;
+  /** The number of requests under way that will fail. */
+  failing: number;
+  /** Until then the process may pause after a failure. */
+  troubledUntilMs: number;
 }
 
 /** The store's server at the end of all paths. */
@@ -42,10 +47,14 @@ const failure = (what: string, why: string): TwillError =>
 
 export function openSimStore(deps: SimStoreDeps): Kv {
   const { kv, way, server, life, clock, random, weather, trace, host } = deps;
-  const giveUp = async (what: string): Promise<never> => {
-    await clock.sleep(LIMITS.datastoreRequestMs);
-    throw failure(what, 'no answer');
+  const fail = async (afterMs: number, what: string, why: string): Promise<never> => {
+    way.failing += 1;
+    await clock.sleep(afterMs);
+    way.failing -= 1;
+    way.troubledUntilMs = clock.monotonicMs() + DATASTORE_BACKOFF.maxMs;
+    throw failure(what, why);
   };
+  const giveUp = (what: string): Promise<never> => fail(LIMITS.datastoreRequestMs, what, 'no answer');
   // A killed process may have sent its request already, or not.
   const isGone = (): boolean => life.isOver && random() < 0.5;
 
@@ -54,8 +63,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
     const { ends } = server;
     const isCut = (): boolean => way.state !== 'open' || server.ends !== ends;
     if (way.state === 'refused' || server.restarts > 0) {
-      await clock.sleep(drawDelayMs(random, 10));
-      throw failure(what, 'connection refused');
+      return fail(drawDelayMs(random, 10), what, 'connection refused');
     }
     const fate = random();
     if (way.state === 'silent' || fate < lostRequests) return giveUp(what);
@@ -74,8 +82,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
     const answer = await perform();
     if (fate < lostRequests + lateRequests + lostAnswers) {
       trace.note(host, `answer lost: ${what}`);
-      await clock.sleep(random() * LIMITS.datastoreRequestMs);
-      throw failure(what, 'connection lost');
+      return fail(random() * LIMITS.datastoreRequestMs, what, 'connection lost');
     }
     await clock.sleep(drawDelayMs(random, delayMs));
     if (isCut()) return giveUp(what);
@@ -85,7 +92,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
     life.pass(orAbort(travel(what, perform), signal));
 
   return {
-    list: (prefix, signal) => ask(`list ${prefix}`, signal, () => kv.list(prefix)),
+    list: (ranges, signal) => ask(`list ${textOf(ranges)}`, signal, () => kv.list(ranges)),
     get: (key, signal) => ask(`get ${key}`, signal, () => kv.get(key)),
     openSession: (ttlSeconds, signal) => ask('open session', signal, () => kv.openSession(ttlSeconds)),
     keepAlive: (session, signal) => ask('keep alive', signal, () => kv.keepAlive(session)),
@@ -95,8 +102,8 @@ export function openSimStore(deps: SimStoreDeps): Kv {
     update: (entry, value, signal) => ask(`update ${entry.key}`, signal, () => kv.update(entry, value)),
     delete: (entry, signal) => ask(`delete ${entry.key}`, signal, () => kv.delete(entry)),
 
-    async *watch(prefix, fromRevision, signal) {
-      const what = `watch ${prefix}`;
+    async *watch(ranges, fromRevision, signal) {
+      const what = `watch ${textOf(ranges)}`;
       const end = new AbortController();
       let breakIt: () => void = () => undefined;
       const broken = new Promise<never>((_, reject) => {
@@ -110,7 +117,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
         life.pass(orAbort(Promise.race([work, broken]), signal));
       try {
         await wait(travel(what, async () => undefined));
-        const events = kv.watch(prefix, fromRevision, end.signal)[Symbol.asyncIterator]();
+        const events = kv.watch(ranges, fromRevision, end.signal)[Symbol.asyncIterator]();
         for (;;) {
           const next = await wait(events.next());
           if (next.done === true) return;
@@ -136,4 +143,8 @@ export function openSimStore(deps: SimStoreDeps): Kv {
       await kv[Symbol.asyncDispose]();
     },
   };
+}
+
+function textOf(ranges: KvRanges): string {
+  return rangesOf(ranges).join(' ');
 }
