@@ -1,6 +1,6 @@
-// Follows the facts of this host. Its underlay may go down and come back, or get another MTU. Another address or another
-// link counts only when the one in use is gone: peers have to follow, so nothing that merely fits better is a reason.
-// While no interface fits the operator's flags, the last facts stay true and the node is not ready.
+// Follows the facts of this host. Its underlay may go down and come back, or get another MTU. Another address or link
+// counts only when the one in use is gone: peers have to follow, so nothing that merely fits better is a reason. While no
+// interface fits the operator's flags, the last facts stay true and the node is not ready.
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
