@@ -1,6 +1,6 @@
 // Follows the facts of this host. Its underlay may go down and come back, or get another MTU. Another address or link
-// counts only when the one in use is gone: peers have to follow, so nothing that merely fits better is a reason. While no
-// interface fits the operator's flags, the last facts stay true and the node is not ready.
+// counts only when the one in use is gone: peers have to follow, so nothing that merely fits better is a reason. While
+// no interface fits the operator's flags, the last facts stay true and the node is not ready.
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
@@ -103,7 +103,10 @@ export class HostFollower {
       this.#next = undefined;
       return this.#miss(asTwillError(error, 'host', 'cannot read the interfaces').message);
     }
-    const trouble = this.#waitToMove(facts) ?? carrierTrouble(facts);
+    const noCarrier = carrierTrouble(facts);
+    // A link without carrier takes nobody's place.
+    if (noCarrier !== undefined) this.#next = undefined;
+    const trouble = noCarrier ?? this.#waitToMove(facts);
     if (trouble !== undefined) return this.#miss(trouble);
     this.#goneSinceMs = undefined;
     this.#next = undefined;

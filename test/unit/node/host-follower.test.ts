@@ -144,6 +144,17 @@ it('the host follower leaves a link that was gone for long as soon as another on
     expect(changes).toHaveLength(1);
   }));
 
+it('the host follower does not look all the time at another link that has no carrier', () =>
+  bed(async ({ set, changes, clock, reads, reason }) => {
+    await set({ address: '192.168.77.11' });
+    await set({ address: '192.168.77.11', hasCarrier: false });
+    const before = reads();
+    await clock.advance(LIMITS.hostSettleMs * 3);
+    expect(reads() - before).toBeLessThanOrEqual(3);
+    expect(reason()).toBe('interface eth0 has no carrier');
+    expect(changes).toEqual([]);
+  }));
+
 it('the host follower does not wait for long where the address is on another link now', () =>
   bed(async ({ set, changes, clock }) => {
     await set({ name: 'br0' });
