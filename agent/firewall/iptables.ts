@@ -107,11 +107,11 @@ export function createIptablesFirewall(options: IptablesOptions): Firewall {
 
   const find = async (own: OwnChain, isRetry: boolean, signal?: AbortSignal): Promise<FoundRules> => {
     if (own.rules.length > 0) {
-      const parent = await readParent(own, signal);
-      return { own: await readOwn(own, signal), parent, calls: [] };
+      const [parent, rules] = await Promise.all([readParent(own, signal), readOwn(own, signal)]);
+      return { own: rules, parent, calls: [] };
     }
     const rules = (await mayHaveTable(own, signal)) ? await readOwn(own, signal) : undefined;
-    if (rules === undefined) return { own: undefined, parent: [], calls: [] };
+    if (rules === undefined) return NOT_FOUND;
     if (!isRetry) return { own: rules, parent: await readParent(own, signal), calls: [] };
     // Another chain calls ours, so that it could not be deleted.
     const args = ['-t', own.table];
@@ -124,8 +124,8 @@ export function createIptablesFirewall(options: IptablesOptions): Firewall {
   // The transaction then fails as a whole, and is planned again.
   const apply = async (chains: readonly OwnChain[], signal?: AbortSignal): Promise<boolean> => {
     for (let attempt = 1; ; attempt++) {
-      let input = '';
-      for (const own of chains) input += planRestore(own, await find(own, attempt > 1, signal)) ?? '';
+      const found = await Promise.all(chains.map((own) => find(own, attempt > 1, signal)));
+      const input = chains.map((own, i) => planRestore(own, found[i] ?? NOT_FOUND) ?? '').join('');
       if (input === '') return attempt > 1;
       try {
         const args = ['--noflush', '-w', String(LIMITS.iptablesLockSeconds)];
@@ -160,6 +160,8 @@ export function createIptablesFirewall(options: IptablesOptions): Firewall {
     remove: (signal) => apply(ownChains(NOTHING, false), signal),
   };
 }
+
+const NOT_FOUND: FoundRules = { own: undefined, parent: [], calls: [] };
 
 function outputOf(run: ProgramRun, result: ExecResult): string {
   if (result.exitCode !== 0) throw failureOf(run, result);

@@ -1,4 +1,5 @@
 // Reads the facts of this machine: its identity, and the interface towards the other hosts.
+import { isDeepStrictEqual } from 'node:util';
 import type { HostFacts, HostSource } from '../model/host-facts.ts';
 import {
   type ChosenInterface,
@@ -8,7 +9,7 @@ import {
   type InterfaceWish,
 } from './external-interface.ts';
 import { readIdentity } from './identity.ts';
-import { watchInterfaces } from './netlink/host-monitor.ts';
+import { type LinksInUse, watchInterfaces } from './netlink/host-monitor.ts';
 import { readHostNetwork, readNetworkOf } from './netlink/interfaces.ts';
 import { openRouteSocket, type RtNetlinkSocket } from './netlink/socket.ts';
 import { type UnderlayWay, wayFrom } from './underlay-way.ts';
@@ -16,20 +17,25 @@ import { type UnderlayWay, wayFrom } from './underlay-way.ts';
 /** Gives the source of this machine's facts, under the operator's wishes. */
 export function createHostSource(wish: InterfaceWish): HostSource {
   // Undefined: the underlay in use is gone, so a change of any link may help.
-  let links: ReadonlySet<number> | undefined;
+  const links: LinksInUse = { indexes: undefined, changed: () => undefined };
+  const use = (indexes: ReadonlySet<number> | undefined): void => {
+    const isSame = isDeepStrictEqual(indexes, links.indexes);
+    links.indexes = indexes;
+    if (!isSame) links.changed();
+  };
   return {
     async read(inUse) {
       try {
         const { facts, way } = await readUnderlay(wish, inUse);
         const isSame = inUse === undefined || inUse.underlay.name === facts.underlay.name;
-        links = isSame ? new Set(way.links) : undefined;
+        use(isSame ? new Set(way.links) : undefined);
         return facts;
       } catch (error) {
-        links = undefined;
+        use(undefined);
         throw error;
       }
     },
-    watch: (onChange, signal) => watchInterfaces(() => links, onChange, signal),
+    watch: (onChange, signal) => watchInterfaces(links, onChange, signal),
   };
 }
 

@@ -63,8 +63,8 @@ export const LIMITS = {
    * rules, and searches for obstacles, which go on to the first while they find nothing new.
    */
   firewallIdleParts: 200,
-  firewallBusyParts: 5,
-  firewallSearchParts: 25,
+  firewallBusyParts: 2,
+  firewallSearchParts: 2,
   /** A call to the kernel, the firewall or a file that takes this long makes the node not ready. */
   slowCallMs: 4_000,
   /** A call that takes this long hangs: only a restart helps. */

@@ -3,7 +3,7 @@
 //
 //     link                          passes if its index or its name is known, or its name may be ours
 //     address, neighbour, fdb       passes if the index of its link is known
-//     route                         passes if it is in the main table
+//     route                         passes unless it is in the table of local addresses
 //     other messages                pass
 //
 // The language is classic BPF, which loads numbers in network order; netlink writes them in the machine's order, which
@@ -30,7 +30,7 @@ const { NEWLINK, DELLINK, NEWADDR, DELADDR, NEWNEIGH, DELNEIGH, NEWROUTE, DELROU
 const TYPE_AT = 4;
 const INDEX_AT = 20;
 const NAME_AT = 36;
-const [TABLE_AT, MAIN_TABLE] = [20, 254];
+const [TABLE_AT, LOCAL_TABLE] = [20, 255];
 const OWN_NAMES = 'flan';
 /** The program that passes all events. */
 export const PASS_ALL: readonly FilterInstruction[] = [PASS];
@@ -53,7 +53,7 @@ export function formatEventFilter(links: KnownLinks): readonly FilterInstruction
     DROP,
   ];
   const ofEntry = [...byIndex, DROP];
-  const ofRoute = [[LOAD_BYTE, 0, 0, TABLE_AT], ...passIf([[undefined, MAIN_TABLE]]), DROP] as const;
+  const ofRoute = [[LOAD_BYTE, 0, 0, TABLE_AT], [JUMP_IF_EQUAL, 0, 1, LOCAL_TABLE], DROP, PASS] as const;
   return [
     [LOAD_HALF, 0, 0, TYPE_AT],
     ...jumpOver([NEWLINK, DELLINK], ofLink.length),

@@ -6,17 +6,22 @@
 
 import { linkIndexOf, parseHostRoute } from './host-messages.ts';
 import { Protocol, rt } from './library.ts';
-import { guardAgainstOverrun, ROUTING } from './overrun.ts';
+import { createEventFilter, guardAgainstOverrun, ROUTING } from './overrun.ts';
 import { BRIDGE, openEventSocket } from './socket.ts';
 
 const { LINK, IPV4_IFADDR, IPV4_ROUTE } = rt.MulticastGroups;
 
-/**
- * Calls `onChange` after each change that may matter, until `signal` is aborted. `linksInUse` are the indexes of the
- * links that the underlay consists of; undefined: every link may matter. Fails as `host`.
- */
+/** The links that the underlay consists of. */
+export interface LinksInUse {
+  /** Their indexes; undefined: every link may matter. */
+  indexes: ReadonlySet<number> | undefined;
+  /** To be called after a change of `indexes`. */
+  changed(): void;
+}
+
+/** Calls `onChange` after each change that may matter, until `signal` is aborted. Fails as `host`. */
 export async function watchInterfaces(
-  linksInUse: () => ReadonlySet<number> | undefined,
+  inUse: LinksInUse,
   onChange: () => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -25,9 +30,15 @@ export async function watchInterfaces(
     socket.on('error', onChange);
     socket.on('invalid', onChange);
     socket.on('message', (messages) => {
-      const links = linksInUse();
-      if (messages.some(({ type, data }) => concerns(type, data, links))) onChange();
+      if (messages.some(({ type, data }) => concerns(type, data, inUse.indexes))) onChange();
     });
+    const filter = createEventFilter(socket.address().port, signal);
+    inUse.changed = () => {
+      filter(inUse.indexes && { indexes: inUse.indexes, names: [] });
+      // Until now the kernel dropped the events of links that may help.
+      if (inUse.indexes === undefined) onChange();
+    };
+    inUse.changed();
     for (const group of [LINK, IPV4_IFADDR, IPV4_ROUTE]) socket.addMembership(group);
     guardAgainstOverrun(ROUTING, socket.address().port, onChange, signal).catch(() => undefined);
     await new Promise<void>((resolve) => {

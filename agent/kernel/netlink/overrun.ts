@@ -51,12 +51,16 @@ export async function guardAgainstOverrun(
 
 /**
  * Gives a function that makes the kernel drop the events of links other than these, for the socket of the routing
- * protocol with this port, until `signal` is aborted. Where the kernel refuses that, all events arrive.
+ * protocol with this port, until `signal` is aborted; undefined: none is dropped. Where the kernel refuses that, all
+ * events arrive.
  */
-export function createEventFilter(port: number, signal: AbortSignal): (links: KnownLinks) => void {
+export function createEventFilter(
+  port: number,
+  signal: AbortSignal,
+): (links: KnownLinks | undefined) => void {
   let last: KnownLinks | undefined;
-  let attach: ((links: KnownLinks) => void) | undefined;
-  const set = (links: KnownLinks): void => {
+  let attach: ((links: KnownLinks | undefined) => void) | undefined;
+  const set = (links: KnownLinks | undefined): void => {
     last = links;
     // The descriptor's number may be another file's once the socket is closed.
     if (signal.aborted) return;
@@ -69,7 +73,7 @@ export function createEventFilter(port: number, signal: AbortSignal): (links: Kn
   const open = async (): Promise<void> => {
     const fd = await descriptorOf(ROUTING, port);
     const { attachFilter } = await import('dgram-native');
-    attach = (links) => attachFilter(fd, formatEventFilter(links) ?? PASS_ALL);
+    attach = (links) => attachFilter(fd, (links && formatEventFilter(links)) ?? PASS_ALL);
     if (last !== undefined) set(last);
   };
   open().catch(() => undefined);

@@ -60,7 +60,8 @@ describe('formatEventFilter', () => {
     ['a neighbour on a known link', entry(NEIGHBOUR + 1, 70_000), true],
     ['a neighbour on another link', entry(NEIGHBOUR, 7), false],
     ['a route of the main table', route(ROUTE, 254), true],
-    ['a route of another table', route(ROUTE + 1, 255), false],
+    ['a route of a table of the operator', route(ROUTE, 100), true],
+    ['a route of a local address', route(ROUTE + 1, 255), false],
     ['a message of another kind', entry(99, 3), true],
   ])('the filter judges %s', (_, message, expected) => {
     expect(passes(filter, message)).toBe(expected);
