@@ -14,7 +14,7 @@ import { type EtcdServer, startEtcd } from '../lab/etcd.ts';
 import { waitFor } from '../lab/wait.ts';
 import { allOf, needsProgram, title } from '../support/needs.ts';
 import { etcdOptions } from './beds.ts';
-import { watch } from './kv-suite.ts';
+import { watch } from './watched.ts';
 
 const need = allOf(needsProgram('etcd'), needsProgram('etcdctl'), needsProgram('openssl'));
 const PASSWORD = 'correct horse battery';

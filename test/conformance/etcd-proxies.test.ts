@@ -128,8 +128,7 @@ for (const way of ETCD_PROXIES.filter(({ proxy }) => proxy === 'grpc-proxy')) {
       const { error } = await next(events, 'disconnected');
       expect(error.message).toContain(`cannot read ${prefix}/subnets/: permission denied`);
       expect(error.hint).toContain(`readwrite --prefix=true ${prefix}/subnets/`);
-      const right = ['readwrite', '--prefix=true', `${prefix}/subnets/`];
-      await asRoot('role', 'grant-permission', 'agent', ...right);
+      await asRoot('role', 'grant-permission', 'agent', 'readwrite', '--prefix=true', `${prefix}/subnets/`);
       await next(events, 'snapshot');
       present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       await next(events, 'lease');
