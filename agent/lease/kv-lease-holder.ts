@@ -4,7 +4,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
-import { asTwillError, TwillError } from '../base/errors.ts';
+import { TwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { retry } from '../base/retry.ts';
@@ -34,6 +34,7 @@ import {
   usable,
 } from './tenure.ts';
 import { conditionOf, NO_CONFIG, reportChallenge, reportChange, reportGranted } from './tenure-report.ts';
+import { createTrouble } from './trouble.ts';
 
 export interface KvLeaseHolderDeps extends HolderInput {
   readonly store: LeaseStore;
@@ -56,6 +57,7 @@ export class KvLeaseHolder implements LeaseHolder {
   /** Given to `run`. */
   #onChange: () => void = () => undefined;
   readonly #pace;
+  readonly #trouble;
   /** The moment of the last log line about a challenge. */
   #challengeLogMs = Number.NEGATIVE_INFINITY;
 
@@ -65,6 +67,7 @@ export class KvLeaseHolder implements LeaseHolder {
     this.#self = deps.attrs;
     this.#bell = createBell(deps.clock);
     this.#pace = new CheckPace(deps.clock, deps.random);
+    this.#trouble = createTrouble(deps.log);
   }
 
   /** The lease that is ours by all that is known. */
@@ -78,7 +81,7 @@ export class KvLeaseHolder implements LeaseHolder {
 
   conditions(): readonly Condition[] {
     const condition = conditionOf(this.#tenure, this.#deps.known.config !== undefined);
-    return condition === undefined ? [] : [condition];
+    return condition === undefined ? [] : [this.#trouble.explain(condition)];
   }
 
   async acquire(previous: PerFamily<Prefix> | undefined, signal: AbortSignal): Promise<void> {
@@ -147,9 +150,9 @@ export class KvLeaseHolder implements LeaseHolder {
     }
     this.#log.warn('the lease has ended: claiming one again', { subnet });
     const attempt = (): Promise<void> => this.acquire(subnets, signal);
-    const onFailure = (error: unknown): void =>
-      this.#log.error(`cannot claim a lease again: ${asTwillError(error, 'datastore', 'datastore').message}`);
+    const onFailure = (error: unknown): void => this.#trouble.fail('cannot claim a lease again', error);
     await retry({ clock, random, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
+    this.#trouble.clear();
   }
 
   /** Tries to get the lease that is chosen now. False: another node has it, or it has ended; `search` says so then. */
@@ -253,11 +256,11 @@ export class KvLeaseHolder implements LeaseHolder {
     const writes = isByOthers(now) || now.written !== this.#self;
     try {
       await (writes ? this.#repair(now, signal) : this.#renew(now, signal));
+      this.#trouble.clear();
       this.#pace.succeed(isByOthers(now));
     } catch (error) {
       signal.throwIfAborted();
-      const { message } = asTwillError(error, 'datastore', 'datastore');
-      this.#log.warn(`cannot ${writes ? 'repair' : 'renew'} the lease yet: ${message}`);
+      this.#trouble.fail(`cannot ${writes ? 'repair' : 'renew'} the lease yet`, error);
       this.#pace.fail();
     }
   }

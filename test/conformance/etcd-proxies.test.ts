@@ -104,7 +104,7 @@ for (const way of ETCD_PROXIES.filter(({ proxy }) => proxy === 'grpc-proxy')) {
       const { stores, events } = await pair();
       await server.stop();
       const noticed = (): boolean => events.every((each) => countOf(each, 'disconnected') > 0);
-      await waitFor('nodes notice', 20_000, noticed);
+      await waitFor('nodes notice', 30_000, noticed);
       await server.start();
       await waitFor('nodes go on', 20_000, () => events.every((each) => countOf(each, 'connected') > 0));
       await seeEachOther(stores, events, 2);
