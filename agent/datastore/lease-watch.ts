@@ -1,5 +1,5 @@
-// Watches the configuration and the leases of a network for as long as the agent runs: one listing, then one watch, which
-// is resumed after a lost connection. Only lost history costs another listing.
+// Watches the configuration and the leases of a network for as long as the agent runs: one listing, then one watch,
+// which is resumed after a lost connection. Only lost history costs another listing.
 //
 //     list ──► watch ──(connection lost)──► back off ──► is it the same store? ──► watch from the revision last seen
 //       ▲        └───────(history gone)───────┐               │

@@ -2,7 +2,8 @@
 // field has the default of its kind, an absent message the defaults of its fields.
 
 /**
- * The kind of a field. `number`: a varint between -2^53 and 2^53. `id`: 64 bits, in decimal. `text`: a string, or bytes.
+ * The kind of a field. `number`: a varint between -2^53 and 2^53. `id`: 64 bits, in decimal. `text`: a string, or
+ * bytes.
  */
 export type Kind = 'number' | 'id' | 'flag' | 'text' | Shape;
 

@@ -77,6 +77,27 @@ for (const way of ETCD_VERSIONS) {
       expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
     });
 
+    it('a node reads all it needs in one request, and watches it in another one, by the count of the server', async () => {
+      await grantConfig();
+      await grantLeases();
+      await join();
+      const count = async (method: string): Promise<number> => {
+        const page = await (await fetch(`${server.url}/metrics`)).text();
+        const found = new RegExp(
+          `^grpc_server_started_total{grpc_method="${method}",grpc_service="etcd.*} (\\d+)$`,
+          'm',
+        );
+        return Number(found.exec(page)?.[1]);
+      };
+      const counts = async () => [await count('Txn'), await count('Range'), await count('Watch')];
+      const before = await counts();
+      const events = follow(await open());
+      await next(events, 'snapshot');
+      await asRoot('del', `${prefix}/config`);
+      await next(events, 'config');
+      expect((await counts()).map((now, i) => now - (before[i] ?? 0))).toEqual([1, 0, 1]);
+    });
+
     it('a missing right to the configuration is named, and its grant is all that a running node needs', async () => {
       await grantLeases();
       await join();
