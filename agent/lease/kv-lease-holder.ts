@@ -1,6 +1,5 @@
-// Holds this node's lease in a key-value store: claims it, renews it, writes it again where it was overwritten or where
-// another node asks about it, and claims again where it was lost. `tenure.ts` decides what an event or an answer means,
-// `choose.ts` which lease to get.
+// Holds this node's lease in a key-value store: claims it, renews it, writes it again where another node wrote it or
+// asks about it, and claims again where it was lost. `tenure.ts` interprets events and answers, `choose.ts` chooses.
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
@@ -122,6 +121,7 @@ export class KvLeaseHolder implements LeaseHolder {
   async run(onChange: () => void, signal: AbortSignal): Promise<void> {
     this.#onChange = onChange;
     for (;;) {
+      if (!this.#pace.hasFailed) this.#trouble.clear();
       const now = this.#tenure;
       if (now.kind !== 'held') {
         await this.#acquireAgain(signal);
@@ -130,9 +130,8 @@ export class KvLeaseHolder implements LeaseHolder {
         continue;
       }
       const isDue = now.check !== undefined || now.written !== this.#self || this.#pace.hasFailed;
-      const afterMs = isDue
-        ? this.#pace.leftMs(isByOthers(now))
-        : renewAfterMs(now.lease, this.#deps.renewMarginMinutes);
+      const { renewMarginMinutes: margin } = this.#deps;
+      const afterMs = isDue ? this.#pace.leftMs(isByOthers(now)) : renewAfterMs(now.lease, margin);
       if (afterMs > 0 && (await this.#bell.wait(signal, afterMs)) === 'rung') continue;
       await this.#check(now, signal);
     }
@@ -152,7 +151,6 @@ export class KvLeaseHolder implements LeaseHolder {
     const attempt = (): Promise<void> => this.acquire(subnets, signal);
     const onFailure = (error: unknown): void => this.#trouble.fail('cannot claim a lease again', error);
     await retry({ clock, random, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
-    this.#trouble.clear();
   }
 
   /** Tries to get the lease that is chosen now. False: another node has it, or it has ended; `search` says so then. */
@@ -256,7 +254,6 @@ export class KvLeaseHolder implements LeaseHolder {
     const writes = isByOthers(now) || now.written !== this.#self;
     try {
       await (writes ? this.#repair(now, signal) : this.#renew(now, signal));
-      this.#trouble.clear();
       this.#pace.succeed(isByOthers(now));
     } catch (error) {
       signal.throwIfAborted();
