@@ -14,7 +14,7 @@ import { type EtcdServer, startEtcd } from '../lab/etcd.ts';
 import { run } from '../lab/namespace.ts';
 import { waitFor } from '../lab/wait.ts';
 import { allOf, needsProgram, title } from '../support/needs.ts';
-import { ETCD_VERSIONS, type EtcdWay, etcdOptions } from './beds.ts';
+import { ETCD_EXTREMES, type EtcdWay, etcdOptions } from './beds.ts';
 import { watch } from './watched.ts';
 
 const need = allOf(needsProgram('etcd'), needsProgram('etcdctl'), needsProgram('openssl'));
@@ -161,7 +161,7 @@ describe.skipIf(need.missing)(title('an etcd that speaks TLS', need), () => {
   });
 });
 
-for (const way of ETCD_VERSIONS) describeUsers(way);
+for (const way of ETCD_EXTREMES) describeUsers(way);
 
 function describeUsers(way: EtcdWay): void {
   describe.skipIf(way.need.missing)(title(`${way.title} with users`, way.need), () => {

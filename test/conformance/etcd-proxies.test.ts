@@ -57,7 +57,7 @@ async function seeEachOther(
   await waitFor('the claim is seen by both', 20_000, () => sees(ofOne, a) && sees(ofTwo, b));
 }
 
-for (const way of ETCD_PROXIES.filter(({ proxy }) => proxy === 'grpc-proxy')) {
+for (const way of ETCD_PROXIES.slice(0, 1)) {
   describe.skipIf(way.need.missing)(title(`nodes of ${way.title}`, way.need), () => {
     let server: EtcdServer;
     let proxy: EtcdProxy;
