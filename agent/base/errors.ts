@@ -66,6 +66,12 @@ export function reasonOf(thrown: unknown): string {
   return messageOf(thrown);
 }
 
+/** The message of an error and its hint, on one line. */
+export function withHint(error: TwillError): string {
+  const message = messageOf(error);
+  return error.hint === undefined ? message : `${message}; ${error.hint}`;
+}
+
 /** Name of the system error in anything thrown (`ENOENT`), or undefined. */
 export function errnoOf(thrown: unknown): string | undefined {
   if (thrown instanceof TwillError) return thrown.errno;

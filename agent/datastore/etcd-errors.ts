@@ -7,7 +7,7 @@ import { CLOSED_AT_ONCE } from './grpc.ts';
 export interface EtcdAttempt {
   /** Completes "cannot …", such as `list keys`. */
   readonly what: string;
-  /** The right that the user needs, in the words of `etcdctl role grant-permission ROLE …`; undefined: none of its own. */
+  /** The right that the user needs, in the words of `etcdctl role grant-permission ROLE …`; undefined: none. */
   readonly right?: string;
 }
 

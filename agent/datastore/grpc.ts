@@ -1,6 +1,5 @@
 // A gRPC client of one server over HTTP/2, without compression. The first call opens a connection, and all calls share
 // it. The first call after its end opens a new one. The client retries nothing.
-import { type LookupAddress, type LookupAllOptions, lookup } from 'node:dns';
 import {
   type ClientHttp2Session,
   type ClientHttp2Stream,
@@ -13,6 +12,7 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import { systemClock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import { LIMITS } from './limits.ts';
+import { createRotatingLookup } from './rotating-lookup.ts';
 
 /** Contents of PEM files. */
 export interface TlsFiles {
@@ -100,30 +100,6 @@ function secureContextOf({ ca, cert, key }: TlsFiles): SecureContext {
       '--etcd-cafile, --etcd-certfile and --etcd-keyfile must be PEM, and the key must belong to the certificate',
     );
   }
-}
-
-type FindAll = (
-  name: string,
-  options: LookupAllOptions,
-  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
-) => void;
-
-/**
- * Looks a name up, and begins with another of its addresses each time. The system's order is always the same: without
- * this an agent would come back to an address whose server takes connections but answers nothing.
- */
-export function createRotatingLookup(random: () => number, find: FindAll = lookup): LookupFunction {
-  let turn: number | undefined;
-  return (name, options, callback) => {
-    find(name, { ...options, all: true }, (error, addresses) => {
-      if (error !== null) return callback(error, []);
-      turn = turn === undefined ? Math.floor(random() * addresses.length) : turn + 1;
-      const start = turn % addresses.length;
-      const rotated = [...addresses.slice(start), ...addresses.slice(0, start)];
-      if (options.all === true) return callback(null, rotated);
-      callback(null, rotated[0]?.address ?? '', rotated[0]?.family);
-    });
-  };
 }
 
 interface Connection {

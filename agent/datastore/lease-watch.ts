@@ -1,5 +1,5 @@
-// Watches the configuration and the leases of a network for as long as the agent runs: one listing, then one watch, which is
-// resumed after a lost connection. Only lost history costs another listing.
+// Watches the configuration and the leases of a network for as long as the agent runs: one listing, then one watch,
+// which is resumed after a lost connection. Only lost history costs another listing.
 //
 //     list ──► watch ──(connection lost)──► back off ──► is it the same store? ──► watch from the revision last seen
 //       ▲        └───────(history gone)───────┐               │
@@ -9,8 +9,8 @@
 // a replaced store we remember one entry, the newest lease (`witness`). If its key still has that revision and session,
 // it is the same store. Check and watch are two requests: if the process was suspended between them, we list again.
 //
-// Changes of the leases may overtake changes of the configuration. The revision last seen is that of the leases, and the
-// check reads the configuration again.
+// Changes of the leases may overtake changes of the configuration. The revision last seen is that of the leases, and
+// the check reads the configuration again.
 import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import { backoffMs } from '../base/retry.ts';

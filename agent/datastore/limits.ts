@@ -26,7 +26,7 @@ export const LIMITS = {
    * A watch that told nothing for this time is checked with one read of two keys. With more leases it is checked less
    * often: idle nodes together send a hundred of these reads a second at most.
    */
-  datastoreSilenceMs: 10_000,
+  datastoreSilenceMs: 20_000,
   datastoreSilencePerLeaseMs: 10,
   /** Changes that the file store keeps for late watchers. */
   fileStoreHistory: 256,

@@ -1,7 +1,10 @@
 // Encodes and decodes protocol buffers. A shape lists the fields that the agent uses; others are skipped. An absent
 // field has the default of its kind, an absent message the defaults of its fields.
 
-/** The kind of a field. `number`: a varint between -2^53 and 2^53. `id`: 64 bits, in decimal. `text`: a string, or bytes. */
+/**
+ * The kind of a field. `number`: a varint between -2^53 and 2^53. `id`: 64 bits, in decimal. `text`: a string, or
+ * bytes.
+ */
 export type Kind = 'number' | 'id' | 'flag' | 'text' | Shape;
 
 /** The fields of a message: the number in the .proto file and the kind; `many` marks a repeated field. */

@@ -1,10 +1,9 @@
-// Holds this node's lease in a key-value store: claims it, renews it, writes it again where it was overwritten or where
-// another node asks about it, and claims again where it was lost. `tenure.ts` decides what an event or an answer means,
-// `choose.ts` which lease to get.
+// Holds this node's lease in a key-value store: claims it, renews it, writes it again where another node wrote it or
+// asks about it, and claims again where it was lost. `tenure.ts` interprets events and answers, `choose.ts` chooses.
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
-import { asTwillError, TwillError } from '../base/errors.ts';
+import { TwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { retry } from '../base/retry.ts';
@@ -34,6 +33,7 @@ import {
   usable,
 } from './tenure.ts';
 import { conditionOf, NO_CONFIG, reportChallenge, reportChange, reportGranted } from './tenure-report.ts';
+import { createTrouble } from './trouble.ts';
 
 export interface KvLeaseHolderDeps extends HolderInput {
   readonly store: LeaseStore;
@@ -56,6 +56,7 @@ export class KvLeaseHolder implements LeaseHolder {
   /** Given to `run`. */
   #onChange: () => void = () => undefined;
   readonly #pace;
+  readonly #trouble;
   /** The moment of the last log line about a challenge. */
   #challengeLogMs = Number.NEGATIVE_INFINITY;
 
@@ -65,6 +66,7 @@ export class KvLeaseHolder implements LeaseHolder {
     this.#self = deps.attrs;
     this.#bell = createBell(deps.clock);
     this.#pace = new CheckPace(deps.clock, deps.random);
+    this.#trouble = createTrouble(deps.log);
   }
 
   /** The lease that is ours by all that is known. */
@@ -78,7 +80,7 @@ export class KvLeaseHolder implements LeaseHolder {
 
   conditions(): readonly Condition[] {
     const condition = conditionOf(this.#tenure, this.#deps.known.config !== undefined);
-    return condition === undefined ? [] : [condition];
+    return condition === undefined ? [] : [this.#trouble.explain(condition)];
   }
 
   async acquire(previous: PerFamily<Prefix> | undefined, signal: AbortSignal): Promise<void> {
@@ -119,6 +121,7 @@ export class KvLeaseHolder implements LeaseHolder {
   async run(onChange: () => void, signal: AbortSignal): Promise<void> {
     this.#onChange = onChange;
     for (;;) {
+      if (!this.#pace.hasFailed) this.#trouble.clear();
       const now = this.#tenure;
       if (now.kind !== 'held') {
         await this.#acquireAgain(signal);
@@ -127,9 +130,8 @@ export class KvLeaseHolder implements LeaseHolder {
         continue;
       }
       const isDue = now.check !== undefined || now.written !== this.#self || this.#pace.hasFailed;
-      const afterMs = isDue
-        ? this.#pace.leftMs(isByOthers(now))
-        : renewAfterMs(now.lease, this.#deps.renewMarginMinutes);
+      const { renewMarginMinutes: margin } = this.#deps;
+      const afterMs = isDue ? this.#pace.leftMs(isByOthers(now)) : renewAfterMs(now.lease, margin);
       if (afterMs > 0 && (await this.#bell.wait(signal, afterMs)) === 'rung') continue;
       await this.#check(now, signal);
     }
@@ -147,8 +149,7 @@ export class KvLeaseHolder implements LeaseHolder {
     }
     this.#log.warn('the lease has ended: claiming one again', { subnet });
     const attempt = (): Promise<void> => this.acquire(subnets, signal);
-    const onFailure = (error: unknown): void =>
-      this.#log.error(`cannot claim a lease again: ${asTwillError(error, 'datastore', 'datastore').message}`);
+    const onFailure = (error: unknown): void => this.#trouble.fail('cannot claim a lease again', error);
     await retry({ clock, random, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
   }
 
@@ -256,8 +257,7 @@ export class KvLeaseHolder implements LeaseHolder {
       this.#pace.succeed(isByOthers(now));
     } catch (error) {
       signal.throwIfAborted();
-      const { message } = asTwillError(error, 'datastore', 'datastore');
-      this.#log.warn(`cannot ${writes ? 'repair' : 'renew'} the lease yet: ${message}`);
+      this.#trouble.fail(`cannot ${writes ? 'repair' : 'renew'} the lease yet`, error);
       this.#pace.fail();
     }
   }

@@ -72,8 +72,8 @@ export interface Kv extends AsyncDisposable {
   /** Deletes a key that must still be at the given revision. False: it was changed or deleted since. */
   delete(entry: Pick<KvEntry, 'key' | 'revision'>, signal?: AbortSignal): Promise<boolean>;
   /**
-   * Changes of the keys of the ranges from `fromRevision` on, each batch as the store delivered it. Changes of one range
-   * come in order; a change of another range may overtake them.
+   * Changes of the keys of the ranges from `fromRevision` on, each batch as the store delivered it. Changes of one
+   * range come in order; a change of another range may overtake them.
    *
    * Ends quietly when `signal` is aborted, throws `HistoryLost` when that history is gone, and fails as
    * `datastore` when the connection is lost; the caller decides when to watch again.

@@ -8,7 +8,7 @@
 // another pass. The first event on an idle node is followed at once; events within the pause after a pass share the
 // next.
 import { createBell } from '../base/bell.ts';
-import { asTwillError, TwillError } from '../base/errors.ts';
+import { asTwillError, TwillError, withHint } from '../base/errors.ts';
 import { backoffMs, retry } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
 import { planFirewall } from '../firewall/rules.ts';
@@ -190,14 +190,15 @@ export class NodeNetwork {
     this.#firewall?.notice();
   }
 
-  #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<void> {
-    const { clock, random, log } = this.#deps.world;
+  async #acquire(previous: Prefix | undefined, signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#deps.world;
     const attempt = (): Promise<void> => this.#holder.acquire(previous && { ipv4: previous }, signal);
     const onFailure = (error: unknown): void => {
       if (!(error instanceof TwillError) || error.code !== 'datastore') throw error;
-      log.warn(error.message);
+      this.#slot.fail(withHint(error), error.hint ?? error.message);
     };
-    return retry({ clock, random, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
+    await retry({ clock, random, backoff: DATASTORE_BACKOFF, attempt, onFailure }, signal);
+    this.#slot.wait('making routes and rules');
   }
 
   async #follow(signal: AbortSignal): Promise<void> {

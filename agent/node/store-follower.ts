@@ -6,6 +6,7 @@
 //        └────────────────────────────────────────────────────────────────────────┘
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
+import { withHint } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { createLeaseTable, type LeaseTable, type TableChange } from '../lease/lease-table.ts';
@@ -164,7 +165,7 @@ export class StoreFollower {
     if (event.type === 'disconnected') {
       // Attempts of one outage fail in several words. The same remedy stands for the same trouble.
       const { message, hint } = event.error;
-      this.#connection.fail(hint === undefined ? message : `${message}; ${hint}`, hint ?? 'no remedy known');
+      this.#connection.fail(withHint(event.error), hint ?? message);
     }
     if (event.type !== 'connected' && event.type !== 'snapshot') return;
     if (this.#connection.clear()) log.info('the datastore is back');

@@ -97,6 +97,9 @@ export const ETCD_VERSIONS: readonly EtcdWay[] = [
   ...(await Promise.all(BUILT_VERSIONS.map((version) => builtWayOf(version)))),
 ];
 
+/** The installed version, which is old, and the newest one. */
+export const ETCD_EXTREMES: readonly EtcdWay[] = [wayOf(undefined), await builtWayOf(BUILT_VERSIONS[2])];
+
 /** Etcds behind a proxy of their version. */
 export const ETCD_PROXIES: readonly EtcdWay[] = [
   wayOf('grpc-proxy'),

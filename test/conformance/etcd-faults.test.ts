@@ -9,9 +9,9 @@ import type { Kv } from '../../agent/model/kv.ts';
 import { type EtcdServer, freePort, startEtcd } from '../lab/etcd.ts';
 import { allOf, needsProgram, title } from '../support/needs.ts';
 import { etcdOptions } from './beds.ts';
-import { watch } from './kv-suite.ts';
 import { attrsOf, follow, leaseStoreOver, next, subnetOf } from './leases.ts';
 import { type Proxy, startProxy } from './proxy.ts';
+import { watch } from './watched.ts';
 
 const need = allOf(needsProgram('etcd'), needsProgram('etcdctl'));
 

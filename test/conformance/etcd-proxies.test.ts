@@ -57,7 +57,7 @@ async function seeEachOther(
   await waitFor('the claim is seen by both', 20_000, () => sees(ofOne, a) && sees(ofTwo, b));
 }
 
-for (const way of ETCD_PROXIES.filter(({ proxy }) => proxy === 'grpc-proxy')) {
+for (const way of ETCD_PROXIES.slice(0, 1)) {
   describe.skipIf(way.need.missing)(title(`nodes of ${way.title}`, way.need), () => {
     let server: EtcdServer;
     let proxy: EtcdProxy;
@@ -104,7 +104,7 @@ for (const way of ETCD_PROXIES.filter(({ proxy }) => proxy === 'grpc-proxy')) {
       const { stores, events } = await pair();
       await server.stop();
       const noticed = (): boolean => events.every((each) => countOf(each, 'disconnected') > 0);
-      await waitFor('nodes notice', 20_000, noticed);
+      await waitFor('nodes notice', 30_000, noticed);
       await server.start();
       await waitFor('nodes go on', 20_000, () => events.every((each) => countOf(each, 'connected') > 0));
       await seeEachOther(stores, events, 2);
@@ -128,8 +128,7 @@ for (const way of ETCD_PROXIES.filter(({ proxy }) => proxy === 'grpc-proxy')) {
       const { error } = await next(events, 'disconnected');
       expect(error.message).toContain(`cannot read ${prefix}/subnets/: permission denied`);
       expect(error.hint).toContain(`readwrite --prefix=true ${prefix}/subnets/`);
-      const right = ['readwrite', '--prefix=true', `${prefix}/subnets/`];
-      await asRoot('role', 'grant-permission', 'agent', ...right);
+      await asRoot('role', 'grant-permission', 'agent', 'readwrite', '--prefix=true', `${prefix}/subnets/`);
       await next(events, 'snapshot');
       present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       await next(events, 'lease');

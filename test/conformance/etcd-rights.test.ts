@@ -1,12 +1,11 @@
-// An etcd with users whose roles have the rights that flannel needs, or fewer: to the configuration and the leases of one
-// network, and to nothing else.
+// An etcd with users whose roles have the rights that flannel needs, or fewer: to the configuration and the leases of
+// one network, and to nothing else.
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
 import { systemRandom } from '../../agent/base/random.ts';
 import { openEtcdKv } from '../../agent/datastore/etcd-kv.ts';
 import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { type EtcdServer, startEtcd } from '../lab/etcd.ts';
-import { waitFor } from '../lab/wait.ts';
 import { title } from '../support/needs.ts';
 import { ETCD_VERSIONS, etcdOptions } from './beds.ts';
 import { attrsOf, follow, leaseStoreOver, next, subnetOf } from './leases.ts';
@@ -40,9 +39,7 @@ for (const way of ETCD_VERSIONS) {
 
     const grant = (...right: string[]): Promise<string> => asRoot('role', 'grant-permission', user, ...right);
     const grantConfig = (): Promise<string> => grant('read', `${prefix}/config`);
-    const grantLeases = async (): Promise<void> => {
-      await grant('readwrite', '--prefix=true', `${prefix}/subnets/`);
-    };
+    const grantLeases = (): Promise<string> => grant('readwrite', '--prefix=true', `${prefix}/subnets/`);
     const join = (): Promise<string> => asRoot('user', 'grant-role', user, user);
     async function open(): Promise<KvLeaseStore> {
       const options = etcdOptions([server.url], { prefix, username: user, password: PASSWORD });
@@ -69,24 +66,36 @@ for (const way of ETCD_VERSIONS) {
       expect(await store.renew(held)).toEqual(held);
       const moved = attrsOf(1, { publicIP: { ipv4: '192.168.9.9' } });
       const written = present(await store.repair(held, moved));
-      const asker = attrsOf(3).node;
-      const asking = asker && store.challenge(written.lease, asker, 10_000);
-      await waitFor('the challenge', 10_000, () =>
-        events.some((event) => event.type === 'lease' && event.lease.asked !== undefined),
-      );
       const adopted = present(await store.adopt(written.lease, moved));
-      expect(await asking).toEqual({ kind: 'alive' });
-      const silent = asker && (await store.challenge(adopted.lease, asker, 100));
-      if (silent?.kind !== 'silent') throw new Error('an answer');
-      const taken = present(await store.adopt(silent.lease, attrsOf(3)));
       await asRoot('put', `${prefix}/config`, '{}');
       expect((await next(events, 'config')).text).toBe('{}');
       store.reconnect();
       await next(events, 'disconnected');
       await next(events, 'connected');
-      await store.release(taken);
+      await store.release(adopted);
       await next(events, 'lease-removed');
       expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
+    });
+
+    it('a node reads all it needs in one request, and watches it in another one, by the count of the server', async () => {
+      await grantConfig();
+      await grantLeases();
+      await join();
+      const count = async (method: string): Promise<number> => {
+        const page = await (await fetch(`${server.url}/metrics`)).text();
+        const found = new RegExp(
+          `^grpc_server_started_total{grpc_method="${method}",grpc_service="etcd.*} (\\d+)$`,
+          'm',
+        );
+        return Number(found.exec(page)?.[1]);
+      };
+      const counts = async () => [await count('Txn'), await count('Range'), await count('Watch')];
+      const before = await counts();
+      const events = follow(await open());
+      await next(events, 'snapshot');
+      await asRoot('del', `${prefix}/config`);
+      await next(events, 'config');
+      expect((await counts()).map((now, i) => now - (before[i] ?? 0))).toEqual([1, 0, 1]);
     });
 
     it('a missing right to the configuration is named, and its grant is all that a running node needs', async () => {

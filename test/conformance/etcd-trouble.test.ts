@@ -10,13 +10,13 @@ import type { EtcdOptions } from '../../agent/model/datastore-options.ts';
 import { makeAuthority, makeClientCertificate } from '../lab/certificates.ts';
 import { type EtcdServer, freePort, type LabEtcdOptions, startEtcd } from '../lab/etcd.ts';
 import { allOf, needsProgram, title } from '../support/needs.ts';
-import { ETCD_VERSIONS, etcdOptions } from './beds.ts';
+import { ETCD_EXTREMES, etcdOptions } from './beds.ts';
 import { attrsOf, follow, leaseStoreOver, next, subnetOf } from './leases.ts';
 import { present } from './own-lease-suite.ts';
 
 const PREFIX = '/net';
 
-for (const way of ETCD_VERSIONS) {
+for (const way of ETCD_EXTREMES) {
   const need = allOf(way.need, needsProgram('openssl'));
   describe.skipIf(need.missing)(title(`an ${way.title} that works in part`, need), () => {
     async function start(options: LabEtcdOptions): Promise<EtcdServer> {

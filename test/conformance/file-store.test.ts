@@ -14,7 +14,7 @@ import type { Kv } from '../../agent/model/kv.ts';
 import { labProgram } from '../lab/paths.ts';
 import { waitFor } from '../lab/wait.ts';
 import { type Need, title } from '../support/needs.ts';
-import { watch } from './kv-suite.ts';
+import { watch } from './watched.ts';
 
 const PROCESSES = 30;
 const need: Need = { missing: !existsSync(labProgram('store-writer')[1]), reason: 'needs npm run build' };

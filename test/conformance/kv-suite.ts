@@ -1,7 +1,8 @@
 // The conformance suite of Kv, for every datastore.
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { HistoryLost, type Kv, type KvEntry, type KvEvent, type KvRanges } from '../../agent/model/kv.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { HistoryLost, type Kv, type KvEntry } from '../../agent/model/kv.ts';
 import { waitFor } from '../lab/wait.ts';
+import { changes, watch } from './watched.ts';
 
 /** A store to test: several handles of one store can be open. */
 export interface KvBed extends AsyncDisposable {
@@ -10,58 +11,6 @@ export interface KvBed extends AsyncDisposable {
   compact(): Promise<void>;
   /** Loses all data: keys, sessions, history and the revision. */
   wipe(): Promise<void>;
-}
-
-/** A watch that is read in the background until the test ends. */
-export interface Watched {
-  readonly events: KvEvent[];
-  /** Undefined while it runs, then `ended` or the thrown error. */
-  outcome(): unknown;
-  stop(): void;
-  /** Waits for the change of a key to a value, or to nothing. */
-  sees(key: string, value: string | undefined): Promise<void>;
-}
-
-/** Starts a watch and waits for its first event or its end. */
-export async function watch(kv: Kv, ranges: KvRanges, fromRevision: number): Promise<Watched> {
-  const events: KvEvent[] = [];
-  let outcome: unknown;
-  const stop = new AbortController();
-  const reading = (async () => {
-    try {
-      for await (const batch of kv.watch(ranges, fromRevision, stop.signal)) events.push(...batch);
-      outcome = 'ended';
-    } catch (error) {
-      outcome = error;
-    }
-  })();
-  onTestFinished(async () => {
-    stop.abort();
-    await reading;
-  });
-  await waitFor('the first event of the watch', 10_000, () => events.length > 0 || outcome !== undefined);
-  return {
-    events,
-    outcome: () => outcome,
-    stop: () => stop.abort(),
-    sees: async (key, value) => {
-      await waitFor(`the watch delivers ${key} = ${value}`, 10_000, () =>
-        events.some((event) =>
-          event.type === 'put'
-            ? event.entry.key === key && event.entry.value === value
-            : event.type === 'delete' && event.key === key && value === undefined,
-        ),
-      );
-    },
-  };
-}
-
-/** The changes among events, as short texts. */
-export function changes(events: readonly KvEvent[]): string[] {
-  return events.flatMap((event) => {
-    if (event.type === 'progress') return [];
-    return event.type === 'put' ? `${event.entry.key}=${event.entry.value}` : `${event.key} deleted`;
-  });
 }
 
 function present(entry: KvEntry | undefined): KvEntry {

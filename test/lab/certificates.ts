@@ -12,15 +12,15 @@ const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-
 export async function makeAuthority(folder: string, name: string): Promise<void> {
   const file = (end: string): string => join(folder, `${name}-${end}`);
   const subject = `/CN=${name} authority`;
-  await run([
-    ...['openssl', 'req', '-x509', '-days', '2', '-subj', subject, ...NEW_KEY],
-    ...['-keyout', file('ca.key'), '-out', file('ca.pem')],
-  ]);
+  await openssl(
+    ['req', '-x509', '-days', '2', '-subj', subject, ...NEW_KEY],
+    ['-keyout', file('ca.key'), '-out', file('ca.pem')],
+  );
   const names = 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n';
   await sign(folder, name, 'server', `/CN=${name} server`, names);
 }
 
-/** Makes a client certificate for the user `user`, signed by an authority: `<name>-<user>.pem` and `<name>-<user>.key`. */
+/** Makes a client certificate of `user`, signed by an authority: `<name>-<user>.pem` and `<name>-<user>.key`. */
 export async function makeClientCertificate(folder: string, name: string, user: string): Promise<void> {
   await sign(folder, name, user, `/CN=${user}`, 'extendedKeyUsage=clientAuth\n');
 }
@@ -33,14 +33,18 @@ async function sign(
   extensions: string,
 ): Promise<void> {
   const file = (end: string): string => join(folder, `${authority}-${end}`);
-  await run([
-    ...['openssl', 'req', '-subj', subject, ...NEW_KEY],
-    ...['-keyout', file(`${name}.key`), '-out', file(`${name}.csr`)],
-  ]);
+  await openssl(
+    ['req', '-subj', subject, ...NEW_KEY],
+    ['-keyout', file(`${name}.key`), '-out', file(`${name}.csr`)],
+  );
   await writeFile(file(`${name}.extensions`), extensions);
-  await run([
-    ...['openssl', 'x509', '-req', '-days', '2', '-in', file(`${name}.csr`), '-out', file(`${name}.pem`)],
-    ...['-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-CAcreateserial'],
-    ...['-extfile', file(`${name}.extensions`)],
-  ]);
+  await openssl(
+    ['x509', '-req', '-days', '2', '-in', file(`${name}.csr`), '-out', file(`${name}.pem`)],
+    ['-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-CAcreateserial'],
+    ['-extfile', file(`${name}.extensions`)],
+  );
+}
+
+async function openssl(...parts: readonly (readonly string[])[]): Promise<void> {
+  await run(['openssl', ...parts.flat()]);
 }

@@ -1,5 +1,5 @@
-// The versions of etcd that the suites run beside the installed one. Each is built once from its Go module, into a cache
-// folder that all checkouts share. A version that cannot be built leaves a note with the reason there.
+// The versions of etcd that the suites run beside the installed one. Each is built once from its Go module, into a
+// cache folder that all checkouts share. A version that cannot be built leaves a note with the reason there.
 import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';

@@ -103,7 +103,7 @@ export const PACKAGE_DOORS: readonly Door[] = [
 /** Modules of Node that reach out of the process; the others are free, and so are their types. */
 export const MODULE_DOORS: readonly Door[] = [
   { name: 'node:child_process', doors: ['agent/base/exec.ts'] },
-  { name: 'node:dns', doors: ['agent/datastore/grpc.ts'] },
+  { name: 'node:dns', doors: ['agent/datastore/rotating-lookup.ts'] },
   { name: 'node:http2', doors: ['agent/datastore/grpc.ts'] },
   { name: 'node:tls', doors: ['agent/datastore/grpc.ts'] },
   { name: 'node:http', doors: ['agent/observe/http-server.ts'] },

@@ -193,7 +193,7 @@ it('the lease watch notices that the store behind a proxy is away, and goes on w
     clock,
     async (events) => {
       own.setReachable(false);
-      await clock.advance(15_000);
+      await clock.advance(25_000);
       expect(events.some(({ type }) => type === 'disconnected')).toBe(true);
       own.setReachable(true);
       await other.create('/net/subnets/10.5.2.0-24', LEASE, await other.openSession(86_400));
@@ -218,17 +218,17 @@ it('the lease watch lists the store again if a proxy keeps silent about its chan
       memory.wipe();
       for (const n of [1, 2, 3, 4, 5])
         await other.create(`/net/subnets/10.5.${n}.0-24`, LEASE, await other.openSession(86_400));
-      await clock.advance(20_000);
+      await clock.advance(30_000);
       const last = events.findLast((event) => event.type === 'snapshot');
       expect(last?.leases).toHaveLength(5);
     },
   );
 });
 
-it('the lease watch of a quiet store asks six times a minute, and less often with many leases', async () => {
+it('the lease watch of a quiet store asks three times a minute, and less often with many leases', async () => {
   for (const [leases, expected] of [
-    [1, 60],
-    [2_000, 30],
+    [1, 30],
+    [3_000, 20],
   ] as const) {
     const clock = createVirtualClock();
     const memory = createMemoryStore(clock);

@@ -165,21 +165,27 @@ describe('a lease that is lost', () => {
   it('a lost lease is asked for repeatedly while the datastore fails or the network is full', () =>
     holderBed(async (all) => {
       let failure: TwillError | undefined;
+      let tries = 0;
       const self = await all.node({
         wrap: (store) => ({
           ...store,
           claim: async (...args) => {
+            tries++;
             if (failure !== undefined) throw failure;
             return store.claim(...args);
           },
         }),
       });
       await self.start('10.5.77.0/24');
-      failure = new TwillError('exhausted', 'full');
+      failure = new TwillError('exhausted', 'full', { hint: 'widen it' });
+      tries = 0;
       await drop(all, '10.5.77.0/24');
       await all.clock.advance(60_000);
       expect(self.holder.held).toBeUndefined();
-      const tries = self.lines.filter((line) => line.endsWith('cannot claim a lease again: full')).length;
+      // The reason is logged once, and said to those who ask.
+      const said = self.lines.filter((line) => line.includes('cannot claim a lease again: full; widen it'));
+      expect(said).toHaveLength(1);
+      expect(self.reason()).toBe('claiming a lease again: full; widen it');
       expect(tries).toBeGreaterThan(10);
       expect(tries).toBeLessThan(40);
       failure = undefined;
