@@ -5,17 +5,18 @@ import { createLeaseKeys, isLease } from '../../agent/datastore/lease-keys.ts';
 import type { Backend } from '../../agent/model/backend.ts';
 import type { Kernel } from '../../agent/model/kernel.ts';
 import type { Kv } from '../../agent/model/kv.ts';
-import type { Lease } from '../../agent/model/lease.ts';
+import type { Lease, NodeIdentity } from '../../agent/model/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../agent/model/network-config.ts';
 import { createBackend } from '../../backends/index.ts';
 import { createMemoryStore, type MemoryStore } from '../fakes/memory-kv.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../fakes/virtual-clock.ts';
+import type { Fault } from './faults/fault.ts';
 import { Host, NETWORK_PREFIX } from './host.ts';
 import { judgedKv, Laws } from './laws.ts';
 import type { StoreServer } from './sim-store.ts';
 import { createTrace, type Trace } from './trace.ts';
-import { drawWeather, type Weather } from './weather.ts';
+import { drawWeather, FAIR, type Weather } from './weather.ts';
 
 /** A deliberate fault in the world of every node, to check that the simulation notices it. */
 export interface Sabotage {
@@ -24,7 +25,13 @@ export interface Sabotage {
   /** Changes the answers and events that a node gets from the store. */
   readonly leases?: (store: KvLeaseStore) => KvLeaseStore;
   readonly kernel?: (kernel: Kernel) => Kernel;
+  /** The laws that are judged, where others would break before them; undefined: all. */
+  readonly judges?: RegExp;
 }
+
+/** The machine id and the host name of a machine image. */
+const IMAGE = { id: 'ffffffff00000000', name: 'ubuntu' };
+const MACHINES = 0x6d616368;
 
 const NETWORKS = [
   { Network: '10.5.0.0/16', Backend: { Type: 'vxlan' } },
@@ -36,6 +43,22 @@ const NETWORKS = [
 
 const MOST_HOSTS = 8;
 const FEWEST_HOSTS = 3;
+/** Seeds in which machines come from one image, have no card, start at once, or are slow. */
+const SHARES = { clones: 0.25, cardless: 0.1, atOnce: 0.25, slow: 0.15 };
+const MOST_LAG_MS = 1_000;
+
+/** The beginning of a cluster. */
+export interface Scene {
+  readonly hosts: number;
+  /** The share of the machines that come from one image: they share machine id and host name. */
+  readonly clones: number;
+  /** Whether all agents start at one moment. */
+  readonly startsAtOnce: boolean;
+  /** The longest time that slow processors add to each step of every agent before the world is fair. */
+  readonly lagMs: number;
+  /** Struck one after the other, in fair weather; undefined: weather and faults are drawn by chance. */
+  readonly faults: readonly Fault[] | undefined;
+}
 
 export class Cluster {
   readonly random: Random;
@@ -52,8 +75,12 @@ export class Cluster {
   readonly config: NetworkConfig;
   readonly sabotage: Sabotage;
   readonly judge: (kv: Kv, host: Host) => Kv;
+  /** For the machines and their faults, so that those change no other draw. */
+  readonly machineRandom: Random;
+  readonly scene: Scene;
+  #identities = 0;
 
-  constructor(seed: number, sabotage: Sabotage, show?: (line: string) => void) {
+  constructor(seed: number, sabotage: Sabotage, scene?: Scene, show?: (line: string) => void) {
     this.random = seededRandom(seed);
     this.clock = createVirtualClock(() => this.laws.rest());
     this.trace = createTrace(() => this.clock.monotonicMs(), show);
@@ -62,11 +89,15 @@ export class Cluster {
     this.laws = new Laws(this);
     this.sabotage = sabotage;
     this.judge = (kv, host) => judgedKv(this, sabotage.kv?.(kv) ?? kv, host);
-    this.weather = { now: drawWeather(this.random) };
+    this.machineRandom = seededRandom(seed ^ MACHINES);
+    const weather = drawWeather(this.random);
     this.configText = JSON.stringify(this.pick(NETWORKS));
     this.config = parseNetworkConfig(this.configText, 'config');
-    const count = FEWEST_HOSTS + Math.floor(this.random() * (MOST_HOSTS - FEWEST_HOSTS + 1));
-    for (let i = 0; i < count; i++) this.addHost();
+    this.scene = scene ?? drawScene(this.random, this.machineRandom);
+    this.weather = {
+      now: { ...(this.scene.faults === undefined ? weather : FAIR), lagMs: this.scene.lagMs },
+    };
+    for (let i = 0; i < this.scene.hosts; i++) this.addHost();
   }
 
   /** A random item. */
@@ -76,14 +107,37 @@ export class Cluster {
     return item;
   }
 
-  /** Adds a machine, whose agent does not run yet. `address` undefined: it gets one of its own. */
-  addHost(address?: string): Host {
+  /** Adds a machine, whose agent does not run yet. `address` and `node` undefined: it gets its own. */
+  addHost(address?: string, node?: NodeIdentity): Host {
     const index = this.hosts.length + 1;
     // With DirectRouting, some hosts are behind a router.
     const isFar = this.configText.includes('DirectRouting') && index % 3 === 0;
-    const host = new Host(this, index, address ?? `192.168.${isFar ? 78 : 77}.${index}`);
+    const own = address ?? `192.168.${isFar ? 78 : 77}.${index}`;
+    const host = new Host(this, `h${index}`, node ?? this.#drawIdentity(), own);
     this.hosts.push(host);
     return host;
+  }
+
+  /** A machine id, a card and a host name that no machine has had. */
+  newIdentity(): NodeIdentity & { readonly mac: string } {
+    this.#identities += 1;
+    const n = this.#identities.toString(16);
+    const mac = `52:54:00:00:${n.padStart(4, '0').replace(/^(..)/, '$1:')}`;
+    return { id: n.padStart(16, '0'), mac, name: `node-${n}` };
+  }
+
+  /** An address in the network of a host that no host has now. Hosts start with low numbers, strangers with 200. */
+  freeAddress({ address }: Host): string {
+    for (;;) {
+      const free = address.replace(/\d+$/, String(20 + Math.floor(this.random() * 170)));
+      if (this.hosts.every((host) => host.address !== free)) return free;
+    }
+  }
+
+  #drawIdentity(): NodeIdentity {
+    const own = this.newIdentity();
+    if (this.machineRandom() < this.scene.clones) return { ...own, id: IMAGE.id, name: IMAGE.name };
+    return this.machineRandom() < SHARES.cardless ? { ...own, mac: undefined } : own;
   }
 
   /** The hosts that have not left the cluster. */
@@ -115,7 +169,8 @@ export class Cluster {
     };
     void write();
     for (const host of this.hosts) {
-      void clock.sleep(random() < 0.5 ? random() * 5_000 : 0).then(() => host.start());
+      const afterMs = random() < 0.5 ? random() * 5_000 : 0;
+      void clock.sleep(this.scene.startsAtOnce ? 0 : afterMs).then(() => host.start());
     }
   }
 
@@ -124,4 +179,15 @@ export class Cluster {
     for (const host of this.hosts) host.forget();
     await this.admin[Symbol.asyncDispose]();
   }
+}
+
+function drawScene(random: Random, machineRandom: Random): Scene {
+  const is = (share: number): boolean => machineRandom() < share;
+  return {
+    hosts: FEWEST_HOSTS + Math.floor(random() * (MOST_HOSTS - FEWEST_HOSTS + 1)),
+    clones: is(SHARES.clones) ? machineRandom() * 1.5 : 0,
+    startsAtOnce: is(SHARES.atOnce),
+    lagMs: is(SHARES.slow) ? machineRandom() * MOST_LAG_MS : 0,
+    faults: undefined,
+  };
 }

@@ -39,7 +39,7 @@ function complaintOf(
   if (host.node === undefined) return 'does not run';
   const [condition] = host.node.conditions();
   if (condition !== undefined) return `is not ready: ${condition.reason}`;
-  const own = leases.filter(({ attrs }) => attrs.node?.id === host.facts.node.id);
+  const own = leases.filter(({ attrs }) => host.machine.isWriter(attrs.node));
   // A node may have written two leases: the store may carry out a request long after its client, or the client's
   // process, has given up. The other lease ends with its session.
   const { env } = host.handOff;

@@ -4,18 +4,21 @@ import { messageOf, TwillError } from '../../agent/base/errors.ts';
 import { createKvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { KvLeaseHolder } from '../../agent/lease/kv-lease-holder.ts';
 import type { NodeFirewall } from '../../agent/model/firewall.ts';
+import type { SubnetEnv } from '../../agent/model/hand-off.ts';
 import type { HostFacts } from '../../agent/model/host-facts.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
 import type { Change } from '../../agent/model/kernel.ts';
+import { formatSubnets, type NodeIdentity } from '../../agent/model/lease.ts';
+import type { LeaseHolder } from '../../agent/model/lease-holder.ts';
 import type { NodeOptions } from '../../agent/model/node-options.ts';
 import { Node } from '../../agent/node/node.ts';
 import { createMemoryFirewall } from '../fakes/memory-firewall.ts';
 import { createMemoryHandOff } from '../fakes/memory-hand-off.ts';
 import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
 import { OPEN_HOST } from '../fakes/open-host.ts';
-import { hostFacts } from '../support/build.ts';
 import type { Cluster } from './cluster.ts';
 import { Life } from './life.ts';
+import { Machine } from './machine.ts';
 import { openSimKernel } from './sim-kernel.ts';
 import { openSimStore, type StoreWay } from './sim-store.ts';
 import { drawDelayMs } from './weather.ts';
@@ -34,38 +37,48 @@ export const NODE_OPTIONS: NodeOptions = {
 /** Time from the stop signal until the process is killed. */
 const STOP_MS = 900;
 
+/** Of an undisturbed agent between news and the end of its answer: journeys to or from the store, and steps of its own. */
+const NEWS_TRIPS = 8;
+const NEWS_STEPS = 10;
+const REACTION_MS = 500;
+
 interface Running {
   readonly life: Life;
   readonly witness: Witness;
   readonly node: Node;
   readonly stop: AbortController;
+  readonly sinceMs: number;
+  /** Undefined before the network's configuration is known. */
+  holder: LeaseHolder | undefined;
 }
 
 export class Host {
   readonly name: string;
+  readonly machine: Machine;
   readonly kernel: MemoryKernel;
-  readonly way: StoreWay = { state: 'open', breakers: new Set() };
-  facts: HostFacts;
+  readonly way: StoreWay = { state: 'open', breakers: new Set(), failing: 0, troubledUntilMs: 0 };
   readonly handOff = createMemoryHandOff();
   readonly firewall = createMemoryFirewall('nftables');
+  /** All that subnet.env has held, the latest last. */
+  readonly handedOff: SubnetEnv[] = [];
   wallOffsetMs = 0;
+  /** The longest time that the machine's slow processor adds to each step of its agent. */
+  lagMs = 0;
   /** Whether it has left the cluster for good. */
   isGone = false;
   readonly foreign: string;
   readonly #cluster: Cluster;
-  readonly #onFacts = new Set<() => void>();
   readonly #onRules = new Set<() => void>();
   readonly #ends: (() => unknown)[] = [];
   #running: Running | undefined;
+  #ableSinceMs: number | undefined;
 
-  constructor(cluster: Cluster, index: number, address: string) {
+  /** `name`: for the trace. */
+  constructor(cluster: Cluster, name: string, node: NodeIdentity, address: string) {
     this.#cluster = cluster;
-    this.name = `h${index}`;
+    this.name = name;
     const onLink = `${address.replace(/\.\d+$/, '.0')}/24`;
-    this.facts = {
-      ...hostFacts({ address, onLink: [onLink] }),
-      node: { id: hex(index, 16), mac: `02:00:00:00:00:${hex(index, 2)}`, name: this.name },
-    };
+    this.machine = new Machine(node, address, onLink, () => cluster.clock.monotonicMs());
     this.kernel = createMemoryKernel({ name: 'eth0', prefix: onLink });
     for (const dst of ['0.0.0.0/0', onLink, '172.17.0.0/16']) {
       this.kernel.plant({ kind: 'route', type: 'unicast', dst, via: undefined, dev: 'eth0', onlink: false });
@@ -85,12 +98,59 @@ export class Host {
     return this.#running?.node;
   }
 
-  /** Whether its agent runs, holds this subnet, and can answer a question about it at once. */
-  canAnswerFor(subnet: string): boolean {
-    if (this.#running === undefined) return false;
-    if (this.way.state !== 'open' || this.#cluster.server.restarts > 0) return false;
-    const { life, witness } = this.#running;
-    return !life.isPaused && witness.isAttentive(subnet);
+  get facts(): HostFacts {
+    return this.machine.facts;
+  }
+
+  /** The machine's address on the underlay. */
+  get address(): string {
+    return this.machine.address;
+  }
+
+  /** The subnet that its agent uses now, as text. */
+  get subnetInUse(): string | undefined {
+    const subnets = this.#running?.holder?.subnets;
+    return subnets === undefined ? undefined : formatSubnets(subnets);
+  }
+
+  /** Whether the machine has been the same for as long as its agent runs. */
+  get isSteady(): boolean {
+    return this.#running !== undefined && this.machine.changedMs < this.#running.sinceMs;
+  }
+
+  /** The longest time that is added to each step of its agent. */
+  get mostLagMs(): number {
+    return Math.max(this.lagMs, this.#cluster.weather.now.lagMs);
+  }
+
+  /** Milliseconds for which its agent has run, undisturbed, and heard the store; 0: it does not at this moment. */
+  get ableMs(): number {
+    return this.#ableSinceMs === undefined ? 0 : this.#cluster.clock.monotonicMs() - this.#ableSinceMs;
+  }
+
+  /** An undisturbed agent has acted on news after so many milliseconds. */
+  get reactionMs(): number {
+    return REACTION_MS + NEWS_TRIPS * this.#cluster.weather.now.delayMs + NEWS_STEPS * this.mostLagMs;
+  }
+
+  /** The machine or its way to the store becomes faster now. Steps that have begun take as long as before. */
+  quicken(): void {
+    const { way } = this;
+    way.troubledUntilMs = Math.max(way.troubledUntilMs, this.#cluster.clock.monotonicMs() + this.reactionMs);
+  }
+
+  /** Everything has come to rest at this moment. */
+  rest(): void {
+    const { clock, server } = this.#cluster;
+    const { way } = this;
+    const isWayFree = way.state === 'open' && server.restarts === 0 && way.failing === 0;
+    const isAble =
+      isWayFree &&
+      way.troubledUntilMs <= clock.monotonicMs() &&
+      this.#running?.witness.watches === true &&
+      !this.#running.life.isPaused;
+    if (!isAble) this.#ableSinceMs = undefined;
+    else this.#ableSinceMs ??= clock.monotonicMs();
   }
 
   /** Starts the agent if it does not run. */
@@ -99,8 +159,12 @@ export class Host {
     const { handOff } = this;
     if (this.#running !== undefined || this.isGone) return;
     trace.note(this.name, 'starts');
-    const life = new Life(clock, () => this.wallOffsetMs);
-    const witness = new Witness(life, this.facts.node);
+    const life = new Life(
+      clock,
+      () => this.wallOffsetMs,
+      () => (this.mostLagMs === 0 ? 0 : random() * this.mostLagMs),
+    );
+    const witness = new Witness(life, this, (from, to) => laws.switched(this, from, to));
     const stop = new AbortController();
     const handle = memory.open();
     this.#ends.push(
@@ -128,18 +192,15 @@ export class Host {
       log,
       leaseSource: leases,
       configSource: leases.config,
-      createHolder: (input) =>
-        new KvLeaseHolder({
-          ...input,
-          store: leases,
-          clock: life.clock,
-          random,
-          renewMarginMinutes: 60,
-        }),
+      createHolder: (input) => {
+        const more = { store: leases, clock: life.clock, random, renewMarginMinutes: 60 };
+        running.holder = new KvLeaseHolder({ ...input, ...more });
+        return running.holder;
+      },
       kernel: sabotage.kernel?.(kernel) ?? kernel,
       hostSource: {
         read: () => this.#takes('read interfaces', life, () => this.facts),
-        watch: (onChange, signal) => this.#listen(this.#onFacts, life, onChange, signal),
+        watch: (onChange, signal) => this.#listen(this.machine.listeners, life, onChange, signal),
       },
       hostChecks: OPEN_HOST,
       handOff: {
@@ -150,6 +211,7 @@ export class Host {
           laws.handOff(this, env);
           return this.#takes('write subnet.env', life, async () => {
             const isNew = await handOff.write(env);
+            if (isNew) this.handedOff.push(env);
             if (isNew) trace.note(this.name, `subnet.env ${formatPrefix(env.subnet)} mtu ${env.mtuBytes}`);
             return isNew;
           });
@@ -161,7 +223,8 @@ export class Host {
       onReady: async (summary) => trace.note(this.name, `ready: ${summary}`),
       onLarge: () => undefined,
     });
-    const running: Running = { life, witness, node, stop };
+    const sinceMs = clock.monotonicMs();
+    const running: Running = { life, witness, node, stop, sinceMs, holder: undefined };
     this.#running = running;
     node.run(stop.signal).then(
       () => this.#ended(running, undefined),
@@ -191,24 +254,6 @@ export class Host {
     running.stop.abort();
     await this.#cluster.clock.sleep(STOP_MS);
     if (this.#running === running) this.crash();
-  }
-
-  /** The machine's address on the underlay. */
-  get address(): string {
-    return this.facts.ends.ipv4?.address ?? '';
-  }
-
-  /** Changes the underlay link. */
-  change(link: Partial<HostFacts['underlay']>): void {
-    this.facts = { ...this.facts, underlay: { ...this.facts.underlay, ...link } };
-    for (const tell of this.#onFacts) tell();
-  }
-
-  /** Gives the machine another address. */
-  move(address: string): void {
-    const onLink = this.facts.ends.ipv4?.onLink ?? [];
-    this.facts = { ...this.facts, ends: { ipv4: { address, publicIP: address, onLink } } };
-    for (const tell of this.#onFacts) tell();
   }
 
   /** Another program flushes the firewall. */
@@ -272,8 +317,4 @@ export class Host {
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     drop();
   }
-}
-
-function hex(value: number, digits: number): string {
-  return value.toString(16).padStart(digits, '0');
 }

@@ -1,12 +1,15 @@
 // The laws that hold at every moment of a simulation, under any fault. They are checked when a node acts; the cheap
 // ones also whenever everything has come to rest.
+import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../agent/base/errors.ts';
+import { createLeaseKeys, isLease } from '../../agent/datastore/lease-keys.ts';
 import type { SubnetEnv } from '../../agent/model/hand-off.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
 import type { Change } from '../../agent/model/kernel.ts';
 import type { Kv, KvEntry } from '../../agent/model/kv.ts';
-import { formatSubnets, parseLeaseValue } from '../../agent/model/lease.ts';
+import { formatSubnets, type Lease } from '../../agent/model/lease.ts';
 import type { Cluster } from './cluster.ts';
+import { Holding } from './holding.ts';
 import { type Host, NETWORK_PREFIX } from './host.ts';
 import { Questions } from './questions.ts';
 
@@ -23,24 +26,29 @@ const GRACE_MS = 500;
 const READY_GRACE_MS = 2_000;
 /** The most turns at one moment of virtual time. More of them are an endless loop. */
 const TURNS = 5_000;
+/** The store carries out a request that is late within this time. */
+const LATE_MS = 15_000;
 
-const LEASES = `${NETWORK_PREFIX}/subnets/`;
+const KEYS = createLeaseKeys(NETWORK_PREFIX);
+const LEASES = KEYS.leases;
 
 export class Laws {
   /** The first broken law. */
   violation: Violation | undefined;
   readonly #cluster: Cluster;
   readonly #questions: Questions;
+  readonly #holding: Holding;
   #atMs = 0;
   #turns = 0;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
     this.#questions = new Questions(cluster);
+    this.#holding = new Holding(cluster);
   }
 
   break(law: string, detail: string): void {
-    if (this.violation !== undefined) return;
+    if (this.violation !== undefined || this.#cluster.sabotage.judges?.test(law) === false) return;
     const { clock, trace } = this.#cluster;
     this.violation = { law, detail, atMs: clock.monotonicMs() };
     trace.note('law', `broken: ${law}: ${detail}`);
@@ -81,47 +89,57 @@ export class Laws {
     this.break('nothing fails of itself', `${host.name}: ${messageOf(error)}`);
   }
 
-  /** A node has created a key. */
-  created({ key }: KvEntry): void {
-    this.#questions.forget(subnetOf(key));
+  /** A node got another subnet although it had heard of no loss. */
+  switched(host: Host, from: string, to: string): void {
+    this.break('nobody gives up a subnet that it holds', `${host.name} goes from ${from} to ${to}`);
   }
 
-  /** A node has overwritten or deleted a key. `after`: its new value. */
-  wrote(
-    host: Host,
-    before: KvEntry,
-    how: 'creates' | 'updates' | 'deletes' | 'gives back',
-    after?: KvEntry,
-  ): void {
+  /** A node has created a key or written one anew. `before`: the entry that it has replaced. */
+  wrote(host: Host, before: KvEntry | undefined, entry: KvEntry): void {
+    const { key } = entry;
+    if (!key.startsWith(LEASES)) return;
+    this.#holding.wrote(host, key, this.ownerOf(entry));
+    const attrs = before && leaseOf(before)?.attrs;
+    const former = before && this.ownerOf(before);
+    const isQuestion = leaseOf(entry)?.asked !== undefined;
+    let law: string | undefined;
+    if (isQuestion && attrs !== undefined) law = this.#questions.ask(host, key, subnetOf(key), attrs);
+    else if (attrs !== undefined && former !== host) law = this.#questions.brokenBy(host, former, key);
+    if (law !== undefined) this.break(law, `${host.name} writes ${key} of ${former?.name ?? 'a stranger'}`);
+    if (!isQuestion) this.#questions.end(key);
+    if (before === undefined) this.#claimed(host, key);
+  }
+
+  /** A restart, a new name or a clone elsewhere costs nobody its subnet. */
+  #claimed(host: Host, key: string): void {
+    if (!host.isSteady) return;
+    const { delayMs, lateRequests } = this.#cluster.weather.now;
+    const onWayMs = lateRequests === 0 ? delayMs + 2 * host.mostLagMs : LATE_MS;
+    const own = this.#cluster.leases().find(
+      (lease) =>
+        LEASES + lease.key !== key &&
+        isDeepStrictEqual(lease.attrs.node, host.facts.node) &&
+        lease.attrs.publicIP.ipv4 === host.address &&
+        (host.witness?.ownMs(formatSubnets(lease.subnets)) ?? 0) > onWayMs,
+    );
+    if (own !== undefined)
+      this.break('who has a lease takes it up', `${host.name} has ${own.key} and claims ${key}`);
+  }
+
+  /** A node has deleted a key, or created it in spite of an entry, or ended its session. */
+  removed(host: Host, before: KvEntry, how: 'creates' | 'deletes' | 'gives back'): void {
     const { key } = before;
-    const owner = key.startsWith(LEASES) ? this.ownerOf(before) : undefined;
-    if (owner === undefined) return;
-    const subnet = subnetOf(key);
-    if (owner === host) {
-      this.#questions.answer(subnet);
-      return;
-    }
-    // A question changes no more than its own field.
-    if (after !== undefined && this.ownerOf(after) === owner && after.session === before.session) {
-      this.#questions.ask(host, after, subnet);
-      return;
-    }
-    const law =
-      how === 'updates'
-        ? this.#questions.brokenBy(host, owner, before, subnet)
-        : 'a subnet is claimed where nobody has it';
-    if (law !== undefined) this.break(law, `${host.name} ${how} ${key} of ${owner.name}`);
-    this.#questions.forget(subnet);
+    if (!key.startsWith(LEASES)) return;
+    this.#questions.end(key);
+    const owner = this.ownerOf(before);
+    if (owner !== undefined && owner !== host)
+      this.break('a subnet is claimed where nobody has it', `${host.name} ${how} ${key} of ${owner.name}`);
   }
 
   /** The host whose agent wrote this entry; undefined: a node outside of the cluster. */
-  ownerOf({ key, value }: KvEntry): Host | undefined {
-    try {
-      const { node } = parseLeaseValue(value, key).attrs;
-      return this.#cluster.hosts.find(({ facts }) => facts.node.id === node?.id);
-    } catch {
-      return undefined;
-    }
+  ownerOf(entry: KvEntry): Host | undefined {
+    const attrs = leaseOf(entry)?.attrs;
+    return attrs && this.#cluster.hosts.find(({ machine }) => machine.isWriter(attrs.node));
   }
 
   /** Everything has come to rest at this moment. */
@@ -130,7 +148,9 @@ export class Laws {
     const nowMs = clock.monotonicMs();
     this.#turns = nowMs === this.#atMs ? this.#turns + 1 : 0;
     this.#atMs = nowMs;
+    for (const host of hosts) host.rest();
     this.#questions.rest();
+    this.#holding.rest();
     if (this.#turns > TURNS) this.break('work ends', `${TURNS} turns at one moment`);
     for (const host of hosts) {
       if (host.isGone) continue;
@@ -145,7 +165,12 @@ export class Laws {
 
 /** The subnet in the key of a lease, as text. */
 function subnetOf(key: string): string {
-  return (key.slice(NETWORK_PREFIX.length).split('/')[2] ?? '').replace('-', '/');
+  return key.slice(LEASES.length).replace('-', '/');
+}
+
+function leaseOf(entry: KvEntry): Lease | undefined {
+  const lease = KEYS.readLease(entry);
+  return lease !== undefined && isLease(lease) ? lease : undefined;
 }
 
 /** The store as the judge of who holds a subnet: `kv` for one node, with a check of each of its writes. */
@@ -159,28 +184,28 @@ export function judgedKv(cluster: Cluster, kv: Kv, host: Host): Kv {
       const before = at(key);
       const entry = await kv.create(key, value, session, signal);
       trace.note(host.name, `create ${key}: ${entry?.revision ?? 'lost'}`);
-      if (entry !== undefined && before !== undefined) laws.wrote(host, before, 'creates');
-      if (entry !== undefined) laws.created(entry);
+      if (entry !== undefined && before !== undefined) laws.removed(host, before, 'creates');
+      if (entry !== undefined) laws.wrote(host, undefined, entry);
       return entry;
     },
     async update(entry, value, signal) {
       const before = at(entry.key);
       const after = await kv.update(entry, value, signal);
       trace.note(host.name, `update ${entry.key}: ${after?.revision ?? 'lost'}`);
-      if (after !== undefined && before !== undefined) laws.wrote(host, before, 'updates', after);
+      if (after !== undefined) laws.wrote(host, before, after);
       return after;
     },
     async delete(entry, signal) {
       const before = at(entry.key);
       const done = await kv.delete(entry, signal);
       trace.note(host.name, `delete ${entry.key}: ${done ? 'done' : 'lost'}`);
-      if (done && before !== undefined) laws.wrote(host, before, 'deletes');
+      if (done && before !== undefined) laws.removed(host, before, 'deletes');
       return done;
     },
     async closeSession(session, signal) {
       const bound = cluster.memory.entries().filter((entry) => entry.session === session);
       trace.note(host.name, `close session ${session} of ${bound.map(({ key }) => key).join(' ')}`);
-      for (const entry of bound) laws.wrote(host, entry, 'gives back');
+      for (const entry of bound) laws.removed(host, entry, 'gives back');
       return kv.closeSession(session, signal);
     },
   };

@@ -6,12 +6,15 @@ export class Life {
   /** The process's own time. The machine's wall clock may be wrong. */
   readonly clock: Clock;
   readonly #real: Clock;
+  readonly #lagMs: () => number;
   readonly #killed = new AbortController();
   #pausedUntilMs = 0;
   #suspendedMs = 0;
 
-  constructor(real: Clock, wallOffsetMs: () => number) {
+  /** `lagMs`: the time that the next step takes beyond the work itself. */
+  constructor(real: Clock, wallOffsetMs: () => number, lagMs: () => number) {
     this.#real = real;
+    this.#lagMs = lagMs;
     this.clock = {
       monotonicMs: () => real.monotonicMs() - this.#suspendedMs,
       bootMs: () => real.bootMs(),
@@ -60,6 +63,8 @@ export class Life {
     try {
       return await answer;
     } finally {
+      const lagMs = this.#lagMs();
+      if (lagMs > 0) await this.#real.sleep(lagMs);
       await this.#awake();
     }
   }

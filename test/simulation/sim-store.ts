@@ -5,6 +5,7 @@ import { TwillError } from '../../agent/base/errors.ts';
 import type { Random } from '../../agent/base/random.ts';
 import { LIMITS } from '../../agent/datastore/limits.ts';
 import type { Kv, KvEvent } from '../../agent/model/kv.ts';
+import { DATASTORE_BACKOFF } from '../../agent/model/limits.ts';
 import { type Life, orAbort } from './life.ts';
 import type { Trace } from './trace.ts';
 import { drawDelayMs, type Weather } from './weather.ts';
@@ -15,6 +16,10 @@ export interface StoreWay {
   state: 'open' | 'refused' | 'silent';
   /** Break the open watches. */
   readonly breakers: Set<() => void>;
+  /** The number of requests under way that will fail. */
+  failing: number;
+  /** Until then the process may pause after a failure. */
+  troubledUntilMs: number;
 }
 
 /** The store's server at the end of all paths. */
@@ -42,10 +47,14 @@ const failure = (what: string, why: string): TwillError =>
 
 export function openSimStore(deps: SimStoreDeps): Kv {
   const { kv, way, server, life, clock, random, weather, trace, host } = deps;
-  const giveUp = async (what: string): Promise<never> => {
-    await clock.sleep(LIMITS.datastoreRequestMs);
-    throw failure(what, 'no answer');
+  const fail = async (afterMs: number, what: string, why: string): Promise<never> => {
+    way.failing += 1;
+    await clock.sleep(afterMs);
+    way.failing -= 1;
+    way.troubledUntilMs = clock.monotonicMs() + DATASTORE_BACKOFF.maxMs;
+    throw failure(what, why);
   };
+  const giveUp = (what: string): Promise<never> => fail(LIMITS.datastoreRequestMs, what, 'no answer');
   // A killed process may have sent its request already, or not.
   const isGone = (): boolean => life.isOver && random() < 0.5;
 
@@ -54,8 +63,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
     const { ends } = server;
     const isCut = (): boolean => way.state !== 'open' || server.ends !== ends;
     if (way.state === 'refused' || server.restarts > 0) {
-      await clock.sleep(drawDelayMs(random, 10));
-      throw failure(what, 'connection refused');
+      return fail(drawDelayMs(random, 10), what, 'connection refused');
     }
     const fate = random();
     if (way.state === 'silent' || fate < lostRequests) return giveUp(what);
@@ -74,8 +82,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
     const answer = await perform();
     if (fate < lostRequests + lateRequests + lostAnswers) {
       trace.note(host, `answer lost: ${what}`);
-      await clock.sleep(random() * LIMITS.datastoreRequestMs);
-      throw failure(what, 'connection lost');
+      return fail(random() * LIMITS.datastoreRequestMs, what, 'connection lost');
     }
     await clock.sleep(drawDelayMs(random, delayMs));
     if (isCut()) return giveUp(what);

@@ -20,6 +20,8 @@ export interface Weather {
   readonly lostKernelEvents: number;
   /** Writing subnet.env or the rules fails. */
   readonly hostFailures: number;
+  /** The longest time that slow processors add to each step of every agent. */
+  readonly lagMs: number;
   /** Mean time from one fault to the next. */
   readonly betweenFaultsMs: number;
 }
@@ -34,10 +36,11 @@ export const FAIR: Weather = {
   kernelFailures: 0,
   lostKernelEvents: 0,
   hostFailures: 0,
+  lagMs: 0,
   betweenFaultsMs: Number.POSITIVE_INFINITY,
 };
 
-export function drawWeather(random: Random): Weather {
+export function drawWeather(random: Random): Omit<Weather, 'lagMs'> {
   const some = (most: number): number => (random() < 0.5 ? 0 : random() ** 2 * most);
   return {
     delayMs: 2 + random() ** 3 * 2_000,

@@ -2,28 +2,33 @@
 // to it. The laws judge the node by it.
 import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import type { Kv } from '../../agent/model/kv.ts';
-import { formatSubnets, type Lease, type NodeIdentity, parseSubnetKey } from '../../agent/model/lease.ts';
+import { formatSubnets, type Lease, parseSubnetKey } from '../../agent/model/lease.ts';
 import type { StoreEvent } from '../../agent/model/lease-source.ts';
 import type { HeldLease } from '../../agent/model/lease-store.ts';
+import type { Host } from './host.ts';
 import type { Life } from './life.ts';
 
 export class Witness {
   /** The lease that the store granted last. */
   granted: Lease | undefined;
+  #grantedAtMs = 0;
+  #grantedSubnet: string | undefined;
   /** Since when the node has known that it has lost its lease. */
   lostAtMs: number | undefined;
   /** Whether the watch of all leases is open. */
-  #watches = false;
-  /** The number of requests about its lease that are on their way. */
-  #requests = 0;
+  watches = false;
+  readonly #held = new Set<string>();
   readonly #life: Life;
-  readonly #node: NodeIdentity;
+  readonly #host: Host;
+  readonly #onSwitch: (from: string, to: string) => void;
   readonly #changedMs = new Map<string, number>();
   #leases = new Map<string, Lease>();
 
-  constructor(life: Life, node: NodeIdentity) {
+  /** `onSwitch`: called when the node gets another subnet without having lost the one before. */
+  constructor(life: Life, host: Host, onSwitch: (from: string, to: string) => void) {
     this.#life = life;
-    this.#node = node;
+    this.#host = host;
+    this.#onSwitch = onSwitch;
   }
 
   /** Milliseconds for which the node has known that no node has this subnet; undefined: it does not know so. */
@@ -37,15 +42,27 @@ export class Witness {
     return lease === undefined || this.#isOwn(lease) ? undefined : this.#sinceMs(subnet);
   }
 
+  /** Milliseconds for which the node has known of a lease of its own. */
+  ownMs(subnet: string): number | undefined {
+    const lease = this.#leases.get(subnet);
+    return lease !== undefined && this.#isOwn(lease) ? this.#sinceMs(subnet) : undefined;
+  }
+
   /** Milliseconds for which the node has known that it has lost its lease. */
   lostMs(): number | undefined {
     return this.lostAtMs === undefined ? undefined : this.#life.awakeMs(this.lostAtMs);
   }
 
-  /** Whether the node holds this subnet, hears, and has no request about it on its way, which may take long. */
-  isAttentive(subnet: string): boolean {
-    const isHeld = this.granted !== undefined && textOf(this.granted) === subnet;
-    return isHeld && this.lostAtMs === undefined && this.#watches && this.#requests === 0;
+  /** Milliseconds for which the node has held this subnet by all that it has heard; undefined: it does not. */
+  heldMs(subnet: string): number | undefined {
+    return this.#grantedSubnet === subnet && this.lostAtMs === undefined
+      ? this.#nowMs() - this.#grantedAtMs
+      : undefined;
+  }
+
+  /** Whether the store ever granted this subnet to the node. */
+  hasHeld(subnet: string): boolean {
+    return this.#held.has(subnet);
   }
 
   /** The store has lost its data: everything it says from now on is newer than before. */
@@ -57,7 +74,7 @@ export class Witness {
   /** The same path to the store; records whether the watch of all leases is open. */
   onWay(kv: Kv): Kv {
     const setWatches = (watches: boolean): void => {
-      this.#watches = watches;
+      this.watches = watches;
     };
     return {
       ...kv,
@@ -80,7 +97,14 @@ export class Witness {
   over(store: KvLeaseStore): KvLeaseStore {
     const grant = (held: HeldLease | undefined): HeldLease | undefined => {
       if (held === undefined) return held;
+      if (this.granted?.key !== held.lease.key || this.lostAtMs !== undefined) {
+        if (this.lostAtMs === undefined && this.granted !== undefined)
+          this.#onSwitch(textOf(this.granted), textOf(held.lease));
+        this.#grantedAtMs = this.#nowMs();
+      }
       this.granted = held.lease;
+      this.#grantedSubnet = textOf(held.lease);
+      this.#held.add(this.#grantedSubnet);
       this.lostAtMs = undefined;
       // A watch event meanwhile may be newer.
       const key = textOf(held.lease);
@@ -89,23 +113,17 @@ export class Witness {
       else if (!this.#isOwn(known)) this.lostAtMs = this.#nowMs();
       return held;
     };
-    const hear = (event: StoreEvent): void => this.#hear(event);
-    const count = <T>(request: Promise<T>): Promise<T> => {
-      this.#requests += 1;
-      return request.finally(() => {
-        this.#requests -= 1;
-      });
+    const lose = (held: HeldLease | undefined): HeldLease | undefined => {
+      if (held === undefined) this.lostAtMs ??= this.#nowMs();
+      return held;
     };
+    const hear = (event: StoreEvent): void => this.#hear(event);
     return {
       ...store,
       claim: async (...args) => grant(await store.claim(...args)),
       adopt: async (...args) => grant(await store.adopt(...args)),
-      repair: async (...args) => grant(await count(store.repair(...args))),
-      renew: async (...args) => {
-        const held = await count(store.renew(...args));
-        if (held === undefined) this.lostAtMs ??= this.#nowMs();
-        return held;
-      },
+      repair: async (...args) => grant(lose(await store.repair(...args))),
+      renew: async (...args) => lose(await store.renew(...args)),
       async *watch(signal) {
         for await (const event of store.watch(signal)) {
           hear(event);
@@ -169,7 +187,7 @@ export class Witness {
   }
 
   #isOwn({ attrs }: Lease): boolean {
-    return attrs.node?.id === this.#node.id;
+    return this.#host.machine.isWriter(attrs.node);
   }
 
   #nowMs(): number {

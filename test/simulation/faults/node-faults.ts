@@ -41,7 +41,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     host.wallOffsetMs += (random() - 0.5) * 10 * 86_400_000;
   }),
   onHost('its MTU changes', (host, cluster) =>
-    host.change({ mtuBytes: cluster.pick([1_280, 1_400, 1_500, 9_000]) }),
+    host.machine.change({ mtuBytes: cluster.pick([1_280, 1_400, 1_500, 9_000]) }),
   ),
   onHost('its address changes', (host, cluster) => {
     const net = netOf(host);
@@ -50,12 +50,12 @@ export const NODE_FAULTS: readonly Fault[] = [
     const address =
       cluster.random() < 0.3 && gone.length > 0 ? cluster.pick(gone) : `${net}${freeNumber(cluster)}`;
     if (address.startsWith(net) && cluster.present().every((other) => other.address !== address))
-      host.move(address);
+      host.machine.move(address);
   }),
   onHost('its link is down for a while', async (host, cluster, healed) => {
-    host.change({ hasCarrier: false });
+    host.machine.change({ hasCarrier: false });
     await aWhile(cluster, 30_000, healed);
-    host.change({ hasCarrier: true });
+    host.machine.change({ hasCarrier: true });
   }),
   onAll('a node joins', (cluster) => {
     if (hasRoom(cluster)) cluster.addHost().start();
@@ -69,7 +69,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     let address = netOf(namesake) + freeNumber(cluster);
     while (cluster.hosts.some((other) => other.address === address))
       address = netOf(namesake) + freeNumber(cluster);
-    namesake.move(address);
+    namesake.machine.move(address);
   }),
   onHost('leaves for good', (host, cluster) => {
     if (cluster.present().length > FEWEST_HOSTS) leave(host, cluster);
