@@ -1,6 +1,6 @@
 // The simulation can fail: in each of these clusters one part works wrongly, and the laws find it.
 import { expect, it } from 'vitest';
-import { formatLeaseValue, parseLeaseValue } from '../../agent/model/lease.ts';
+import type { Kv, KvEntry } from '../../agent/model/kv.ts';
 import type { StoreEvent } from '../../agent/model/lease-source.ts';
 import type { Sabotage } from './cluster.ts';
 import { simulate } from './simulate.ts';
@@ -12,9 +12,57 @@ const MOST_SEEDS = 400;
 const isLoss = (event: StoreEvent): boolean =>
   event.type === 'lease-removed' || event.type === 'snapshot' || event.type === 'malformed';
 
-/** Whether a node writes its lease as it was, without the question that was in it. */
-function isAnswer(before: string, after: string): boolean {
-  return before.includes('"Asked"') && formatLeaseValue(parseLeaseValue(before, 'lease').attrs) === after;
+/** The store as a node sees it that takes each entry for another one. `wrote` is told of the values of its own. */
+function seeing(kv: Kv, see: (entry: KvEntry) => KvEntry, wrote: (value: string) => void): Kv {
+  return {
+    ...kv,
+    create(key, value, session) {
+      wrote(value);
+      return kv.create(key, value, session);
+    },
+    update(entry, value) {
+      wrote(value);
+      return kv.update(entry, value);
+    },
+    async get(key) {
+      const entry = await kv.get(key);
+      return entry && see(entry);
+    },
+    async list(prefix) {
+      const listing = await kv.list(prefix);
+      return { ...listing, entries: listing.entries.map(see) };
+    },
+    async *watch(...args) {
+      for await (const batch of kv.watch(...args))
+        yield batch.map((event) => (event.type === 'put' ? { ...event, entry: see(event.entry) } : event));
+    },
+  };
+}
+
+/** After its first claim, each lease looks to a node as if it were at the node's own address. */
+function nearsighted(kv: Kv): Kv {
+  const address = /"PublicIP":"[^"]*"/;
+  let own: string | undefined;
+  const see = (entry: KvEntry): KvEntry =>
+    own === undefined ? entry : { ...entry, value: entry.value.replace(address, own) };
+  return seeing(kv, see, (value) => {
+    own ??= address.exec(value)?.[0];
+  });
+}
+
+/** Claims succeed over leases, and leases that a node has not written look like garbage, which it writes over. */
+function overbearing(kv: Kv): Kv {
+  const own = new Set<string>();
+  const see = (entry: KvEntry): KvEntry =>
+    entry.key.includes('/subnets/') && !own.has(entry.value) ? { ...entry, value: '{' } : entry;
+  return {
+    ...seeing(kv, see, (value) => own.add(value)),
+    async create(key, value, session) {
+      own.add(value);
+      const before = await kv.get(key);
+      return before === undefined ? kv.create(key, value, session) : kv.update({ ...before, session }, value);
+    },
+  };
 }
 
 const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
@@ -64,15 +112,7 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
   ],
   [
     'a node that answers no question about its lease',
-    {
-      kv: (kv) => ({
-        ...kv,
-        async update(entry, value) {
-          const before = await kv.get(entry.key);
-          return before !== undefined && isAnswer(before.value, value) ? before : kv.update(entry, value);
-        },
-      }),
-    },
+    { leases: (store) => ({ ...store, repair: async (held) => held }), judges: /who can answer/ },
     /who can answer keeps its lease/,
   ],
   [
@@ -97,6 +137,36 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
       }),
     },
     /who can answer keeps its lease/,
+  ],
+  [
+    'a node that waits for an answer for a moment',
+    {
+      leases: (store) => ({
+        ...store,
+        challenge: (lease, by, _, signal) => store.challenge(lease, by, 1_000, signal),
+      }),
+    },
+    /who is asked has time to answer/,
+  ],
+  [
+    'a node that takes leases at other addresses for leases at its own',
+    { kv: nearsighted, judges: /asks about/ },
+    /nobody asks about a lease without need/,
+  ],
+  [
+    'a node that takes each check of its lease for a loss',
+    { leases: (store) => ({ ...store, renew: async () => undefined, repair: async () => undefined }) },
+    /nobody gives up a subnet that it holds/,
+  ],
+  [
+    'a node that writes over leases of others',
+    { kv: overbearing, judges: /two nodes/ },
+    /two nodes never use one subnet/,
+  ],
+  [
+    'nodes that write over the leases of each other in turns',
+    { kv: overbearing, judges: /a fight/ },
+    /a fight over a key ends/,
   ],
   [
     'a kernel that takes changes for some time only',
