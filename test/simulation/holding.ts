@@ -1,5 +1,5 @@
-// The laws about the hold on subnets, looked at from outside: two live nodes never use one subnet, and a fight over a key
-// ends. Neither depends on how nodes recognise and ask each other.
+// The laws about the hold on subnets, looked at from outside: two live nodes never use one subnet, and a fight over a
+// key ends. Neither depends on how nodes recognise and ask each other.
 import { formatSubnets } from '../../agent/model/lease.ts';
 import type { Cluster } from './cluster.ts';
 import type { Host } from './host.ts';
@@ -73,7 +73,7 @@ export class Holding {
   }
 
   #judge(host: Host, subnet: string, owner: Host | 'a stranger' | undefined, wrongMs: number): void {
-    if (Math.min(wrongMs, host.ableMs) <= host.reactionMs + LOOK_MS) return;
+    if (Math.min(wrongMs, host.ability.ms) <= host.ability.reactionMs + LOOK_MS) return;
     const whose = typeof owner === 'string' ? owner : (owner?.name ?? 'nobody');
     const detail = `${host.name} has used ${subnet} of ${whose} for ${wrongMs} ms`;
     this.#cluster.laws.break('two nodes never use one subnet', detail);

@@ -16,6 +16,7 @@ import { createMemoryFirewall } from '../fakes/memory-firewall.ts';
 import { createMemoryHandOff } from '../fakes/memory-hand-off.ts';
 import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
 import { OPEN_HOST } from '../fakes/open-host.ts';
+import { Ability } from './ability.ts';
 import type { Cluster } from './cluster.ts';
 import { Life } from './life.ts';
 import { Machine } from './machine.ts';
@@ -37,11 +38,6 @@ export const NODE_OPTIONS: NodeOptions = {
 /** Time from the stop signal until the process is killed. */
 const STOP_MS = 900;
 
-/** Of an undisturbed agent between news and the end of its answer: journeys to or from the store, and steps of its own. */
-const NEWS_TRIPS = 8;
-const NEWS_STEPS = 10;
-const REACTION_MS = 500;
-
 interface Running {
   readonly life: Life;
   readonly witness: Witness;
@@ -55,6 +51,7 @@ interface Running {
 export class Host {
   readonly name: string;
   readonly machine: Machine;
+  readonly ability: Ability;
   readonly kernel: MemoryKernel;
   readonly way: StoreWay = { state: 'open', breakers: new Set(), failing: 0, troubledUntilMs: 0 };
   readonly handOff = createMemoryHandOff();
@@ -71,7 +68,6 @@ export class Host {
   readonly #onRules = new Set<() => void>();
   readonly #ends: (() => unknown)[] = [];
   #running: Running | undefined;
-  #ableSinceMs: number | undefined;
 
   /** `name`: for the trace. */
   constructor(cluster: Cluster, name: string, node: NodeIdentity, address: string) {
@@ -79,6 +75,7 @@ export class Host {
     this.name = name;
     const onLink = `${address.replace(/\.\d+$/, '.0')}/24`;
     this.machine = new Machine(node, address, onLink, () => cluster.clock.monotonicMs());
+    this.ability = new Ability(cluster, this);
     this.kernel = createMemoryKernel({ name: 'eth0', prefix: onLink });
     for (const dst of ['0.0.0.0/0', onLink, '172.17.0.0/16']) {
       this.kernel.plant({ kind: 'route', type: 'unicast', dst, via: undefined, dev: 'eth0', onlink: false });
@@ -121,36 +118,6 @@ export class Host {
   /** The longest time that is added to each step of its agent. */
   get mostLagMs(): number {
     return Math.max(this.lagMs, this.#cluster.weather.now.lagMs);
-  }
-
-  /** Milliseconds for which its agent has run, undisturbed, and heard the store; 0: it does not at this moment. */
-  get ableMs(): number {
-    return this.#ableSinceMs === undefined ? 0 : this.#cluster.clock.monotonicMs() - this.#ableSinceMs;
-  }
-
-  /** An undisturbed agent has acted on news after so many milliseconds. */
-  get reactionMs(): number {
-    return REACTION_MS + NEWS_TRIPS * this.#cluster.weather.now.delayMs + NEWS_STEPS * this.mostLagMs;
-  }
-
-  /** The machine or its way to the store becomes faster now. Steps that have begun take as long as before. */
-  quicken(): void {
-    const { way } = this;
-    way.troubledUntilMs = Math.max(way.troubledUntilMs, this.#cluster.clock.monotonicMs() + this.reactionMs);
-  }
-
-  /** Everything has come to rest at this moment. */
-  rest(): void {
-    const { clock, server } = this.#cluster;
-    const { way } = this;
-    const isWayFree = way.state === 'open' && server.restarts === 0 && way.failing === 0;
-    const isAble =
-      isWayFree &&
-      way.troubledUntilMs <= clock.monotonicMs() &&
-      this.#running?.witness.watches === true &&
-      !this.#running.life.isPaused;
-    if (!isAble) this.#ableSinceMs = undefined;
-    else this.#ableSinceMs ??= clock.monotonicMs();
   }
 
   /** Starts the agent if it does not run. */

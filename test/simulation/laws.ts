@@ -115,13 +115,15 @@ export class Laws {
     if (!host.isSteady) return;
     const { delayMs, lateRequests } = this.#cluster.weather.now;
     const onWayMs = lateRequests === 0 ? delayMs + 2 * host.mostLagMs : LATE_MS;
-    const own = this.#cluster.leases().find(
-      (lease) =>
-        LEASES + lease.key !== key &&
-        isDeepStrictEqual(lease.attrs.node, host.facts.node) &&
-        lease.attrs.publicIP.ipv4 === host.address &&
-        (host.witness?.ownMs(formatSubnets(lease.subnets)) ?? 0) > onWayMs,
-    );
+    const own = this.#cluster
+      .leases()
+      .find(
+        (lease) =>
+          LEASES + lease.key !== key &&
+          isDeepStrictEqual(lease.attrs.node, host.facts.node) &&
+          lease.attrs.publicIP.ipv4 === host.address &&
+          (host.witness?.ownMs(formatSubnets(lease.subnets)) ?? 0) > onWayMs,
+      );
     if (own !== undefined)
       this.break('who has a lease takes it up', `${host.name} has ${own.key} and claims ${key}`);
   }
@@ -148,7 +150,7 @@ export class Laws {
     const nowMs = clock.monotonicMs();
     this.#turns = nowMs === this.#atMs ? this.#turns + 1 : 0;
     this.#atMs = nowMs;
-    for (const host of hosts) host.rest();
+    for (const host of hosts) host.ability.rest();
     this.#questions.rest();
     this.#holding.rest();
     if (this.#turns > TURNS) this.break('work ends', `${TURNS} turns at one moment`);

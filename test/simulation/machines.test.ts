@@ -1,5 +1,5 @@
-// Machines as people have them, in fair weather: clones of one image, slow processors, shared addresses, new names. Each
-// test says what it showed when a node was recognised by its machine id and host name, and an answer had 3 s.
+// Machines as people have them, in fair weather: clones of one image, slow processors, shared addresses, new names.
+// Each test says what it showed when nodes were told apart by machine id and host name, and an answer had 3 s.
 import { describe, expect, it } from 'vitest';
 import type { Scene } from './cluster.ts';
 import { CLONE_WITH_ADDRESS, RENAMED } from './faults/machine-faults.ts';

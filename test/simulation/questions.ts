@@ -48,13 +48,13 @@ export class Questions {
       if (isOver) continue;
       for (const host of hosts) {
         const heldMs = host.witness?.heldMs(subnet) ?? 0;
-        const hadMs = Math.min(heldMs, host.ableMs, clock.monotonicMs() - sinceMs);
-        if (hadMs > host.reactionMs) able.add(host);
+        const hadMs = Math.min(heldMs, host.ability.ms, clock.monotonicMs() - sinceMs);
+        if (hadMs > host.ability.reactionMs) able.add(host);
       }
     }
   }
 
-  /** The law that `by` breaks when it writes over a lease of `owner`; undefined: none. `owner` undefined: a stranger. */
+  /** The law that `by` breaks when it writes over a lease; undefined: none. `owner` undefined: a stranger. */
   brokenBy(by: Host, owner: Host | undefined, key: string): string | undefined {
     const asked = this.#asked.find((question) => question.by === by && question.key === key);
     if (asked === undefined) return 'a lease is taken over only after asking';

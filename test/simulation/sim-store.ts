@@ -4,7 +4,7 @@ import type { Clock } from '../../agent/base/clock.ts';
 import { TwillError } from '../../agent/base/errors.ts';
 import type { Random } from '../../agent/base/random.ts';
 import { LIMITS } from '../../agent/datastore/limits.ts';
-import type { Kv, KvEvent } from '../../agent/model/kv.ts';
+import { type Kv, type KvEvent, type KvRanges, rangesOf } from '../../agent/model/kv.ts';
 import { DATASTORE_BACKOFF } from '../../agent/model/limits.ts';
 import { type Life, orAbort } from './life.ts';
 import type { Trace } from './trace.ts';
@@ -92,7 +92,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
     life.pass(orAbort(travel(what, perform), signal));
 
   return {
-    list: (prefix, signal) => ask(`list ${prefix}`, signal, () => kv.list(prefix)),
+    list: (ranges, signal) => ask(`list ${textOf(ranges)}`, signal, () => kv.list(ranges)),
     get: (key, signal) => ask(`get ${key}`, signal, () => kv.get(key)),
     openSession: (ttlSeconds, signal) => ask('open session', signal, () => kv.openSession(ttlSeconds)),
     keepAlive: (session, signal) => ask('keep alive', signal, () => kv.keepAlive(session)),
@@ -102,8 +102,8 @@ export function openSimStore(deps: SimStoreDeps): Kv {
     update: (entry, value, signal) => ask(`update ${entry.key}`, signal, () => kv.update(entry, value)),
     delete: (entry, signal) => ask(`delete ${entry.key}`, signal, () => kv.delete(entry)),
 
-    async *watch(prefix, fromRevision, signal) {
-      const what = `watch ${prefix}`;
+    async *watch(ranges, fromRevision, signal) {
+      const what = `watch ${textOf(ranges)}`;
       const end = new AbortController();
       let breakIt: () => void = () => undefined;
       const broken = new Promise<never>((_, reject) => {
@@ -117,7 +117,7 @@ export function openSimStore(deps: SimStoreDeps): Kv {
         life.pass(orAbort(Promise.race([work, broken]), signal));
       try {
         await wait(travel(what, async () => undefined));
-        const events = kv.watch(prefix, fromRevision, end.signal)[Symbol.asyncIterator]();
+        const events = kv.watch(ranges, fromRevision, end.signal)[Symbol.asyncIterator]();
         for (;;) {
           const next = await wait(events.next());
           if (next.done === true) return;
@@ -143,4 +143,8 @@ export function openSimStore(deps: SimStoreDeps): Kv {
       await kv[Symbol.asyncDispose]();
     },
   };
+}
+
+function textOf(ranges: KvRanges): string {
+  return rangesOf(ranges).join(' ');
 }

@@ -85,7 +85,7 @@ async function makeTrouble(cluster: Cluster, seed: number, struck: Map<string, n
     }
   }
   healed.abort();
-  for (const host of cluster.hosts) host.quicken();
+  for (const host of cluster.hosts) host.ability.quicken();
   cluster.weather.now = FAIR;
   cluster.trace.note('world', 'is fair from now on');
   // Everything begun before ends now: stopped agents start, and so does the store.

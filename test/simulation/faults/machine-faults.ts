@@ -103,7 +103,7 @@ export const MACHINE_FAULTS: readonly Fault[] = [
   onHost('its processor is slow for a while', async (host, cluster, healed) => {
     host.lagMs = cluster.random() * MOST_LAG_MS;
     await aWhile(cluster, SLOW_MS, healed);
-    host.quicken();
+    host.ability.quicken();
     host.lagMs = 0;
   }),
   onAll('all machines start anew at once', (cluster) => {
