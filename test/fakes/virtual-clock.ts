@@ -12,6 +12,9 @@ export interface VirtualClock extends Clock {
   readonly sleepers: number;
 }
 
+/** The shortest sleep. A shorter time added to a long one may vanish in rounding, and its sleeper would never end. */
+const GRAIN_MS = 0.001;
+
 interface Sleeper {
   readonly dueMs: number;
   /** Order among sleepers due at the same time: the first to fall asleep wakes first. */
@@ -105,7 +108,7 @@ export function createVirtualClock(onRest?: () => void): VirtualClock {
           reject(signal?.reason);
         };
         const sleeper: Sleeper = {
-          dueMs: nowMs + Math.max(ms, 0),
+          dueMs: nowMs + (ms > 0 ? Math.max(ms, GRAIN_MS) : 0),
           order: sleeps++,
           wake() {
             leave();

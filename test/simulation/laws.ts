@@ -153,7 +153,11 @@ export class Laws {
     for (const host of hosts) host.ability.rest();
     this.#questions.rest();
     this.#holding.rest();
-    if (this.#turns > TURNS) this.break('work ends', `${TURNS} turns at one moment`);
+    if (this.#turns > TURNS) {
+      this.break('work ends', `${TURNS} turns at one moment`);
+      // Time would never go on.
+      throw new Error('work does not end');
+    }
     for (const host of hosts) {
       if (host.isGone) continue;
       if (host.kernel.foreign() !== host.foreign)
