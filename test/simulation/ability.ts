@@ -1,5 +1,5 @@
-// Whether a host's agent can hear the store and act, and for how long it could without a break. Only an agent that could
-// is held to a promise.
+// Whether a host's agent can hear the store and act, and for how long it could without a break. Only an agent that
+// could is held to a promise.
 import type { Cluster } from './cluster.ts';
 import type { Host } from './host.ts';
 
