@@ -31,7 +31,7 @@ describe('the options of benchmarks', () => {
     expect(readCounts(['--seconds', '5'], { seconds: 60, rate: 1_000 })).toEqual({ seconds: 5, rate: 1_000 });
   });
 
-  it.each(['0', '-1', '1.5', 'ten', '100000', ''])('benchmark options refuse %j seconds', (text) => {
+  it.each(['0', '-1', '1.5', 'ten', '1000000', ''])('benchmark options refuse %j seconds', (text) => {
     expect(() => readCounts([`--seconds=${text}`], { seconds: 60 })).toThrow(
       '--seconds: must be a whole number',
     );
