@@ -24,8 +24,8 @@ export async function startEtcdProxy(
   const port = await freePort('127.0.0.1');
   const folder = await mkdtemp(join(tmpdir(), 'tw-etcd-'));
   const targets = endpoints.map((url) => new URL(url).host).join(',');
-  // The gRPC proxy of etcd 3.6 ends when it cannot reach itself at this address. The gateway leaves a server alone for a
-  // minute after a failure.
+  // The gRPC proxy of etcd 3.6 ends when it cannot reach itself at this address. The gateway leaves a server alone for
+  // a minute after a failure.
   const more = kind === 'grpc-proxy' ? [`--advertise-client-url=127.0.0.1:${port}`] : ['--retry-delay=200ms'];
   let proxy: LabProcess | undefined;
   async function start(): Promise<void> {
