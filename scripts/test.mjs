@@ -17,7 +17,7 @@ import { readResults } from './test-results.mjs';
 
 /** The names of vitest.config.ts. */
 const PARTS = ['tidy', 'unit', 'dgram-native', 'conformance', 'simulation', 'kernel', 'e2e', 'faults'];
-const LIMIT_MS = 20 * 60_000;
+const LIMIT_MS = 40 * 60_000;
 
 /** Whether a skipped test is a failure: in CI as root, where every test can run. */
 const isStrict = process.env['CI'] === 'true' && process.getuid?.() === 0;
