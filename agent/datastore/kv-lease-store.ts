@@ -81,10 +81,12 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
     }
     const found = await readLease(held.lease, signal);
     if (found === undefined || !isOwn(found.lease, held.lease.attrs, held.lease)) return undefined;
+    // The former revision stays: a write that the holder has not heard of may be a challenge.
+    const { session } = found.lease;
     // The reservation was turned into a lease, which has to be kept alive.
-    if (found.lease.session !== undefined)
-      return renew({ lease: found.lease, ttlSeconds: undefined }, signal);
-    return { lease: found.lease, ttlSeconds: undefined };
+    if (session !== undefined)
+      return renew({ lease: { ...held.lease, session }, ttlSeconds: undefined }, signal);
+    return { lease: held.lease, ttlSeconds: undefined };
   }
 
   /** Writes a lease with a session of its own. Undefined: it was not written. */
@@ -115,7 +117,10 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
     attrs: LeaseAttrs,
     signal?: AbortSignal,
   ): Promise<HeldLease | typeof RACED | undefined> {
-    const held = await renew({ lease, ttlSeconds: undefined }, signal);
+    const isReservation = lease.session === undefined;
+    const held = isReservation
+      ? { lease, ttlSeconds: undefined }
+      : await renew({ lease, ttlSeconds: undefined }, signal);
     if (held === undefined) return undefined;
     const wanted = merge(lease.attrs, attrs);
     if (isDeepStrictEqual(wanted, lease.attrs) && lease.asked === undefined) return held;

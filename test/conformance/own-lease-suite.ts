@@ -3,13 +3,12 @@ import { describe, expect, it } from 'vitest';
 import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import type { Kv } from '../../agent/model/kv.ts';
 import { formatLeaseValue } from '../../agent/model/lease.ts';
-import type { HeldLease } from '../../agent/model/lease-store.ts';
 import { attrsOf, follow, next, subnetOf } from './leases.ts';
 
 /** Asserts that the lease is held. */
-export function present(held: HeldLease | undefined): HeldLease {
-  expect(held).toBeDefined();
-  return held as HeldLease;
+export function present<T>(found: T | undefined): T {
+  expect(found).toBeDefined();
+  return found as T;
 }
 
 /** Tests a store at a prefix that no other test uses. */
@@ -103,6 +102,19 @@ export function describeOwnLease(
       expect(present(await store.renew(held)).ttlSeconds).toBeUndefined();
       await store.release(held);
       expect(await kv.get(key)).toMatchObject({ session: undefined });
+    });
+
+    it('our own reservation keeps its revision when it is renewed, so that a challenge is still news', async () => {
+      const { kv, store, prefix } = parts();
+      const key = `${prefix}/subnets/10.0.1.0-24`;
+      await kv.create(key, formatLeaseValue(attrsOf(1)), undefined);
+      const lease = present((await next(follow(store), 'snapshot')).leases[0]);
+      const held = present(await store.adopt(lease, attrsOf(1)));
+      const by = { id: '00000000000000ff', mac: undefined, name: 'asker' };
+      await kv.update(present(await kv.get(key)), formatLeaseValue(attrsOf(1), by));
+      expect(present(await store.renew(held)).lease.revision).toBe(held.lease.revision);
+      expect(present(await store.repair(held, attrsOf(1))).lease.asked).toBeUndefined();
+      expect((await kv.get(key))?.value).toBe(formatLeaseValue(attrsOf(1)));
     });
 
     it('our own lease is repaired over other attributes and garbage, with its session, and not written if it is right', async () => {
