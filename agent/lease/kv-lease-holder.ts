@@ -278,7 +278,12 @@ export class KvLeaseHolder implements LeaseHolder {
     const subnet = formatSubnets(lease.subnets);
     if (asked.written !== self) {
       this.#log.info(`announced ${subnet} anew`, { public_ip: self.publicIP.ipv4 });
-    } else if (asked.check === 'key' && kept.lease.revision !== lease.revision) {
+    } else if (
+      asked.check === 'key' &&
+      kept.lease.revision !== lease.revision &&
+      // Another session alone, such as that of a reservation, is left as it is.
+      kept.lease.session === lease.session
+    ) {
       this.#log.warn('our lease was overwritten: wrote it again', { subnet });
     }
   }
