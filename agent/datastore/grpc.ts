@@ -129,7 +129,10 @@ function openConnection(
   session.on('error', (error) => {
     failure = error;
   });
-  session.on('connect', () => session.setLocalWindowSize(LIMITS.datastoreWindowBytes));
+  session.on('connect', () => {
+    // Node tells also of the connection of a session that was destroyed before.
+    if (!session.destroyed) session.setLocalWindowSize(LIMITS.datastoreWindowBytes);
+  });
   session.on('remoteSettings', () => {
     hasSpoken = true;
   });

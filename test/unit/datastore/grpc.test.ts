@@ -189,6 +189,23 @@ describe('a call', () => {
     expect(heard).toEqual(['first']);
   });
 
+  // The network may come back after the caller has given up: the connection is then established all the same.
+  it('a gRPC call may be cancelled before its connection is established', async () => {
+    const at = await serve((stream) => trailing(stream, { 'grpc-status': '0' }, frame('answer')));
+    const thrown: unknown[] = [];
+    const note = (error: unknown): number => thrown.push(error);
+    const others = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException').on('uncaughtException', note);
+    try {
+      at.start('/a.B/C', {}, { onMessage: () => undefined, onEnd: () => undefined }).cancel();
+      expect((await call(at)).messages).toEqual(['answer']);
+    } finally {
+      process.off('uncaughtException', note);
+      for (const other of others) process.on('uncaughtException', other);
+    }
+    expect(thrown).toEqual([]);
+  });
+
   it('gRPC calls share a connection until a reconnect', async () => {
     const at = await serve((stream) => trailing(stream, { 'grpc-status': '0' }, frame('answer')));
     await Promise.all([call(at), call(at)]);
