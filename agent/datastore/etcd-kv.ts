@@ -3,7 +3,15 @@
 import { type Clock, deadline } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
-import { HistoryLost, isPrefixRange, type Kv, type KvEntry, type KvRanges, rangesOf } from '../model/kv.ts';
+import {
+  HistoryLost,
+  isPrefixRange,
+  type Kv,
+  type KvEntry,
+  type KvRanges,
+  Reconnecting,
+  rangesOf,
+} from '../model/kv.ts';
 import { createEtcdConnection, type EtcdServer } from './etcd-connection.ts';
 import { type EtcdAttempt, isDenied, isLeaseGone, parseEtcdFailure } from './etcd-errors.ts';
 import {
@@ -108,13 +116,14 @@ export async function openEtcdKv(
       const watching = { what: `watch ${nameOf(ranges)}` };
       const either = AbortSignal.any([signal, closed.signal]);
       if (either.aborted) return;
+      const current = generation.signal;
       try {
         yield* readWatch({
           ranges: rangesOf(ranges),
           fromRevision,
           clock,
           signal: either,
-          generation: generation.signal,
+          generation: current,
           clusterId,
           latest: () => probe(rangesOf(ranges)[0] ?? '', either),
           open: (listener) =>
@@ -122,6 +131,7 @@ export async function openEtcdKv(
         });
       } catch (error) {
         if (either.aborted) return;
+        if (current.aborted) throw new Reconnecting('the connection was given up');
         if (error instanceof HistoryLost || error instanceof TwillError) throw error;
         const broken = connection.broken(error, watching);
         await explainDenial(error, ranges, either);

@@ -15,7 +15,7 @@ import type { Clock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
 import { backoffMs } from '../base/retry.ts';
 import { createYieldTurn } from '../base/yield-turn.ts';
-import { HistoryLost, type Kv, type KvEntry, type KvListing } from '../model/kv.ts';
+import { HistoryLost, type Kv, type KvEntry, type KvListing, Reconnecting } from '../model/kv.ts';
 import type { Lease } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
@@ -112,6 +112,8 @@ export async function* watchLeases(
         if (losses === 1) continue;
       }
       connected = false;
+      // The connection was ours to close. A fault is news when the next one fails.
+      if (error instanceof Reconnecting) continue;
       yield { type: 'disconnected', error: asTwillError(error, 'datastore', 'cannot watch the datastore') };
       await clock.sleep(backoffMs(DATASTORE_BACKOFF, failures, random), signal).catch(() => undefined);
     }

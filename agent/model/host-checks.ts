@@ -15,6 +15,8 @@ export interface HostAddress {
 /** A route of the host that some packet takes. */
 export interface HostRoute {
   readonly dev: string;
+  /** Its gateway; undefined: there is none. */
+  readonly via?: string | undefined;
   /** Bits of its destination's network part. */
   readonly length: number;
   /** Number of its table. */

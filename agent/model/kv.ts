@@ -43,6 +43,11 @@ export class HistoryLost extends Error {
   override readonly name = 'HistoryLost';
 }
 
+/** Thrown by `watch` when `reconnect` has closed its connection. Nothing is wrong. Watch again. */
+export class Reconnecting extends Error {
+  override readonly name = 'Reconnecting';
+}
+
 /**
  * A datastore. Operations fail as `datastore` when the store cannot be reached or refuses, within a limited
  * time; a lost race is `undefined` or `false`, never an error. Every operation ends early when its signal is aborted.
@@ -79,7 +84,7 @@ export interface Kv extends AsyncDisposable {
    * `datastore` when the connection is lost; the caller decides when to watch again.
    */
   watch(ranges: KvRanges, fromRevision: number, signal: AbortSignal): AsyncIterable<readonly KvEvent[]>;
-  /** Closes all connections: watches fail as if theirs were lost, and later operations open new ones. */
+  /** Closes all connections: watches throw `Reconnecting`, and later operations open new connections. */
   reconnect?(): void;
 }
 

@@ -24,13 +24,14 @@ export interface Carried {
   readonly underlay: string;
   /** Links that packets of other nodes come in by. */
   readonly links: readonly string[];
-  /** Subnets of other nodes, each with the link that leads there. */
+  /** Subnets of other nodes, each with the link, and the gateway if there is one, that lead there. */
   readonly peers: readonly CarriedPeer[];
 }
 
 export interface CarriedPeer {
   readonly subnet: Prefix;
   readonly dev: string;
+  readonly via?: string | undefined;
 }
 
 /** One line a fault. */
@@ -49,7 +50,7 @@ export function carriedBy({ network, subnet, underlay }: Plane, state: HostState
     if (object.kind !== 'route' || object.dev === undefined) continue;
     links.add(object.dev);
     const dst = parsePrefix(object.dst);
-    if (dst !== undefined) peers.push({ subnet: dst, dev: object.dev });
+    if (dst !== undefined) peers.push({ subnet: dst, dev: object.dev, via: object.via });
   }
   return { network, subnet, underlay: underlay.name, links: [...links], peers };
 }
@@ -160,19 +161,27 @@ export function judgeRoutes(
   peers: readonly CarriedPeer[],
   routes: readonly (HostRoute | undefined)[],
 ): Verdict {
-  const strays = peers.flatMap(({ subnet, dev }, place) => {
+  const strays = peers.flatMap(({ subnet, dev, via }, place) => {
     const route = routes[place];
     // The main table is the reconciler's where our own route is missing, or a foreign one stands in its place.
     // An address of the host has been judged as such.
-    const isOther = route !== undefined && route.dev !== dev && route.table !== LOCAL_TABLE;
-    if (!isOther || (route.table === MAIN_TABLE && route.length <= subnet.length)) return [];
+    if (route === undefined || route.table === LOCAL_TABLE) return [];
+    // Another gateway on the same link may know the way.
+    const isDetour = route.dev === dev;
+    if ((isDetour && route.via === via) || (route.table === MAIN_TABLE && route.length <= subnet.length))
+      return [];
+    const [other, own] = isDetour ? [route, { dev, via }].map(wayText) : [route.dev, dev];
     const where = route.table === MAIN_TABLE ? 'by a narrower route' : `by table ${route.table}`;
-    const line = `packets to ${formatPrefix(subnet)} leave by ${route.dev} and not by ${dev}, ${where} of another program (see "ip route get ${sampleAddress({ subnet, dev })}"); remove that route, or choose another network`;
-    return [{ line, isNarrow: route.table === MAIN_TABLE }];
+    const line = `packets to ${formatPrefix(subnet)} leave by ${other} and not by ${own}, ${where} of another program (see "ip route get ${sampleAddress({ subnet, dev })}"); remove that route, or choose another network`;
+    return [{ line, isFault: route.table !== MAIN_TABLE && !isDetour }];
   });
   const [first] = strays;
-  if (first !== undefined && strays.length === peers.length && !strays.some(({ isNarrow }) => isNarrow)) {
+  if (first !== undefined && strays.length === peers.length && strays.every(({ isFault }) => isFault)) {
     return { faults: [first.line], warnings: [] };
   }
   return { faults: [], warnings: strays.map(({ line }) => line) };
+}
+
+function wayText({ dev, via }: Pick<HostRoute, 'dev' | 'via'>): string {
+  return via === undefined ? dev : `${dev} via ${via}`;
 }

@@ -71,6 +71,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the checks of a host', NEEDS
       'address add 192.168.77.1/24 dev eth0',
       'route add 10.5.2.0/24 dev eth0',
       'route add 10.5.2.0/26 dev br.9',
+      'route add 10.5.6.0/24 via 192.168.77.9 dev eth0',
       'route add unreachable 10.5.3.0/24',
       'route add 10.5.4.0/23 dev br.9 table 52',
       'rule add pref 5270 lookup 52',
@@ -84,6 +85,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the checks of a host', NEEDS
           '10.5.4.2',
           '10.9.0.1',
           '192.168.77.1',
+          '10.5.6.2',
         ]),
       ).toEqual([
         { dev: 'eth0', length: 24, table: 254 },
@@ -92,6 +94,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the checks of a host', NEEDS
         { dev: 'br.9', length: 23, table: 52 },
         undefined,
         { dev: 'eth0', length: 32, table: 255 },
+        { dev: 'eth0', via: '192.168.77.9', length: 24, table: 254 },
       ]);
     } finally {
       ip('rule', 'del', 'pref', '5270');

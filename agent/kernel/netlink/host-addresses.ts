@@ -50,7 +50,7 @@ export async function readRoutesTowards(
   for (const address of addresses) {
     const route = await readRouteTo(socket, address);
     const link = route && (await linkOf(route.index));
-    found.push(route && link && { dev: link.name, length: route.length, table: route.table });
+    found.push(route && link && { dev: link.name, via: route.via, length: route.length, table: route.table });
   }
   return found;
 }
@@ -73,10 +73,15 @@ async function readRouteTo(
     const message = answer && rt.parseMessage(answer.type, answer.data);
     if (message?.kind !== 'route') return undefined;
     const { data, attrs } = message;
-    const { oif: index } = attrs;
+    const { oif: index, gateway } = attrs;
     return index === undefined
       ? undefined
-      : { index, length: data.dstLen ?? 0, table: attrs.table ?? data.table ?? 0 };
+      : {
+          index,
+          via: gateway && addressFromBytes([...gateway]),
+          length: data.dstLen ?? 0,
+          table: attrs.table ?? data.table ?? 0,
+        };
   } catch (error) {
     // No route, or one of type unreachable, prohibit or blackhole.
     if (NO_WAY.has(refusalOf(error) ?? '')) return undefined;

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
 import { watchLeases } from '../../../agent/datastore/lease-watch.ts';
-import type { Kv, KvEvent } from '../../../agent/model/kv.ts';
+import { type Kv, type KvEvent, Reconnecting } from '../../../agent/model/kv.ts';
 import { formatSubnets } from '../../../agent/model/lease.ts';
 import type { StoreEvent } from '../../../agent/model/lease-source.ts';
 import { createMemoryStore } from '../../fakes/memory-kv.ts';
@@ -252,4 +252,38 @@ it('the lease watch of a quiet store asks three times a minute, and less often w
       expect(events).toHaveLength(1);
     });
   }
+});
+
+it('the lease watch goes on without a word of a lost connection after a reconnect of our own', async () => {
+  const clock = createVirtualClock();
+  const memory = createMemoryStore(clock);
+  const own = memory.open();
+  const watches: AbortController[] = [];
+  const kv: Kv = {
+    ...own,
+    async *watch(prefix, from, signal) {
+      const given = new AbortController();
+      watches.push(given);
+      yield* own.watch(prefix, from, AbortSignal.any([signal, given.signal]));
+      if (given.signal.aborted) throw new Reconnecting('the connection was given up');
+    },
+  };
+  const seen: StoreEvent[] = [];
+  const end = new AbortController();
+  const follow = async (): Promise<void> => {
+    for await (const event of watchLeases(kv, createLeaseKeys('/net'), clock, () => 0.5, end.signal))
+      seen.push(event);
+  };
+  const followed = follow();
+  await clock.advance(1_000);
+  watches[0]?.abort();
+  await clock.advance(0);
+  const other = memory.open();
+  await other.create('/net/config', '{}', undefined);
+  await clock.advance(1_000);
+  end.abort();
+  await followed;
+  expect(watches).toHaveLength(2);
+  expect(seen.map(({ type }) => type)).not.toContain('disconnected');
+  expect(seen.at(-1)).toEqual({ type: 'config', text: '{}' });
 });

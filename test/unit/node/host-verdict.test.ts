@@ -181,6 +181,30 @@ describe('a route that packets take', () => {
     );
   });
 
+  it('a route to another gateway on the same link is a warning', () => {
+    const direct = [2, 3].map((n) => ({
+      subnet: prefix(`172.17.${n}.0/24`),
+      dev: 'eth0',
+      via: `192.168.77.${n}`,
+    }));
+    const to = (via: string, length: number, table: number): HostRoute => ({
+      dev: 'eth0',
+      via,
+      length,
+      table,
+    });
+    expect(judgeRoutes(direct, [to('192.168.77.2', 24, 254), to('192.168.77.3', 24, 52)]).warnings).toEqual(
+      [],
+    );
+    const routes = [to('192.168.77.254', 25, 254), to('192.168.77.254', 0, 52)];
+    expect(summary(judgeRoutes(direct, routes))).toEqual([
+      expect.stringMatching(
+        /^warning: .*2\.0\/24 leave by eth0 via 192\.168\.77\.254 and not by eth0 via 192\.168\.77\.2, by a narrower/,
+      ),
+      expect.stringMatching(/^warning: packets to 172\.17\.3\.0\/24 leave by eth0 .* by table 52/),
+    ]);
+  });
+
   it('a node without peers has no fault of routes', () => {
     expect(judgeRoutes([], [])).toEqual({ faults: [], warnings: [] });
   });
