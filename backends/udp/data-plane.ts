@@ -156,6 +156,9 @@ function open(setup: UdpDataPlaneSetup, { end, network, subnet }: CarriedPlane):
 
 function hintFor(errno: string | undefined, { device, port }: UdpDataPlaneSetup): string | undefined {
   if (errno === 'EBUSY') return `another program has ${device} open: stop it, flanneld perhaps`;
+  if (errno === 'EINVAL') {
+    return `another program has made ${device} as a link of another type: remove it with "ip link delete ${device}"`;
+  }
   if (errno === 'EADDRINUSE') return `another program has UDP port ${port}: stop it, flanneld perhaps`;
   if (errno === 'ENOENT' || errno === 'ENODEV') {
     return 'load the module with "modprobe tun", or give the container the device /dev/net/tun';

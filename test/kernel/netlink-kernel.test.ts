@@ -126,14 +126,19 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_
     await watching;
   });
 
-  test.each(['bridge', 'vxlan'])(
+  test.each([
+    ['bridge', 'link add flannel.1 type bridge'],
+    ['vxlan', 'link add flannel0 type vxlan id 99 dstport 4789 dev eth0'],
+    ['tap', 'tuntap add dev flannel0 mode tap'],
+    ['tun multi_queue', 'tuntap add dev flannel0 mode tun multi_queue'],
+  ])(
     'a foreign link (%s) with the name of ours is kept, named, and nothing is put on it',
-    async (type) => {
+    async (type, command) => {
       await using kernel = openNetlinkKernel();
-      const isTun = type === 'vxlan';
+      const isTun = command.includes('flannel0');
       const state = isTun ? await plan('udp', {}, []) : await plan('vxlan', {}, [vxlanPeer(2)]);
       const name = isTun ? 'flannel0' : 'flannel.1';
-      ip('link', 'add', name, 'type', type, ...(isTun ? ['id', '99', 'dstport', '4789', 'dev', 'eth0'] : []));
+      ip(...command.split(' '));
       try {
         ip('link', 'set', name, 'up');
         const failures = await kernel.apply(diff(state, await kernel.read()));

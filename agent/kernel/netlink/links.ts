@@ -8,6 +8,7 @@ import { AttrStream, ifla, type RtNetlinkSocket, rt } from './library.ts';
 import { parseMac } from './mac.ts';
 import { formatPayload, u32 } from './payload.ts';
 import { BOUNDED, type DumpReader, dump, refusalOf } from './socket.ts';
+import { typeOfTun } from './tun-link.ts';
 
 /** Our own links and those that our objects need, at one moment. Other links are not read. */
 export interface LinkTable {
@@ -134,7 +135,8 @@ export async function readLinkType(socket: RtNetlinkSocket, name: string): Promi
   const bytes = await readLink(socket, {}, { ifname: name });
   const message = bytes && rt.parseMessage(rt.MessageType.NEWLINK, bytes);
   const info = message?.kind === 'link' ? message.attrs.linkinfo : undefined;
-  return info && ifla.parseInfo(info).kind;
+  const { kind, data } = info === undefined ? {} : ifla.parseInfo(info);
+  return kind === 'tun' ? typeOfTun(data) : kind;
 }
 
 /** Makes the link and sets it up. `underlay` is the index of its underlay, 0 where it has none. */

@@ -5,7 +5,8 @@ import { ifla } from './library.ts';
 import { BOUNDED } from './socket.ts';
 
 export const tunCodec: LinkCodec<TunLink> = {
-  parse: ({ base, data }) => ({ ...base, type: 'tun', ...ownerIn(data) }),
+  parse: ({ base, data }) =>
+    typeOfTun(data) === 'tun' ? { ...base, type: 'tun', ...ownerIn(data) } : undefined,
   async make(socket, { name, mtuBytes }) {
     await takePersistentTun(name);
     await socket.setLink(
@@ -19,6 +20,19 @@ export const tunCodec: LinkCodec<TunLink> = {
     if (owner !== undefined) await takePersistentTun(name);
   },
 };
+
+// include/uapi/linux/if_tun.h
+const IFF_TAP = 2;
+
+/**
+ * The type of a link that rtnetlink calls a tun, in the words of `ip tuntap`. Only a `tun` can be ours: flannel makes
+ * no other one, and we cannot open another one.
+ */
+export function typeOfTun(data: Buffer | undefined): 'tun' | 'tap' | 'tun multi_queue' {
+  const { type, multiQueue } = data === undefined ? {} : ifla.parseTun(data);
+  if (type?.[0] === IFF_TAP) return 'tap';
+  return multiQueue?.[0] === 1 ? 'tun multi_queue' : 'tun';
+}
 
 /** Makes a TUN device that no process has to keep open, or takes over one that exists. It is root's afterwards. */
 async function takePersistentTun(name: string): Promise<void> {
