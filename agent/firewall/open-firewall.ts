@@ -9,6 +9,7 @@ import { createIptablesFirewall } from './iptables.ts';
 import { LIMITS } from './limits.ts';
 import { createNftablesFirewall } from './nftables.ts';
 import { findObstacles, mayObstruct, type ReadChains } from './obstacles.ts';
+import { complaintOf } from './program.ts';
 
 export interface FirewallOptions {
   /** The firewall that the network configuration asks for. If its program is missing, the other one is used. */
@@ -27,38 +28,48 @@ export interface OpenedFirewall {
 }
 
 /**
- * Chooses the firewall, without changing rules. Fails as `host` when neither iptables nor nft is installed.
+ * Chooses the firewall, without changing rules. Fails as `host` when neither iptables nor nft is installed and runs.
  */
 export async function openFirewall(options: FirewallOptions): Promise<OpenedFirewall> {
   const { enableNFTables, log, exec, reader, readSizes } = options;
-  const [version, nft] = await Promise.all([versionOf(exec, 'iptables'), versionOf(exec, 'nft')]);
+  const [first, second] = await Promise.all([versionOf(exec, 'iptables'), versionOf(exec, 'nft')]);
+  const { version } = first;
   const iptables = version === undefined ? undefined : createIptablesFirewall({ exec, version, readSizes });
-  const nftables = nft === undefined ? undefined : createNftablesFirewall({ exec });
+  const nftables = second.version === undefined ? undefined : createNftablesFirewall({ exec });
   const obstacles = nftables === undefined ? NO_OBSTACLES : reportObstacles(exec, reader, log);
   const [wanted, other] = enableNFTables ? [nftables, iptables] : [iptables, nftables];
   if (wanted !== undefined) {
     return { active: { ...withCleanup(wanted, other, log), ...obstacles }, inactive: other };
   }
   if (other === undefined) {
-    throw new TwillError('host', 'cannot set firewall rules: neither iptables nor nft is installed', {
+    const faults = [first.fault, second.fault].filter((fault) => fault !== undefined);
+    const why = faults.length === 0 ? 'is installed' : `runs: ${faults.join('; ')}`;
+    throw new TwillError('host', `cannot set firewall rules: neither iptables nor nft ${why}`, {
       hint: 'install the package iptables or nftables, or run without --ip-masq and with --iptables-forward-rules=false',
     });
   }
+  const why = ({ fault }: Version): string => (fault === undefined ? 'is not installed' : `fails (${fault})`);
   log.warn(
     enableNFTables
-      ? 'EnableNFTables is true but nft is not installed; using iptables'
-      : 'iptables is not installed; using nftables',
+      ? `EnableNFTables is true but nft ${why(second)}; using iptables`
+      : `iptables ${why(first)}; using nftables`,
   );
   return { active: { ...other, ...obstacles }, inactive: undefined };
 }
 
-/** The output of the program's `--version`; undefined: it is not installed. */
-async function versionOf(exec: Exec, program: string): Promise<string | undefined> {
+interface Version {
+  /** The output of the program's `--version`; undefined: it is not installed, or has a fault. */
+  readonly version?: string;
+  /** Why it does not run. */
+  readonly fault?: string;
+}
+
+async function versionOf(exec: Exec, program: string): Promise<Version> {
   try {
     const result = await exec(program, ['--version'], { timeoutMs: LIMITS.firewallCommandMs });
-    return result.exitCode === 0 ? result.stdout : undefined;
+    return result.exitCode === 0 ? { version: result.stdout } : { fault: complaintOf(result) };
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
+    if (errnoOf(error) === 'ENOENT') return {};
     throw error;
   }
 }

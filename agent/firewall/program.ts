@@ -60,10 +60,15 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
  * The error for a program that ran and failed: the first line of its stderr, and a hint if there is one.
  */
 export function failureOf(run: ProgramRun, result: ExecResult): TwillError {
-  const lines = result.stderr.split('\n').map((line) => line.trim());
-  const complaint =
-    lines.find((line) => line !== '' && !line.startsWith('#')) ?? `exit code ${result.exitCode}`;
+  const complaint = complaintOf(result);
   const hint = HINTS.find(([pattern]) => pattern.test(complaint))?.[1];
   const details = hint === undefined ? {} : { hint };
-  return new TwillError('host', `${run.purpose}: ${run.file}: ${complaint.slice(0, 300)}`, details);
+  return new TwillError('host', `${run.purpose}: ${run.file}: ${complaint}`, details);
+}
+
+/** The first line of a failed program's stderr; without one its exit code. */
+export function complaintOf({ stderr, exitCode }: ExecResult): string {
+  const lines = stderr.split('\n').map((line) => line.trim());
+  const complaint = lines.find((line) => line !== '' && !line.startsWith('#')) ?? `exit code ${exitCode}`;
+  return complaint.slice(0, 300);
 }

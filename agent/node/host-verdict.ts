@@ -131,8 +131,9 @@ export function judgeAddresses(carried: Carried, addresses: readonly HostAddress
       // Containers take all addresses of their bridge's network as on the link, and ask there for those of other nodes,
       // which the host may answer. A bridge beside the one with our subnet harms its own containers alone.
       if (answersForOthers) continue;
+      const remedy = hasBridge ? `give ${dev} other addresses` : `give it ${own} (Docker: --bip=${own})`;
       (hasBridge ? warnings : faults).push(
-        `${dev} has ${formatPrefix(prefix)}, which covers the subnets of other nodes, so its containers do not reach theirs; give it ${own} (Docker: --bip=${own}), or choose another network`,
+        `${dev} has ${formatPrefix(prefix)}, which covers the subnets of other nodes, so its containers do not reach theirs; ${remedy}, or choose another network`,
       );
     } else {
       const hidden = peers.find((peer) => overlaps(peer.subnet, connected));

@@ -123,6 +123,21 @@ describe.skipIf(apart.missing)(title('openFirewall beside chains that drop', apa
 });
 
 describe('openFirewall without programs', () => {
+  it('openFirewall says why a program that is installed does not run', async () => {
+    const broken: Exec = async (file) => ({
+      exitCode: 127,
+      stdout: '',
+      stderr: `${file}: error while loading shared libraries: libxtables.so.12\n`,
+    });
+    const { log } = captureLog('firewall');
+    const opened = openFirewall({ enableNFTables: false, log, exec: broken, reader, readSizes });
+    await expect(opened).rejects.toMatchObject({
+      code: 'host',
+      message:
+        'cannot set firewall rules: neither iptables nor nft runs: iptables: error while loading shared libraries: libxtables.so.12; nft: error while loading shared libraries: libxtables.so.12',
+    });
+  });
+
   it('openFirewall names the packages when neither iptables nor nft is installed', async () => {
     const none: Exec = without(() => Promise.reject(new Error('unexpected')), '');
     const { log } = captureLog('firewall');

@@ -56,7 +56,7 @@ describe('an address of the host', () => {
     [
       'of Docker’s default beside a bridge with our subnet is told',
       ['docker0 172.17.0.1/16', 'cni0 172.17.5.1/24'],
-      [/^warning: docker0 has 172\.17\.0\.1\/16, which covers/],
+      [/^warning: docker0 has 172\.17\.0\.1\/16, which covers .*; give docker0 other addresses, or choose/],
     ],
     [
       'of a bridge in a part of a peer’s subnet is told with that subnet',
