@@ -90,7 +90,9 @@ export function chooseInterface(
     if (problem === undefined && chosen !== undefined) return { link, address: chosen, why };
     refusal ??= problem;
   }
-  throw refusal ?? refuse(host, nothingFits(wish));
+  const nothing = nothingFits(wish);
+  const lost = inUse && `${inUse.name} ${inUse.address} is down or gone, and ${nothing}`;
+  throw refusal ?? refuse(host, lost ?? nothing);
 }
 
 /**

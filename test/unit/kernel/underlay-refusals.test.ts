@@ -1,8 +1,8 @@
 // Hosts on which no underlay can be chosen, and the error that says so.
 import { describe, expect, it } from 'vitest';
-import type { InterfaceWish } from '../../../agent/kernel/external-interface.ts';
+import { chooseInterface, type InterfaceWish } from '../../../agent/kernel/external-interface.ts';
 import { hostNetwork } from './ip-output.ts';
-import { BGP, choice, LO, VAGRANT } from './underlay-bed.ts';
+import { BGP, choice, LO, VAGRANT, wish } from './underlay-bed.ts';
 
 interface Refusal {
   readonly host: string;
@@ -178,5 +178,15 @@ describe('no underlay', () => {
       ...(hint === undefined ? {} : { hint }),
     });
     expect(() => choice(hostNetwork(ip), flags)).toThrow(error);
+  });
+
+  it('an underlay that is lost while nothing else fits is named', () => {
+    const inUse = { name: 'eth0', address: '10.0.2.15', why: 'the default route' };
+    const host = hostNetwork(`${LO}
+      eth0: <> mtu 1500
+        inet 10.0.2.15/24`);
+    expect(() => chooseInterface(wish({}), host, inUse)).toThrow(
+      'eth0 10.0.2.15 is down or gone, and no default route leads out of any interface',
+    );
   });
 });
