@@ -18,6 +18,7 @@ export interface Challenge {
 }
 
 const ALIVE: ChallengeAnswer = { kind: 'alive' };
+const ELSEWHERE: ChallengeAnswer = { kind: 'elsewhere' };
 const CHANGED: ChallengeAnswer = { kind: 'changed' };
 
 /** The holder's answer within `waitMs`. Fails as `datastore`: then the holder may have been unable to answer, too. */
@@ -54,9 +55,10 @@ function readAnswer(found: Found, { lease, by }: Challenge): ChallengeAnswer | u
   const holder = lease.attrs.node;
   if (isUnanswered(found, lease) && found.asked !== undefined) {
     // A holder that asks about its own lease has come back at another address, and will write it so.
-    return isSameNode(found.asked, holder) && !isSameNode(found.asked, by) ? CHANGED : undefined;
+    return isSameNode(found.asked, holder) && !isSameNode(found.asked, by) ? ELSEWHERE : undefined;
   }
-  return found !== undefined && isLease(found) && isSameNode(found.attrs.node, holder) ? ALIVE : CHANGED;
+  if (found === undefined || !isLease(found) || !isSameNode(found.attrs.node, holder)) return CHANGED;
+  return found.attrs.publicIP.ipv4 === lease.attrs.publicIP.ipv4 ? ALIVE : ELSEWHERE;
 }
 
 async function awaitAnswer(

@@ -18,39 +18,67 @@ const FOUND = {
   clone: 'our previous subnet is leased at another address with our machine id and another MAC',
 } as const;
 
-/** The holder's answer. Fails as `conflict` when a live holder has our address, and as `datastore`. */
-export async function askHolder(
-  { store, log }: { readonly store: LeaseStore; readonly log: Logger },
-  { lease, because }: Question,
-  self: OwnAttrs,
-  signal: AbortSignal,
-): Promise<ChallengeAnswer> {
-  const fields = fieldsOf(lease);
-  log.info(`${FOUND[because]}: asking whether its holder is alive`, fields);
-  const answer = await store.challenge(lease, self.node, CHALLENGE_WAIT_MS, signal);
-  if (answer.kind === 'silent') log.info('nobody answered: the lease may be taken over', fields);
-  if (answer.kind === 'changed')
-    log.info('the lease has changed meanwhile: it is not ours as it was', fields);
-  if (answer.kind === 'alive') {
-    if (because === 'namesake') throw conflict(lease, self);
-    log.warn('another node has our machine id; its lease is not ours', fields);
+interface Deps {
+  readonly store: LeaseStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export class Asker {
+  readonly #deps: Deps;
+  /** The last question, if it failed. `conflict`: the error of its answer, which counts for a time. */
+  #failed: (Question & { readonly conflict?: TwillError; readonly atMs: number }) | undefined;
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
   }
-  return answer;
+
+  /** The holder's answer. Fails as `conflict` when a live holder has our address, and as `datastore`. */
+  async ask(question: Question, self: OwnAttrs, signal: AbortSignal): Promise<ChallengeAnswer> {
+    const { store, clock, log } = this.#deps;
+    const { lease, because } = question;
+    const failed = this.#failed;
+    const isRepeated = failed?.because === because && isSameLease(failed.lease, lease);
+    const atMs = clock.monotonicMs();
+    // Each question is two writes, of which all nodes hear.
+    if (isRepeated && failed.conflict !== undefined && atMs < failed.atMs + LIMITS.conflictMs)
+      throw failed.conflict;
+    const fields = fieldsOf(lease);
+    log[isRepeated ? 'debug' : 'info'](`${FOUND[because]}: asking whether its holder is alive`, fields);
+    this.#failed = { ...question, atMs };
+    const answer = await store.challenge(lease, self.node, CHALLENGE_WAIT_MS, signal);
+    if (answer.kind === 'alive' && because === 'namesake') {
+      const error = conflict(lease, self);
+      this.#failed = { ...question, conflict: error, atMs: clock.monotonicMs() };
+      throw error;
+    }
+    this.#failed = undefined;
+    if (answer.kind === 'silent') log.info('nobody answered: the lease may be taken over', fields);
+    if (answer.kind === 'elsewhere')
+      log.info('its holder is alive at another address: the lease is not ours', fields);
+    if (answer.kind === 'changed')
+      log.info('the lease has changed meanwhile: it is not ours as it was', fields);
+    if (answer.kind === 'alive') log.warn('another node has our machine id; its lease is not ours', fields);
+    return answer;
+  }
 }
 
 /** Waits until a lease that has changed is known to have, for a limited time. `bell`: rung at each event. */
 export async function awaitNews(
   { known, clock }: { readonly known: KnownLeases; readonly clock: Clock },
-  { key, session, attrs }: Lease,
+  former: Lease,
   bell: Bell,
   signal: AbortSignal,
 ): Promise<void> {
-  const isSame = (lease: Lease): boolean =>
-    lease.key === key && lease.session === session && isDeepStrictEqual(lease.attrs, attrs);
   const endMs = clock.monotonicMs() + LIMITS.newsMs;
-  while (clock.monotonicMs() < endMs && known.leases.some(isSame)) {
+  while (clock.monotonicMs() < endMs && known.leases.some((lease) => isSameLease(lease, former))) {
     await bell.wait(signal, endMs - clock.monotonicMs());
   }
+}
+
+/** Whether a lease is as it was, with or without questions. */
+function isSameLease(a: Lease, b: Lease): boolean {
+  return a.key === b.key && a.session === b.session && isDeepStrictEqual(a.attrs, b.attrs);
 }
 
 function fieldsOf({ subnets, attrs: { publicIP, node } }: Lease) {

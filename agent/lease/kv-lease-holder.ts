@@ -15,7 +15,7 @@ import type { StoreEvent } from '../model/lease-source.ts';
 import type { HeldLease, LeaseStore } from '../model/lease-store.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import { exhausted } from './allocator.ts';
-import { askHolder, awaitNews } from './challenge.ts';
+import { Asker, awaitNews } from './challenge.ts';
 import { CheckPace } from './check-pace.ts';
 import { choose, findMisfits, type Question } from './choose.ts';
 import { LIMITS } from './limits.ts';
@@ -24,6 +24,7 @@ import { newSearch, type Search } from './search.ts';
 import {
   challengerIn,
   type Held,
+  isByOthers,
   lastLease,
   onCheckAnswer,
   onClaimAnswer,
@@ -57,6 +58,7 @@ export class KvLeaseHolder implements LeaseHolder {
   #onChange: () => void = () => undefined;
   readonly #pace;
   readonly #trouble;
+  readonly #asker;
   /** The moment of the last log line about a challenge. */
   #challengeLogMs = Number.NEGATIVE_INFINITY;
 
@@ -67,6 +69,7 @@ export class KvLeaseHolder implements LeaseHolder {
     this.#bell = createBell(deps.clock);
     this.#pace = new CheckPace(deps.clock, deps.random);
     this.#trouble = createTrouble(deps.log);
+    this.#asker = new Asker(deps);
   }
 
   /** The lease that is ours by all that is known. */
@@ -106,12 +109,11 @@ export class KvLeaseHolder implements LeaseHolder {
     // The network configuration may be back, or the lease that another node was faster with.
     if (next.kind !== 'held') this.#bell.ring();
     if (next === before || next.kind !== 'held' || next.check !== 'challenge') return;
-    // The next check is soon, and answers.
     this.#pace.hurry();
     const nowMs = this.#deps.clock.monotonicMs();
     if (nowMs < this.#challengeLogMs + LIMITS.challengeLogMs) return;
     this.#challengeLogMs = nowMs;
-    reportChallenge(this.#log, challengerIn(event, next.lease), this.#self);
+    reportChallenge(this.#log, challengerIn(event, next.lease));
   }
 
   recheck(): void {
@@ -157,16 +159,15 @@ export class KvLeaseHolder implements LeaseHolder {
   async #attempt(search: Search, signal: AbortSignal): Promise<boolean> {
     const { config, random, known } = this.#deps;
     const self = this.#self;
-    const { previous, taken, gone, silent } = search;
-    const leases = known.leases.filter(({ revision }) => !gone.has(revision));
+    const leases = known.leases.filter(({ revision }) => !search.gone.has(revision));
     const last = lastLease(this.#tenure)?.lease;
     const mayAsk = search.challenges < LIMITS.challenges;
-    const choice = choose({ leases, config, self, previous, random, last, taken, mayAsk, silent });
+    const choice = choose({ ...search, leases, config, self, random, last, mayAsk });
     if (choice.kind === 'full') throw exhausted(config, known.leases);
     if (choice.kind === 'claim') {
       if (await this.#claimFree(choice.subnets, self, signal)) return true;
       this.#log.debug('lost the race for a subnet', { subnet: formatSubnets(choice.subnets) });
-      taken.push(choice.subnets);
+      search.taken.push(choice.subnets);
       return false;
     }
     if (choice.kind === 'ask') return this.#ask(search, choice, self, signal);
@@ -176,12 +177,11 @@ export class KvLeaseHolder implements LeaseHolder {
   /** Takes over the lease of a holder that does not answer; one at our address only if nothing better is found. */
   async #ask(search: Search, choice: Question, self: OwnAttrs, signal: AbortSignal): Promise<boolean> {
     search.challenges += 1;
-    const { lease, because } = choice;
-    const answer = await askHolder(this.#deps, choice, self, signal);
-    if (answer.kind === 'alive') search.taken.push(lease.subnets);
-    if (answer.kind === 'changed') await this.#miss(search, lease, signal);
+    const answer = await this.#asker.ask(choice, self, signal);
+    if (answer.kind === 'alive' || answer.kind === 'elsewhere') search.taken.push(choice.lease.subnets);
+    if (answer.kind === 'changed') await this.#miss(search, choice.lease, signal);
     if (answer.kind !== 'silent') return false;
-    if (because !== 'namesake') return this.#adopt(search, answer.lease, self, signal);
+    if (choice.because !== 'namesake') return this.#adopt(search, answer.lease, self, signal);
     search.silent = answer.lease;
     return false;
   }
@@ -297,9 +297,4 @@ export class KvLeaseHolder implements LeaseHolder {
     this.#bell.ring();
     reportChange(this.#log, before, next);
   }
-}
-
-/** Whether another node's write demands a check. */
-function isByOthers({ check }: Held): boolean {
-  return check === 'key' || check === 'challenge';
 }

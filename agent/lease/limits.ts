@@ -9,6 +9,8 @@ export const LIMITS = {
   vanishedLeases: 5,
   /** Challenges of one search for a lease. */
   challenges: 2,
+  /** A live node with our address is asked at most once in this time, in milliseconds. */
+  conflictMs: 30_000,
   /** Longest wait for the event of another node's write that came before ours, in milliseconds. */
   newsMs: 1_000,
   /** A lease that others write is written again at once, and then at most once in this time, in milliseconds. */

@@ -2,7 +2,6 @@
 import type { Logger } from '../base/log.ts';
 import type { Condition } from '../model/condition.ts';
 import { formatSubnets, type NodeIdentity } from '../model/lease.ts';
-import type { OwnAttrs } from '../model/lease-holder.ts';
 import type { HeldLease } from '../model/lease-store.ts';
 import { settled, type Tenure } from './tenure.ts';
 
@@ -25,9 +24,8 @@ export function conditionOf(tenure: Tenure, hasConfig: boolean): Condition | und
 }
 
 /** Logs that a node asks whether we are alive. */
-export function reportChallenge(log: Logger, by: NodeIdentity | undefined, { publicIP }: OwnAttrs): void {
-  const who = `node ${by?.name ?? 'unknown'}`;
-  log.warn(`${who} asks whether we are alive: answering`, { mac: by?.mac, public_ip: publicIP.ipv4 });
+export function reportChallenge(log: Logger, by: NodeIdentity | undefined): void {
+  log.warn(`node ${by?.name ?? 'unknown'} asks whether we are alive: answering`, { mac: by?.mac });
 }
 
 /** Logs the end of a lease. */

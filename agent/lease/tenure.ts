@@ -156,6 +156,11 @@ export function challengerIn(event: StoreEvent, { lease }: HeldLease): NodeIdent
   return told?.type === 'lease' ? told.lease.asked : undefined;
 }
 
+/** Whether another node's write demands a check. */
+export function isByOthers({ check }: Held): boolean {
+  return check === 'key' || check === 'challenge';
+}
+
 /** The part of an event that concerns the lease `key`, as an event of that lease alone; undefined: none. */
 function eventOf(event: StoreEvent, key: string): LeaseEvent | undefined {
   switch (event.type) {

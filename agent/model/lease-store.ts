@@ -15,6 +15,8 @@ export interface HeldLease {
 export type ChallengeAnswer =
   /** The holder has written its lease anew. */
   | { readonly kind: 'alive' }
+  /** The holder is alive at another address than the lease had: it has written that, or asks about the lease itself. */
+  | { readonly kind: 'elsewhere' }
   /** The lease is gone, or is another node's now. */
   | { readonly kind: 'changed' }
   /** Nobody has answered. `lease`: as it stands now, with the challenge. This very lease may be taken over. */

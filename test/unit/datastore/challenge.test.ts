@@ -124,14 +124,14 @@ describe('a challenge', () => {
       expect(asked).toEqual([`get ${KEY}`, `update ${KEY}`, `watch ${KEY}`, `get ${KEY}`]);
     }));
 
-  it.each<[string, LeaseAttrs]>([
-    ['as it was', HOLDER],
-    ['at another address', { ...HOLDER, publicIP: { ipv4: '192.168.77.5' } }],
-    ['under another host name', { ...HOLDER, node: { ...identity(1), name: 'dhcp-7' } }],
-  ])('a challenge is answered when its holder writes the lease %s', (_, attrs) =>
+  it.each<[string, LeaseAttrs, string]>([
+    ['as it was', HOLDER, 'alive'],
+    ['at another address', { ...HOLDER, publicIP: { ipv4: '192.168.77.5' } }, 'elsewhere'],
+    ['under another host name', { ...HOLDER, node: { ...identity(1), name: 'dhcp-7' } }, 'alive'],
+  ])('a challenge is answered when its holder writes the lease %s', (_, attrs, kind) =>
     bed(async (all) => {
       expect(await settle(all, all.ask(), all.write(1_000, attrs))).toEqual({
-        answer: { kind: 'alive' },
+        answer: { kind },
         tookMs: 1_000,
       });
     }),
@@ -207,10 +207,10 @@ describe('a challenge', () => {
       expect(await second).toEqual({ answer: silent, tookMs: WAIT_MS });
     }));
 
-  it('a challenge is over when the holder asks about its own lease: it is back at another address', () =>
+  it('a challenge tells that the holder asks about its own lease: it is back at another address', () =>
     bed(async (all) => {
       const back = all.clock.sleep(1_000).then(() => all.ask(all.kv, identity(1)));
-      expect(await settle(all, all.ask())).toEqual({ answer: { kind: 'changed' }, tookMs: 1_000 });
+      expect(await settle(all, all.ask())).toEqual({ answer: { kind: 'elsewhere' }, tookMs: 1_000 });
       expect(await back).toMatchObject({ answer: { kind: 'silent' }, tookMs: WAIT_MS });
     }));
 

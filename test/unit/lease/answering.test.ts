@@ -1,5 +1,6 @@
 // A holder that is asked whether it is alive, and clones of one machine, which are not asked.
 import { describe, expect, it } from 'vitest';
+import { LIMITS } from '../../../agent/lease/limits.ts';
 import { CHALLENGE_WAIT_MS, DATASTORE_BACKOFF, LEASE_TTL_SECONDS } from '../../../agent/model/limits.ts';
 import { type HolderBed, holderBed, type TestNode } from './holder-bed.ts';
 import {
@@ -182,6 +183,28 @@ describe('an answer', () => {
       expect(inUse(holder)).toBe(holder.changes[0]);
       expect(inUse(holder)).not.toBe(SUBNET);
       expect(holder.lines.filter((line) => line.includes('another node has our subnet now'))).toHaveLength(1);
+    }));
+
+  it('a holder that lost its lease to a live node with its address asks rarely, says so once, and waits', () =>
+    holderBed(async (all) => {
+      const holder = await all.node(first);
+      await holder.start(SUBNET);
+      holder.kv.setReachable(false);
+      await all.clock.advance(1_000);
+      const self = await all.node(SELF);
+      expect(await self.start()).toBe(SUBNET);
+      holder.kv.setReachable(true);
+      await all.clock.advance(10_000);
+      const before = await revisionOf(all);
+      await all.clock.advance(120_000);
+      // A question and its answer are two writes, of which all nodes hear.
+      expect(await revisionOf(all)).toBeLessThanOrEqual(before + 10);
+      expect(questions(holder).filter((line) => line.startsWith('info'))).toHaveLength(1);
+      expect(holder.lines.filter((line) => line.includes('cannot claim a lease again'))).toHaveLength(1);
+      expect(holder.reason()).toMatch(/is alive and has our public address/);
+      await self.stop();
+      await all.clock.advance(LIMITS.conflictMs + CHALLENGE_WAIT_MS + DATASTORE_BACKOFF.maxMs);
+      expect([inUse(holder), holder.changes.length]).toEqual([holder.changes[0], 1]);
     }));
 
   it('of two nodes that ask about one lease one gets it, and the other hears of the conflict', () =>

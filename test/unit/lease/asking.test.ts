@@ -68,7 +68,7 @@ describe('a lease at our address', () => {
       expect(await all.kv.get(KEY)).toMatchObject({ value: before?.value, session: before?.session });
       expect([holder.changes, inUse(holder), holder.reason()]).toEqual([[], SUBNET, undefined]);
       expect(questions(holder)).toEqual([
-        `warn  ${first.name}: node h1 asks whether we are alive: answering mac=02:00:00:00:00:01 public_ip=192.168.77.1`,
+        `warn  ${first.name}: node h1 asks whether we are alive: answering mac=02:00:00:00:00:01`,
       ]);
     }),
   );
@@ -119,6 +119,56 @@ describe('a lease at our address', () => {
       await expect(self.acquire()).rejects.toMatchObject({ code: 'conflict' });
       expect([holder.changes, inUse(holder), inUse(self)]).toEqual([[], '10.5.76.0/24', undefined]);
     }));
+
+  it('a lease at our address whose live holder gets another address meanwhile is no conflict', () =>
+    holderBed(async (all) => {
+      const holder = await all.node({ ...SELF, id: OTHER_ID, mac: CLONE_MAC });
+      await holder.start(SUBNET);
+      // DHCP has given it another address, and its old one to us. It hears so in the moment in which it is asked.
+      const self = await all.node({
+        ...SELF,
+        wrapKv: (kv) => ({
+          ...kv,
+          update: (...args) => {
+            holder.holder.announce({ ...holder.attrs, publicIP: { ipv4: THERE } });
+            return kv.update(...args);
+          },
+        }),
+      });
+      await self.acquire();
+      expect([inUse(holder), inUse(self)]).toEqual([SUBNET, expect.not.stringMatching(SUBNET)]);
+      expect(self.lines).toContainEqual(
+        expect.stringMatching(
+          /its holder is alive at another address: the lease is not ours subnet=10\.5\.77/,
+        ),
+      );
+    }));
+
+  it.each([0, 1, 50])(
+    'machines whose addresses went round while all were off keep their subnets, starting %i ms apart',
+    (apartMs) =>
+      holderBed(async (all) => {
+        const count = 4;
+        const owner = (i: number, addressOf: number) => ({
+          ip: `192.168.77.${(addressOf % count) + 1}`,
+          id: `00000000000000a${i}`,
+          mac: `02:00:00:00:00:0${i}`,
+          name: `h${i}`,
+          seed: i + 1,
+        });
+        const numbers = Array.from({ length: count }, (_, i) => i);
+        for (const i of numbers) await all.write(`10.5.7${i}.0/24`, valueOf(owner(i, i)), LEASE_TTL_SECONDS);
+        const nodes: TestNode[] = [];
+        for (const i of numbers) nodes.push(await all.node(owner(i, i + 1)));
+        const acquiring = nodes.map(async ({ holder }, i) => {
+          await all.clock.sleep(i * apartMs);
+          await holder.acquire({ ipv4: prefix(`10.5.7${i}.0/24`) }, new AbortController().signal);
+        });
+        await all.clock.advance(3 * CHALLENGE_WAIT_MS);
+        await Promise.all(acquiring);
+        expect(nodes.map(inUse)).toEqual(numbers.map((i) => `10.5.7${i}.0/24`));
+      }),
+  );
 
   it('a reservation at our address that another machine left stays a reservation', () =>
     holderBed(async (all) => {
