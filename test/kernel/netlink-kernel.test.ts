@@ -286,7 +286,9 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_
       ip('link', 'add', 'flannel.1', 'type', 'bridge');
       try {
         expect(await refusals()).toEqual([
-          expect.stringMatching(/^EEXIST: .*: flannel\.1 is a link of another program: type bridge \(EEXIST\)$/),
+          expect.stringMatching(
+            /^EEXIST: .*: flannel\.1 is a link of another program: type bridge \(EEXIST\)$/,
+          ),
         ]);
       } finally {
         ip('link', 'del', 'flannel.1');
