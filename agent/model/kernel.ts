@@ -7,7 +7,7 @@ export interface Change {
   /**
    * - `add` makes an object whose key is free.
    * - `replace` gives an existing key other properties. A link is deleted and made anew, and loses everything on it.
-   * - `alter` changes a live link in place.
+   * - `alter` changes a live link in place, or the protocol of a route that flannel left behind.
    * - `delete` removes the object.
    */
   readonly op: 'add' | 'replace' | 'alter' | 'delete';

@@ -13,7 +13,7 @@ export interface VxlanOptions {
   readonly learning: boolean;
   /** Peers on the same link get a plain route instead of encapsulation. Default false. */
   readonly directRouting: boolean;
-  /** MTU of the outer packets, in bytes. Default: the underlay link's. */
+  /** MTU of the outer packets, in bytes. Default and most: the underlay link's. */
   readonly underlayMtuBytes: number | undefined;
 }
 

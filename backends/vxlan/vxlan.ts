@@ -27,8 +27,9 @@ const announcement = v.object({
 
 export function createVxlan(options: VxlanOptions): Backend {
   const dev = vxlanName(options.vni);
+  // The kernel refuses a device that is larger than its underlay.
   const mtuBytes = (underlay: UnderlayLink): number =>
-    (options.underlayMtuBytes ?? underlay.mtuBytes) - OVERHEAD_BYTES;
+    Math.min(options.underlayMtuBytes ?? underlay.mtuBytes, underlay.mtuBytes) - OVERHEAD_BYTES;
   const link = (plane: Plane): VxlanLink => ({
     kind: 'link',
     type: 'vxlan',

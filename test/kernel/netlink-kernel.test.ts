@@ -48,6 +48,30 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_
 
   const routes = (dst: string): string[] => ip('route', 'show', dst).trim().split(/ *\n/).filter(Boolean);
 
+  // As flanneld, when it ended, left them: the same routes as ours, with the protocol of `ip route add`.
+  test.each(['host-gw', 'vxlan'])(
+    'a route that flannel left behind and that equals ours is taken over: %s',
+    async (type) => {
+      await using kernel = openNetlinkKernel();
+      const dst = '10.5.2.0/24';
+      const state = await plan(type, {}, [type === 'vxlan' ? vxlanPeer(2) : hostGwPeer(2)]);
+      try {
+        expect(await kernel.apply(diff(state, await kernel.read()))).toEqual([]);
+        const [ours = ''] = routes(dst);
+        expect(ours).toContain('proto 84');
+        ip('route', 'del', dst);
+        ip('route', 'add', ...ours.replace(/ proto 84| scope link/g, '').split(/ +/));
+        expect(await kernel.apply(diff(state, await kernel.read()))).toEqual([]);
+        expect(routes(dst)).toEqual([ours]);
+        await kernel.apply(diff([], await kernel.read()));
+        expect(routes(dst)).toEqual([]);
+      } finally {
+        await kernel.apply(diff([], await kernel.read()));
+        for (const _ of routes(dst)) ip('route', 'del', dst);
+      }
+    },
+  );
+
   // As the kernel, an operator, bird and a program that drops packets make them.
   test.each([
     ['dev eth0 proto kernel scope link', 'dev eth0 proto kernel'],

@@ -76,7 +76,7 @@ function requestsOf(change: Change, index: number, links: LinkTable): readonly B
   if (object.kind === 'link' || before?.kind === 'link')
     throw new Error(`not an entry: ${formatObject(object)}`);
   if (op === 'delete') return [deletion(object, index)];
-  if (object.kind !== 'route') return [addition(object, index, CREATE | REPLACE)];
+  if (object.kind !== 'route' || op === 'alter') return [addition(object, index, CREATE | REPLACE)];
   if (op === 'add') return [addition(object, index, CREATE | EXCLUSIVE)];
   // A request that replaces takes the first route with the key, whoever made it. So the new route comes behind the one
   // of ours, which goes then: packets have a route all the time.

@@ -10,7 +10,7 @@ import { describeRoute, parseRoute, readRoutesTo, routeCodec, routeKey } from '.
 export interface TakenRoutes {
   /** Refusals that name the route of another program. */
   readonly failures: readonly ChangeFailure[];
-  /** Changes that replace a route of ours which nobody knew of. */
+  /** Changes that replace a route of ours which nobody knew of, or one that flannel left behind. */
   readonly again: readonly Change[];
 }
 
@@ -26,6 +26,7 @@ export async function explainTaken(
   names: NameOf,
 ): Promise<TakenRoutes> {
   const left = new Map(taken.map((failure) => [keyOf(failure.change.object), failure]));
+  const refused = new Set(taken);
   const again: Change[] = [];
   const prefixes = new Set(taken.flatMap(({ change }) => prefixOf(change.object)));
   const nameOf = new Map(names);
@@ -37,11 +38,17 @@ export async function explainTaken(
     if (failure === undefined) continue;
     const { change } = failure;
     const { object } = change;
+    const before = parseRoute(message, nameOf);
+    const isEqual = before !== undefined && formatObject(before) === formatObject(object);
     if (routeCodec.isOurs(message)) {
-      const before = parseRoute(message, nameOf);
       if (before === undefined) continue;
       left.delete(key);
-      if (formatObject(before) !== formatObject(object)) again.push({ op: 'replace', object, before });
+      if (!isEqual) again.push({ op: 'replace', object, before });
+    } else if (isEqual && message.data.protocol === 'BOOT' && refused.has(failure)) {
+      // A flannel that ran here left it. It moves the same packets, and gets our mark. The kernel changes the first
+      // route with the key only.
+      left.delete(key);
+      again.push({ op: 'alter', object });
     } else {
       const dst = key.slice(key.indexOf(' ') + 1);
       const holder = `${dst} is a route of another program: ${describeRoute(message, nameOf)}`;
