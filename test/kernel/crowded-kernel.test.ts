@@ -13,6 +13,8 @@ import { NEEDS_PRIVATE_NETNS, title } from '../support/needs.ts';
 
 const LINKS = 300;
 const ROUTES = 5_000;
+/** Each attempt runs commands. */
+const SLOW = { timeout: 10_000 };
 
 const parsed = vi.hoisted(() => ({ messages: 0 }));
 vi.mock(import('../../agent/kernel/netlink/library.ts'), async (original) => {
@@ -165,7 +167,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('a crowded host', NEEDS_PRIVA
           await setTimeout(100);
         });
         return bytes;
-      })
+      }, SLOW)
       .toBe(0);
     for (const command of [
       'route delete default',
@@ -217,7 +219,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('a crowded host', NEEDS_PRIVA
             await setTimeout(100);
           });
           return bytes;
-        })
+        }, SLOW)
         .toBe(0);
       const news = (command: string): Promise<void> => {
         watch.seen.length = 0;

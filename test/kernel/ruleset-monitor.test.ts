@@ -14,6 +14,8 @@ import { ownNetns } from './netns.ts';
 
 const need = allOf(needsNetns('iptables-nft', 'nft'), NEEDS_PRIVATE_NETNS);
 const program = 'iptables-nft';
+/** Each attempt runs commands. */
+const SLOW = { timeout: 10_000 };
 
 /** Runs lines `PROGRAM ARGUMENTS…` in this namespace. */
 const run = (...lines: readonly string[]): void => {
@@ -55,7 +57,7 @@ async function changesBy(lines: readonly string[]): Promise<readonly RulesetChan
       run('nft add rule ip probe c accept', 'nft add chain ip probe d');
       await expect.poll(() => changes.some(({ kind }) => kind === 'chain')).toBe(true);
       return changes.some(({ kind }) => kind === 'rule');
-    })
+    }, SLOW)
     .toBe(false);
   run('nft delete table ip probe');
   await expect.poll(() => changes.some(({ kind, isGone }) => kind === 'table' && isGone)).toBe(true);
