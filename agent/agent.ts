@@ -17,6 +17,7 @@ import { readTableSizes } from './kernel/old-iptables.ts';
 import { KvLeaseHolder } from './lease/kv-lease-holder.ts';
 import type { DataPlaneMemory } from './model/data-plane-memory.ts';
 import { datastoreAddresses } from './model/datastore-options.ts';
+import type { ChainsInUse } from './model/ruleset.ts';
 import { Node } from './node/node.ts';
 import { startHealthServer } from './observe/health.ts';
 import { createServiceNotifier } from './observe/sd-notify.ts';
@@ -39,6 +40,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   const notifier = createServiceNotifier({ socket: context.notifySocket, exec, log });
   const lastRun = context.dataPlaneMemory.resumed?.input;
   const knownOptions = { ...options, datastoreAddresses: datastoreAddresses(options.datastore) };
+  const chains: ChainsInUse = { names: undefined, changed: () => undefined };
   const node = new Node(knownOptions, {
     clock,
     random,
@@ -59,10 +61,10 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     handOff: subnetFile(options.subnetFile),
     dataPlaneMemory: context.dataPlaneMemory,
     async openFirewall({ enableNFTables }) {
-      const reads = { reader: rulesetReader, readSizes: readTableSizes };
+      const reads = { reader: rulesetReader, readSizes: readTableSizes, chains };
       return (await openFirewall({ enableNFTables, log: log.for('firewall'), exec, ...reads })).active;
     },
-    watchRuleset,
+    watchRuleset: (onChange, signal) => watchRuleset(chains, onChange, signal),
     async onReady(summary) {
       allowOptimising();
       await notifier.ready(summary);

@@ -185,6 +185,9 @@ const OWN_CHAINS = [
   { table: 'filter', parent: 'FORWARD', name: 'FLANNEL-FWD', comment: 'flanneld forward' },
 ] as const;
 
+/** The names of our chains and of those that call them. */
+export const IPTABLES_CHAINS: readonly string[] = OWN_CHAINS.flatMap(({ parent, name }) => [parent, name]);
+
 /** Whether the output of `iptables --version` names a release with `--random-fully`: 1.6.2 or later. */
 export function supportsRandomFully(version: string): boolean {
   const [, major, minor, patch] = /v(\d+)\.(\d+)(?:\.(\d+))?/.exec(version) ?? [];

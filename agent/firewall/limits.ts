@@ -6,8 +6,8 @@ export const LIMITS = {
    * up to `leakMs`. The counter of repairs loses one in each `leakMs`.
    */
   repairBackoff: { burst: 20, pauseMs: 500, leakMs: 10_000 },
-  /** Longest time for one run of iptables, iptables-restore or nft. */
-  firewallCommandMs: 15_000,
+  /** Longest time for one run of iptables, iptables-restore or nft. Beside 100,000 rules one may take 20 s. */
+  firewallCommandMs: 60_000,
   /** Longest wait of iptables-restore for the lock that all users of iptables share. Shorter than a run. */
   iptablesLockSeconds: 5,
   /** Of a chain whose listing is longer, the first rule alone is read. It is 10,000 rules. */

@@ -20,6 +20,9 @@ interface Chain {
 const POSTROUTING: Chain = { name: 'postrtg', type: 'nat', hook: 'postrouting', prio: 100 };
 const FORWARD: Chain = { name: 'forward', type: 'filter', hook: 'forward', prio: 0 };
 
+/** The names of our chains there. */
+export const NFT_CHAINS: readonly string[] = [POSTROUTING.name, FORWARD.name];
+
 /** An object of nftables, such as `{ "rule": { … } }`. */
 export type NftEntry = Readonly<Record<string, JsonValue>>;
 

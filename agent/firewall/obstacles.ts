@@ -58,6 +58,11 @@ export async function findObstacles(
   return { obstacles, read };
 }
 
+/** The name of the chain, of family, table and name. */
+export function chainNameOf(id: string): string {
+  return id.split(' ').slice(2).join(' ');
+}
+
 /** Whether a change of the rule set may change the result of a search that has read these chains. */
 export function mayObstruct(change: RulesetChange, read: ReadChains): boolean {
   const { kind, table, chain, isForwardHook } = change;

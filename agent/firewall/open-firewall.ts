@@ -1,15 +1,19 @@
 // Chooses the firewall of this node, by the network configuration and the installed programs.
+import { isDeepStrictEqual } from 'node:util';
 import { errnoOf, messageOf, TwillError } from '../base/errors.ts';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
 import type { Firewall, NodeFirewall } from '../model/firewall.ts';
 import type { Prefix } from '../model/ip.ts';
-import type { ReadTableSizes, RulesetReader } from '../model/ruleset.ts';
-import { createIptablesFirewall } from './iptables.ts';
+import type { ChainsInUse, ReadTableSizes, RulesetReader } from '../model/ruleset.ts';
+import { createIptablesFirewall, IPTABLES_CHAINS } from './iptables.ts';
 import { LIMITS } from './limits.ts';
 import { createNftablesFirewall } from './nftables.ts';
-import { findObstacles, mayObstruct, type ReadChains } from './obstacles.ts';
+import { NFT_CHAINS } from './nftables-table.ts';
+import { chainNameOf, findObstacles, mayObstruct, type ReadChains } from './obstacles.ts';
 import { complaintOf } from './program.ts';
+
+const OWN_CHAIN_NAMES: readonly string[] = [...IPTABLES_CHAINS, ...NFT_CHAINS];
 
 export interface FirewallOptions {
   /** The firewall that the network configuration asks for. If its program is missing, the other one is used. */
@@ -18,6 +22,8 @@ export interface FirewallOptions {
   readonly exec: Exec;
   readonly reader: RulesetReader;
   readonly readSizes: ReadTableSizes;
+  /** Told of the chains that matter: ours, their parents, and those that a search for obstacles has read. */
+  readonly chains?: ChainsInUse;
 }
 
 export interface OpenedFirewall {
@@ -31,12 +37,12 @@ export interface OpenedFirewall {
  * Chooses the firewall, without changing rules. Fails as `host` when neither iptables nor nft is installed and runs.
  */
 export async function openFirewall(options: FirewallOptions): Promise<OpenedFirewall> {
-  const { enableNFTables, log, exec, reader, readSizes } = options;
+  const { enableNFTables, log, exec, readSizes } = options;
   const [first, second] = await Promise.all([versionOf(exec, 'iptables'), versionOf(exec, 'nft')]);
   const { version } = first;
   const iptables = version === undefined ? undefined : createIptablesFirewall({ exec, version, readSizes });
   const nftables = second.version === undefined ? undefined : createNftablesFirewall({ exec });
-  const obstacles = nftables === undefined ? NO_OBSTACLES : reportObstacles(exec, reader, log);
+  const obstacles = nftables === undefined ? NO_OBSTACLES : reportObstacles(options);
   const [wanted, other] = enableNFTables ? [nftables, iptables] : [iptables, nftables];
   if (wanted !== undefined) {
     return { active: { ...withCleanup(wanted, other, log), ...obstacles }, inactive: other };
@@ -97,7 +103,7 @@ function withCleanup(active: Firewall, inactive: Firewall | undefined, log: Logg
 
 // Returns the chains that certainly drop, and logs those that may when they appear. A failed search keeps the last
 // result: if a chain was deleted while it was read, another event follows.
-function reportObstacles(exec: Exec, reader: RulesetReader, log: Logger): ObstacleSearch {
+function reportObstacles({ exec, reader, log, chains }: FirewallOptions): ObstacleSearch {
   let certain: readonly string[] = [];
   let possible: readonly string[] = [];
   let failure: string | undefined;
@@ -110,7 +116,14 @@ function reportObstacles(exec: Exec, reader: RulesetReader, log: Logger): Obstac
     certain = messages('drops');
     possible = messages('may drop');
     readChains = read;
+    use(new Set([...OWN_CHAIN_NAMES, ...Array.from(read, chainNameOf)]));
     failure = undefined;
+  };
+  const use = (names: ReadonlySet<string> | undefined): void => {
+    if (chains === undefined) return;
+    const isSame = isDeepStrictEqual(names, chains.names);
+    chains.names = names;
+    if (!isSame) chains.changed();
   };
   return {
     async obstacles(network, signal) {
@@ -123,6 +136,7 @@ function reportObstacles(exec: Exec, reader: RulesetReader, log: Logger): Obstac
           log.info('cannot search for chains that drop packets of the network', { error: message });
         failure = message;
         readChains = undefined;
+        use(undefined);
       }
       return certain;
     },

@@ -11,8 +11,12 @@ import {
 import { readIdentity } from './identity.ts';
 import { type LinksInUse, watchInterfaces } from './netlink/host-monitor.ts';
 import { readHostNetwork, readNetworkOf } from './netlink/interfaces.ts';
+import { listStrictly } from './netlink/overrun.ts';
 import { openRouteSocket, type RtNetlinkSocket } from './netlink/socket.ts';
 import { type UnderlayWay, wayFrom } from './underlay-way.ts';
+
+/** IFNAMSIZ - 1 bytes. */
+const LONGEST_LINK_NAME = 15;
 
 /** Gives the source of this machine's facts, under the operator's wishes. */
 export function createHostSource(wish: InterfaceWish): HostSource {
@@ -52,6 +56,8 @@ interface Underlay {
 async function readUnderlay(wish: InterfaceWish, inUse: HostFacts | undefined): Promise<Underlay> {
   const socket = openRouteSocket();
   try {
+    // An old kernel lists the things of all links, which are passed over.
+    await listStrictly(socket).catch(() => undefined);
     const { end, way } = await readWay(socket, wish, inUse && endOf(inUse));
     const { address, why } = end;
     const ipv4 = { address, publicIP: wish.publicIP ?? address, onLink: way.onLink };
@@ -71,16 +77,35 @@ async function readWay(
   wish: InterfaceWish,
   inUse: EndInUse | undefined,
 ): Promise<Way> {
+  const { ifaceCanReach: target, lastAddress } = wish;
+  // The thousands of other links of a busy host are not read where one link is enough: nearly always all is as it was,
+  // and at the start the operator may have named it.
   if (inUse !== undefined) {
-    // Nearly always all is as it was. The thousands of other links of a busy host are not read then.
-    const host = await readNetworkOf(socket, inUse.name);
+    const host = await readNetworkOf(socket, inUse.name, { lastAddress });
     const end = endInUse(host, inUse);
     if (end !== undefined) return { end, way: wayFrom(host, end) };
+  } else {
+    const named = await readNamed(socket, wish);
+    if (named !== undefined) return named;
   }
-  const { ifaceCanReach: target, lastAddress } = wish;
   const host = await readHostNetwork(socket, { target, lastAddress });
   const end = chooseInterface(wish, host, inUse);
   return { end, way: wayFrom(host, end) };
+}
+
+/** The way by the link that the operator has named first; undefined: there is none, or it does not do. */
+async function readNamed(socket: RtNetlinkSocket, wish: InterfaceWish): Promise<Way | undefined> {
+  const [name] = wish.iface;
+  if (name === undefined || Buffer.byteLength(name) > LONGEST_LINK_NAME) return undefined;
+  const host = await readNetworkOf(socket, name, { lastAddress: wish.lastAddress });
+  if (!host.links.some((link) => link.name === name)) return undefined;
+  try {
+    const end = chooseInterface({ ...wish, iface: [name], ifaceRegex: [] }, host, undefined);
+    return { end, way: wayFrom(host, end) };
+  } catch {
+    // The next name may do. The error of a choice among all links tells of them.
+    return undefined;
+  }
 }
 
 function endOf({ underlay: { name }, ends, why }: HostFacts): EndInUse | undefined {

@@ -17,6 +17,14 @@ export interface RulesetChange {
   mentions(text: string): boolean;
 }
 
+/** The chains whose rules matter. */
+export interface ChainsInUse {
+  /** Their names, in whatever tables; undefined: every chain may matter. */
+  names: ReadonlySet<string> | undefined;
+  /** To be called after a change of `names`. */
+  changed(): void;
+}
+
 /** A chain that the kernel calls for forwarded IPv4 packets. */
 export interface ForwardChain {
   readonly family: 'ip' | 'inet';

@@ -44,9 +44,9 @@ export const LIMITS = {
   recordAgainMs: 60_000,
   /** Interval of looks at the host's forwarding. */
   hostCheckMs: 2_000,
-  /** Interval of looks at its addresses and routes. It grows with the addresses: it is 16 s with 5,000, and no more. */
+  /** Interval of looks at its addresses and routes. It grows with the addresses: it is 56 s with 5,000, and no more. */
   hostCheckAllMs: 6_000,
-  hostCheckMsPerAddress: 2,
+  hostCheckMsPerAddress: 10,
   countedAddresses: 5_000,
   /** A setting that another program has turned off again stays so for this time. */
   openAgainMs: 60_000,
@@ -69,4 +69,6 @@ export const LIMITS = {
   slowCallMs: 4_000,
   /** A call that takes this long hangs: only a restart helps. */
   hangingCallMs: 60_000,
+  /** A call to the firewall runs some commands, each of which is ended after a minute. It hangs after this time. */
+  firewallCallMs: 600_000,
 } as const;

@@ -102,7 +102,7 @@ export class Node {
 
   /** The call that hangs, in one line: only a restart helps. Undefined: none. A loop that ends ends `run`. */
   hangs(): string | undefined {
-    return this.#watchdog.conditions(LIMITS.hangingCallMs)[0]?.reason;
+    return this.#watchdog.hang(LIMITS.hangingCallMs);
   }
 
   metrics(): readonly Metric[] {

@@ -2,6 +2,7 @@
 // loop still waits.
 import type { NodeFirewall } from '../model/firewall.ts';
 import type { Watchdog } from '../observe/watchdog.ts';
+import { LIMITS } from './limits.ts';
 import type { NodeWorld } from './world.ts';
 
 /** The same world, with its calls tracked by `watchdog`. The datastore has time limits of its own. */
@@ -37,11 +38,13 @@ export function watchWorld(world: NodeWorld, watchdog: Watchdog): NodeWorld {
 
 function watchFirewall(firewall: NodeFirewall, watchdog: Watchdog): NodeFirewall {
   const what = `checking the ${firewall.mode} rules`;
+  const during = <T>(work: () => Promise<T>): Promise<T> =>
+    watchdog.during(what, work, LIMITS.firewallCallMs);
   return {
     mode: firewall.mode,
-    ensure: (rules, signal) => watchdog.during(what, () => firewall.ensure(rules, signal)),
-    remove: (signal) => watchdog.during(what, () => firewall.remove(signal)),
-    obstacles: (network, signal) => watchdog.during(what, () => firewall.obstacles(network, signal)),
+    ensure: (rules, signal) => during(() => firewall.ensure(rules, signal)),
+    remove: (signal) => during(() => firewall.remove(signal)),
+    obstacles: (network, signal) => during(() => firewall.obstacles(network, signal)),
     isAnnounced: firewall.isAnnounced,
     isConcerned: (change) => firewall.isConcerned(change),
     mayObstruct: (change) => firewall.mayObstruct(change),

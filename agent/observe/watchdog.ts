@@ -3,18 +3,36 @@ import type { Clock } from '../base/clock.ts';
 import type { Condition } from '../model/condition.ts';
 
 export interface Watchdog {
-  /** Runs `work` and tracks it under a name such as `reading the kernel` until it settles. */
-  during<T>(what: string, work: () => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` and tracks it under a name such as `reading the kernel` until it settles. The work ends by itself
+   * within `boundMs`. Default: it may wait for ever.
+   */
+  during<T>(what: string, work: () => Promise<T>, boundMs?: number): Promise<T>;
   /** The oldest call that has taken longer than this, as a condition; empty: there is none. */
   conditions(limitMs: number): readonly Condition[];
+  /** The oldest call that has taken longer than this and than its bound, in one line; undefined: there is none. */
+  hang(limitMs: number): string | undefined;
+}
+
+interface Call {
+  readonly what: string;
+  readonly sinceMs: number;
+  readonly boundMs: number;
 }
 
 export function createWatchdog(clock: Clock): Watchdog {
   // In the order of their start.
-  const calls = new Set<{ readonly what: string; readonly sinceMs: number }>();
+  const calls = new Set<Call>();
+  const longest = (limitOf: (call: Call) => number): string | undefined => {
+    for (const call of calls) {
+      const tookMs = clock.monotonicMs() - call.sinceMs;
+      if (tookMs > limitOf(call)) return `${call.what}: not done after ${Math.floor(tookMs / 1000)} s`;
+    }
+    return undefined;
+  };
   return {
-    async during(what, work) {
-      const call = { what, sinceMs: clock.monotonicMs() };
+    async during(what, work, boundMs = 0) {
+      const call = { what, sinceMs: clock.monotonicMs(), boundMs };
       calls.add(call);
       try {
         return await work();
@@ -23,11 +41,9 @@ export function createWatchdog(clock: Clock): Watchdog {
       }
     },
     conditions(limitMs) {
-      const [oldest] = calls;
-      const tookMs = oldest === undefined ? 0 : clock.monotonicMs() - oldest.sinceMs;
-      if (oldest === undefined || tookMs <= limitMs) return [];
-      const reason = `${oldest.what}: not done after ${Math.floor(tookMs / 1000)} s`;
-      return [{ part: 'calls', state: 'failing', reason }];
+      const reason = longest(() => limitMs);
+      return reason === undefined ? [] : [{ part: 'calls', state: 'failing', reason }];
     },
+    hang: (limitMs) => longest(({ boundMs }) => Math.max(limitMs, boundMs)),
   };
 }

@@ -104,7 +104,7 @@ export const FLAGS = [
     'firewall',
     'SECONDS',
     { default: 5, min: 1, max: 86_400, clamps: 'both' },
-    'time between checks of the firewall rules, iptables or nftables',
+    'time between checks of the rules of the old iptables; nftables tells of changes, and is checked each minute',
   ),
 
   text(

@@ -35,11 +35,14 @@ type FirewallChoice = (typeof FIREWALLS)[number];
 const READY_MS = 60_000;
 const HEAL_MS = 90_000;
 const FILL_MS = 120_000;
-const SETTLE_MS = 5_000;
+const SETTLE_MS = 15_000;
 const RULES_IN_CHAIN = 10;
 const TARGET_RATIO = 1.5;
-/** Differences below these come from the steps of the kernel's clock and from the machine's other work. */
-const NOISE = { processorMs: 100, healMs: 100, startMs: 150 };
+/**
+ * A smaller difference is too small to matter, or comes from the steps of the kernel's clock: 20 ms a minute is a third
+ * of a thousandth of a processor.
+ */
+const SMALL_MS = { processor: 20, heal: 50, start: 100 };
 
 interface Crowd {
   readonly rules: number;
@@ -49,7 +52,10 @@ interface Crowd {
 
 interface Measure {
   readonly startMs: number;
-  readonly processorMs: number;
+  /** A minute, while nothing changes on either host. */
+  readonly quietMs: number;
+  /** A minute, while things of others come and go on the crowded host. */
+  readonly churnMs: number;
   readonly routeMs: number;
   readonly ruleMs: number;
 }
@@ -88,8 +94,6 @@ async function measureBoth(
 ): Promise<readonly [Measure, Measure]> {
   const hosts = [lab.host(1), lab.host(2)] as const;
   await fill(hosts[1], firewall, crowd);
-  const churn = hosts[1].start('churn', [...benchProgram('host-churn'), String(changes), firewall.program]);
-  await churn.waitForLine(/changing/, 10_000);
   const path = await pathWith(lab, firewall.program);
   const agents: AgentProcess[] = [];
   const starts: number[] = [];
@@ -101,31 +105,46 @@ async function measureBoth(
     agents.push(agent);
   }
   await systemClock.sleep(SETTLE_MS);
-  const before = await Promise.all(agents.map(processorMsOf));
-  await systemClock.sleep(seconds * 1_000);
-  const after = await Promise.all(agents.map(processorMsOf));
-  const measures: Measure[] = [];
-  for (const [index, agent] of agents.entries()) {
-    const host = hosts[index];
-    if (host === undefined) throw new Error('a host for each agent');
-    const peer = await (hosts[1 - index] ?? host).waitForSubnetEnv();
-    const routes: number[] = [];
-    const rules: number[] = [];
-    for (let i = 0; i < runs; i++) {
-      routes.push(await measureRoute(host, agent, peer.subnet.replace(/\.1\//, '.0/')));
-      rules.push(await measureRule(host, agent, firewall));
+  const quiet = await measureProcessors(agents, seconds);
+  const churn = hosts[1].start('churn', [...benchProgram('host-churn'), String(changes), firewall.program]);
+  await churn.waitForLine(/changing/, 10_000);
+  await systemClock.sleep(SETTLE_MS);
+  const churned = await measureProcessors(agents, seconds);
+  const faults = agents.map(() => ({ routes: [] as number[], rules: [] as number[] }));
+  // By turns, so that the load of the machine is the same for both.
+  for (let i = 0; i < runs; i++) {
+    for (const [index, agent] of agents.entries()) {
+      const host = hosts[index];
+      if (host === undefined) throw new Error('a host for each agent');
+      const peer = await (hosts[1 - index] ?? host).waitForSubnetEnv();
+      faults[index]?.routes.push(await measureRoute(host, agent, peer.subnet.replace(/\.1\//, '.0/')));
+      faults[index]?.rules.push(await measureRule(host, agent, firewall));
     }
-    measures.push({
+  }
+  const measures = faults.map(
+    ({ routes, rules }, index): Measure => ({
       startMs: starts[index] ?? Number.NaN,
-      processorMs: (((after[index] ?? Number.NaN) - (before[index] ?? Number.NaN)) * 60) / seconds,
+      quietMs: quiet[index] ?? Number.NaN,
+      churnMs: churned[index] ?? Number.NaN,
       routeMs: median(routes),
       ruleMs: median(rules),
-    });
-  }
+    }),
+  );
   if (!churn.isRunning) throw new Error(await churn.epitaph());
   const [empty, crowded] = measures;
   if (empty === undefined || crowded === undefined) throw new Error('there are two hosts');
   return [empty, crowded];
+}
+
+/** The processor time of each agent a minute. */
+async function measureProcessors(
+  agents: readonly AgentProcess[],
+  seconds: number,
+): Promise<readonly number[]> {
+  const before = await Promise.all(agents.map(processorMsOf));
+  await systemClock.sleep(seconds * 1_000);
+  const after = await Promise.all(agents.map(processorMsOf));
+  return after.map((ms, i) => ((ms - (before[i] ?? Number.NaN)) * 60) / seconds);
 }
 
 /** The processor time of an agent and of the programs that it ran and that have ended. */
@@ -231,10 +250,11 @@ async function pathWith(lab: Lab, program: FirewallChoice['program']): Promise<s
 }
 
 function formatMeasures(empty: Measure, crowded: Measure): string {
-  const row = (name: string, of: (measure: Measure) => number, noiseMs: number): readonly string[] => {
+  const row = (name: string, of: (measure: Measure) => number, smallMs: number): readonly string[] => {
     const [a, b] = [of(empty), of(crowded)];
-    const isMet = b <= Math.max(TARGET_RATIO * a, a + noiseMs);
-    return [name, formatMs(a), formatMs(b), (b / a).toFixed(2), formatVerdict(`≤ ${TARGET_RATIO}`, isMet)];
+    const target = `≤ ${TARGET_RATIO}, or within ${smallMs} ms`;
+    const isMet = b <= Math.max(TARGET_RATIO * a, a + smallMs);
+    return [name, formatMs(a), formatMs(b), (b / a).toFixed(2), formatVerdict(target, isMet)];
   };
   const columns = [
     { title: '', align: 'left' as const },
@@ -242,9 +262,10 @@ function formatMeasures(empty: Measure, crowded: Measure): string {
     { title: 'target', align: 'left' as const },
   ];
   return formatTable(columns, [
-    row('processor time a minute, idle', ({ processorMs }) => processorMs, NOISE.processorMs),
-    row('a deleted route is back after', ({ routeMs }) => routeMs, NOISE.healMs),
-    row('a deleted rule is back after', ({ ruleMs }) => ruleMs, NOISE.healMs),
-    row('ready after', ({ startMs }) => startMs, NOISE.startMs),
+    row('processor time a minute, all quiet', ({ quietMs }) => quietMs, SMALL_MS.processor),
+    row('processor time a minute, others change', ({ churnMs }) => churnMs, SMALL_MS.processor),
+    row('a deleted route is back after', ({ routeMs }) => routeMs, SMALL_MS.heal),
+    row('a deleted rule is back after', ({ ruleMs }) => ruleMs, SMALL_MS.heal),
+    row('ready after', ({ startMs }) => startMs, SMALL_MS.start),
   ]);
 }

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { diff } from '../../agent/kernel/diff.ts';
+import { createHostSource } from '../../agent/kernel/host-facts.ts';
 import { RawNetlinkSocket } from '../../agent/kernel/netlink/library.ts';
 import { openNetlinkKernel } from '../../agent/kernel/netlink-kernel.ts';
 import { formatHostState, type HostState } from '../../agent/model/host-state.ts';
@@ -12,6 +13,8 @@ import { NEEDS_PRIVATE_NETNS, title } from '../support/needs.ts';
 
 const LINKS = 300;
 const ROUTES = 5_000;
+/** Each attempt runs commands. */
+const SLOW = { timeout: 10_000 };
 
 const parsed = vi.hoisted(() => ({ messages: 0 }));
 vi.mock(import('../../agent/kernel/netlink/library.ts'), async (original) => {
@@ -132,6 +135,58 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('a crowded host', NEEDS_PRIVA
     await watch.stop();
   });
 
+  it('the underlay is read alone where the operator names it, and routes of others do not wake its watch', async () => {
+    batch('address add 192.168.77.2/24 dev eth0', 'route add default via 192.168.77.9 dev eth0');
+    const source = createHostSource({
+      iface: ['eth0'],
+      ifaceRegex: [],
+      ifaceCanReach: undefined,
+      publicIP: undefined,
+      // A virtual address stands beside it.
+      lastAddress: '192.168.77.2',
+    });
+    const first = await costOf(() => source.read());
+    expect(first.bytes).toBeLessThan(20_000);
+    const facts = await source.read();
+    expect(facts.ends.ipv4?.address).toBe('192.168.77.2');
+    expect((await costOf(() => source.read(facts))).bytes).toBeLessThan(20_000);
+    const ended = new AbortController();
+    let rings = 0;
+    const watching = source.watch(() => rings++, ended.signal);
+    // The filter is attached once the socket's descriptor is found.
+    await expect
+      .poll(async () => {
+        const { bytes } = await costOf(async () => {
+          batch(
+            'route add blackhole 10.203.3.0/24',
+            'route add 10.203.4.0/24 dev c1',
+            'route del 10.203.4.0/24',
+          );
+          batch('route add 10.203.5.0/24 proto 84 dev eth0', 'route del 10.203.5.0/24 proto 84');
+          batch('route del blackhole 10.203.3.0/24');
+          await setTimeout(100);
+        });
+        return bytes;
+      }, SLOW)
+      .toBe(0);
+    for (const command of [
+      'route delete default',
+      'route add default dev c1 metric 7',
+      'route delete default dev c1 metric 7',
+      'route add 10.203.4.0/24 dev eth0 table 100',
+      'route delete 192.168.77.0/24 dev eth0',
+      'route add 192.168.77.0/24 dev eth0 proto kernel scope link src 192.168.77.1',
+      'address delete 192.168.77.2/24 dev eth0',
+    ]) {
+      rings = 0;
+      batch(command);
+      await expect.poll(() => rings, { message: command }).toBeGreaterThan(0);
+    }
+    ended.abort();
+    await watching;
+    batch('route flush table 100');
+  });
+
   it.each([
     ['vxlan', vxlanPeer(2)],
     ['host-gw', hostGwPeer(2)],
@@ -146,8 +201,15 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('a crowded host', NEEDS_PRIVA
       // As after a restart: all objects are there already.
       await kernel.read();
       const churn = (): void => {
-        batch(...each(20, (i) => [`link add d${i} type veth peer name q${i}`, `link set d${i} up`]));
-        batch(...each(20, (i) => [`link delete d${i}`]));
+        batch(
+          ...each(20, (i) => [
+            `link add d${i} type veth peer name q${i}`,
+            `link set d${i} up`,
+            `route add 10.203.2.${i}/32 dev d${i}`,
+            `route add blackhole 10.203.3.${i}/32`,
+          ]),
+        );
+        batch(...each(20, (i) => [`link delete d${i}`, `route delete blackhole 10.203.3.${i}/32`]));
       };
       // The filter is attached once the socket's descriptor is found.
       await expect
@@ -157,13 +219,17 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('a crowded host', NEEDS_PRIVA
             await setTimeout(100);
           });
           return bytes;
-        })
+        }, SLOW)
         .toBe(0);
       const news = (command: string): Promise<void> => {
         watch.seen.length = 0;
         batch(command);
         return expect.poll(() => watch.seen).not.toEqual([]);
       };
+      // A route that another program makes may take the place of ours, and its end may give it back.
+      await news('route add blackhole 10.5.77.0/24 metric 5');
+      await news('route delete blackhole 10.5.77.0/24 metric 5');
+      await news('route delete 10.5.2.0/24');
       await news('link set eth0 mtu 1480');
       await news('address add 192.168.79.1/24 dev eth0');
       await news('link set eth0 down');

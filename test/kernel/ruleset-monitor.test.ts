@@ -2,8 +2,9 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { exec } from '../../agent/base/exec.ts';
-import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
+import { createIptablesFirewall, IPTABLES_CHAINS } from '../../agent/firewall/iptables.ts';
 import { createNftablesFirewall } from '../../agent/firewall/nftables.ts';
+import { NFT_CHAINS } from '../../agent/firewall/nftables-table.ts';
 import { watchRuleset } from '../../agent/kernel/netlink/ruleset-monitor.ts';
 import type { Firewall } from '../../agent/model/firewall.ts';
 import type { RulesetChange } from '../../agent/model/ruleset.ts';
@@ -13,6 +14,8 @@ import { ownNetns } from './netns.ts';
 
 const need = allOf(needsNetns('iptables-nft', 'nft'), NEEDS_PRIVATE_NETNS);
 const program = 'iptables-nft';
+/** Each attempt runs commands. */
+const SLOW = { timeout: 10_000 };
 
 /** Runs lines `PROGRAM ARGUMENTS…` in this namespace. */
 const run = (...lines: readonly string[]): void => {
@@ -27,20 +30,44 @@ async function concerning(
   firewall: Firewall,
   ...lines: readonly string[]
 ): Promise<readonly RulesetChange[]> {
+  const changes = await changesBy(lines);
+  return changes.filter((change) => firewall.isConcerned(change));
+}
+
+/** Gives the changes that the commands make, of those that the kernel lets through. */
+async function changesBy(lines: readonly string[]): Promise<readonly RulesetChange[]> {
   const ended = new AbortController();
   const changes: RulesetChange[] = [];
   let watches = false;
-  const watching = watchRuleset((change) => {
-    watches = true;
-    if (change !== undefined) changes.push(change);
-  }, ended.signal);
+  const chains = { names: new Set([...IPTABLES_CHAINS, ...NFT_CHAINS]), changed: () => undefined };
+  const watching = watchRuleset(
+    chains,
+    (change) => {
+      watches = true;
+      if (change !== undefined) changes.push(change);
+    },
+    ended.signal,
+  );
   expect(watches).toBe(true);
+  // The filter is attached once the socket's descriptor is found.
+  run('nft add table ip probe', 'nft add chain ip probe c');
+  await expect
+    .poll(async () => {
+      changes.length = 0;
+      run('nft add rule ip probe c accept', 'nft add chain ip probe d');
+      await expect.poll(() => changes.some(({ kind }) => kind === 'chain')).toBe(true);
+      return changes.some(({ kind }) => kind === 'rule');
+    }, SLOW)
+    .toBe(false);
+  run('nft delete table ip probe');
+  await expect.poll(() => changes.some(({ kind, isGone }) => kind === 'table' && isGone)).toBe(true);
+  changes.length = 0;
   // The last change shows that all before it have arrived.
   run(...lines, 'nft add table ip end-of-test', 'nft delete table ip end-of-test');
   await expect.poll(() => changes.filter(({ table }) => table === 'ip end-of-test')).toHaveLength(2);
   ended.abort();
   await watching;
-  return changes.filter((change) => firewall.isConcerned(change));
+  return changes.filter(({ table }) => table !== 'ip end-of-test');
 }
 
 const THEIRS = [
@@ -98,6 +125,52 @@ describe.skipIf(need.missing)(title('the events of the rule set', need), () => {
     expect(await firewall.ensure(RULES)).toBe('present');
     expect(await concerning(firewall, command)).not.toEqual([]);
     expect(await firewall.ensure(RULES)).toBe('repaired');
+  });
+
+  it('rules of others do not wake the process, and tables, chains and rules beside ours do', async () => {
+    await using _ns = ownNetns();
+    await createIptablesFirewall({ exec, program }).ensure(RULES);
+    run(
+      ...THEIRS,
+      'nft add table ip other',
+      'nft add chain ip other churn',
+      'nft add set ip other s { type ipv4_addr; }',
+    );
+    const rules = Array.from({ length: 5 }, (_, i) => `iptables-nft -A THEIRS -s 192.0.3.${i} -j DROP`);
+    const theirs = await changesBy([
+      ...rules,
+      'iptables-nft -F THEIRS',
+      'nft add rule ip other churn ip saddr 192.0.2.1 drop',
+      'nft add element ip other s { 192.0.2.1 }',
+      'nft flush chain ip other churn',
+    ]);
+    expect(theirs).toEqual([]);
+    const near = await changesBy([
+      'iptables-nft -A FORWARD -s 192.0.2.9 -j DROP',
+      'iptables-nft -N MORE',
+      'nft add table inet more',
+    ]);
+    expect(near.map(({ kind, chain }) => `${kind} ${chain}`)).toEqual([
+      'rule FORWARD',
+      'chain MORE',
+      'table undefined',
+    ]);
+  });
+
+  it('our rule is heard of in a transaction that changes many of others', async () => {
+    await using _ns = ownNetns();
+    const firewall = createIptablesFirewall({ exec, program });
+    await firewall.ensure(RULES);
+    run('iptables-nft -N THEIRS');
+    for (const count of [1, 3, 4, 5, 6, 40]) {
+      const theirs = Array.from(
+        { length: count },
+        (_, i) => `add rule ip filter THEIRS ip saddr 192.0.3.${i} drop`,
+      );
+      const script = [...theirs, 'flush chain ip filter FLANNEL-FWD'].join(';');
+      expect(await concerning(firewall, `nft ${script}`)).not.toEqual([]);
+      expect(await firewall.ensure(RULES)).toBe('repaired');
+    }
   });
 
   it('changes of our table alone concern the firewall of nftables', async () => {

@@ -3,24 +3,33 @@
 //
 //     link                          passes if its index or its name is known, or its name may be ours
 //     address, neighbour, fdb       passes if the index of its link is known
-//     route                         passes unless it is in the table of local addresses
+//     route of a local address      is dropped
+//     our route                     passes for the reconciler alone
+//     route of others               passes if the index of its link is known, or it has several links, or its prefix
+//                                   is wide: the default route for the underlay, up to /30 for the reconciler
 //     other messages                pass
 //
 // The language is classic BPF, which loads numbers in network order; netlink writes them in the machine's order, which
 // is little-endian wherever the `netlink` package has an add-on.
+import { ROUTE_PROTOCOL } from '../../model/kinds/route.ts';
 import { rt } from './library.ts';
 
 /** Code, jumps if true and if false, number. */
-type FilterInstruction = readonly [code: number, ifTrue: number, ifFalse: number, number: number];
+export type FilterInstruction = readonly [code: number, ifTrue: number, ifFalse: number, number: number];
 
 /** The links whose events matter. */
 export interface KnownLinks {
   readonly indexes: Iterable<number>;
   readonly names: Iterable<string>;
+  /** Whose events: those of the reconciler, or of the choice of the underlay. */
+  readonly reader: 'reconciler' | 'underlay';
 }
 
 // include/uapi/linux/bpf_common.h
 const [LOAD_WORD, LOAD_HALF, LOAD_BYTE, JUMP, JUMP_IF_EQUAL, RETURN] = [0x20, 0x28, 0x30, 0x05, 0x15, 0x06];
+const [JUMP_IF_GREATER, LOAD_NUMBER, LOAD_NUMBER_TO_X, A_TO_X, LOAD_WORD_BEHIND_X] = [
+  0x25, 0x00, 0x01, 0x07, 0x40,
+];
 const PASS: FilterInstruction = [RETURN, 0, 0, 0xffff_ffff];
 const DROP: FilterInstruction = [RETURN, 0, 0, 0];
 
@@ -30,7 +39,14 @@ const { NEWLINK, DELLINK, NEWADDR, DELADDR, NEWNEIGH, DELNEIGH, NEWROUTE, DELROU
 const TYPE_AT = 4;
 const INDEX_AT = 20;
 const NAME_AT = 36;
-const [TABLE_AT, LOCAL_TABLE] = [20, 255];
+// struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags; 12 bytes.
+const [DST_LENGTH_AT, TABLE_AT, PROTOCOL_AT, ROUTE_TYPE_AT, ROUTE_ATTRIBUTES_AT] = [17, 20, 21, 23, 28];
+const [LOCAL_TABLE, UNICAST, RTA_OIF] = [255, 1, 4];
+/** Our subnets are no longer than this: a longer foreign route has no key of ours. */
+const LONGEST_SUBNET = 30;
+/** SKF_AD_OFF + SKF_AD_NLATTR: gives the place of the attribute whose type is in X, from the place in A on; 0: none. */
+const FIND_ATTRIBUTE = 0xffff_f00c;
+const ATTRIBUTE_HEADER_BYTES = 4;
 const OWN_NAMES = 'flan';
 /** The program that passes all events. */
 export const PASS_ALL: readonly FilterInstruction[] = [PASS];
@@ -53,7 +69,7 @@ export function formatEventFilter(links: KnownLinks): readonly FilterInstruction
     DROP,
   ];
   const ofEntry = [...byIndex, DROP];
-  const ofRoute = [[LOAD_BYTE, 0, 0, TABLE_AT], [JUMP_IF_EQUAL, 0, 1, LOCAL_TABLE], DROP, PASS] as const;
+  const ofRoute = routePart(links.reader, indexes);
   return [
     [LOAD_HALF, 0, 0, TYPE_AT],
     ...jumpOver([NEWLINK, DELLINK], ofLink.length),
@@ -63,6 +79,34 @@ export function formatEventFilter(links: KnownLinks): readonly FilterInstruction
     ...jumpOver([NEWROUTE, DELROUTE], ofRoute.length),
     ...ofRoute,
     PASS,
+  ];
+}
+
+function routePart(reader: KnownLinks['reader'], indexes: readonly number[]): readonly FilterInstruction[] {
+  const isOwners = reader === 'reconciler';
+  return [
+    [LOAD_BYTE, 0, 0, TABLE_AT],
+    [JUMP_IF_EQUAL, 0, 1, LOCAL_TABLE],
+    DROP,
+    [LOAD_BYTE, 0, 0, PROTOCOL_AT],
+    [JUMP_IF_EQUAL, 0, 1, ROUTE_PROTOCOL],
+    isOwners ? PASS : DROP,
+    [LOAD_BYTE, 0, 0, DST_LENGTH_AT],
+    [JUMP_IF_GREATER, 1, 0, isOwners ? LONGEST_SUBNET : 0],
+    PASS,
+    // A blackhole and its like have no link.
+    [LOAD_BYTE, 0, 0, ROUTE_TYPE_AT],
+    [JUMP_IF_EQUAL, 1, 0, UNICAST],
+    DROP,
+    [LOAD_NUMBER, 0, 0, ROUTE_ATTRIBUTES_AT],
+    [LOAD_NUMBER_TO_X, 0, 0, RTA_OIF],
+    [LOAD_WORD, 0, 0, FIND_ATTRIBUTE],
+    [JUMP_IF_EQUAL, 0, 1, 0],
+    PASS,
+    [A_TO_X, 0, 0, 0],
+    [LOAD_WORD_BEHIND_X, 0, 0, ATTRIBUTE_HEADER_BYTES],
+    ...indexes.flatMap((index) => passIf([[undefined, swap32(index)]])),
+    DROP,
   ];
 }
 

@@ -4,6 +4,7 @@
 // A busy host has events all day: our own routes by the thousand, a link with every container, other programs' routes.
 // None of them is parsed, and none rings anything unless it concerns a link in use.
 
+import { formatEventFilter } from './event-filter.ts';
 import { linkIndexOf, parseHostRoute } from './host-messages.ts';
 import { Protocol, rt } from './library.ts';
 import { createEventFilter, guardAgainstOverrun, ROUTING } from './overrun.ts';
@@ -32,9 +33,10 @@ export async function watchInterfaces(
     socket.on('message', (messages) => {
       if (messages.some(({ type, data }) => concerns(type, data, inUse.indexes))) onChange();
     });
-    const filter = createEventFilter(socket.address().port, signal);
+    const filter = createEventFilter(ROUTING, socket.address().port, signal);
     inUse.changed = () => {
-      filter(inUse.indexes && { indexes: inUse.indexes, names: [] });
+      const { indexes } = inUse;
+      filter(indexes && formatEventFilter({ indexes, names: [], reader: 'underlay' }));
       // Until now the kernel dropped the events of links that may help.
       if (inUse.indexes === undefined) onChange();
     };

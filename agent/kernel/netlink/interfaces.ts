@@ -4,6 +4,7 @@ import { systemClock } from '../../base/clock.ts';
 import { createYieldTurn } from '../../base/yield-turn.ts';
 import { addressBytes } from '../../model/ip.ts';
 import {
+  type HostAddress,
   type HostLink,
   type HostNetwork,
   type HostRoute,
@@ -37,22 +38,25 @@ export async function readHostNetwork(
 ): Promise<HostNetwork> {
   return reading(async () => {
     const links = await dump(socket, GETLINK, linkRequest(0, []), parseLink);
-    const addresses = await dump(socket, GETADDR, ADDRESS_REQUEST, parseAddress);
+    const addresses = await dump(socket, GETADDR, addressRequest(0), parseAddress);
     const routes = await dump(socket, GETROUTE, ROUTE_REQUEST, parseHostRoute);
     const toTarget = target === undefined ? undefined : await readWayTo(socket, target);
     const outward = await readOutward(socket, routes);
-    // Our devices outlive the agent.
-    const traces = [lastAddress, ...links.filter(isOverlayLink).map(({ local }) => local)];
-    const usedBefore = traces.filter((address) => address !== undefined);
+    const usedBefore = tracesIn(links, lastAddress);
     return { links, addresses, routes, toTarget, outward, usedBefore };
   });
 }
 
 /**
- * Reads one link, the links of default routes, and the addresses and routes of these. Enough to see whether the link
- * still carries the overlay, and at a cost that does not grow with the links of the host. Fails as `host`.
+ * Reads one link, the links of default routes, and the addresses and routes of these. Enough to choose the link by its
+ * name, and to see whether it still carries the overlay. The cost does not grow with the links of the host. Fails as
+ * `host`.
  */
-export async function readNetworkOf(socket: RtNetlinkSocket, name: string): Promise<HostNetwork> {
+export async function readNetworkOf(
+  socket: RtNetlinkSocket,
+  name: string,
+  { lastAddress }: Pick<NetworkQuestions, 'lastAddress'>,
+): Promise<HostNetwork> {
   return reading(async () => {
     const link = await readLink(socket, linkRequest(0, [[IFLA_IFNAME, [...Buffer.from(`${name}\0`)]]]));
     const concerns = ({ dst, hops }: HostRoute): boolean =>
@@ -70,11 +74,26 @@ export async function readNetworkOf(socket: RtNetlinkSocket, name: string): Prom
       const other = await readLink(socket, linkRequest(index, []));
       if (other !== undefined) links.push(other);
     }
-    const addresses = await dump(socket, GETADDR, ADDRESS_REQUEST, (data) =>
-      links.some(({ index }) => index === linkIndexOf(data)) ? parseAddress(data) : undefined,
-    );
-    return { links, addresses, routes, toTarget: undefined, outward, usedBefore: [] };
+    const addresses: HostAddress[] = [];
+    for (const { index } of links) {
+      const found = await dump(socket, GETADDR, addressRequest(index), (data) =>
+        index === linkIndexOf(data) ? parseAddress(data) : undefined,
+      );
+      addresses.push(...found);
+    }
+    const devices = await dump(socket, GETLINK, VXLAN_REQUEST, (data) => {
+      const device = parseLink(data);
+      return device.local === undefined ? undefined : device;
+    });
+    const usedBefore = tracesIn(devices, lastAddress);
+    return { links, addresses, routes, toTarget: undefined, outward, usedBefore };
   });
+}
+
+// Our devices outlive the agent.
+function tracesIn(links: readonly HostLink[], lastAddress: string | undefined): readonly string[] {
+  const traces = [lastAddress, ...links.filter(isOverlayLink).map(({ local }) => local)];
+  return traces.filter((address) => address !== undefined);
 }
 
 async function reading<T>(read: () => Promise<T>): Promise<T> {
@@ -136,7 +155,9 @@ async function readWayTo(socket: RtNetlinkSocket, address: string): Promise<WayO
 }
 
 // include/uapi/linux/if_link.h. struct ifinfomsg: family, padding, type, index, flags, change.
-const [IFLA_IFNAME, IFLA_EXT_MASK] = [3, 29];
+const [IFLA_IFNAME, IFLA_LINKINFO, IFLA_EXT_MASK] = [3, 18, 29];
+const IFLA_INFO_KIND = 1;
+const RTN_UNICAST = 1;
 /** Leaves out statistics, which would be most of each message. */
 const RTEXT_FILTER_SKIP_STATS = 8;
 
@@ -145,6 +166,15 @@ function linkRequest(index: number, attributes: readonly Attribute[]): Buffer {
   return formatPayload(header, [...attributes, [IFLA_EXT_MASK, u32(RTEXT_FILTER_SKIP_STATS)]]);
 }
 
-const ADDRESS_REQUEST = formatPayload([IPV4, 0, 0, 0, ...u32(0)], []);
-const ROUTE_REQUEST = formatPayload([IPV4, 0, 0, 0, 0, 0, 0, 0, ...u32(0)], []);
+const VXLAN_REQUEST = linkRequest(0, [
+  [IFLA_LINKINFO, [...formatPayload([], [[IFLA_INFO_KIND, [...Buffer.from('vxlan\0')]]])]],
+]);
+
+/** Lists the addresses of one link, or of all links; a kernel that is not strict lists all. */
+function addressRequest(index: number): Buffer {
+  return formatPayload([IPV4, 0, 0, 0, ...u32(index)], []);
+}
+
+// Lists the unicast routes; a kernel that is not strict lists all.
+const ROUTE_REQUEST = formatPayload([IPV4, 0, 0, 0, 0, 0, 0, RTN_UNICAST, ...u32(0)], []);
 const RTA_DST = 1;

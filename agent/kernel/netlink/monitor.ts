@@ -8,6 +8,7 @@ import { LIMITS } from '../limits.ts';
 import { linkNameIn } from './addresses.ts';
 import type { EntryCodec, LinkNames } from './codec.ts';
 import { ENTRY_CODECS } from './codecs.ts';
+import { formatEventFilter } from './event-filter.ts';
 import { Protocol, rt } from './library.ts';
 import { indexIn, type LinkTable, nameIn, parseOwnLink } from './links.ts';
 import { createEventFilter, guardAgainstOverrun, ROUTING } from './overrun.ts';
@@ -65,8 +66,8 @@ export function openMonitor(onLink: LinkListener): Monitor {
   };
   listen();
   const closed = new AbortController();
-  const known = { indexes: new Set<number>(), names: new Set<string>() };
-  const filter = createEventFilter(socket.address().port, closed.signal);
+  const known = { indexes: new Set<number>(), names: new Set<string>(), reader: 'reconciler' } as const;
+  const filter = createEventFilter(ROUTING, socket.address().port, closed.signal);
   // Without the guard, an overrun ends the process as it always did.
   guardAgainstOverrun(ROUTING, socket.address().port, unknown, closed.signal).catch(() => undefined);
   return {
@@ -89,7 +90,7 @@ export function openMonitor(onLink: LinkListener): Monitor {
         known.names.add(name);
       }
       for (const name of asked) known.names.add(name);
-      if (known.indexes.size + known.names.size !== before) filter(known);
+      if (known.indexes.size + known.names.size !== before) filter(formatEventFilter(known));
     },
     pause() {
       onLink(undefined, undefined);

@@ -8,7 +8,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { systemClock } from '../../base/clock.ts';
 import { LIMITS } from '../limits.ts';
-import { formatEventFilter, type KnownLinks, PASS_ALL } from './event-filter.ts';
+import { type FilterInstruction, PASS_ALL } from './event-filter.ts';
 import type { RtNetlinkSocket } from './library.ts';
 
 const SOL_NETLINK = 270;
@@ -17,6 +17,8 @@ const SOL_SOCKET = 1;
 const [SO_RCVBUFFORCE, SO_MEMINFO] = [33, 55];
 /** SO_MEMINFO gives nine numbers of 32 bits. The last one counts the messages that were lost. */
 const [MEMINFO_BYTES, DROPS_AT] = [36, 32];
+
+type Program = readonly FilterInstruction[];
 
 /** Number of the routing protocol in /proc. */
 export const ROUTING = 0;
@@ -50,30 +52,34 @@ export async function guardAgainstOverrun(
 }
 
 /**
- * Gives a function that makes the kernel drop the events of links other than these, for the socket of the routing
- * protocol with this port, until `signal` is aborted; undefined: none is dropped. Where the kernel refuses that, all
- * events arrive.
+ * Gives a function that makes the kernel drop the events that a program drops, for the socket with this protocol and
+ * port, until `signal` is aborted; undefined: none is dropped. Where the kernel refuses that, all events arrive.
  */
 export function createEventFilter(
+  protocol: number,
   port: number,
   signal: AbortSignal,
-): (links: KnownLinks | undefined) => void {
-  let last: KnownLinks | undefined;
-  let attach: ((links: KnownLinks | undefined) => void) | undefined;
-  const set = (links: KnownLinks | undefined): void => {
-    last = links;
+): (program: Program | undefined) => void {
+  let last: Program | undefined;
+  let attach: ((program: Program | undefined) => void) | undefined;
+  const set = (program: Program | undefined): void => {
+    last = program;
     // The descriptor's number may be another file's once the socket is closed.
     if (signal.aborted) return;
     try {
-      attach?.(links);
+      attach?.(program);
     } catch {
+      // The program from before may drop events that matter now.
+      try {
+        attach?.(undefined);
+      } catch {}
       attach = undefined;
     }
   };
   const open = async (): Promise<void> => {
-    const fd = await descriptorOf(ROUTING, port);
+    const fd = await descriptorOf(protocol, port);
     const { attachFilter } = await import('dgram-native');
-    attach = (links) => attachFilter(fd, (links && formatEventFilter(links)) ?? PASS_ALL);
+    attach = (program) => attachFilter(fd, program ?? PASS_ALL);
     if (last !== undefined) set(last);
   };
   open().catch(() => undefined);

@@ -1,20 +1,23 @@
 // Watches the rules of nftables, and those of iptables where it is built on nftables. The listener decides by table and
 // chain whether a change concerns it. The old iptables tables give no events.
 
-import type { RulesetChange } from '../../model/ruleset.ts';
+import type { ChainsInUse, RulesetChange } from '../../model/ruleset.ts';
 import { Protocol } from './library.ts';
-import { guardAgainstOverrun, NETFILTER } from './overrun.ts';
+import { createEventFilter, guardAgainstOverrun, NETFILTER } from './overrun.ts';
 import { parseRulesetChange } from './ruleset.ts';
+import { formatRulesetFilter } from './ruleset-filter.ts';
 import { openEventSocket } from './socket.ts';
 
 /** Multicast group of all changes to tables, chains, rules and sets. */
 const NFNLGRP_NFTABLES = 7;
 
 /**
- * Calls `onChange` after each change of a table, a chain or a rule, until `signal` is aborted. Calls it without a
- * change once it watches, and after changes that it missed. Fails as `host` where the kernel has no nftables.
+ * Calls `onChange` after each change of a table, a chain or a rule of the chains in use, until `signal` is aborted.
+ * Calls it without a change once it watches, after changes that it missed, and when other chains are in use. Fails as
+ * `host` where the kernel has no nftables.
  */
 export async function watchRuleset(
+  inUse: ChainsInUse,
   onChange: (change?: RulesetChange) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -37,6 +40,18 @@ export async function watchRuleset(
     socket.addMembership(NFNLGRP_NFTABLES);
     missed();
     const { port } = socket.address();
+    const filter = createEventFilter(NETFILTER, port, signal);
+    let passed: ReadonlySet<string> | undefined;
+    inUse.changed = () => {
+      const { names } = inUse;
+      const isCovered =
+        passed === undefined || (names !== undefined && [...names].every((name) => passed?.has(name)));
+      passed = names;
+      filter(names && formatRulesetFilter(names));
+      // Until now the kernel dropped the events of chains that matter.
+      if (!isCovered) missed();
+    };
+    inUse.changed();
     guardAgainstOverrun(NETFILTER, port, missed, signal).catch(() => undefined);
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();

@@ -7,10 +7,16 @@ const [LINK, ADDRESS, ROUTE, NEIGHBOUR] = [16, 20, 24, 28];
 
 /** The kernel's machine for classic BPF, as far as the filter needs one. True: the message passes. */
 function passes(filter: ReturnType<typeof formatEventFilter>, message: Buffer): boolean {
-  let loaded = 0;
+  let [loaded, index] = [0, 0];
   for (let at = 0; filter !== undefined; at++) {
     const [code, ifTrue, ifFalse, number] = filter[at] ?? [0, 0, 0, 0];
-    if (code === 0x20) loaded = message.readUInt32BE(number);
+    if (code === 0x20 && number === 0xffff_f00c) loaded = findAttribute(message, loaded, index);
+    else if (code === 0x20) loaded = message.readUInt32BE(number);
+    else if (code === 0x40) loaded = message.readUInt32BE(index + number);
+    else if (code === 0x00) loaded = number;
+    else if (code === 0x01) index = number;
+    else if (code === 0x07) index = loaded;
+    else if (code === 0x25) at += loaded > number ? ifTrue : ifFalse;
     else if (code === 0x28) loaded = message.readUInt16BE(number);
     else if (code === 0x30) loaded = message.readUInt8(number);
     else if (code === 0x05) at += number;
@@ -19,6 +25,12 @@ function passes(filter: ReturnType<typeof formatEventFilter>, message: Buffer): 
     else throw new Error(`no instruction ${code} at ${at}`);
   }
   throw new Error('the program has no end');
+}
+
+function findAttribute(message: Buffer, from: number, type: number): number {
+  for (let at = from; at + 4 <= message.length; at += (message.readUInt16LE(at) + 3) & ~3)
+    if (message.readUInt16LE(at + 2) === type) return at;
+  return 0;
 }
 
 const messageOf = (type: number, payload: Buffer): Buffer =>
@@ -39,11 +51,29 @@ const link = (type: number, index: number, name: string): Buffer => {
 };
 const entry = (type: number, index: number): Buffer =>
   messageOf(type, formatPayload([2, 0, 0, 0, ...u32(index), 0, 0, 0, 0], []));
-const route = (type: number, table: number): Buffer =>
-  messageOf(type, formatPayload([2, 32, 0, 0, table, 4, 0, 1, 0, 0, 0, 0], []));
+interface RouteParts {
+  readonly length?: number;
+  readonly table?: number;
+  readonly protocol?: number;
+  readonly type?: number;
+  /** 0: it has none. */
+  readonly link?: number;
+}
+const route = (
+  message: number,
+  { length = 32, table = 254, protocol = 4, type = 1, link = 3 }: RouteParts,
+): Buffer =>
+  messageOf(
+    message,
+    formatPayload(
+      [2, length, 0, 0, table, protocol, 0, type, 0, 0, 0, 0],
+      [[1, [10, 0, 0, 0]], ...(link === 0 ? [] : [[4, u32(link)] as const])],
+    ),
+  );
 
 describe('formatEventFilter', () => {
-  const filter = formatEventFilter({ indexes: [2, 70_000], names: ['eth0', 'eth', 'enp0s31f6np0.77'] });
+  const links = { indexes: [2, 70_000], names: ['eth0', 'eth', 'enp0s31f6np0.77'] };
+  const filter = formatEventFilter({ ...links, reader: 'reconciler' });
   it.each([
     ['a link of a known index', link(LINK, 70_000, 'other'), true],
     ['a link of a known name', link(LINK, 9, 'eth0'), true],
@@ -59,17 +89,40 @@ describe('formatEventFilter', () => {
     ['a deleted address on another link', entry(ADDRESS + 1, 3), false],
     ['a neighbour on a known link', entry(NEIGHBOUR + 1, 70_000), true],
     ['a neighbour on another link', entry(NEIGHBOUR, 7), false],
-    ['a route of the main table', route(ROUTE, 254), true],
-    ['a route of a table of the operator', route(ROUTE, 100), true],
-    ['a route of a local address', route(ROUTE + 1, 255), false],
     ['a message of another kind', entry(99, 3), true],
   ])('the filter judges %s', (_, message, expected) => {
     expect(passes(filter, message)).toBe(expected);
   });
 
+  it.each([
+    ['our route', { protocol: 84 }, { reconciler: true, underlay: false }],
+    ['our blackhole', { protocol: 84, type: 6, link: 0, length: 24 }, { reconciler: true, underlay: false }],
+    ['a default route out of another link', { length: 0 }, { reconciler: true, underlay: true }],
+    ['a wide route out of another link', { length: 30 }, { reconciler: true, underlay: false }],
+    ['a wide blackhole', { length: 24, type: 6, link: 0 }, { reconciler: true, underlay: false }],
+    [
+      'a connected route of a known link',
+      { link: 70_000, protocol: 2 },
+      { reconciler: true, underlay: true },
+    ],
+    [
+      'a route of another table out of a known link',
+      { table: 100, link: 2 },
+      { reconciler: true, underlay: true },
+    ],
+    ['a route with several links', { link: 0 }, { reconciler: true, underlay: true }],
+    ['a route to one address out of another link', {}, { reconciler: false, underlay: false }],
+    ['a blackhole for one address', { type: 6, link: 0 }, { reconciler: false, underlay: false }],
+    ['a route of a local address', { table: 255, link: 2 }, { reconciler: false, underlay: false }],
+  ] as const)('the filter judges %s', (_, parts, expected) => {
+    const underlay = formatEventFilter({ ...links, reader: 'underlay' });
+    for (const message of [ROUTE, ROUTE + 1].map((type) => route(type, parts)))
+      expect({ reconciler: passes(filter, message), underlay: passes(underlay, message) }).toEqual(expected);
+  });
+
   it('there is no filter for more links than it can save', () => {
     expect(
-      formatEventFilter({ indexes: Array.from({ length: 100 }, (_, i) => i), names: [] }),
+      formatEventFilter({ indexes: Array.from({ length: 100 }, (_, i) => i), names: [], reader: 'underlay' }),
     ).toBeUndefined();
   });
 });

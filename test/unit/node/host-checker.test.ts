@@ -159,10 +159,10 @@ it('thousands of addresses are read more rarely', () =>
     host.seen = 1_000;
     await start();
     await clock.advance(64_000);
-    expect([calls.addressesIn, calls.closedLinks]).toEqual([9, 33]);
+    expect([calls.addressesIn, calls.closedLinks]).toEqual([5, 33]);
     host.seen = 1_000_000;
     await clock.advance(168_000);
-    expect(calls.addressesIn).toBe(9 + 11);
+    expect(calls.addressesIn).toBe(5 + 3);
   }));
 
 it('a bridge of our subnet that is closed is a condition, and is not opened', () =>

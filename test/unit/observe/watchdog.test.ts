@@ -21,3 +21,27 @@ it('the watchdog names the oldest pending call, and drops calls that have return
   await expect(writing).rejects.toThrow('refused');
   expect(watchdog.conditions(0)).toEqual([]);
 });
+
+it('a call that ends by itself does not hang before its bound, and is slow all the same', async () => {
+  const clock = createVirtualClock();
+  const watchdog = createWatchdog(clock);
+  let answer = (): void => undefined;
+  const checking = watchdog.during(
+    'checking',
+    () => new Promise<void>((resolve) => (answer = resolve)),
+    600_000,
+  );
+  await clock.advance(1_000);
+  const reading = watchdog.during('reading', () => new Promise<void>(() => undefined));
+  expect(reading).toBeInstanceOf(Promise);
+  await clock.advance(60_000);
+  expect(watchdog.conditions(4_000)).toMatchObject([{ reason: 'checking: not done after 61 s' }]);
+  expect(watchdog.hang(60_000)).toBeUndefined();
+  await clock.advance(1_000);
+  expect(watchdog.hang(60_000)).toBe('reading: not done after 61 s');
+  await clock.advance(540_000);
+  expect(watchdog.hang(60_000)).toBe('checking: not done after 602 s');
+  answer();
+  await checking;
+  expect(watchdog.hang(60_000)).toBe('reading: not done after 601 s');
+});
