@@ -20,6 +20,7 @@ import { formatSubnets, type Lease } from './model/lease.ts';
 import type { LeaseSource } from './model/lease-source.ts';
 import type { NetworkConfig } from './model/network-config.ts';
 import type { NodeOptions } from './model/node-options.ts';
+import { sparedPrefixes } from './model/plane.ts';
 import { announcement, planHostState } from './node/plan.ts';
 import type { AgentOptions } from './options.ts';
 
@@ -65,10 +66,12 @@ export function planText({
   random,
 }: PlanTextInput): string {
   const self = announcement(backend, host);
-  const first = choose({ leases, config, self, previous, random });
+  const spared = sparedPrefixes(config.network, host.ends, options.datastoreAddresses ?? []);
+  const input = { leases, config, self, previous, random, spared };
+  const first = choose(input);
   // The agent asks a node with our address first, and then about a lease of this machine.
   const silent = first.kind === 'ask' && first.because === 'namesake' ? first.lease : undefined;
-  const next = silent && choose({ leases, config, self, previous, random, silent });
+  const next = silent && choose({ ...input, silent });
   const choice = next?.kind === 'ask' ? next : first;
   if (choice.kind === 'full') throw exhausted(config, leases);
   const { subnets } = choice.kind === 'claim' ? choice : choice.lease;

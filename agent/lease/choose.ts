@@ -35,6 +35,8 @@ export interface ChoiceInput {
   readonly last?: Lease | undefined;
   /** Subnets that are another node's, by its answer or the store's, although `leases` does not say so. */
   readonly taken?: readonly PerFamily<Prefix>[];
+  /** Prefixes that no new subnet may overlap, because this host needs their addresses. */
+  readonly spared?: readonly Prefix[];
   /** Whether a holder may be asked; default true. */
   readonly mayAsk?: boolean;
   /** The lease at our address whose holder was asked and did not answer. */
@@ -45,7 +47,8 @@ export interface ChoiceInput {
 const QUESTIONABLE = ['namesake', 'moved', 'clone'] as const;
 
 export function choose(input: ChoiceInput): Choice {
-  const { leases, config, self, previous, random, last, taken = [], mayAsk = true, silent } = input;
+  const { leases, config, self, previous, random, last, taken = [], spared = [] } = input;
+  const { mayAsk = true, silent } = input;
   const takenKeys = new Set(taken.map(formatSubnetKey));
   const previousKey = previous && formatSubnetKey(previous);
   const find = (kind: Ownership): Lease | undefined =>
@@ -74,7 +77,7 @@ export function choose(input: ChoiceInput): Choice {
     ...leases.filter((other) => !isFromUs(other, self, last)).map(({ subnets }) => subnets),
     ...taken,
   ].flatMap((subnets) => subnets.ipv4 ?? []);
-  const subnet = chooseSubnet(config, occupied, previous?.ipv4, random);
+  const subnet = chooseSubnet(config, [...occupied, ...spared], previous?.ipv4, random);
   return subnet === undefined ? { kind: 'full' } : { kind: 'claim', subnets: { ipv4: subnet } };
 }
 

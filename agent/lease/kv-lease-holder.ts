@@ -157,12 +157,12 @@ export class KvLeaseHolder implements LeaseHolder {
 
   /** Tries to get the lease that is chosen now. False: another node has it, or it has ended; `search` says so then. */
   async #attempt(search: Search, signal: AbortSignal): Promise<boolean> {
-    const { config, random, known } = this.#deps;
+    const { config, random, known, spared } = this.#deps;
     const self = this.#self;
     const leases = known.leases.filter(({ revision }) => !search.gone.has(revision));
     const last = lastLease(this.#tenure)?.lease;
     const mayAsk = search.challenges < LIMITS.challenges;
-    const choice = choose({ ...search, leases, config, self, random, last, mayAsk });
+    const choice = choose({ ...search, leases, config, self, random, last, mayAsk, spared: spared() });
     if (choice.kind === 'full') throw exhausted(config, known.leases);
     if (choice.kind === 'claim') {
       if (await this.#claimFree(choice.subnets, self, signal)) return true;

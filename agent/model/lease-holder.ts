@@ -25,6 +25,8 @@ export interface HolderInput {
   readonly attrs: OwnAttrs;
   /** Knows each event before the holder is given it. */
   readonly known: KnownLeases;
+  /** Prefixes that this host needs itself, at this moment: no new subnet overlaps them. */
+  readonly spared: () => readonly Prefix[];
 }
 
 export interface LeaseHolder {

@@ -7,6 +7,7 @@ import {
   FAMILIES,
   type Family,
   formatPrefix,
+  hostPrefix,
   overlaps,
   type PerFamily,
   type Prefix,
@@ -69,6 +70,21 @@ export function conflictOf(
   if (server !== undefined) return `${text} contains ${server}, an address of the datastore`;
   const taken = end.onLink.find((prefix) => overlaps(prefix, subnet) && !containsPrefix(prefix, network));
   return taken && `${text} overlaps ${formatPrefix(taken)}, whose hosts are on the link of ${underlay.name}`;
+}
+
+/**
+ * The prefixes that `conflictOf` spares: this host needs their addresses, so a subnet of its own had better lie
+ * elsewhere too.
+ */
+export function sparedPrefixes(
+  network: Prefix,
+  ends: PerFamily<UnderlayEnd>,
+  datastore: readonly string[],
+): readonly Prefix[] {
+  const end = ends[network.family];
+  if (end === undefined) return [];
+  const addresses = [end.address, end.publicIP, ...datastore].map(hostPrefix);
+  return [...addresses, ...end.onLink.filter((prefix) => !containsPrefix(prefix, network))];
 }
 
 /** One plane for each family in which this host has an address and the node has a subnet. */

@@ -25,6 +25,7 @@ import type { StoreEvent } from '../model/lease-source.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
+import { sparedPrefixes } from '../model/plane.ts';
 import type { RulesetChange } from '../model/ruleset.ts';
 import type { DataPlaneKeeper } from './data-plane-keeper.ts';
 import { FirewallKeeper } from './firewall-keeper.ts';
@@ -100,6 +101,7 @@ export class NodeNetwork {
       config,
       attrs: announcement(backend, host.facts),
       known: table,
+      spared: () => sparedPrefixes(config.network, host.facts.ends, datastore),
     });
   }
 

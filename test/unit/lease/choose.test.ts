@@ -38,6 +38,14 @@ describe('the choice of a lease', () => {
   const clone = leaseOf('10.5.13.0/24', ELSEWHERE, CLONE);
   const others = [10, 11, 12, 13].map((n) => leaseOf(`10.5.${n}.0/24`, `192.168.78.${n}`));
   const previous = { ipv4: prefix('10.5.13.0/24') };
+
+  it('a new subnet spares the addresses that this host needs, also where it was handed off before', () => {
+    expect(chosen([])).toBe('claim 10.5.10.0/24');
+    const gateway = prefix('10.5.10.254/32');
+    expect(chosen([], { spared: [gateway] })).toBe('claim 10.5.11.0/24');
+    expect(chosen([], { spared: [gateway, prefix('10.5.12.0/23')], previous })).toBe('claim 10.5.11.0/24');
+    expect(chosen([], { spared: [prefix('10.5.8.0/21')] })).toBe('full');
+  });
   const former = { ...moved, session: 'former' };
 
   it.each<[string, readonly Lease[], Partial<ChoiceInput>, string]>([

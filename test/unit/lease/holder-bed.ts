@@ -119,6 +119,7 @@ export async function holderBed(work: (world: HolderBed) => Promise<void>): Prom
           return (options.hasConfig?.() ?? true) ? '{}' : undefined;
         },
       },
+      spared: () => [],
       renewMarginMinutes: MARGIN_MINUTES,
     });
     const end = new AbortController();

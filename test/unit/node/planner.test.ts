@@ -1,8 +1,9 @@
 // The planner keeps a host state in step with leases: incrementally, with the same result as a fresh plan.
 import { describe, expect, it } from 'vitest';
 import { formatHostState, type HostState, keyOf } from '../../../agent/model/host-state.ts';
+import { overlaps } from '../../../agent/model/ip.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
-import { planesOf } from '../../../agent/model/plane.ts';
+import { planesOf, sparedPrefixes } from '../../../agent/model/plane.ts';
 import { createPlanner, type Planner, peersIn } from '../../../agent/node/planner.ts';
 import { createBackend } from '../../../backends/index.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
@@ -55,6 +56,8 @@ describe('a lease over addresses that the host needs', () => {
       datastore: ['10.5.7.9'],
     });
     const facts = hostFacts({ address: '10.5.6.6', onLink });
+    const spared = sparedPrefixes(NETWORKS.ipv4, facts.ends, ['10.5.7.9']);
+    expect(spared.some((each) => overlaps(each, prefix(subnet)))).toBe(reason !== undefined);
     const lease = peer(subnet, '192.168.77.2', 'host-gw');
     planner.plan(facts, SUBNETS, [lease, peer('10.5.2.0/24', '192.168.77.3', 'host-gw')]);
     const [condition] = planner.conditions();
