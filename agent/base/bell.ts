@@ -20,7 +20,8 @@ export function createBell(clock: Clock): Bell {
     new Promise((resolve, reject) => {
       const timer = timeoutMs === undefined ? undefined : new AbortController();
       const end = (): void => {
-        wake = undefined;
+        // The timer may end late, when the next wait has begun.
+        if (wake === finish) wake = undefined;
         signal.removeEventListener('abort', stop);
         timer?.abort(OVER);
       };

@@ -53,6 +53,25 @@ describe('a bell', () => {
     expect(await bell.wait(stop.signal, 100)).toBe('rung');
   });
 
+  it('a bell wakes a waiting loop although the timer of the wait before ends late', async () => {
+    const { clock, stop } = setUp();
+    let endTimer: () => void = () => undefined;
+    const sleep = (): Promise<void> =>
+      new Promise((resolve) => {
+        endTimer = resolve;
+      });
+    const bell = createBell({ ...clock, sleep });
+    const first = bell.wait(stop.signal, 100);
+    bell.ring();
+    expect(await first).toBe('rung');
+    const second = watch(bell.wait(stop.signal));
+    endTimer();
+    await clock.settle();
+    bell.ring();
+    await clock.settle();
+    expect(second.outcome).toBe('rung');
+  });
+
   it('a bell rejects an aborted wait with the signal’s reason, and keeps a ring for the next wait', async () => {
     const { clock, bell, stop } = setUp();
     const wait = watch(bell.wait(stop.signal, 100));
