@@ -69,9 +69,9 @@ for (const way of ETCD_VERSIONS) {
       const adopted = present(await store.adopt(written.lease, moved));
       await asRoot('put', `${prefix}/config`, '{}');
       expect((await next(events, 'config')).text).toBe('{}');
+      const seen = events.length;
       store.reconnect();
-      await next(events, 'disconnected');
-      await next(events, 'connected');
+      await next(events, 'connected', seen);
       await store.release(adopted);
       await next(events, 'lease-removed');
       expect(events.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
