@@ -4,7 +4,7 @@ import type { KvLeaseStore } from '../../agent/datastore/kv-lease-store.ts';
 import { createLeaseKeys, isLease } from '../../agent/datastore/lease-keys.ts';
 import type { Backend } from '../../agent/model/backend.ts';
 import type { Kernel } from '../../agent/model/kernel.ts';
-import type { Kv } from '../../agent/model/kv.ts';
+import type { Kv, KvEntry } from '../../agent/model/kv.ts';
 import type { Lease, NodeIdentity } from '../../agent/model/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../agent/model/network-config.ts';
 import { createBackend } from '../../backends/index.ts';
@@ -28,6 +28,8 @@ export interface Sabotage {
   /** The laws that are judged, where others would break before them; undefined: all. */
   readonly judges?: RegExp;
 }
+
+const KEYS = createLeaseKeys(NETWORK_PREFIX);
 
 /** The machine id and the host name of a machine image. */
 const IMAGE = { id: 'ffffffff00000000', name: 'ubuntu' };
@@ -77,6 +79,7 @@ export class Cluster {
   readonly judge: (kv: Kv, host: Host) => Kv;
   /** For the machines and their faults, so that those change no other draw. */
   readonly machineRandom: Random;
+  readonly #leasesIn = new WeakMap<KvEntry, readonly Lease[]>();
   readonly scene: Scene;
   #identities = 0;
 
@@ -147,10 +150,14 @@ export class Cluster {
 
   /** The leases in the store at this moment. */
   leases(): readonly Lease[] {
-    const keys = createLeaseKeys(NETWORK_PREFIX);
     return this.memory.entries().flatMap((entry) => {
-      const found = keys.readLease(entry);
-      return found !== undefined && isLease(found) ? [found] : [];
+      const known = this.#leasesIn.get(entry);
+      if (known !== undefined) return known;
+      const found = KEYS.readLease(entry);
+      const leases = found !== undefined && isLease(found) ? [found] : [];
+      // Laws look often, and most entries stay the same.
+      this.#leasesIn.set(entry, leases);
+      return leases;
     });
   }
 
