@@ -26,6 +26,20 @@ export function attributeOf(data: Buffer, headerBytes: number, type: number): Bu
   return undefined;
 }
 
+/**
+ * Finds the place of an attribute's value of four bytes or more, among those between two places; undefined: there is
+ * none. It makes no object, as thousands of messages are looked at.
+ */
+export function placeOf(bytes: Buffer, start: number, end: number, type: number): number | undefined {
+  for (let at = start; at + 8 <= end; ) {
+    const length = bytes.readUInt16LE(at);
+    if (length < 4 || at + length > end) return undefined;
+    if ((bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK) === type) return length < 8 ? undefined : at + 4;
+    at += (length + 3) & ~3;
+  }
+  return undefined;
+}
+
 /** Reads a number of four bytes; 0 where there are fewer. */
 export function numberOf(value: Buffer): number {
   return value.length < 4 ? 0 : value.readUInt32LE(0);

@@ -2,11 +2,10 @@
 // of a busy host for the names of its tables.
 
 import type { ForwardChain, ForwardChains, RulesetChange, RulesetReader } from '../../model/ruleset.ts';
-import { LIMITS } from '../limits.ts';
 import { attributeOf, textOf } from './bytes.ts';
 import { createNetlink, FlagsGet, type NetlinkSocket, Protocol } from './library.ts';
 import { formatPayload } from './payload.ts';
-import { BOUNDED, kernelError, refusalOf } from './socket.ts';
+import { BOUNDED, kernelError, LARGE_READS, refusalOf } from './socket.ts';
 
 // include/uapi/linux/netfilter/nf_tables.h. A type is the number of the subsystem, then that of the message.
 const NEW_TABLE = 0x0a00;
@@ -145,14 +144,6 @@ function openSocket(): NetlinkSocket & Disposable {
   socket.on('error', () => undefined);
   return Object.assign(socket, { [Symbol.dispose]: () => socket.close() });
 }
-
-// The kernel fills the reader's buffer, and skips all earlier objects each time.
-const LARGE_READS = {
-  messagePeeking: false,
-  msgBufferSize: LIMITS.dumpBufferBytes,
-  recvBufferSize: LIMITS.netlinkBufferBytes,
-  sendBufferSize: 64 * 1024,
-} as const;
 
 async function list(socket: NetlinkSocket, type: number): Promise<readonly { readonly data: Buffer }[]> {
   const [messages] = await socket.request(type, [formatPayload([0, 0, 0, 0], [])], {
