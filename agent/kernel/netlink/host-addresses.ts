@@ -33,7 +33,7 @@ export async function readAddressesIn(
     const at = placeOf(bytes, start + HEADER_BYTES, end, IFA_ADDRESS);
     return at !== undefined && overlaps(bytes[start + 1] ?? 32, bytes.readUInt32BE(at));
   };
-  const [messages] = await sifting(socket, mayBeWanted, () =>
+  const [messages] = await sifting(socket.socket, mayBeWanted, () =>
     socket.socket.request(GETADDR, [request], { flags: FlagsGet.DUMP, ...BOUNDED }),
   );
   const linkOf = createLinkReader(socket);

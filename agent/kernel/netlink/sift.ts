@@ -1,6 +1,6 @@
 // Passes over the messages of a listing that are not wanted, before the `netlink` package makes objects of them: that
-// takes 40 ms for 5,000 addresses, most of what a look at a crowded host costs.
-import type { RtNetlinkSocket } from './library.ts';
+// takes 40 ms for 5,000 addresses, most of the time of a look at a crowded host.
+import type { NetlinkSocket } from './library.ts';
 
 /** Whether the message whose payload is at `start` to `end` may be wanted. */
 export type MayBeWanted = (bytes: Buffer, start: number, end: number) => boolean;
@@ -12,7 +12,7 @@ const FIRST_OWN_TYPE = 16;
 
 /** Runs `request`, in which the unwanted messages in a row count as one of them, as long as all together. */
 export async function sifting<T>(
-  { socket: { socket } }: RtNetlinkSocket,
+  { socket }: NetlinkSocket,
   mayBeWanted: MayBeWanted,
   request: () => Promise<T>,
 ): Promise<T> {
