@@ -29,17 +29,19 @@ export async function sifting<T>(
 /** Gives the first of unwanted messages in a row the length of all, in these bytes of one datagram. */
 export function joinUnwanted(bytes: Buffer, mayBeWanted: MayBeWanted): void {
   let first: number | undefined;
+  const join = (end: number): void => {
+    if (first !== undefined) bytes.writeUInt32LE(end - first, first);
+  };
   for (let at = 0; at + HEADER_BYTES <= bytes.length; ) {
     const length = bytes.readUInt32LE(at);
-    if (length < HEADER_BYTES || at + length > bytes.length) return;
+    if (length < HEADER_BYTES || at + length > bytes.length) return join(at);
     const next = at + ((length + 3) & ~3);
-    const isWanted =
-      bytes.readUInt16LE(at + 4) < FIRST_OWN_TYPE || mayBeWanted(bytes, at + HEADER_BYTES, at + length);
-    if (isWanted) first = undefined;
-    else {
-      first ??= at;
-      bytes.writeUInt32LE(Math.min(next, bytes.length) - first, first);
-    }
+    const type = (bytes[at + 4] ?? 0) | ((bytes[at + 5] ?? 0) << 8);
+    if (type < FIRST_OWN_TYPE || mayBeWanted(bytes, at + HEADER_BYTES, at + length)) {
+      join(at);
+      first = undefined;
+    } else first ??= at;
     at = next;
   }
+  join(bytes.length);
 }
