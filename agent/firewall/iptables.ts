@@ -40,7 +40,7 @@ const NO_CHAIN = 1;
 /** A firewall in the iptables chains FLANNEL-POSTRTG (nat) and FLANNEL-FWD (filter). */
 export function createIptablesFirewall(options: IptablesOptions): Firewall {
   const { exec, program = 'iptables', clock = systemClock } = options;
-  const spare = createOldTables(clock, options.readSizes ?? (async () => undefined));
+  const spare = createOldTables<OwnChain>(clock, options.readSizes ?? (async () => undefined));
   let version = options.version;
   const longParents = new Set<OwnChain['parent']>();
 
@@ -154,8 +154,8 @@ export function createIptablesFirewall(options: IptablesOptions): Firewall {
     async ensure(rules, signal) {
       const hasRandomFully = rules.randomFully && supportsRandomFully(await readVersion(signal));
       const chains = ownChains(rules, hasRandomFully);
-      const look = async () => ((await apply(chains, signal)) ? 'repaired' : 'present');
-      return isOnNftables() || options.readSizes === undefined ? look() : spare(rules, look);
+      const look = async (due: readonly OwnChain[]) => ((await apply(due, signal)) ? 'repaired' : 'present');
+      return isOnNftables() || options.readSizes === undefined ? look(chains) : spare(chains, look);
     },
     remove: (signal) => apply(ownChains(NOTHING, false), signal),
   };

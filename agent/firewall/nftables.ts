@@ -2,6 +2,7 @@
 // accepts: nftables evaluates all chains of a hook, and one drop is enough.
 import type { Exec } from '../base/exec.ts';
 import type { Firewall } from '../model/firewall.ts';
+import type { RulesetReader } from '../model/ruleset.ts';
 import {
   formatNftReplacement,
   hasChainOfOurs,
@@ -13,8 +14,14 @@ import {
 } from './nftables-table.ts';
 import { failureOf, type ProgramRun, runProgram, runToSuccess } from './program.ts';
 
+export interface NftablesOptions {
+  readonly exec: Exec;
+  /** Tells whether our table exists. Default: nft does, in a time that grows with the chains of others. */
+  readonly reader?: Pick<RulesetReader, 'hasTable'>;
+}
+
 /** A firewall in the nftables table `ip flannel-ipv4`. */
-export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firewall {
+export function createNftablesFirewall({ exec, reader }: NftablesOptions): Firewall {
   const nft = (purpose: string, args: readonly string[], signal?: AbortSignal): ProgramRun => ({
     purpose,
     file: 'nft',
@@ -26,6 +33,7 @@ export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firew
   // nft reports a missing table in words that may be translated, so the list of chains decides. For a list of tables it
   // would read all rules of all tables.
   const read = async (signal?: AbortSignal): Promise<readonly NftEntry[]> => {
+    if (reader !== undefined && !(await reader.hasTable(NFT_TABLE))) return [];
     const run = nft(
       'cannot read the nftables rules',
       ['list', 'table', NFT_TABLE.family, NFT_TABLE.name],
@@ -33,6 +41,7 @@ export function createNftablesFirewall({ exec }: { readonly exec: Exec }): Firew
     );
     const result = await runProgram(exec, run);
     if (result.exitCode === 0) return parseNftListing(result.stdout);
+    if (reader !== undefined) throw failureOf(run, result);
     const chains = await runToSuccess(exec, { ...run, args: ['-j', 'list', 'chains', NFT_TABLE.family] });
     if (hasChainOfOurs(parseNftListing(chains))) throw failureOf(run, result);
     return [];

@@ -37,11 +37,11 @@ export interface OpenedFirewall {
  * Chooses the firewall, without changing rules. Fails as `host` when neither iptables nor nft is installed and runs.
  */
 export async function openFirewall(options: FirewallOptions): Promise<OpenedFirewall> {
-  const { enableNFTables, log, exec, readSizes } = options;
+  const { enableNFTables, log, exec, reader, readSizes } = options;
   const [first, second] = await Promise.all([versionOf(exec, 'iptables'), versionOf(exec, 'nft')]);
   const { version } = first;
   const iptables = version === undefined ? undefined : createIptablesFirewall({ exec, version, readSizes });
-  const nftables = second.version === undefined ? undefined : createNftablesFirewall({ exec });
+  const nftables = second.version === undefined ? undefined : createNftablesFirewall({ exec, reader });
   const obstacles = nftables === undefined ? NO_OBSTACLES : reportObstacles(options);
   const [wanted, other] = enableNFTables ? [nftables, iptables] : [iptables, nftables];
   if (wanted !== undefined) {

@@ -1,6 +1,6 @@
 // Reads the sizes of the tables of the old iptables, which take no time however many rules there are.
 import { readFile } from 'node:fs/promises';
-import type { ReadTableSizes } from '../model/ruleset.ts';
+import type { ReadTableSizes, TableSizes } from '../model/ruleset.ts';
 
 // include/uapi/linux/netfilter_ipv4/ip_tables.h. struct ipt_getinfo: name, valid_hooks, hook_entry[5], underflow[5],
 // num_entries, size. The entry and the underflow of a hook are the places of its chain's first and last rule.
@@ -19,16 +19,15 @@ export const readTableSizes: ReadTableSizes = async () => {
     const { getSocketOption, openUdpSocket } = await import('dgram-native');
     // The kernel takes the question on any IPv4 socket.
     using socket = openUdpSocket({ address: '0.0.0.0', port: 0 });
-    const [parents, tables]: [string[], string[]] = [[], []];
+    const sizes = new Map<string, TableSizes>();
     for (const { table, hook } of PARENTS) {
       if (!existing.includes(table)) continue;
       const name = Buffer.from(`${table}\0`);
       const info = Buffer.from(getSocketOption(socket.fd, SOL_IP, IPT_SO_GET_INFO, INFO_BYTES, name));
       const [first, last] = [ENTRY_AT, UNDERFLOW_AT].map((at) => info.readUInt32LE(at + 4 * hook));
-      parents.push(`${table} ${(last ?? 0) - (first ?? 0)}`);
-      tables.push(`${table} ${info.toString('hex', COUNT_AT)}`);
+      sizes.set(table, { parent: `${(last ?? 0) - (first ?? 0)}`, table: info.toString('hex', COUNT_AT) });
     }
-    return { parents: parents.join(', '), tables: tables.join(', ') };
+    return sizes;
   } catch {
     // A kernel without the old iptables, or no right to ask.
     return undefined;

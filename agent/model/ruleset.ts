@@ -46,14 +46,19 @@ export interface ForwardChains {
 export interface RulesetReader {
   /** The chains for forwarded IPv4 packets. `long` are those with more rules than `mostRules`. */
   forwardChains(mostRules: number): Promise<ForwardChains>;
+  /** Whether there is a table of this family and name. */
+  hasTable(table: { readonly family: 'ip'; readonly name: string }): Promise<boolean>;
 }
 
-/** The sizes of the tables of the old iptables, in bytes, as text: they are only compared. */
+/** The sizes of a table of the old iptables, in bytes, as text: they are only compared. */
 export interface TableSizes {
-  /** Of the chains that ours are called from. */
-  readonly parents: string;
-  readonly tables: string;
+  /** Of the chain that ours is called from. */
+  readonly parent: string;
+  readonly table: string;
 }
 
-/** Reads the sizes without the rules; undefined: the kernel does not tell them. Never fails. */
-export type ReadTableSizes = () => Promise<TableSizes | undefined>;
+/**
+ * Reads the sizes of the tables `nat` and `filter` that exist, without the rules; undefined: the kernel does not tell
+ * them. Never fails.
+ */
+export type ReadTableSizes = () => Promise<ReadonlyMap<string, TableSizes> | undefined>;

@@ -20,6 +20,13 @@ const without =
       ? Promise.reject(new TwillError('host', `cannot run ${file}: not found in PATH`, { errno: 'ENOENT' }))
       : run(file, args, options);
 
+/** The reader reads this process's own namespace, and `ns` is another one. */
+const readerIn = (ns: Netns): typeof reader => ({
+  ...reader,
+  hasTable: async ({ family, name }) =>
+    (await ns.exec('nft', 'list', 'tables')).includes(`table ${family} ${name}\n`),
+});
+
 const modesInUse = async (ns: Netns): Promise<readonly string[]> => {
   const iptables = await ns.exec('iptables-save');
   const tables = await ns.exec('nft', 'list', 'tables');
@@ -38,7 +45,7 @@ describe.skipIf(need.missing)(title('openFirewall', need), () => {
         enableNFTables,
         log,
         exec: ns.run,
-        reader,
+        reader: readerIn(ns),
         readSizes,
       });
       const [mode, other] = enableNFTables ? ['nftables', 'iptables'] : ['iptables', 'nftables'];
@@ -72,7 +79,8 @@ describe.skipIf(need.missing)(title('openFirewall', need), () => {
       await using ns = await createNetns();
       const { log, lines } = captureLog('firewall');
       const exec = without(ns.run, gone);
-      const { active, inactive } = await openFirewall({ enableNFTables, log, exec, reader, readSizes });
+      const options = { enableNFTables, log, exec, reader: readerIn(ns), readSizes };
+      const { active, inactive } = await openFirewall(options);
       expect(active.mode).toBe(mode);
       expect(inactive).toBeUndefined();
       expect(await active.ensure(RULES)).toBe('repaired');
@@ -88,7 +96,8 @@ describe.skipIf(need.missing)(title('openFirewall', need), () => {
       args.includes('list')
         ? Promise.reject(new TwillError('host', 'nft is broken'))
         : ns.run(file, args, options);
-    const { active } = await openFirewall({ enableNFTables: false, log, exec, reader, readSizes });
+    const withTable = { ...reader, hasTable: async () => true };
+    const { active } = await openFirewall({ enableNFTables: false, log, exec, reader: withTable, readSizes });
     expect(await active.ensure(RULES)).toBe('repaired');
     expect(await active.ensure(RULES)).toBe('present');
     expect(lines).toEqual(['warn  firewall: cannot remove old rules of nftables error="nft is broken"']);

@@ -5,6 +5,7 @@ import { exec } from '../../agent/base/exec.ts';
 import { createIptablesFirewall, IPTABLES_CHAINS } from '../../agent/firewall/iptables.ts';
 import { createNftablesFirewall } from '../../agent/firewall/nftables.ts';
 import { NFT_CHAINS } from '../../agent/firewall/nftables-table.ts';
+import { rulesetReader } from '../../agent/kernel/netlink/ruleset.ts';
 import { watchRuleset } from '../../agent/kernel/netlink/ruleset-monitor.ts';
 import type { Firewall } from '../../agent/model/firewall.ts';
 import type { RulesetChange } from '../../agent/model/ruleset.ts';
@@ -175,8 +176,10 @@ describe.skipIf(need.missing)(title('the events of the rule set', need), () => {
 
   it('changes of our table alone concern the firewall of nftables', async () => {
     await using _ns = ownNetns();
-    const firewall = createNftablesFirewall({ exec });
-    await firewall.ensure(RULES);
+    const firewall = createNftablesFirewall({ exec, reader: rulesetReader });
+    expect(await firewall.remove()).toBe(false);
+    expect(await firewall.ensure(RULES)).toBe('repaired');
+    expect(await firewall.ensure(RULES)).toBe('present');
     expect(await concerning(firewall, ...THEIRS, ...CHURN)).toEqual([]);
     expect(await concerning(firewall, 'nft flush chain ip flannel-ipv4 forward')).not.toEqual([]);
     expect(await concerning(firewall, 'nft delete table ip flannel-ipv4')).not.toEqual([]);

@@ -26,6 +26,21 @@ export function attributeOf(data: Buffer, headerBytes: number, type: number): Bu
   return undefined;
 }
 
+/**
+ * Finds the place of an attribute's value of four bytes or more, among those between two places; undefined: there is
+ * none. It makes no object and calls nothing, as thousands of messages are looked at, by code that is rarely run.
+ */
+export function placeOf(bytes: Buffer, start: number, end: number, type: number): number | undefined {
+  for (let at = start; at + 8 <= end; ) {
+    const length = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
+    if (length < 4 || at + length > end) return undefined;
+    const found = (bytes[at + 2] ?? 0) | ((bytes[at + 3] ?? 0) << 8);
+    if ((found & NLA_TYPE_MASK) === type) return length < 8 ? undefined : at + 4;
+    at += (length + 3) & ~3;
+  }
+  return undefined;
+}
+
 /** Reads a number of four bytes; 0 where there are fewer. */
 export function numberOf(value: Buffer): number {
   return value.length < 4 ? 0 : value.readUInt32LE(0);

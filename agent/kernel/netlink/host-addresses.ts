@@ -2,9 +2,10 @@
 // addresses that mean nothing here: their messages are looked at as bytes, and never parsed.
 import type { HostAddress, HostRoute } from '../../model/host-checks.ts';
 import { addressBytes, addressFromBytes, type Prefix } from '../../model/ip.ts';
-import { attributeOf } from './bytes.ts';
+import { attributeOf, placeOf } from './bytes.ts';
 import { FlagsGet, ifla, type RtNetlinkSocket, rt } from './library.ts';
 import { formatPayload, u32 } from './payload.ts';
+import { type MayBeWanted, sifting } from './sift.ts';
 import { BOUNDED, IPV4, refusalOf } from './socket.ts';
 
 // include/uapi/linux/if_addr.h: struct ifaddrmsg is family, prefixlen, flags, scope, index.
@@ -21,8 +22,20 @@ export async function readAddressesIn(
 ): Promise<{ readonly addresses: readonly LinkAddress[]; readonly seen: number }> {
   const { GETADDR } = rt.MessageType;
   const request = formatPayload([IPV4, 0, 0, 0, 0, 0, 0, 0], []);
-  const [messages] = await socket.socket.request(GETADDR, [request], { flags: FlagsGet.DUMP, ...BOUNDED });
   const bits = bitsOf(addressBytes(network.address));
+  const overlaps = (length: number, address: number): boolean => {
+    const shift = 32 - Math.min(length, network.length);
+    return shift === 32 || address >>> shift === bits >>> shift;
+  };
+  let seen = 0;
+  const mayBeWanted: MayBeWanted = (bytes, start, end) => {
+    seen++;
+    const at = placeOf(bytes, start + HEADER_BYTES, end, IFA_ADDRESS);
+    return at !== undefined && overlaps(bytes[start + 1] ?? 32, bytes.readUInt32BE(at));
+  };
+  const [messages] = await sifting(socket.socket, mayBeWanted, () =>
+    socket.socket.request(GETADDR, [request], { flags: FlagsGet.DUMP, ...BOUNDED }),
+  );
   const linkOf = createLinkReader(socket);
   const found: LinkAddress[] = [];
   for (const { data } of messages) {
@@ -30,14 +43,13 @@ export async function readAddressesIn(
     // The other end of a point-to-point link is what has a route.
     const other = attributeOf(data, HEADER_BYTES, IFA_ADDRESS);
     if (data[0] !== IPV4 || other?.length !== 4) continue;
-    const shift = 32 - Math.min(length, network.length);
-    if (shift < 32 && bitsOf(other) >>> shift !== bits >>> shift) continue;
+    if (!overlaps(length, bitsOf(other))) continue;
     const link = await linkOf(data.readUInt32LE(4));
     if (link === undefined || !link.isUp) continue;
     const prefix = { family: 'ipv4', address: addressFromBytes([...other]), length } as const;
     found.push({ dev: link.name, isBridge: link.isBridge, prefix });
   }
-  return { addresses: found, seen: messages.length };
+  return { addresses: found, seen };
 }
 
 /** Looks up the routes that packets to these addresses take, by the rules and tables of every program. */

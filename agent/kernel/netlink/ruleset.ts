@@ -2,11 +2,11 @@
 // of a busy host for the names of its tables.
 
 import type { ForwardChain, ForwardChains, RulesetChange, RulesetReader } from '../../model/ruleset.ts';
-import { LIMITS } from '../limits.ts';
-import { attributeOf, textOf } from './bytes.ts';
+import { attributeOf, placeOf, textOf } from './bytes.ts';
 import { createNetlink, FlagsGet, type NetlinkSocket, Protocol } from './library.ts';
 import { formatPayload } from './payload.ts';
-import { BOUNDED, kernelError, refusalOf } from './socket.ts';
+import { type MayBeWanted, sifting } from './sift.ts';
+import { BOUNDED, kernelError, LARGE_READS, refusalOf } from './socket.ts';
 
 // include/uapi/linux/netfilter/nf_tables.h. A type is the number of the subsystem, then that of the message.
 const NEW_TABLE = 0x0a00;
@@ -95,22 +95,48 @@ function numberIn(data: Buffer, attribute: number): number {
 /** Reads the rule set of this network namespace. */
 export const rulesetReader: RulesetReader = {
   async forwardChains(mostRules) {
-    try {
-      using socket = openSocket();
-      const tables = new Map<string, number>();
-      for (const { data } of await list(socket, GET_TABLE)) {
-        const name = attributeOf(data, HEADER_BYTES, TABLE_NAME);
-        if (name !== undefined) tables.set(`${data[0]} ${textOf(name)}`, numberIn(data, TABLE_FLAGS));
-      }
+    return reading(NO_CHAINS, async (socket) => {
+      const tables = await readTables(socket);
       const found: { chains: ForwardChain[]; long: Set<string> } = { chains: [], long: new Set() };
-      for (const { data } of await list(socket, GET_CHAIN)) addChain(data, tables, mostRules, found);
+      const mayBeWanted: MayBeWanted = (bytes, start, end) => {
+        const placeIn = (type: number) => placeOf(bytes, start + HEADER_BYTES, end, type);
+        const use = placeIn(CHAIN_USE);
+        return (
+          placeIn(CHAIN_HOOK) !== undefined || (use !== undefined && bytes.readUInt32BE(use) > mostRules)
+        );
+      };
+      const messages = await sifting(socket, mayBeWanted, () => list(socket, GET_CHAIN));
+      for (const { data } of messages) addChain(data, tables, mostRules, found);
       return found;
-    } catch (error) {
-      if (refusalOf(error) === 'EPROTONOSUPPORT' || refusalOf(error) === 'EINVAL') return NO_CHAINS;
-      throw kernelError('cannot read the nftables rules', error);
-    }
+    });
   },
+  hasTable: ({ family, name }) =>
+    reading(false, async (socket) => {
+      const tables = await readTables(socket);
+      return [...FAMILIES].some(([number, text]) => text === family && tables.has(`${number} ${name}`));
+    }),
 };
+
+/** Reads with a socket of its own. Gives `nothing` where the kernel has no nftables. */
+async function reading<T>(nothing: T, read: (socket: NetlinkSocket) => Promise<T>): Promise<T> {
+  try {
+    using socket = openSocket();
+    return await read(socket);
+  } catch (error) {
+    if (refusalOf(error) === 'EPROTONOSUPPORT' || refusalOf(error) === 'EINVAL') return nothing;
+    throw kernelError('cannot read the nftables rules', error);
+  }
+}
+
+/** The flags of all tables, by the number of the family and the name. */
+async function readTables(socket: NetlinkSocket): Promise<ReadonlyMap<string, number>> {
+  const tables = new Map<string, number>();
+  for (const { data } of await list(socket, GET_TABLE)) {
+    const name = attributeOf(data, HEADER_BYTES, TABLE_NAME);
+    if (name !== undefined) tables.set(`${data[0]} ${textOf(name)}`, numberIn(data, TABLE_FLAGS));
+  }
+  return tables;
+}
 
 // A kernel without nftables.
 const NO_CHAINS: ForwardChains = { chains: [], long: new Set() };
@@ -145,14 +171,6 @@ function openSocket(): NetlinkSocket & Disposable {
   socket.on('error', () => undefined);
   return Object.assign(socket, { [Symbol.dispose]: () => socket.close() });
 }
-
-// The kernel fills the reader's buffer, and skips all earlier objects each time.
-const LARGE_READS = {
-  messagePeeking: false,
-  msgBufferSize: LIMITS.dumpBufferBytes,
-  recvBufferSize: LIMITS.netlinkBufferBytes,
-  sendBufferSize: 64 * 1024,
-} as const;
 
 async function list(socket: NetlinkSocket, type: number): Promise<readonly { readonly data: Buffer }[]> {
   const [messages] = await socket.request(type, [formatPayload([0, 0, 0, 0], [])], {

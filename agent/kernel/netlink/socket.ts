@@ -38,11 +38,19 @@ export const BRIDGE = 7;
 /** Options of every request: it fails rather than wait for ever. */
 export const BOUNDED = { timeout: LIMITS.netlinkRequestMs } as const;
 
+/** The kernel fills the reader's buffer, and begins a listing anew each time to find its place. */
+export const LARGE_READS = {
+  messagePeeking: false,
+  msgBufferSize: LIMITS.dumpBufferBytes,
+  recvBufferSize: LIMITS.netlinkBufferBytes,
+  sendBufferSize: 64 * 1024,
+} as const;
+
 /** Opens a socket whose errors end pending requests, by their time-out, and not the process. Fails as `host`. */
 export function openRouteSocket(): RtNetlinkSocket {
   let socket: RtNetlinkSocket;
   try {
-    socket = createRtNetlink();
+    socket = createRtNetlink(LARGE_READS);
   } catch (error) {
     throw kernelError('cannot open a netlink socket', error);
   }

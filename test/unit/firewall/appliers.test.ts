@@ -114,4 +114,14 @@ describe('createNftablesFirewall', () => {
       'cannot read the nftables rules: nft: Error: busy',
     );
   });
+
+  it('the nftables applier runs nothing where the kernel tells that it has no table of ours', async () => {
+    const { exec, calls } = scripted(() => failure('Error: busy'));
+    const firewall = (has: boolean) =>
+      createNftablesFirewall({ exec, reader: { hasTable: async () => has } });
+    expect(await firewall(false).remove()).toBe(false);
+    expect(calls).toEqual([]);
+    await expect(firewall(true).remove()).rejects.toThrow('cannot read the nftables rules: nft: Error: busy');
+    expect(calls).toHaveLength(1);
+  });
 });

@@ -22,6 +22,7 @@ const readerOf = (isActive: ForwardChain['isActive']): RulesetReader => ({
     chains: [{ family: 'inet', table: 'theirs', name: 'f', policy: 'drop', isActive }],
     long: new Set(),
   }),
+  hasTable: async () => false,
 });
 
 const verdicts = async (

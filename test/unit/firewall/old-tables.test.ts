@@ -1,15 +1,14 @@
 import { expect, it } from 'vitest';
 import { createOldTables } from '../../../agent/firewall/old-tables.ts';
-import type { FirewallRules } from '../../../agent/model/firewall.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
-const RULES: FirewallRules = { postrouting: [], forward: [], randomFully: false };
+const WANTED = { table: 'filter', rules: 1 };
 const SECOND = 1_000;
 const EVERY_MS = 5 * SECOND;
 
 interface Bed {
-  sizes: { parents: string; tables: string } | undefined;
-  rules: FirewallRules;
+  sizes: { parent: string; table: string } | undefined;
+  wanted: typeof WANTED;
   outcome: 'present' | 'repaired';
   /** Asks for a look each five seconds, so often, and gives how many were made. */
   ask(times: number): Promise<number>;
@@ -19,13 +18,13 @@ function bed(lookMs: number): Bed {
   const clock = createVirtualClock();
   let looks = 0;
   const made: Bed = {
-    sizes: { parents: 'filter 100', tables: 'filter 1000' },
-    rules: RULES,
+    sizes: { parent: '100', table: '1000' },
+    wanted: WANTED,
     outcome: 'present',
     async ask(times) {
       const before = looks;
       for (let i = 0; i < times; i++) {
-        const asked = spare(made.rules, async () => {
+        const asked = spare([made.wanted], async () => {
           looks++;
           await clock.sleep(lookMs);
           return made.outcome;
@@ -36,7 +35,10 @@ function bed(lookMs: number): Bed {
       return looks - before;
     },
   };
-  const spare = createOldTables(clock, async () => made.sizes);
+  const spare = createOldTables<typeof WANTED>(
+    clock,
+    async () => made.sizes && new Map([['filter', made.sizes]]),
+  );
   return made;
 }
 
@@ -53,8 +55,8 @@ it('a dear look is made once a minute while the tables keep their sizes', async 
 it('a look is made as soon as a chain that calls ours has another size', async () => {
   const tables = bed(300);
   await tables.ask(1);
-  for (const parents of ['filter 20', 'filter 30', 'filter 20']) {
-    tables.sizes = { parents, tables: 'filter 1000' };
+  for (const parent of ['20', '30', '20']) {
+    tables.sizes = { parent, table: '1000' };
     expect(await tables.ask(1)).toBe(1);
     expect(await tables.ask(1)).toBe(0);
   }
@@ -63,11 +65,11 @@ it('a look is made as soon as a chain that calls ours has another size', async (
 it('a look is made soon after another change, and rarely while the changes go on and concern nobody', async () => {
   const tables = bed(300);
   await tables.ask(4);
-  tables.sizes = { parents: 'filter 100', tables: 'filter 999' };
+  tables.sizes = { parent: '100', table: '999' };
   expect(await tables.ask(1)).toBe(1);
   let looks = 0;
   for (let i = 0; i < 120; i++) {
-    tables.sizes = { parents: 'filter 100', tables: `filter ${i}` };
+    tables.sizes = { parent: '100', table: `${i}` };
     looks += await tables.ask(1);
   }
   expect(looks).toBeLessThan(15);
@@ -77,7 +79,7 @@ it('a look is made soon after another change, and rarely while the changes go on
 it('other rules are always looked at, and so is the result of a repair', async () => {
   const tables = bed(300);
   await tables.ask(1);
-  tables.rules = { ...RULES, randomFully: true };
+  tables.wanted = { ...WANTED, rules: 2 };
   tables.outcome = 'repaired';
   expect(await tables.ask(3)).toBe(3);
   tables.outcome = 'present';
@@ -88,4 +90,35 @@ it('without sizes a dear look is made in time', async () => {
   const tables = bed(300);
   tables.sizes = undefined;
   expect(await tables.ask(121)).toBe(10);
+});
+
+it('each table is looked at for itself: changes of a small one make no look at a large one', async () => {
+  const clock = createVirtualClock();
+  const lookMs = new Map([
+    ['nat', 300],
+    ['filter', 1],
+  ]);
+  const looks: string[] = [];
+  let turn = 0;
+  const spare = createOldTables<{ table: string }>(
+    clock,
+    async () =>
+      new Map([
+        ['nat', { parent: '1', table: '1' }],
+        ['filter', { parent: '1', table: `${turn}` }],
+      ]),
+  );
+  for (turn = 0; turn < 12; turn++) {
+    const asked = spare([{ table: 'nat' }, { table: 'filter' }], async (due) => {
+      for (const { table } of due) {
+        looks.push(table);
+        await clock.sleep(lookMs.get(table) ?? 0);
+      }
+      return 'present';
+    });
+    await clock.advance(EVERY_MS);
+    await asked;
+  }
+  expect(looks.filter((table) => table === 'nat')).toHaveLength(1);
+  expect(looks.filter((table) => table === 'filter').length).toBeGreaterThan(9);
 });
