@@ -110,9 +110,9 @@ export class Host {
     return subnets === undefined ? undefined : formatSubnets(subnets);
   }
 
-  /** Whether the machine has been the same for as long as its agent runs. */
-  get isSteady(): boolean {
-    return this.#running !== undefined && this.machine.changedMs < this.#running.sinceMs;
+  /** Whether the agent that started at this moment still runs, on a machine that has been the same since. */
+  isSteadySince(startMs: number): boolean {
+    return this.#running?.sinceMs === startMs && this.machine.changedMs < startMs;
   }
 
   /** The longest time that is added to each step of its agent. */

@@ -94,25 +94,26 @@ export class Laws {
     this.break('nobody gives up a subnet that it holds', `${host.name} goes from ${from} to ${to}`);
   }
 
-  /** A node has created a key or written one anew. `before`: the entry that it has replaced. */
-  wrote(host: Host, before: KvEntry | undefined, entry: KvEntry): void {
+  /** A node's run since `startMs` has created a key or written one anew. `before`: the entry that it has replaced. */
+  wrote(host: Host, startMs: number, before: KvEntry | undefined, entry: KvEntry): void {
     const { key } = entry;
     if (!key.startsWith(LEASES)) return;
     this.#holding.wrote(host, key, this.ownerOf(entry));
     const attrs = before && leaseOf(before)?.attrs;
     const former = before && this.ownerOf(before);
     const isQuestion = leaseOf(entry)?.asked !== undefined;
+    const isSteady = host.isSteadySince(startMs);
     let law: string | undefined;
-    if (isQuestion && attrs !== undefined) law = this.#questions.ask(host, key, subnetOf(key), attrs);
+    if (isQuestion && attrs !== undefined)
+      law = this.#questions.ask(host, isSteady, key, subnetOf(key), attrs);
     else if (attrs !== undefined && former !== host) law = this.#questions.brokenBy(host, former, key);
     if (law !== undefined) this.break(law, `${host.name} writes ${key} of ${former?.name ?? 'a stranger'}`);
     if (!isQuestion) this.#questions.end(key);
-    if (before === undefined) this.#claimed(host, key);
+    if (before === undefined && isSteady) this.#claimed(host, key);
   }
 
   /** A restart, a new name or a clone elsewhere costs nobody its subnet. */
   #claimed(host: Host, key: string): void {
-    if (!host.isSteady) return;
     const { delayMs, lateRequests } = this.#cluster.weather.now;
     const onWayMs = lateRequests === 0 ? delayMs + 2 * host.mostLagMs : LATE_MS;
     const own = this.#cluster
@@ -184,6 +185,8 @@ export function judgedKv(cluster: Cluster, kv: Kv, host: Host): Kv {
   const { laws, trace } = cluster;
   const at = (key: string): KvEntry | undefined =>
     cluster.memory.entries().find((entry) => entry.key === key);
+  // A write of a run that was killed may come late.
+  const startMs = cluster.clock.monotonicMs();
   return {
     ...kv,
     async create(key, value, session, signal) {
@@ -191,14 +194,14 @@ export function judgedKv(cluster: Cluster, kv: Kv, host: Host): Kv {
       const entry = await kv.create(key, value, session, signal);
       trace.note(host.name, `create ${key}: ${entry?.revision ?? 'lost'}`);
       if (entry !== undefined && before !== undefined) laws.removed(host, before, 'creates');
-      if (entry !== undefined) laws.wrote(host, undefined, entry);
+      if (entry !== undefined) laws.wrote(host, startMs, undefined, entry);
       return entry;
     },
     async update(entry, value, signal) {
       const before = at(entry.key);
       const after = await kv.update(entry, value, signal);
       trace.note(host.name, `update ${entry.key}: ${after?.revision ?? 'lost'}`);
-      if (after !== undefined) laws.wrote(host, before, after);
+      if (after !== undefined) laws.wrote(host, startMs, before, after);
       return after;
     },
     async delete(entry, signal) {

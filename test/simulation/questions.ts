@@ -28,12 +28,15 @@ export class Questions {
     this.#cluster = cluster;
   }
 
-  /** A node has written a question about a lease. Returns the law that it breaks; undefined: none. */
-  ask(by: Host, key: string, subnet: string, attrs: LeaseAttrs): string | undefined {
+  /**
+   * A node has written a question about a lease. `isSteady`: it still runs, on a machine that has been the same since its
+   * start. Returns the law that it breaks; undefined: none.
+   */
+  ask(by: Host, isSteady: boolean, key: string, subnet: string, attrs: LeaseAttrs): string | undefined {
     const sinceMs = this.#cluster.clock.monotonicMs();
     const others = this.#asked.filter((question) => question.by !== by || question.key !== key);
     this.#asked = [...others, { by, key, subnet, sinceMs, isOver: false, able: new Set() }];
-    return by.isSteady && !mayBeOwn(by, subnet, attrs) ? 'nobody asks about a lease without need' : undefined;
+    return isSteady && !mayBeOwn(by, subnet, attrs) ? 'nobody asks about a lease without need' : undefined;
   }
 
   /** The lease with this key was written without a question, or has gone. */
