@@ -59,7 +59,12 @@ interface FdbEntry {
 /** The state of a host: its overlay, and the underlay that the overlay must fit. */
 export interface OwnedState {
   /** The host's own address on eth0, and the MTU of eth0; the address is undefined if there is none. */
-  readonly underlay: { readonly address: string | undefined; readonly mtuBytes: number };
+  readonly underlay: {
+    readonly address: string | undefined;
+    readonly mtuBytes: number;
+    /** Subnets on links of others, such as docker0: their connected routes are never replaced. */
+    readonly connected: readonly string[];
+  };
   /** The agent's links, addresses, routes, neighbours, fdb entries and subnet.env, sorted. */
   readonly lines: readonly string[];
 }
@@ -97,6 +102,11 @@ export async function readOwnedState(host: Host): Promise<OwnedState> {
     underlay: {
       address: addresses.find(({ ifname }) => ifname === 'eth0')?.addr_info.find(isHostsOwn)?.local,
       mtuBytes: eth0?.mtu ?? 0,
+      connected: addresses
+        .filter(({ ifname }) => !isOurs(ifname))
+        .flatMap(({ addr_info: all }) =>
+          all.map(({ local, prefixlen }) => `${local.replace(/\.\d+$/, '.0')}/${prefixlen}`),
+        ),
     },
     lines: lines.sort(),
   };
@@ -123,7 +133,7 @@ function routeLine({ type, dst, gateway, dev, flags }: Route): string {
 /** The expected state of a host by the leases, or the reason why there is none. */
 export function plannedLines(
   backend: BackendName,
-  { address, mtuBytes }: OwnedState['underlay'],
+  { address, mtuBytes, connected }: OwnedState['underlay'],
   leases: readonly StoredLease[],
 ): readonly string[] | string {
   if (address === undefined) return 'eth0 has no address';
@@ -131,6 +141,7 @@ export function plannedLines(
   const [lease] = own;
   if (lease === undefined || own.length > 1) return `there are ${own.length} leases of ${address}`;
   const peers = leases.filter((each) => each !== lease && each.backendType === backend);
+  const routed = peers.filter(({ subnet }) => !connected.includes(subnet));
   const mtu = mtuBytes - OVERHEAD_BYTES[backend];
   const base = baseOf(lease);
   const env = `env ${base.replace(/\.0$/, '.1')}/24 mtu ${mtu}`;
@@ -138,22 +149,22 @@ export function plannedLines(
     case 'host-gw':
       return [
         env,
-        ...peers.map(({ subnet, publicIP }) => `route unicast ${subnet} via ${publicIP} dev eth0`),
+        ...routed.map(({ subnet, publicIP }) => `route unicast ${subnet} via ${publicIP} dev eth0`),
       ].sort();
     case 'udp':
       return [
         env,
         `link flannel0 tun up mtu ${mtu}`,
         `addr ${base}/32 dev flannel0`,
-        ...peers.map(({ subnet }) => `route unicast ${subnet} dev flannel0`),
+        ...routed.map(({ subnet }) => `route unicast ${subnet} dev flannel0`),
       ].sort();
     case 'vxlan':
       return [
         env,
         `link flannel.1 vxlan up mtu ${mtu} mac ${lease.vtepMac} vni 1 port 8472 local ${address} learning false`,
         `addr ${base}/32 dev flannel.1`,
+        ...routed.map((peer) => `route unicast ${peer.subnet} via ${baseOf(peer)} dev flannel.1 onlink`),
         ...peers.flatMap((peer) => [
-          `route unicast ${peer.subnet} via ${baseOf(peer)} dev flannel.1 onlink`,
           `neigh ${baseOf(peer)} lladdr ${peer.vtepMac} dev flannel.1`,
           `fdb ${peer.vtepMac} dst ${peer.publicIP} dev flannel.1`,
         ]),
