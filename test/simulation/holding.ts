@@ -57,10 +57,10 @@ export class Holding {
       const owner = hosts.find(({ machine }) => machine.isWriter(lease.attrs.node));
       owners.set(formatSubnets(lease.subnets), owner ?? 'a stranger');
     }
-    for (const host of hosts) {
-      const subnet = host.subnetInUse;
+    const inUse = new Map(hosts.map((host) => [host, host.subnetInUse]));
+    for (const [host, subnet] of inUse) {
       const owner = subnet === undefined ? undefined : owners.get(subnet);
-      const others = hosts.filter((other) => other !== host && other.subnetInUse === subnet);
+      const others = hosts.filter((other) => other !== host && inUse.get(other) === subnet);
       if (subnet === undefined || owner === host || (owner === undefined && others.length === 0)) {
         this.#wrong.delete(host);
         continue;
