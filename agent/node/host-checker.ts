@@ -5,12 +5,11 @@ import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
-import { ALL_LINKS, type HostAddress, type HostChecks, type HostRoute } from '../model/host-checks.ts';
+import { ALL_LINKS, type HostAddress, type HostChecks } from '../model/host-checks.ts';
 import type { HostState } from '../model/host-state.ts';
 import type { Plane } from '../model/plane.ts';
 import {
   type Carried,
-  type CarriedPeer,
   carriedBy,
   judgeAddresses,
   judgeForwarding,
@@ -33,8 +32,8 @@ export interface HostCheckerDeps {
 interface Findings {
   readonly carried: Carried;
   readonly addresses: readonly HostAddress[];
-  readonly sample: readonly CarriedPeer[];
-  readonly routes: readonly (HostRoute | undefined)[];
+  /** On the addresses and the routes. */
+  readonly verdicts: readonly Verdict[];
 }
 
 export class HostChecker {
@@ -93,12 +92,8 @@ export class HostChecker {
   /** Undefined: the host cannot be read now. */
   async #look(isNew: boolean): Promise<readonly Verdict[] | undefined> {
     try {
-      const { carried, addresses, sample, routes } = await this.#find(isNew);
-      return [
-        await this.#forward(carried, addresses),
-        judgeAddresses(carried, addresses),
-        judgeRoutes(sample, routes),
-      ];
+      const { carried, addresses, verdicts } = await this.#find(isNew);
+      return [await this.#forward(carried, addresses), ...verdicts];
     } catch (error) {
       // That alone stops no packet.
       this.#deps.log.debug(messageOf(error));
@@ -119,7 +114,8 @@ export class HostChecker {
     const sample = samplePeers(carried.peers);
     const { addresses, seen } = await checks.addressesIn(carried.network);
     const routes = sample.length === 0 ? [] : await checks.routesTowards(sample.map(sampleAddress));
-    this.#findings = { carried, addresses, sample, routes };
+    const verdicts = [judgeAddresses(carried, addresses), judgeRoutes(sample, routes)];
+    this.#findings = { carried, addresses, verdicts };
     this.#nextMs =
       now + LIMITS.hostCheckAllMs + Math.min(seen, LIMITS.countedAddresses) * LIMITS.hostCheckMsPerAddress;
     return this.#findings;
