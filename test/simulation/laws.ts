@@ -20,8 +20,9 @@ export interface Violation {
   readonly atMs: number;
 }
 
-/** Time that a node has to act on news. */
+/** Time that a node has to act on news, and the steps of a pass that began before. */
 const GRACE_MS = 500;
+const STEPS = 5;
 /** Time for which a node may still report ready after it has heard of the loss of its lease. */
 const READY_GRACE_MS = 2_000;
 /** The most turns at one moment of virtual time. More of them are an endless loop. */
@@ -62,12 +63,12 @@ export class Laws {
       if (op === 'delete') continue;
       if (object.kind === 'route' && object.type === 'unicast') {
         const knownMs = witness.unleasedMs(object.dst);
-        if (knownMs !== undefined && knownMs > GRACE_MS)
+        if (knownMs !== undefined && knownMs > graceMs(host))
           this.break('no route to what nobody has', `${host.name} routes ${object.dst}`);
       }
       if (object.kind === 'addr') {
         const subnet = object.prefix.replace('/32', '/24');
-        if ((witness.othersMs(subnet) ?? 0) > GRACE_MS)
+        if ((witness.othersMs(subnet) ?? 0) > graceMs(host))
           this.break("nobody uses another's subnet", `${host.name} adds ${object.prefix}`);
       }
     }
@@ -80,7 +81,7 @@ export class Laws {
     const text = formatPrefix(subnet);
     if (witness.granted === undefined || formatSubnets(witness.granted.subnets) !== text)
       this.break('subnet.env is what the node holds', `${host.name} writes ${text}`);
-    if ((witness.othersMs(text) ?? 0) > GRACE_MS)
+    if ((witness.othersMs(text) ?? 0) > graceMs(host))
       this.break("nobody uses another's subnet", `${host.name} hands off ${text}`);
   }
 
@@ -168,6 +169,10 @@ export class Laws {
         this.break('ready means a lease', `${host.name} lost its lease ${lostMs} ms ago and is ready`);
     }
   }
+}
+
+function graceMs(host: Host): number {
+  return GRACE_MS + STEPS * host.mostLagMs;
 }
 
 /** The subnet in the key of a lease, as text. */
