@@ -42,8 +42,8 @@ async function leaveStale(bed: FaultBed): Promise<void> {
   if (backend === 'vxlan') {
     await h1.ip(
       'link add flannel.7 type vxlan id 7 dstport 8472 local 192.168.77.1 nolearning',
-      'addr add 10.5.9.0/32 dev flannel.7',
-      'addr add 10.5.9.0/32 dev flannel.1',
+      'addr add 10.5.0.9/32 dev flannel.7',
+      'addr add 10.5.0.9/32 dev flannel.1',
       'link set flannel.7 up',
       'neigh replace 10.5.240.0 lladdr 02:00:00:00:00:99 dev flannel.1 nud permanent',
     );
