@@ -29,8 +29,8 @@ export class Questions {
   }
 
   /**
-   * A node has written a question about a lease. `isSteady`: it still runs, on a machine that has been the same since its
-   * start. Returns the law that it breaks; undefined: none.
+   * A node has written a question about a lease. `isSteady`: it still runs, on a machine that has been the same since
+   * its start. Returns the law that it breaks; undefined: none.
    */
   ask(by: Host, isSteady: boolean, key: string, subnet: string, attrs: LeaseAttrs): string | undefined {
     const sinceMs = this.#cluster.clock.monotonicMs();
