@@ -1,5 +1,4 @@
 // The real kernel, in the private network namespace that the test runner starts this folder in.
-import { execFileSync } from 'node:child_process';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { diff } from '../../agent/kernel/diff.ts';
 import { LIMITS } from '../../agent/kernel/limits.ts';
@@ -8,17 +7,11 @@ import { formatHostState, type HostObject, type HostState } from '../../agent/mo
 import type { KernelEvent } from '../../agent/model/kernel.ts';
 import { hostGwPeer, plan, vxlanPeer } from '../support/golden-states.ts';
 import { NEEDS_PRIVATE_NETNS, title } from '../support/needs.ts';
+import { addEth0, ip } from './eth0.ts';
 import { kernelSuite } from './kernel-suite.ts';
 
 describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the kernel of Linux', NEEDS_PRIVATE_NETNS), () => {
-  const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8' });
-  beforeAll(() => {
-    ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'other');
-    ip('link', 'set', 'other', 'up');
-    ip('address', 'add', '192.168.77.1/24', 'dev', 'eth0');
-    ip('link', 'set', 'eth0', 'up');
-    return () => ip('link', 'delete', 'eth0');
-  });
+  beforeAll(addEth0);
   kernelSuite(() => openNetlinkKernel());
 
   test('our routes are deleted with any metric, and the wanted one is kept', async () => {

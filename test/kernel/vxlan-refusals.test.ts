@@ -1,23 +1,16 @@
 // The reasons for which Linux refuses a vxlan device, as the operator reads them.
-import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openNetlinkKernel } from '../../agent/kernel/netlink-kernel.ts';
 import { plan } from '../support/golden-states.ts';
 import { NEEDS_PRIVATE_NETNS, title } from '../support/needs.ts';
+import { addEth0, ip } from './eth0.ts';
 
 describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(
   title('a vxlan device that cannot be made', NEEDS_PRIVATE_NETNS),
   () => {
-    const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8' });
-    beforeAll(() => {
-      ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'other');
-      ip('link', 'set', 'other', 'up');
-      ip('address', 'add', '192.168.77.1/24', 'dev', 'eth0');
-      ip('link', 'set', 'eth0', 'up');
-      return () => ip('link', 'delete', 'eth0');
-    });
+    beforeAll(addEth0);
     const refusals = async (): Promise<string[]> => {
       await using kernel = openNetlinkKernel();
       const [link] = await plan('vxlan', {}, []);
