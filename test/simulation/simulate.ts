@@ -33,7 +33,8 @@ const FAULTS: readonly Fault[] = [...STORE_FAULTS, ...KERNEL_FAULTS, ...NODE_FAU
 const MACHINES = { share: 0.6, betweenMs: 8_000, together: 0.2 };
 /** The time with faults; in a few seeds it is longer than the life of a lease. */
 const TROUBLE_MS = { least: 5_000, most: 60_000, long: 30 * 3_600_000 };
-const LONG_SEEDS = 0.005;
+/** A hundred others take as long as one of these. */
+const LONG_SEEDS = 0.002;
 /** Time from one fault of a scene to the next. */
 const SCENE_PAUSE_MS = 30_000;
 /** Time for convergence in a fair world: a second listing comes after a minute at most. */
