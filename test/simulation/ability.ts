@@ -12,6 +12,8 @@ export class Ability {
   readonly #cluster: Cluster;
   readonly #host: Host;
   #sinceMs: number | undefined;
+  /** The lag of steps that began before the machine became faster, and when the last of them has ended. */
+  #former = { lagMs: 0, untilMs: 0 };
 
   constructor(cluster: Cluster, host: Host) {
     this.#cluster = cluster;
@@ -28,10 +30,19 @@ export class Ability {
     return WORK_MS + TRIPS * this.#cluster.weather.now.delayMs + STEPS * this.#host.mostLagMs;
   }
 
+  /** The most time that a step of the agent takes beyond the work itself, among those that may be under way. */
+  get lagMs(): number {
+    const { lagMs, untilMs } = this.#former;
+    const now = this.#host.mostLagMs;
+    return this.#cluster.clock.monotonicMs() <= untilMs ? Math.max(now, lagMs) : now;
+  }
+
   /** The machine or its way to the store becomes faster now. Steps that have begun take as long as before. */
   quicken(): void {
-    const { way } = this.#host;
-    way.troubledUntilMs = Math.max(way.troubledUntilMs, this.#cluster.clock.monotonicMs() + this.reactionMs);
+    const { way, mostLagMs } = this.#host;
+    const untilMs = this.#cluster.clock.monotonicMs() + this.reactionMs;
+    way.troubledUntilMs = Math.max(way.troubledUntilMs, untilMs);
+    this.#former = { lagMs: mostLagMs, untilMs };
   }
 
   /** Everything has come to rest at this moment. */

@@ -172,7 +172,7 @@ export class Laws {
 }
 
 function graceMs(host: Host): number {
-  return GRACE_MS + STEPS * host.mostLagMs;
+  return GRACE_MS + STEPS * host.ability.lagMs;
 }
 
 /** The subnet in the key of a lease, as text. */
