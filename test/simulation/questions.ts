@@ -2,6 +2,7 @@
 // cannot tell a holder that is gone from one that is cut off. So the promise is: a holder that hears and can answer as
 // long as a question stands keeps its lease. Here a question is a write of another node's lease that leaves it with its
 // owner, and an answer is any write by the owner.
+import { LIMITS } from '../../agent/lease/limits.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
 import type { LeaseAttrs } from '../../agent/model/lease.ts';
 import { CHALLENGE_WAIT_MS } from '../../agent/model/limits.ts';
@@ -52,7 +53,8 @@ export class Questions {
       for (const host of hosts) {
         const heldMs = host.witness?.heldMs(subnet) ?? 0;
         const hadMs = Math.min(heldMs, host.ability.ms, clock.monotonicMs() - sinceMs);
-        if (hadMs > host.ability.reactionMs) able.add(host);
+        // A holder that has just answered another question pauses before it answers this one.
+        if (hadMs > host.ability.reactionMs + LIMITS.rewritePauseMs) able.add(host);
       }
     }
   }
