@@ -145,7 +145,13 @@ function whileHeld(now: Held, event: StoreEvent, self: OwnAttrs): Tenure {
   }
   const { revision, session, asked } = told.lease;
   if (!isListed && revision <= lease.revision) return now;
-  if (!isOwn(told.lease, self, lease)) return { kind: 'taken', last: now.lease, by: told.lease };
+  if (!isOwn(told.lease, self, lease)) {
+    // A listing from before our last write has the card and the address that we had then. So has that of a clone which
+    // took our lease over: the store knows which one it is.
+    const mayBeFormer =
+      isListed && session === lease.session && told.lease.attrs.node?.id === lease.attrs.node?.id;
+    return mayBeFormer ? { ...now, check: 'key' } : { kind: 'taken', last: now.lease, by: told.lease };
+  }
   if (revision === lease.revision && session === lease.session) return now;
   return { ...now, check: asked === undefined ? 'key' : 'challenge' };
 }

@@ -114,6 +114,11 @@ describe('a held lease', () => {
     ['is checked where a listing has another session', listing([ownLease(10, 'new')]), checking],
     ['is checked where a listing has no such lease', listing([]), checking],
     ['is checked where a listing has it malformed', listing([], 20, [KEY]), checking],
+    [
+      'is checked where a listing from before our last write has our former card and address',
+      listing([cloned(9, '192.168.77.8')]),
+      checking,
+    ],
     ['is taken where a listing has it as of another node', listing([foreign(2)]), takenBy(foreign(2))],
     [
       'is taken also by a lease with its revision and session, in a store that lost its data',
