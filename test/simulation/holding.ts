@@ -61,7 +61,10 @@ export class Holding {
     for (const [host, subnet] of inUse) {
       const owner = subnet === undefined ? undefined : owners.get(subnet);
       const others = hosts.filter((other) => other !== host && inUse.get(other) === subnet);
-      if (subnet === undefined || owner === host || (owner === undefined && others.length === 0)) {
+      // Once the store has forgotten all leases, a node that never heard of another owner cannot hear of one.
+      const isInnocent =
+        owner === undefined && (others.length === 0 || host.witness?.othersMs(subnet ?? '') === undefined);
+      if (subnet === undefined || owner === host || isInnocent) {
         this.#wrong.delete(host);
         continue;
       }
