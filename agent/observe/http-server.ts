@@ -1,9 +1,11 @@
-// A small HTTP server for probes. It reads only the request line and headers, answers GET and HEAD with text, and keeps
-// no connection open, so that a hostile client costs little.
+// A small HTTP server for probes. It reads only the request line and headers, and answers one GET or HEAD with text. A
+// connection that takes longer than any honest one is closed, so that a hostile client costs little.
 import { lookup } from 'node:dns/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { systemClock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
+import { HttpConnections } from './http-connections.ts';
 import { LIMITS } from './limits.ts';
 
 /** The answer of a path. */
@@ -37,9 +39,9 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
   const server = createServer(
     {
       maxHeaderSize: LIMITS.httpHeaderBytes,
-      headersTimeout: LIMITS.httpRequestMs,
-      requestTimeout: LIMITS.httpRequestMs,
-      connectionsCheckingInterval: LIMITS.httpRequestMs / 5,
+      // Connections are timed below, whatever they wait for.
+      headersTimeout: 0,
+      requestTimeout: 0,
       keepAlive: false,
     },
     (request, response) => {
@@ -54,9 +56,13 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
       response.end(answer.body);
     },
   );
-  server.maxConnections = LIMITS.httpConnections;
-  // For a client that sends nothing, or does not read its answer.
-  server.setTimeout(2 * LIMITS.httpRequestMs, (socket) => socket.destroy());
+  // Clients send further requests without waiting for the answer. They would be answered too, though nobody gets that.
+  server.maxRequestsPerSocket = 1;
+  const connections = new HttpConnections();
+  server.on('connection', (socket) => {
+    connections.admit(socket);
+    socket.on('close', () => connections.remove(socket));
+  });
   try {
     const address = ip === '' ? undefined : (await lookup(ip, { order: 'ipv4first' })).address;
     await new Promise<void>((resolve, reject) => {
@@ -67,10 +73,13 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
   } catch (error) {
     throw asTwillError(error, 'host', `cannot listen at ${formatEndpoint(ip, port)}`, HINT);
   }
+  const stop = new AbortController();
+  void lookAgainAndAgain(connections, stop.signal);
   return {
     port: (server.address() as AddressInfo).port,
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
+        stop.abort();
         server.close(() => resolve());
         server.closeAllConnections();
       }),
@@ -78,6 +87,13 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
 }
 
 const HINT = 'choose another --healthz-port or --healthz-ip, or stop the program that uses this one';
+
+async function lookAgainAndAgain(connections: HttpConnections, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await systemClock.sleep(LIMITS.httpLookMs, signal).catch(() => undefined);
+    connections.look();
+  }
+}
 
 function answerTo(
   routes: ReadonlyMap<string, () => HttpAnswer>,
