@@ -5,12 +5,14 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
+import { printableLines } from '../base/printable.ts';
 import { HttpConnections } from './http-connections.ts';
 import { LIMITS } from './limits.ts';
 
 /** The answer of a path. */
 export interface HttpAnswer {
   readonly status: number;
+  /** Unprintable characters leave the server escaped. */
   readonly body: string;
   /** Default: `text/plain; charset=utf-8`. */
   readonly contentType?: string;
@@ -46,14 +48,15 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
     },
     (request, response) => {
       const answer = answerTo(byPath, request.method, request.url);
+      const body = printableLines(answer.body);
       response.writeHead(answer.status, {
         'Content-Type': answer.contentType ?? 'text/plain; charset=utf-8',
-        'Content-Length': Buffer.byteLength(answer.body),
+        'Content-Length': Buffer.byteLength(body),
         'Cache-Control': 'no-store',
         Connection: 'close',
         ...(answer.status === 405 ? { Allow: 'GET, HEAD' } : {}),
       });
-      response.end(answer.body);
+      response.end(body);
     },
   );
   // Clients send further requests without waiting for the answer. They would be answered too, though nobody gets that.

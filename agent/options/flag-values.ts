@@ -122,10 +122,11 @@ function checkText(flag: Flag, text: string, source: string): void {
   // Such a value never works. Files of variables for containers keep the quotes, those for a shell do not.
   const bare = flag.kind !== 'string' || !flag.isSecret ? /^(["'])(.*)\1$/su.exec(text)?.[2] : undefined;
   if (bare !== undefined) {
-    const isUrl = bare.includes('://');
+    // A URL may contain a password.
+    const isSecret = /:\/\/|@/.test(bare);
     throw usage(
       `${source}: must not be in quotes: they are a part of the value here`,
-      isUrl ? undefined : `write ${source}=${bare}`,
+      isSecret ? undefined : `write ${source}=${bare}`,
     );
   }
   if (flag.kind === 'bool' && parseBool(text) === undefined) {
