@@ -59,8 +59,8 @@ function readEtcdOptions(values: FlagValues, prefix: string): EtcdOptions {
   };
 }
 
-// flannel takes such files and does without TLS. Whoever gives them wants TLS, and perhaps sends a password. A start that
-// is refused is noticed; a password in clear text is not.
+// flannel takes such files and does without TLS. Whoever gives them wants TLS, and perhaps sends a password. A refused
+// start is noticed, and a password in clear text is not.
 function uselessFile(values: FlagValues, name: FlagName<'string'>, endpoint: string): TwillError {
   const [file, endpoints] = [values.source(name), values.source('etcd-endpoints')];
   return new TwillError('usage', `${file}: needs https:// in ${endpoints}, which is ${endpoint}`, {

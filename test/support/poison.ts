@@ -32,9 +32,9 @@ export const POISONED = `a${POISON.join('.')}\u001b]0;owned\u0007\u009b2J\u202el
 
 /** The characters of `text` that must not leave the program. Line feeds, and tabs as in JSON, may. */
 export function poisonIn(text: string): readonly string[] {
-  return POISON.filter((character) => character !== '\n' && character !== '\t' && text.includes(character)).map(
-    (character) => `U+${character.codePointAt(0)?.toString(16)}`,
-  );
+  return POISON.filter(
+    (character) => character !== '\n' && character !== '\t' && text.includes(character),
+  ).map((character) => `U+${character.codePointAt(0)?.toString(16)}`);
 }
 
 function range(first: number, last: number): readonly number[] {

@@ -62,10 +62,17 @@ describe('the input of network set', () => {
   });
 
   it.each([
-    ['a long argument', CONFIG.replace('{', `{${' '.repeat(NETWORK_CONFIG_BYTES)}`), 'network configuration: longer'],
+    [
+      'a long argument',
+      CONFIG.replace('{', `{${' '.repeat(NETWORK_CONFIG_BYTES)}`),
+      'network configuration: longer',
+    ],
     ['an empty argument', '', 'network configuration: not valid JSON: '],
   ])('%s is refused in one line', async (_what, source, message) => {
-    await expect(set(source)).rejects.toMatchObject({ code: 'config', message: expect.stringContaining(message) });
+    await expect(set(source)).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringContaining(message),
+    });
   });
 
   it('an input that is not UTF-8 is refused', async () => {

@@ -27,7 +27,9 @@ async function logOf(options: Partial<EtcdOptions>): Promise<readonly string[]> 
 
 describe('an etcd that is opened', () => {
   it('an etcd with a password in clear text is warned of, and the password is not shown', async () => {
-    expect(await logOf({ endpoints: ['http://127.0.0.1:2379', 'http://10.0.0.1:2379', 'http://127.a:2379'] })).toEqual([
+    expect(
+      await logOf({ endpoints: ['http://127.0.0.1:2379', 'http://10.0.0.1:2379', 'http://127.a:2379'] }),
+    ).toEqual([
       expect.stringMatching(
         /^warn .*the password crosses the network in clear text: use https:\/\/ in --etcd-endpoints endpoints=http:\/\/10\.0\.0\.1:2379,http:\/\/127\.a:2379$/,
       ),
