@@ -1,7 +1,7 @@
 // Makes foreign text safe for a terminal and a log. All text that leaves the program passes through this file last.
 
-// Characters that break the line, control a terminal, are invisible, look like a blank, or change the order of text, and
-// halves of characters. U+2800 is Braille without a dot.
+// Characters that break the line, control a terminal, are invisible, look like a blank, or change the order of text,
+// and halves of characters. U+2800 is Braille without a dot.
 const CLASS = '[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Z}\\p{Default_Ignorable_Code_Point}\\u2800]';
 const UNPRINTABLE = new RegExp(`(?! )${CLASS}`, 'gu');
 const UNPRINTABLE_RUN = new RegExp(`(?:(?! )${CLASS})+`, 'gu');
