@@ -10,6 +10,7 @@ import type { KvLeaseStore } from '../datastore/kv-lease-store.ts';
 import { requireConfig } from '../model/config-source.ts';
 import { NETWORK_CONFIG_BYTES } from '../model/limits.ts';
 import { parseNetworkConfig, tooLong } from '../model/network-config.ts';
+import { echo } from '../options/flag-values.ts';
 import type { AgentOptions } from '../options.ts';
 import type { CommandContext } from './context.ts';
 
@@ -32,7 +33,9 @@ export async function networkCommand(
     if (rest.length > 1) throw misuse(`network set takes one argument, but got ${rest.length}`);
     await setConfig(source, options, context);
   } else {
-    throw misuse(verb === undefined ? 'network needs get or set' : `network takes get or set, not "${verb}"`);
+    throw misuse(
+      verb === undefined ? 'network needs get or set' : `network takes get or set, not ${echo(verb)}`,
+    );
   }
 }
 

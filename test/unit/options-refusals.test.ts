@@ -31,6 +31,7 @@ describe('options', () => {
     ],
     [['--frobnicate'], 'unknown flag --frobnicate', '`twill help run` lists all flags'],
     [['---iface'], 'not a flag: "---iface"', '`twill help run` lists all flags'],
+    [['---etcd-password=hunter2'], 'not a flag: "---etcd-password…"', '`twill help run` lists all flags'],
     [['--iface'], '--iface: needs a value'],
     [['-v'], '-v: needs a value'],
     [['-v', 'high'], '-v: must be a whole number from 0 to 99, is "high"'],
