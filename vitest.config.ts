@@ -51,8 +51,16 @@ const PARTS: readonly Part[] = [
   },
   { name: 'e2e', group: 5, include: 'test/e2e/**/*.test.ts', testMs: 90_000, setUpMs: 60_000, workers: 1 },
   {
-    name: 'faults',
+    name: 'hostile',
     group: 6,
+    include: 'test/hostile/**/*.test.ts',
+    testMs: 90_000,
+    setUpMs: 60_000,
+    workers: 1,
+  },
+  {
+    name: 'faults',
+    group: 7,
     include: 'test/faults/**/*.test.ts',
     testMs: 120_000,
     setUpMs: 60_000,

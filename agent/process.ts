@@ -5,6 +5,7 @@ import { basename } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { systemClock } from './base/clock.ts';
 import { asTwillError, errnoOf } from './base/errors.ts';
+import { printableLines } from './base/printable.ts';
 import type { CommandContext } from './cli/context.ts';
 import { dispatch, type Invocation, isVerbose, parseInvocation } from './cli/dispatch.ts';
 import { describeFailure } from './cli/failure.ts';
@@ -25,7 +26,7 @@ const context: CommandContext = {
   },
   print: (text) =>
     new Promise((resolve, reject) => {
-      process.stdout.write(text, (error) => {
+      process.stdout.write(printableLines(text), (error) => {
         if (error === null || error === undefined || errnoOf(error) === 'EPIPE') resolve();
         else reject(asTwillError(error, 'host', 'cannot write to standard output'));
       });
@@ -70,7 +71,7 @@ process.on('unhandledRejection', fail);
 // Warnings of the runtime are for programmers, not for operators.
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
-  if (verbose()) process.stderr.write(`${warning.stack ?? warning.message}\n`);
+  if (verbose()) process.stderr.write(`${printableLines(warning.stack ?? warning.message)}\n`);
 });
 // A closed log is no reason to end. `print` reports its own failures.
 process.stderr.on('error', () => undefined);

@@ -16,7 +16,17 @@ import { ALL_PROGRAMS, ROOT, setUp } from './setup.mjs';
 import { readResults } from './test-results.mjs';
 
 /** The names of vitest.config.ts. */
-const PARTS = ['tidy', 'unit', 'dgram-native', 'conformance', 'simulation', 'kernel', 'e2e', 'faults'];
+const PARTS = [
+  'tidy',
+  'unit',
+  'dgram-native',
+  'conformance',
+  'simulation',
+  'kernel',
+  'e2e',
+  'hostile',
+  'faults',
+];
 const LIMIT_MS = 40 * 60_000;
 
 /** Whether a skipped test is a failure: in CI as root, where every test can run. */

@@ -2,7 +2,7 @@
 // Values may come from the network: anything but plain words is quoted, without line breaks and terminal codes.
 import loglevel from 'loglevel';
 import { systemClock } from './clock.ts';
-import { printable, printableJson } from './printable.ts';
+import { printable, printableJson, shorten } from './printable.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -22,7 +22,7 @@ export interface Logger {
 const PLAIN = /^[\w./:@,+\-[\]&%]+$/;
 
 function formatValue(value: string | number | boolean): string {
-  const text = String(value);
+  const text = shorten(String(value));
   return PLAIN.test(text) ? text : printableJson(text);
 }
 

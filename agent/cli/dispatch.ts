@@ -1,7 +1,6 @@
 // Finds and runs the command of a command line. A command is loaded only when it is run, because start-up time counts.
 import { TwillError } from '../base/errors.ts';
-import { excerpt } from '../base/schema.ts';
-import { isSwitchedOn, parseCommandLine, readFlagValues } from '../options/flag-values.ts';
+import { echo, isSwitchedOn, parseCommandLine, readFlagValues } from '../options/flag-values.ts';
 import { nearestWord } from '../options/nearest.ts';
 import { readAgentOptions, readLogLevel } from '../options.ts';
 import type { CommandContext } from './context.ts';
@@ -25,7 +24,7 @@ export function parseInvocation(program: string, args: readonly string[]): Invoc
   if (first.startsWith('-')) return { command: 'run', args };
   if (isCommandName(first)) return { command: first, args: rest };
   const near = nearestWord(first, Object.keys(COMMANDS));
-  throw misuse(`unknown command ${excerpt(first)}${near === undefined ? '' : `; did you mean ${near}?`}`);
+  throw misuse(`unknown command ${echo(first)}${near === undefined ? '' : `; did you mean ${near}?`}`);
 }
 
 /** Runs a command to its end. */
@@ -43,7 +42,7 @@ export async function dispatch(invocation: Invocation, context: CommandContext):
   }
   if (command !== 'network' && operands.length > 0) {
     const [operand = ''] = operands;
-    throw new TwillError('usage', `unexpected argument ${excerpt(operand)}`, {
+    throw new TwillError('usage', `unexpected argument ${echo(operand)}`, {
       hint: isCommandName(operand)
         ? `the command comes first: twill ${operand} …`
         : `\`twill help ${command}\` lists its arguments`,

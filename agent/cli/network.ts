@@ -8,10 +8,11 @@ import { createLogger } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
 import type { KvLeaseStore } from '../datastore/kv-lease-store.ts';
 import { requireConfig } from '../model/config-source.ts';
-import { parseNetworkConfig } from '../model/network-config.ts';
+import { NETWORK_CONFIG_BYTES } from '../model/limits.ts';
+import { parseNetworkConfig, tooLong } from '../model/network-config.ts';
+import { echo } from '../options/flag-values.ts';
 import type { AgentOptions } from '../options.ts';
 import type { CommandContext } from './context.ts';
-import { LIMITS } from './limits.ts';
 
 const USAGE =
   'write `twill network get`, or `twill network set` and the JSON in single quotes, @FILE, or - for standard input';
@@ -32,7 +33,9 @@ export async function networkCommand(
     if (rest.length > 1) throw misuse(`network set takes one argument, but got ${rest.length}`);
     await setConfig(source, options, context);
   } else {
-    throw misuse(verb === undefined ? 'network needs get or set' : `network takes get or set, not "${verb}"`);
+    throw misuse(
+      verb === undefined ? 'network needs get or set' : `network takes get or set, not ${echo(verb)}`,
+    );
   }
 }
 
@@ -54,7 +57,7 @@ async function setConfig(source: string, options: AgentOptions, context: Command
 
 async function openStore(options: AgentOptions): Promise<KvLeaseStore> {
   const { openLeaseStore } = await import('../datastore/open-store.ts');
-  const log = createLogger('network', options.logLevel === 'debug' ? 'debug' : 'error');
+  const log = createLogger('network', options.logLevel === 'debug' ? 'debug' : 'warn');
   return openLeaseStore(options.datastore, { clock: systemClock, random: systemRandom, log });
 }
 
@@ -86,19 +89,22 @@ async function requireRegularFile(path: string): Promise<void> {
 
 // Reads in chunks, so that an input that is too long or endless is not read to its end.
 async function readText(stream: AsyncIterable<Buffer>, where: string): Promise<string> {
-  const limit = LIMITS.networkConfigBytes;
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
     for await (const chunk of stream) {
       bytes += chunk.length;
-      if (bytes > limit) throw new TwillError('config', `${where}: longer than ${limit} bytes`);
+      if (bytes > NETWORK_CONFIG_BYTES) throw tooLong(where);
       chunks.push(chunk);
     }
   } catch (error) {
     throw asTwillError(error, 'host', `cannot read ${where}`);
   }
-  return Buffer.concat(chunks).toString().trim();
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)).trim();
+  } catch (error) {
+    throw new TwillError('config', `${where}: not valid UTF-8`, { cause: error });
+  }
 }
 
 function misuse(message: string): TwillError {

@@ -1,7 +1,7 @@
 // Opens the store that the options name. The library of a store is loaded only where that store is used.
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
-import type { DatastoreOptions } from '../model/datastore-options.ts';
+import { clearTextEndpoints, type DatastoreOptions } from '../model/datastore-options.ts';
 import type { Kv } from '../model/kv.ts';
 import { createKvLeaseStore, type KvLeaseStore } from './kv-lease-store.ts';
 
@@ -28,10 +28,16 @@ export async function openLeaseStore(
   });
 }
 
-async function openKv(options: DatastoreOptions, { clock, random }: StoreContext): Promise<Kv> {
+async function openKv(options: DatastoreOptions, { clock, random, log }: StoreContext): Promise<Kv> {
   if (options.kind === 'file') {
     const { openFileKv } = await import('./file-kv.ts');
     return openFileKv({ directory: options.directory, clock, random });
+  }
+  const clear = clearTextEndpoints(options);
+  if (clear.length > 0) {
+    log.warn('the password crosses the network in clear text: use https:// in --etcd-endpoints', {
+      endpoints: clear.join(','),
+    });
   }
   const { openEtcdKv } = await import('./etcd-kv.ts');
   return openEtcdKv(options, { clock, random });

@@ -30,3 +30,12 @@ export function datastoreAddresses(options: DatastoreOptions): readonly string[]
   const hosts = options.endpoints.map((endpoint) => new URL(endpoint).hostname.replace(/^\[|\]$/g, ''));
   return hosts.flatMap((host) => parseAddress(host)?.address ?? []);
 }
+
+/** The endpoints that get the password in clear text, over a network. */
+export function clearTextEndpoints({ endpoints, password }: EtcdOptions): readonly string[] {
+  if (password === undefined) return [];
+  return endpoints.filter((endpoint) => {
+    const { protocol, hostname } = new URL(endpoint);
+    return protocol === 'http:' && !/^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname);
+  });
+}

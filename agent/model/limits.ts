@@ -12,3 +12,6 @@ export const CHALLENGE_WAIT_MS = 10_000;
 
 /** Pauses between attempts to reach the datastore. */
 export const DATASTORE_BACKOFF: Backoff = { firstMs: 100, maxMs: 5_000 };
+
+/** Largest network configuration, in bytes. flannel's has a few hundred. */
+export const NETWORK_CONFIG_BYTES = 65_536;

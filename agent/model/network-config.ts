@@ -15,6 +15,7 @@ import {
   parseIPv4,
   parsePrefix,
 } from './ip.ts';
+import { NETWORK_CONFIG_BYTES } from './limits.ts';
 
 /** A backend and its options, not yet checked: their form is the backend's. */
 export interface BackendConfig {
@@ -98,6 +99,7 @@ const KNOWN = Object.keys(schema.entries);
 
 /** Parses the text of a network configuration. Fails as `config`, in one line that starts with `where`. */
 export function parseNetworkConfig(jsonText: string, where: string): NetworkConfig {
+  if (Buffer.byteLength(jsonText) > NETWORK_CONFIG_BYTES) throw tooLong(where);
   const raw = withKnownNames(parseJson(jsonObject, jsonText, where), KNOWN);
   const named = raw as Record<string, unknown>;
   const refuse = (field: string, why: string, value: unknown): never => {
@@ -146,6 +148,11 @@ export function parseNetworkConfig(jsonText: string, where: string): NetworkConf
     backend: { type: Type.toLowerCase(), options: options as Readonly<Record<string, JsonValue>> },
     backendIsDefault: config.Backend === undefined,
   };
+}
+
+/** The error for a configuration of more than `NETWORK_CONFIG_BYTES`. */
+export function tooLong(where: string): TwillError {
+  return new TwillError('config', `${where}: longer than ${NETWORK_CONFIG_BYTES} bytes`);
 }
 
 // A backend with nothing in it is none. Options without a type have no meaning, so those are refused.

@@ -1,5 +1,6 @@
 // Serves the agent's answers to probes. `/healthz`: is the agent alive? If not, restart it. `/readyz`: is this node's
 // network complete? If not, send no traffic.
+import { printable } from '../base/printable.ts';
 import type { Condition } from '../model/condition.ts';
 import { type HttpAnswer, type HttpServer, startHttpServer } from './http-server.ts';
 import { formatMetrics, METRICS_TYPE, type Metric } from './metrics.ts';
@@ -40,6 +41,5 @@ export function startHealthServer({
 }
 
 function answer(reason: string | undefined, well: string): HttpAnswer {
-  const line = (reason ?? well).replaceAll(/\s+/g, ' ').trim();
-  return { status: reason === undefined ? 200 : 503, body: `${line}\n` };
+  return { status: reason === undefined ? 200 : 503, body: `${printable(reason ?? well)}\n` };
 }

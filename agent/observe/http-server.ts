@@ -1,14 +1,18 @@
-// A small HTTP server for probes. It reads only the request line and headers, answers GET and HEAD with text, and keeps
-// no connection open, so that a hostile client costs little.
+// A small HTTP server for probes. It reads only the request line and headers, and answers one GET or HEAD with text. A
+// connection that takes longer than any honest one is closed, so that a hostile client costs little.
 import { lookup } from 'node:dns/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { systemClock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
+import { printableLines } from '../base/printable.ts';
+import { HttpConnections } from './http-connections.ts';
 import { LIMITS } from './limits.ts';
 
 /** The answer of a path. */
 export interface HttpAnswer {
   readonly status: number;
+  /** Unprintable characters leave the server escaped. */
   readonly body: string;
   /** Default: `text/plain; charset=utf-8`. */
   readonly contentType?: string;
@@ -37,26 +41,31 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
   const server = createServer(
     {
       maxHeaderSize: LIMITS.httpHeaderBytes,
-      headersTimeout: LIMITS.httpRequestMs,
-      requestTimeout: LIMITS.httpRequestMs,
-      connectionsCheckingInterval: LIMITS.httpRequestMs / 5,
+      // Connections are timed below, whatever they wait for.
+      headersTimeout: 0,
+      requestTimeout: 0,
       keepAlive: false,
     },
     (request, response) => {
       const answer = answerTo(byPath, request.method, request.url);
+      const body = printableLines(answer.body);
       response.writeHead(answer.status, {
         'Content-Type': answer.contentType ?? 'text/plain; charset=utf-8',
-        'Content-Length': Buffer.byteLength(answer.body),
+        'Content-Length': Buffer.byteLength(body),
         'Cache-Control': 'no-store',
         Connection: 'close',
         ...(answer.status === 405 ? { Allow: 'GET, HEAD' } : {}),
       });
-      response.end(answer.body);
+      response.end(body);
     },
   );
-  server.maxConnections = LIMITS.httpConnections;
-  // For a client that sends nothing, or does not read its answer.
-  server.setTimeout(2 * LIMITS.httpRequestMs, (socket) => socket.destroy());
+  // Clients send further requests without waiting for the answer. They would be answered too, though nobody gets that.
+  server.maxRequestsPerSocket = 1;
+  const connections = new HttpConnections();
+  server.on('connection', (socket) => {
+    connections.admit(socket);
+    socket.on('close', () => connections.remove(socket));
+  });
   try {
     const address = ip === '' ? undefined : (await lookup(ip, { order: 'ipv4first' })).address;
     await new Promise<void>((resolve, reject) => {
@@ -67,10 +76,13 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
   } catch (error) {
     throw asTwillError(error, 'host', `cannot listen at ${formatEndpoint(ip, port)}`, HINT);
   }
+  const stop = new AbortController();
+  void lookAgainAndAgain(connections, stop.signal);
   return {
     port: (server.address() as AddressInfo).port,
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
+        stop.abort();
         server.close(() => resolve());
         server.closeAllConnections();
       }),
@@ -78,6 +90,13 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
 }
 
 const HINT = 'choose another --healthz-port or --healthz-ip, or stop the program that uses this one';
+
+async function lookAgainAndAgain(connections: HttpConnections, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await systemClock.sleep(LIMITS.httpLookMs, signal).catch(() => undefined);
+    connections.look();
+  }
+}
 
 function answerTo(
   routes: ReadonlyMap<string, () => HttpAnswer>,

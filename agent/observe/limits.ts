@@ -1,12 +1,14 @@
 // Limits of probes and messages to the service manager. Times are in milliseconds.
 
 export const LIMITS = {
-  /** Longest time for one request with its headers. */
-  httpRequestMs: 5_000,
+  /** A connection is looked at after each such time, and closed at the look after so many: within 2 to 2.5 seconds. */
+  httpLookMs: 500,
+  httpLooks: 4,
   /** Largest headers, in bytes. */
   httpHeaderBytes: 8_192,
-  /** Connections at a time. */
+  /** Connections at a time, and those of other hosts among them. */
   httpConnections: 256,
+  httpRemoteConnections: 224,
   /** Longest time for one message to the service manager. */
   serviceNotifyMs: 600,
 } as const;

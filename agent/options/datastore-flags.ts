@@ -20,7 +20,11 @@ export function readDatastoreOptions(values: FlagValues): DatastoreOptions {
     }
     return { kind: 'file', directory, prefix };
   }
-  if (store !== 'etcd') throw refusal(values, 'store', `must be "etcd" or "file:DIR", is ${excerpt(store)}`);
+  if (store !== 'etcd') {
+    // Perhaps a URL with a password.
+    const found = store.includes('@') ? '' : `, is ${excerpt(store)}`;
+    throw refusal(values, 'store', `must be "etcd" or "file:DIR"${found}`);
+  }
   return readEtcdOptions(values, prefix);
 }
 
@@ -36,9 +40,16 @@ function readEtcdOptions(values: FlagValues, prefix: string): EtcdOptions {
   together('etcd-username', 'etcd-password');
   const certFile = file('etcd-certfile');
   const caFile = file('etcd-cafile');
+  const endpoints = readEndpoints(values, certFile !== undefined || caFile !== undefined);
+  const clear = endpoints.find((endpoint) => endpoint.startsWith('http:'));
+  if (clear !== undefined) {
+    for (const name of ['etcd-cafile', 'etcd-certfile'] as const) {
+      if (file(name) !== undefined) throw uselessFile(values, name, clear);
+    }
+  }
   return {
     kind: 'etcd',
-    endpoints: readEndpoints(values, certFile !== undefined || caFile !== undefined),
+    endpoints,
     prefix,
     caFile,
     certFile,
@@ -48,6 +59,15 @@ function readEtcdOptions(values: FlagValues, prefix: string): EtcdOptions {
   };
 }
 
+// flannel takes such files and does without TLS. Whoever gives them wants TLS, and perhaps sends a password. A refused
+// start is noticed, and a password in clear text is not.
+function uselessFile(values: FlagValues, name: FlagName<'string'>, endpoint: string): TwillError {
+  const [file, endpoints] = [values.source(name), values.source('etcd-endpoints')];
+  return new TwillError('usage', `${file}: needs https:// in ${endpoints}, which is ${endpoint}`, {
+    hint: `write https:// in ${endpoints} if etcd speaks TLS, or leave ${file} out`,
+  });
+}
+
 // Accepts `host:port` without a scheme, as etcd's own programs do: https if there are certificates.
 function readEndpoints(values: FlagValues, hasCertificates: boolean): readonly string[] {
   const texts = values
@@ -55,17 +75,18 @@ function readEndpoints(values: FlagValues, hasCertificates: boolean): readonly s
     .split(',')
     .map((text) => text.trim())
     .filter((text) => text !== '');
+  // Before anything else, so that no message shows a password.
+  if (texts.some((text) => text.includes('@'))) {
+    throw refusal(
+      values,
+      'etcd-endpoints',
+      'must not contain a user: use --etcd-username and --etcd-password',
+    );
+  }
   const endpoints = texts.map((text) => {
     const url = parseUrl(
       /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `${hasCertificates ? 'https' : 'http'}://${text}`,
     );
-    if (url !== undefined && (url.username !== '' || url.password !== '')) {
-      throw refusal(
-        values,
-        'etcd-endpoints',
-        'must not contain a user: use --etcd-username and --etcd-password',
-      );
-    }
     if (url === undefined || !isEndpoint(url)) {
       throw refusal(
         values,

@@ -33,6 +33,11 @@ export interface FlagValues {
 
 const LIST_FLAGS = '`twill help run` lists all flags';
 
+/** A misplaced argument for a message, without the value in it: that may be a password. */
+export function echo(arg: string): string {
+  return excerpt(arg.replace(/(?:=|:\/\/|@).*$/s, '…'));
+}
+
 /** Parses the arguments of a command. Fails as `usage` for unknown flags and for missing or invalid values. */
 export function parseCommandLine(args: readonly string[]): CommandLine {
   const flags = new Map<string, Given>();
@@ -104,7 +109,7 @@ export function isSwitchedOn(commandLine: CommandLine, name: FlagName<'bool'>): 
 function splitFlag(arg: string): { readonly flag: Flag; readonly joined: string | undefined } {
   const equals = arg.indexOf('=');
   const name = (equals < 0 ? arg : arg.slice(0, equals)).replace(/^--?/, '');
-  if (name === '' || name.startsWith('-')) throw usage(`not a flag: ${excerpt(arg)}`, LIST_FLAGS);
+  if (name === '' || name.startsWith('-')) throw usage(`not a flag: ${echo(arg)}`, LIST_FLAGS);
   const flag = findFlag(name === 'h' ? 'help' : name);
   if (flag === undefined) {
     const near = nearestWord(
@@ -122,10 +127,11 @@ function checkText(flag: Flag, text: string, source: string): void {
   // Such a value never works. Files of variables for containers keep the quotes, those for a shell do not.
   const bare = flag.kind !== 'string' || !flag.isSecret ? /^(["'])(.*)\1$/su.exec(text)?.[2] : undefined;
   if (bare !== undefined) {
-    const isUrl = bare.includes('://');
+    // A URL may contain a password.
+    const isSecret = /:\/\/|@/.test(bare);
     throw usage(
       `${source}: must not be in quotes: they are a part of the value here`,
-      isUrl ? undefined : `write ${source}=${bare}`,
+      isSecret ? undefined : `write ${source}=${bare}`,
     );
   }
   if (flag.kind === 'bool' && parseBool(text) === undefined) {

@@ -63,7 +63,7 @@ export const FLAGS = [
     'datastore',
     'FILE',
     '',
-    'PEM certificates of the CAs that etcd is verified against; needs no other flag',
+    'PEM certificates of the CAs that etcd is verified against; refused beside http:// endpoints',
   ),
   text('etcd-certfile', 'datastore', 'FILE', '', 'PEM client certificate; needs etcd-keyfile'),
   text('etcd-keyfile', 'datastore', 'FILE', '', 'PEM key of the client certificate'),

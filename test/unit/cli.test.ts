@@ -43,6 +43,7 @@ describe('a command line', () => {
     [[], 'no command given'],
     [['netwrok'], 'unknown command "netwrok"; did you mean network?'],
     [['constructor'], 'unknown command "constructor"'],
+    [['etcd-password=hunter2'], 'unknown command "etcd-password…"'],
     [['\u001b[31m'], 'unknown command "\\u001b[31m"'],
   ])('the command line %j is refused', (args, message) => {
     expect(() => parseInvocation('twill', args)).toThrow(message);
@@ -51,6 +52,10 @@ describe('a command line', () => {
   it.each([
     [['run', 'now'], 'unexpected argument "now"'],
     [['--ip-masq', 'network', 'get'], 'unexpected argument "network"'],
+    // A value that stands where nobody looks for one may be a password.
+    [['run', 'etcd-password=hunter2'], 'unexpected argument "etcd-password…"'],
+    [['run', 'http://u:hunter2@a'], 'unexpected argument "http…"'],
+    [['network', 'etcd-password=hunter2'], 'network takes get or set, not "etcd-password…"'],
     [['network'], 'network needs get or set'],
     [['network', 'delete'], 'network takes get or set, not "delete"'],
     [['network', 'get', 'x'], 'network get takes no arguments, but got 1'],

@@ -31,6 +31,7 @@ describe('options', () => {
     ],
     [['--frobnicate'], 'unknown flag --frobnicate', '`twill help run` lists all flags'],
     [['---iface'], 'not a flag: "---iface"', '`twill help run` lists all flags'],
+    [['---etcd-password=hunter2'], 'not a flag: "---etcd-password…"', '`twill help run` lists all flags'],
     [['--iface'], '--iface: needs a value'],
     [['-v'], '-v: needs a value'],
     [['-v', 'high'], '-v: must be a whole number from 0 to 99, is "high"'],
@@ -88,6 +89,28 @@ describe('options', () => {
       ['--etcd-endpoints=http://u:hunter2@a:1'],
       '--etcd-endpoints: must not contain a user: use --etcd-username and --etcd-password',
     ],
+    ...[
+      'http://u:hunter2@a:99999',
+      'http://u:hun/ter2@a',
+      'u:hunter2@a',
+      'http:u:hunter2@a',
+      '"hunter2@a"',
+    ].map((text): readonly [readonly string[], string] => [
+      [`--etcd-endpoints=http://b:1,${text}`],
+      '--etcd-endpoints: must not contain a user: use --etcd-username and --etcd-password',
+    ]),
+    [
+      ['--etcd-endpoints="u:hunter2@a:1"'],
+      '--etcd-endpoints: must not be in quotes: they are a part of the value here',
+    ],
+    [['--store=etcd://u:hunter2@a:1'], '--store: must be "etcd" or "file:DIR"'],
+    ...['--etcd-cafile=/ca', '--etcd-certfile=/c'].map(
+      (flag): readonly [readonly string[], string, string] => [
+        [flag, '--etcd-keyfile=/k', '--etcd-certfile=/c', '--etcd-endpoints=http://10.0.0.1:2379'],
+        `${flag.split('=')[0]}: needs https:// in --etcd-endpoints, which is http://10.0.0.1:2379`,
+        `write https:// in --etcd-endpoints if etcd speaks TLS, or leave ${flag.split('=')[0]} out`,
+      ],
+    ),
     [
       ['--etcd-prefix=/a b'],
       '--etcd-prefix: must be a key such as /coreos.com/network (no blanks, at most 512 characters), is "/a b"',
