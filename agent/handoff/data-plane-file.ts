@@ -1,10 +1,11 @@
 // The input of the last run's data plane, in a file beside subnet.env. It decides where packets go, so only a file is
 // believed that nobody else can have written, of this boot, and of a run that ended a short while ago. Each value is
 // checked as in a lease.
-import { constants, open, readFile, rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { writeFileAtomic } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
 import { asTwillError, errnoOf, TwillError } from '../base/errors.ts';
+import { readFileStart } from '../base/read-file.ts';
 import { type JsonValue, parseJson } from '../base/schema.ts';
 import * as v from '../base/valibot.ts';
 import type { DataPlaneRecord } from '../model/data-plane-memory.ts';
@@ -131,18 +132,15 @@ async function readBootId(): Promise<string> {
   }
 }
 
-// The path may lead to any file. O_NONBLOCK, because opening a pipe waits for its writer.
 async function readOwn(path: string): Promise<string | undefined> {
   try {
-    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-    const stats = await file.stat();
-    if (!stats.isFile()) throw refusal(path, 'it is no file');
+    const limits = { maxBytes: LIMITS.dataPlaneFileBytes, followLink: false };
+    const { bytes, isPart, stats } = await readFileStart(path, limits);
     if (stats.uid !== process.geteuid?.()) throw refusal(path, `its owner is user ${stats.uid}`);
     const mode = stats.mode & 0o7777;
     if (mode !== MODE) throw refusal(path, `its mode is ${mode.toString(8)}`);
-    if (stats.size > LIMITS.dataPlaneFileBytes) throw refusal(path, `it has ${stats.size} bytes`);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(stats.size), 0);
-    return buffer.toString('utf8', 0, bytesRead);
+    if (isPart) throw refusal(path, `it is longer than ${limits.maxBytes} bytes`);
+    return bytes.toString();
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw asTwillError(error, 'host', `cannot read ${path}`);

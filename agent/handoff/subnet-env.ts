@@ -1,8 +1,7 @@
 // /run/flannel/subnet.env, which tells Docker, CNI plugins and scripts the network of this node, in flannel's format to
 // the byte. The file outlives the agent: the next start reads the previous subnet from it.
-import { constants, open } from 'node:fs/promises';
 import { writeFileAtomic } from '../base/atomic-file.ts';
-import { errnoOf } from '../base/errors.ts';
+import { readFileStart } from '../base/read-file.ts';
 import type { HandOff, SubnetEnv } from '../model/hand-off.ts';
 import { addressAt, formatPrefix, networkOf, type Prefix, parsePrefix } from '../model/ip.ts';
 import { parseEnvironmentFile } from './environment-file.ts';
@@ -85,17 +84,9 @@ interface Start {
   readonly mode: number;
 }
 
-// The path may lead to any file, so the read is limited. O_NONBLOCK, because opening a pipe waits for its writer.
 async function readStart(path: string): Promise<Start | undefined> {
-  try {
-    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stats = await file.stat();
-    if (!stats.isFile()) return undefined;
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(LIMITS.subnetFileBytes), 0);
-    const isPart = bytesRead === buffer.length;
-    return { text: buffer.toString('utf8', 0, bytesRead), isPart, mode: stats.mode & 0o7777 };
-  } catch (error) {
-    if (errnoOf(error) !== undefined) return undefined;
-    throw error;
-  }
+  const start = await readFileStart(path, { maxBytes: LIMITS.subnetFileBytes }).catch(() => undefined);
+  if (start === undefined) return undefined;
+  const { bytes, isPart, stats } = start;
+  return { text: bytes.toString(), isPart, mode: stats.mode & 0o7777 };
 }

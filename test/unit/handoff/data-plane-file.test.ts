@@ -108,15 +108,15 @@ describe("the data plane's file", () => {
     await expect(link.read()).rejects.toThrow(`cannot read ${link.path}`);
     const pipe = dataPlaneFile(join(folder, 'pipe'), clock);
     execFileSync('mkfifo', [pipe.path]);
-    await expect(pipe.read()).rejects.toThrow('it is no file');
+    await expect(pipe.read()).rejects.toThrow('it is no regular file');
     const directory = dataPlaneFile(join(folder, 'folder'), clock);
     execFileSync('mkdir', [directory.path]);
-    await expect(directory.read()).rejects.toThrow('it is no file');
+    await expect(directory.read()).rejects.toThrow('it is no regular file');
   });
 
   it('the data plane’s file is not read when it is too large', async () => {
     await writeFile(file.path, Buffer.alloc(LIMITS.dataPlaneFileBytes + 1, ' '), { mode: 0o600 });
-    await expect(file.read()).rejects.toThrow('it has 1048577 bytes');
+    await expect(file.read()).rejects.toThrow('it is longer than 1048576 bytes');
   });
 
   it.each([
