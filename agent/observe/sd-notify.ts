@@ -7,9 +7,7 @@ import type { Logger } from '../base/log.ts';
 import { LIMITS } from './limits.ts';
 
 export interface ServiceNotifierOptions {
-  /**
-   * Value of NOTIFY_SOCKET, which systemd-notify inherits from our environment; undefined: no service manager listens.
-   */
+  /** Value of NOTIFY_SOCKET; undefined: no service manager listens. */
   readonly socket: string | undefined;
   readonly exec: Exec;
   readonly log: Logger;
@@ -25,7 +23,10 @@ export function createServiceNotifier({ socket, exec, log }: ServiceNotifierOpti
   const send = async (...fields: readonly string[]): Promise<void> => {
     if (socket === undefined || socket === '') return;
     try {
-      const result = await exec('systemd-notify', fields, { timeoutMs: LIMITS.serviceNotifyMs });
+      const result = await exec('systemd-notify', fields, {
+        timeoutMs: LIMITS.serviceNotifyMs,
+        env: { NOTIFY_SOCKET: socket },
+      });
       if (result.exitCode !== 0) {
         throw new TwillError('host', result.stderr.trim() || `exit code ${result.exitCode}`);
       }

@@ -15,7 +15,7 @@ const SCRIPT = join(PROJECT_ROOT, 'scripts/demo.mjs');
 const LIMIT_MS = 60_000;
 
 const demo = (...args: readonly string[]) =>
-  exec(process.execPath, [SCRIPT, ...args], { timeoutMs: LIMIT_MS });
+  exec(process.execPath, [SCRIPT, ...args], { timeoutMs: LIMIT_MS, env: process.env });
 
 /** Namespaces and folders of all demos. */
 async function traces(): Promise<string[]> {

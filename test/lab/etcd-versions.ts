@@ -83,7 +83,7 @@ async function build(version: BuiltVersion): Promise<void> {
       'etcd',
       '.',
     ];
-    await run(['env', ...settings, ...words], { timeoutMs: BUILD_LIMIT_MS });
+    await run(['env', ...settings, ...words], { timeoutMs: BUILD_LIMIT_MS, env: process.env });
     await rename(join(folder, 'etcd'), etcdProgram(version));
   } finally {
     await rm(folder, { recursive: true, force: true });

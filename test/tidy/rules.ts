@@ -132,7 +132,7 @@ const CLOCK = ['agent/base/clock.ts'];
 
 export const GLOBAL_DOORS: readonly GlobalDoor[] = [
   { name: 'process.exit', pattern: /\bprocess\.(?:exit|exitCode|abort|reallyExit)\b/g, doors: MAIN },
-  { name: 'process.env', pattern: /\bprocess\.env\b/g, doors: MAIN },
+  { name: 'process.env', pattern: /\bprocess\.env\b/g, doors: [...MAIN, 'agent/base/exec.ts'] },
   { name: 'process.argv', pattern: /\bprocess\.(?:argv|argv0|execArgv)\b/g, doors: MAIN },
   {
     name: 'process.on',

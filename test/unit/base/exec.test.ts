@@ -1,6 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../agent/base/clock.ts';
 import { exec } from '../../../agent/base/exec.ts';
+import { needsProgram, title } from '../../support/needs.ts';
+import { withoutDescriptors } from '../../support/without-descriptors.ts';
 
 const countPipes = (): number =>
   process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length;
@@ -83,5 +88,58 @@ describe('exec', () => {
       code: 'host',
       message: 'sh -c kill -9 $$: ended by SIGKILL',
     });
+  });
+});
+
+describe('the environment of a program', () => {
+  const before = { ...process.env };
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'twill-exec-'));
+  });
+  afterEach(async () => {
+    process.env = { ...before };
+    await rm(folder, { recursive: true });
+  });
+
+  it('a program gets few variables of ours, and those that its caller gives', async () => {
+    process.env['TWILL_ETCD_PASSWORD'] = 'secret';
+    process.env['XTABLES_LOCKFILE'] = '/run/lock';
+    process.env['PATH'] = '/usr/bin:/bin';
+    const { stdout } = await exec('env', [], { env: { NOTIFY_SOCKET: '@x' } });
+    expect(stdout.trim().split('\n').sort()).toEqual([
+      'LC_ALL=C',
+      'NOTIFY_SOCKET=@x',
+      'PATH=/usr/bin:/bin',
+      'XTABLES_LOCKFILE=/run/lock',
+    ]);
+  });
+
+  it('a program is looked for in absolute folders of PATH alone', async () => {
+    await mkdir(join(folder, 'bin'));
+    const program = join(folder, 'bin/twill-test-program');
+    await writeFile(program, '#!/bin/sh\npwd\n');
+    await chmod(program, 0o755);
+    process.env['PATH'] = `${folder}/bin:/usr/bin:/bin`;
+    expect((await exec('twill-test-program', [])).stdout).toBe('/\n');
+    const up = '../'.repeat(process.cwd().split('/').length);
+    for (const path of [`${up}${folder}/bin`, '.', ':', '']) {
+      process.env['PATH'] = path;
+      const { stdout } = await exec('sh', ['-c', 'echo "$PATH"']);
+      expect(stdout).toBe('/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n');
+      await expect(exec('twill-test-program', [])).rejects.toMatchObject({ errno: 'ENOENT' });
+    }
+  });
+});
+
+const need = needsProgram('prlimit');
+describe.skipIf(need.missing)(title('exec without file descriptors', need), () => {
+  it('exec fails when no file descriptor is left, and works again afterwards', async () => {
+    // Each number of free descriptors fails at another step of the start.
+    for (let free = 0; free < 8; free++) {
+      const outcome = await withoutDescriptors(free, () => exec('true', []).catch((error: unknown) => error));
+      if (free < 6) expect(outcome).toMatchObject({ code: 'host', errno: 'EMFILE' });
+    }
+    expect((await exec('true', [])).exitCode).toBe(0);
   });
 });

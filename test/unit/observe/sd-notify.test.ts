@@ -40,15 +40,12 @@ describe.skipIf(need.missing)(title('the service notifier', need), () => {
     try {
       const lines = createInterface({ input: listener.stdout })[Symbol.asyncIterator]();
       expect(await lines.next()).toMatchObject({ value: 'listening' });
-      // The agent gets the variable from systemd and its children inherit it.
-      process.env['NOTIFY_SOCKET'] = socket;
       const { log, lines: logged } = captureLog('service');
       const notifier = createServiceNotifier({ socket, exec, log });
       await notifier.ready('10.5.34.0/24 by vxlan,\n2 peers');
       expect((await lines.next()).value).toBe(`${process.pid} READY=1|STATUS=10.5.34.0/24 by vxlan, 2 peers`);
       expect(logged).toEqual([]);
     } finally {
-      delete process.env['NOTIFY_SOCKET'];
       if (listener.exitCode === null) {
         listener.kill('SIGKILL');
         await once(listener, 'exit');
