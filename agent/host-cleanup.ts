@@ -1,6 +1,6 @@
 // `twill cleanup` removes everything that the agent leaves on a host. The lease stays in the datastore: it expires, and
 // the host may want it again.
-import { rm, stat } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { systemClock } from './base/clock.ts';
 import { asTwillError } from './base/errors.ts';
 import { exec } from './base/exec.ts';
@@ -61,7 +61,7 @@ async function firewalls(): Promise<Firewall[]> {
 
 async function removeFile(path: string): Promise<boolean> {
   try {
-    if ((await stat(path).catch(() => undefined)) === undefined) return false;
+    if ((await lstat(path).catch(() => undefined)) === undefined) return false;
     await rm(path);
     return true;
   } catch (error) {

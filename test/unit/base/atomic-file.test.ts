@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { watch } from 'node:fs';
+import { chown, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -12,6 +13,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
+const inFolder = (name: string): string => join(folder, name);
 
 describe('writeFileAtomic', () => {
   it('writeFileAtomic makes the file and its folders, and gives the file exactly the mode under any umask', async () => {
@@ -47,11 +49,43 @@ describe('writeFileAtomic', () => {
     expect(await readFile(path, 'utf8')).toBe('ours');
   });
 
-  it('writeFileAtomic overwrites the temporary file of a killed process that had the same pid', async () => {
-    await writeFile(join(folder, `.f.${process.pid}.tmp`), 'a long remainder of an earlier run');
-    await writeFileAtomic(join(folder, 'f'), 'new', 0o644);
-    expect(await readFile(join(folder, 'f'), 'utf8')).toBe('new');
-    expect(await readdir(folder)).toEqual(['f']);
+  it('writeFileAtomic replaces a pipe without waiting for its reader', async () => {
+    const path = join(folder, 'f');
+    await exec('mkfifo', [path]);
+    await writeFileAtomic(path, 'ours', 0o644);
+    expect(await readFile(path, 'utf8')).toBe('ours');
+  });
+
+  it('writeFileAtomic writes to a new file of another name each time', async () => {
+    const names = new Set<string | null>();
+    const watcher = watch(folder, (_, name) => names.add(name));
+    try {
+      for (const text of ['a', 'b']) await writeFileAtomic(inFolder('f'), text, 0o600);
+      await expect.poll(() => names.size).toBe(3);
+    } finally {
+      watcher.close();
+    }
+    names.delete('f');
+    for (const name of names) expect(name).toMatch(/^\.f\.[0-9a-f]{16}\.tmp$/);
+  });
+
+  it('writeFileAtomic does not write through a link at a name that others can guess', async () => {
+    await writeFile(inFolder('target'), 'somebody’s');
+    await symlink(inFolder('target'), inFolder(`.f.${process.pid}.tmp`));
+    await writeFileAtomic(inFolder('f'), 'ours', 0o644);
+    expect(await readFile(inFolder('target'), 'utf8')).toBe('somebody’s');
+  });
+
+  it('writeFileAtomic gives the folders that it makes mode 0755 under any umask, and leaves others', async () => {
+    await mkdir(join(folder, 'a'), { mode: 0o700 });
+    const before = process.umask(0o077);
+    try {
+      await writeFileAtomic(join(folder, 'a/b/c/f'), 'x', 0o644);
+    } finally {
+      process.umask(before);
+    }
+    expect([await modeOf(join(folder, 'a')), await modeOf(join(folder, 'a/b'))]).toEqual([0o700, 0o755]);
+    expect(await modeOf(join(folder, 'a/b/c'))).toBe(0o755);
   });
 
   it('writeFileAtomic changes nothing if the path is a folder', async () => {
@@ -87,6 +121,25 @@ describe('assertWritable', () => {
     expect(await readdir(join(folder, 'run/flannel'))).toEqual(['subnet.env']);
   });
 
+  it('assertWritable removes what killed runs left of this file, and nothing else', async () => {
+    const id = '0123456789abcdef';
+    const [ours, other] = [`.f.${id}.tmp`, join(folder, 'other')];
+    const kept = [`.f.${id}.tmp2`, '.f.tmp', `.g.${id}.tmp`, `f.${id}.tmp`, `.fx${id}.tmp`];
+    for (const name of [...kept, ours, `.f.more.${id}.tmp`, 'other']) await writeFile(join(folder, name), '');
+    const [young, link, pipe] = [1, 2, 3].map((digit) => `.f.${String(digit).repeat(16)}.tmp`);
+    await symlink(other, join(folder, `${link}`));
+    await exec('mkfifo', [join(folder, `${pipe}`)]);
+    await exec('touch', ['--no-dereference', '--date=-2 minutes', ...(await readdir(folder)).map(inFolder)]);
+    await writeFile(join(folder, `${young}`), '');
+    await assertWritable(join(folder, 'f'));
+    expect((await readdir(folder)).sort()).toEqual([...kept, young, link, pipe, 'other'].sort());
+  });
+
+  it('assertWritable is not stopped by a file that an earlier process of the same number left', async () => {
+    await writeFile(join(folder, `.f.${process.pid}.probe`), '');
+    await assertWritable(join(folder, 'f'));
+  });
+
   it.each([
     ['a part of the path is a file', 'f/subnet.env'],
     ['the path is a folder', 'd'],
@@ -119,6 +172,17 @@ describe.skipIf(!isRoot)(`writeFileAtomic on a full disk${isRoot ? '' : ' (skipp
     } finally {
       await exec('umount', ['-l', folder]);
     }
+  });
+});
+
+describe.skipIf(!isRoot)(`files of another user${isRoot ? '' : ' (skipped: needs root)'}`, () => {
+  it('assertWritable leaves a file of another user', async () => {
+    const left = join(folder, '.f.0123456789abcdef.tmp');
+    await writeFile(left, '');
+    await chown(left, 65_534, 65_534);
+    await exec('touch', ['--date=-2 minutes', left]);
+    await assertWritable(join(folder, 'f'));
+    expect(await readdir(folder)).toEqual(['.f.0123456789abcdef.tmp']);
   });
 });
 
