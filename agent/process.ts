@@ -13,6 +13,24 @@ import { LIMITS } from './cli/limits.ts';
 
 const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
 
+/**
+ * The default of these is to end the process; no one of them ends the agent. The signals of a terminal that stop a
+ * process for a while keep their meaning.
+ */
+const IGNORED_BY_RUN = [
+  'SIGHUP',
+  'SIGQUIT',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGALRM',
+  'SIGVTALRM',
+  'SIGIO',
+  'SIGPWR',
+  'SIGSTKFLT',
+] as const;
+/** Node's own thread opens the debugger, on a busy machine late. */
+const DEBUGGER_LOOKS_MS = [0, 100, 1_000];
+
 const stop = new AbortController();
 let invocation: Invocation | undefined;
 let stopCode = 0;
@@ -44,6 +62,22 @@ function onSignal(name: keyof typeof SIGNAL_NUMBERS): void {
     process.stderr.write(`twill: ended without waiting any longer, ${LIMITS.stopMs} ms after ${name}\n`);
     process.exit(stopCode);
   });
+}
+
+async function ignoreSignal(name: string): Promise<void> {
+  const { createLogger } = await import('./base/log.ts');
+  createLogger('twill', 'info').info(`${name} is ignored`);
+}
+
+// Node opened it where SIGUSR1 came before our listener. `close` of node:inspector is the same function, and that module
+// takes 1.5 MiB.
+async function closeDebugger(): Promise<void> {
+  const options = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ');
+  if (/--inspect(?:-brk|-wait)?(?:[\s=]|$)/.test(options)) return;
+  for (const ms of DEBUGGER_LOOKS_MS) {
+    await systemClock.sleep(ms);
+    (process as { readonly _debugEnd?: () => void })._debugEnd?.();
+  }
 }
 
 function verbose(): boolean {
@@ -78,8 +112,12 @@ process.stderr.on('error', () => undefined);
 process.stdout.on('error', () => undefined);
 
 async function main(): Promise<never> {
+  void closeDebugger();
   const [, program = '', ...args] = process.argv;
   invocation = parseInvocation(basename(program), args);
+  if (invocation.command === 'run') {
+    for (const name of IGNORED_BY_RUN) process.on(name, () => void ignoreSignal(name));
+  }
   await dispatch(invocation, context);
   process.exit(stop.signal.aborted ? stopCode : 0);
 }

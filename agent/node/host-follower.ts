@@ -4,7 +4,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
-import { asTwillError, messageOf } from '../base/errors.ts';
+import { asTwillError, errnoOf, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { runTasks } from '../base/tasks.ts';
 import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
@@ -35,6 +35,8 @@ export class HostFollower {
   #goneSinceMs: number | undefined;
   /** The facts that shall take the place of those in use, and when they were read first. */
   #next: { readonly facts: HostFacts; readonly sinceMs: number } | undefined;
+  /** Whether the system refused the last reading, as where no file descriptor was left. */
+  #isRefused = false;
   #listener: ((change: HostChange) => void) | undefined;
 
   constructor(deps: HostFollowerDeps, first: HostFacts) {
@@ -78,7 +80,8 @@ export class HostFollower {
       async (until) => {
         for (;;) {
           const lookMs = isWatched && isWell ? LIMITS.hostWatchedLookMs : LIMITS.hostLookMs;
-          const why = await this.#bell.wait(until, Math.min(this.#untilMoveMs(), lookMs));
+          const againMs = this.#isRefused ? LIMITS.hostReadAgainMs : lookMs;
+          const why = await this.#bell.wait(until, Math.min(this.#untilMoveMs(), againMs));
           if (why === 'rung') await clock.sleep(LIMITS.hostDelayMs, until);
           const startMs = clock.monotonicMs();
           isWell = await this.#look(until);
@@ -98,9 +101,11 @@ export class HostFollower {
     let facts: HostFacts;
     try {
       facts = await hostSource.read(this.#facts);
+      this.#isRefused = false;
     } catch (error) {
       signal.throwIfAborted();
       this.#next = undefined;
+      this.#isRefused = errnoOf(error) !== undefined;
       return this.#miss(asTwillError(error, 'host', 'cannot read the interfaces').message);
     }
     const noCarrier = carrierTrouble(facts);

@@ -18,6 +18,8 @@ export const LIMITS = {
   /** Intervals of looks at this host's interfaces without any event: where none is told of, and where all are. */
   hostLookMs: 30_000,
   hostWatchedLookMs: 300_000,
+  /** Pause after the system refused to tell of the interfaces: no event will say that it would tell now. */
+  hostReadAgainMs: 2_000,
   /** Peers whose faults are logged one by one, at one time. */
   reportedPeers: 5,
   /** Interval of looks whether the node is ready for the first time. */

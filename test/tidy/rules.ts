@@ -137,7 +137,7 @@ export const GLOBAL_DOORS: readonly GlobalDoor[] = [
   {
     name: 'process.on',
     pattern: /\bprocess\.(?:on|once|off|addListener|removeAllListeners|emitWarning|kill)\b/g,
-    doors: MAIN,
+    doors: [...MAIN, 'agent/main.ts'],
   },
   { name: 'process.stdout', pattern: /\bprocess\.(?:stdin|stdout)\b/g, doors: MAIN },
   { name: 'process.stderr', pattern: /\bprocess\.stderr\b/g, doors: [...MAIN, 'agent/base/log.ts'] },

@@ -195,6 +195,15 @@ it('the host follower polls more often where no event is told of', () =>
     expect(changes).toHaveLength(1);
   }));
 
+it('the host follower soon reads the interfaces again where the system refused it, without any event', () =>
+  bed(async ({ set, reason, clock }) => {
+    await set(new TwillError('host', 'cannot open a netlink socket', { errno: 'EMFILE' }));
+    expect(reason()).toBe('cannot open a netlink socket');
+    await set({}, false);
+    await clock.advance(LIMITS.hostReadAgainMs + LIMITS.hostRetryMs);
+    expect(reason()).toBe('ready');
+  }));
+
 it('the host follower pauses for several looks where one takes long', () =>
   bed(async ({ set, clock, reads, delay }) => {
     const lookMs = 400;
