@@ -69,8 +69,8 @@ async function ignoreSignal(name: string): Promise<void> {
   createLogger('twill', 'info').info(`${name} is ignored`);
 }
 
-// Node opened it where SIGUSR1 came before our listener. `close` of node:inspector is the same function, and that module
-// takes 1.5 MiB.
+// Node opened it where SIGUSR1 came before our listener. `close` of node:inspector is the same function, and that
+// module takes 1.5 MiB.
 async function closeDebugger(): Promise<void> {
   const options = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ');
   if (/--inspect(?:-brk|-wait)?(?:[\s=]|$)/.test(options)) return;

@@ -33,8 +33,8 @@ export async function writeFileAtomic(path: string, text: string, mode: number):
 }
 
 /**
- * Fails as `host` if `writeFileAtomic` could not write to `path`. Leaves nothing behind but the folder, and removes what
- * killed processes left of this file and of files whose names go on after its name and a dot.
+ * Fails as `host` if `writeFileAtomic` could not write to `path`. Leaves nothing behind but the folder, and removes
+ * what killed processes left of this file and of files whose names go on after its name and a dot.
  */
 export async function assertWritable(path: string): Promise<void> {
   try {
