@@ -14,7 +14,7 @@ export async function requireNetAdmin(command: string): Promise<void> {
   const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
   if (hasNetAdmin(status) !== false) return;
   throw new TwillError('host', `cannot change the network: no permission (CAP_NET_ADMIN is missing)`, {
-    hint: `start \`twill ${command}\` as root; in a container, add the capability NET_ADMIN`,
+    hint: `start \`twill ${command}\` as root, or give its user that capability alone; in a container, add NET_ADMIN`,
     errno: 'EPERM',
   });
 }
