@@ -45,6 +45,9 @@ export interface RunningForwarder {
 // The thread allocates next to nothing while it runs, and starts with far less.
 const HEAP = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1, codeRangeSizeMb: 8, stackSizeMb: 1 };
 
+/** File descriptors that a thread needs for its start, and some more. */
+const THREAD_DESCRIPTORS = 8;
+
 /** Starts a forwarder without peers. Fails as `host` when no thread can be started. */
 export function startForwarder(setup: ForwarderSetup): RunningForwarder {
   const network = rangeOf(setup.network);
@@ -52,6 +55,7 @@ export function startForwarder(setup: ForwarderSetup): RunningForwarder {
   const control = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   const peersMemory = createPeerMemory(LIMITS.peers);
   const countersMemory = createCounterMemory();
+  assertThreadCanStart();
   const wakeup = createWakeup();
   const data: ForwarderWorkerData = {
     config: {
@@ -120,6 +124,17 @@ export function startForwarder(setup: ForwarderSetup): RunningForwarder {
       await ended;
     },
   };
+}
+
+// A thread whose start fails for want of descriptors never gives back those that it got. Some hundred attempts would
+// take all of them away from the rest of the agent.
+function assertThreadCanStart(): void {
+  const taken: Disposable[] = [];
+  try {
+    while (taken.length < THREAD_DESCRIPTORS) taken.push(createWakeup());
+  } finally {
+    for (const each of taken) each[Symbol.dispose]();
+  }
 }
 
 function failureOf(reason: unknown, exitCode: number): TwillError {

@@ -57,6 +57,8 @@ describe.each(['vxlan', 'udp'])('%s', (backend) => {
         await namespace.run(['iptables', '-w', '-t', 'nat', '-F', 'POSTROUTING']);
         await namespace.run(['rm', '/run/flannel/subnet.env']);
         await namespace.run(['ip', 'link', 'delete', device]);
+        await cluster().etcd.members[0]?.stop();
+        await cluster().etcd.members[0]?.start();
         await cluster().agent(2).stop();
         await cluster().startAgent(2);
         await systemClock.sleep(WITHOUT_MS);

@@ -5,8 +5,9 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 /** Runs `work` while the process can open only `free` more files. Needs prlimit. */
 export async function withoutDescriptors<T>(free: number, work: () => Promise<T>): Promise<T> {
   const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? '';
-  const taken: number[] = [];
-  setLimit(`${openSync('/dev/null', 'r') + 64}`);
+  const first = openSync('/dev/null', 'r');
+  const taken = [first];
+  setLimit(`${first + 64}`);
   try {
     try {
       for (let count = 0; count < 1_000; count++) taken.push(openSync('/dev/null', 'r'));
