@@ -1,10 +1,11 @@
 // One server of an etcd cluster: etcd's calls and streams over gRPC, without retries.
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { asTwillError, messageOf, TwillError } from '../base/errors.ts';
+import { readWholeFile } from '../base/read-file.ts';
 import type { EtcdOptions } from '../model/datastore-options.ts';
 import { type EtcdMethod, METHODS, type Request, type Response } from './etcd-messages.ts';
 import { createGrpcClient, type GrpcCall, type TlsFiles } from './grpc.ts';
+import { LIMITS } from './limits.ts';
 import { decode, encode } from './protobuf.ts';
 
 /** A stream in both directions. */
@@ -109,7 +110,7 @@ function tokenOf(token: string): Readonly<Record<string, string>> {
 export async function readTlsFiles({ caFile, certFile, keyFile }: EtcdOptions): Promise<TlsFiles> {
   const read = async (flag: string, path: string | undefined): Promise<Buffer | undefined> => {
     if (path === undefined) return undefined;
-    return readFile(path).catch((error: unknown) => {
+    return readWholeFile(path, { maxBytes: LIMITS.tlsFileBytes }).catch((error: unknown) => {
       throw asTwillError(
         error,
         'datastore',

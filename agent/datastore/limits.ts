@@ -1,6 +1,8 @@
 // Limits of the datastores. Times are in milliseconds, sizes in bytes.
 
 export const LIMITS = {
+  /** Largest file of certificates or of a key. A system's bundle of CAs has 250,000 bytes. */
+  tlsFileBytes: 1_048_576,
   /** Longest time for one request. */
   datastoreRequestMs: 5_000,
   /** A session that was not kept alive after this time is asked for once more, after this pause. */
