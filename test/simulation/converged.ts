@@ -51,6 +51,7 @@ function complaintOf(
   const { subnets } = lease;
   const { subnet } = env;
   if (lease.attrs.publicIP.ipv4 !== host.address) return `announces ${lease.attrs.publicIP.ipv4}`;
+  if (lease.asked !== undefined) return `has not answered ${lease.asked.name}`;
   if (!isDeepStrictEqual(lease.attrs.node, host.facts.node)) return `announces ${lease.attrs.node?.name}`;
   if (env.mtuBytes !== backend.mtuBytes(host.facts.underlay)) return `handed off an MTU of ${env.mtuBytes}`;
   const plan = planHostState({ options: NODE_OPTIONS, host: host.facts, config, backend, subnets, leases });
