@@ -167,6 +167,7 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
   }
 
   return {
+    lengths: 'configured',
     config: createKvConfigStore(kv, keys.config, options.configHint),
     watch: (signal) => watchLeases(kv, keys, clock, random, signal),
     claim(subnets, attrs, signal) {

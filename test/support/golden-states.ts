@@ -6,7 +6,7 @@ import type { HostState } from '../../agent/model/host-state.ts';
 import type { Lease } from '../../agent/model/lease.ts';
 import { createPlanner } from '../../agent/node/planner.ts';
 import { createBackend } from '../../backends/index.ts';
-import { bgpFacts, hostFacts, lease, leaseAttrs, prefix } from './build.ts';
+import { bgpFacts, hostFacts, lease, leaseAttrs, OVERLAYS, prefix } from './build.ts';
 
 /** A peer's lease. */
 export const peer = (subnet: string, publicIP: string, backendType: string, data?: JsonValue): Lease =>
@@ -27,7 +27,7 @@ export async function plan(
 ): Promise<HostState> {
   const planner = createPlanner({
     backend: await createBackend({ type, options }, 'test'),
-    networks: { ipv4: prefix('10.5.0.0/16') },
+    overlays: OVERLAYS,
     blackholeRoute: false,
   });
   planner.plan(facts, { ipv4: prefix('10.5.1.0/24') }, peers);

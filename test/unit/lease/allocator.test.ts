@@ -72,9 +72,9 @@ describe('chooseSubnet', () => {
   });
 
   it('chooseSubnet is quick in the largest network', () => {
-    const config = configOf({ Network: '0.0.0.0/1', SubnetLen: 30 });
-    const taken = Array.from({ length: 5_000 }, (_, i) => prefix(`0.0.${i >> 6}.${(i & 63) * 4}/30`));
-    expect(chooseSubnet(config, taken, undefined, () => 0)).toEqual(prefix('0.0.78.32/30'));
+    const config = configOf({ Network: '32.0.0.0/3', SubnetLen: 30 });
+    const taken = Array.from({ length: 5_000 }, (_, i) => prefix(`32.0.${i >> 6}.${(i & 63) * 4}/30`));
+    expect(chooseSubnet(config, taken, undefined, () => 0)).toEqual(prefix('32.0.78.32/30'));
   });
 
   it('chooseSubnet seldom gives nodes that start together the same subnet', () => {
