@@ -194,7 +194,8 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
       }),
     renew,
     async release({ lease }, signal) {
-      if (lease.session !== undefined) await kv.closeSession(lease.session, signal);
+      if (lease.session === undefined) return;
+      await kv.delete({ key: keys.lease(lease.key), revision: lease.revision }, signal);
     },
     challenge: (lease, by, waitMs, signal) => askHolder(kv, keys, clock, { lease, by, waitMs }, signal),
     reconnect: () => kv.reconnect?.(),

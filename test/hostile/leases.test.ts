@@ -93,9 +93,12 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('leases in bad faith', NEEDS_CLUSTE
       expect(received, name).toBeGreaterThan(0);
       expect(cluster.agent(2).process.isRunning, name).toBe(true);
     }
-    // They all stand, and a node that knew none of the owners starts among them.
+    // They all stand, and a node that knows none of the owners starts among them, also with a new subnet.
+    const { subnet = '' } = (await cluster.lab.host(3).subnetEnv()) ?? {};
     await cluster.agent(3).stop('SIGKILL');
+    await etcd.etcdctl('del', `${SUBNETS_KEY}${subnet.replace('.1/', '.0-')}`);
     await cluster.startAgent(3);
+    expect((await cluster.lab.host(3).subnetEnv())?.subnet).toBe(subnet);
     expect((await victimOf(cluster)).start).toBe(victim.start);
     const { received } = await ping(cluster.container(3).namespace, cluster.container(2).address);
     expect(received).toBeGreaterThan(0);
