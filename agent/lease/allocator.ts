@@ -55,8 +55,8 @@ export function chooseSubnet(
   return fallback;
 }
 
-// A subnet is looked up once for each length that occurs, so that many taken ones cost no more than few. A prefix around
-// the whole network takes no part of it.
+// A subnet is looked up once for each length that occurs, so that many taken ones cost no more than few. A prefix
+// around the whole network takes no part of it.
 function freedom(
   { network, subnetLength }: NetworkConfig,
   taken: readonly Prefix[],

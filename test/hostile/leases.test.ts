@@ -15,14 +15,16 @@ interface Victim {
   /** `10.5.34`: the start of its subnet. */
   readonly start: string;
   readonly vtepMac: string;
+  /** The value of its lease. */
+  readonly value: string;
 }
 
-/** The second host, as a reader of the datastore sees it. */
-async function victimOf(cluster: Cluster): Promise<Victim> {
-  const start = (await cluster.lab.host(2).subnetEnv())?.subnet.replace(/\.1\/24$/, '') ?? '';
+/** A host, as a reader of the datastore sees it. */
+async function victimOf(cluster: Cluster, number = 2): Promise<Victim> {
+  const start = (await cluster.lab.host(number).subnetEnv())?.subnet.replace(/\.1\/24$/, '') ?? '';
   const value = await cluster.etcd.etcdctl('get', `${SUBNETS_KEY}${start}.0-24`, '--print-value-only');
   const [, vtepMac = ''] = /"VtepMAC":"([^"]*)"/.exec(value) ?? [];
-  return { start, vtepMac };
+  return { start, vtepMac, value };
 }
 
 /** The part of a host's kernel that leads to its peers, as lines. */
@@ -93,12 +95,18 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('leases in bad faith', NEEDS_CLUSTE
       expect(received, name).toBeGreaterThan(0);
       expect(cluster.agent(2).process.isRunning, name).toBe(true);
     }
+    // A misfit that looks like a lease of the third host, under a session with a key of somebody else.
+    const [, session = ''] = /lease (\w+) granted/.exec(await etcd.etcdctl('lease', 'grant', '600')) ?? [];
+    await etcd.etcdctl('put', `--lease=${session}`, '/elsewhere', 'x');
+    const third = await victimOf(cluster, 3);
+    await etcd.etcdctl('put', `--lease=${session}`, `${SUBNETS_KEY}10.5.201.0-30`, third.value);
     // They all stand, and a node that knows none of the owners starts among them, also with a new subnet.
     const { subnet = '' } = (await cluster.lab.host(3).subnetEnv()) ?? {};
     await cluster.agent(3).stop('SIGKILL');
     await etcd.etcdctl('del', `${SUBNETS_KEY}${subnet.replace('.1/', '.0-')}`);
     await cluster.startAgent(3);
     expect((await cluster.lab.host(3).subnetEnv())?.subnet).toBe(subnet);
+    expect(await etcd.etcdctl('get', '/elsewhere', '--print-value-only')).toBe('x\n');
     expect((await victimOf(cluster)).start).toBe(victim.start);
     const { received } = await ping(cluster.container(3).namespace, cluster.container(2).address);
     expect(received).toBeGreaterThan(0);
