@@ -18,7 +18,7 @@ export const vxlanPeer = (n: number, mac = `02:00:00:00:00:0${n}`, publicIP = `1
 export const hostGwPeer = (n: number, publicIP = `192.168.77.${n}`): Lease =>
   peer(`10.5.${n}.0/24`, publicIP, 'host-gw');
 
-/** The plan of a backend for this node, which has 10.5.1.0/24 of 10.5.0.0/16. */
+/** The plan of a backend for this node, which has 10.5.1.0/24 of 10.5.0.0/16. Peers have subnets of any length. */
 export async function plan(
   type: string,
   options: Record<string, JsonValue>,
@@ -27,7 +27,7 @@ export async function plan(
 ): Promise<HostState> {
   const planner = createPlanner({
     backend: await createBackend({ type, options }, 'test'),
-    overlays: OVERLAYS,
+    overlays: { ipv4: { ...OVERLAYS.ipv4, subnetLength: undefined } },
     blackholeRoute: false,
   });
   planner.plan(facts, { ipv4: prefix('10.5.1.0/24') }, peers);
