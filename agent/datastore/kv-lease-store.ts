@@ -103,7 +103,8 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
         else await abandon(session);
         return undefined;
       }
-      const written = { ...lease, revision: entry.revision, session, asked: undefined };
+      const { revision, created } = entry;
+      const written = { ...lease, revision, created, session, asked: undefined };
       return { lease: written, ttlSeconds: LEASE_TTL_SECONDS };
     } catch (error) {
       // The key may have been written all the same; it ends with its session.
@@ -158,13 +159,15 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
     const wanted = merge(lease.attrs, attrs);
     const written = await kv.update({ ...entry, session }, formatLeaseValue(wanted), signal);
     if (written === undefined) return RACED;
+    const { revision, created } = written;
     return {
-      lease: { ...lease, attrs: wanted, revision: written.revision, session, asked: undefined },
+      lease: { ...lease, attrs: wanted, revision, created, session, asked: undefined },
       ttlSeconds: isReservation ? undefined : (kept ?? LEASE_TTL_SECONDS),
     };
   }
 
   return {
+    lengths: 'configured',
     config: createKvConfigStore(kv, keys.config, options.configHint),
     watch: (signal) => watchLeases(kv, keys, clock, random, signal),
     claim(subnets, attrs, signal) {
@@ -191,7 +194,8 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
       }),
     renew,
     async release({ lease }, signal) {
-      if (lease.session !== undefined) await kv.closeSession(lease.session, signal);
+      if (lease.session === undefined) return;
+      await kv.delete({ key: keys.lease(lease.key), revision: lease.revision }, signal);
     },
     challenge: (lease, by, waitMs, signal) => askHolder(kv, keys, clock, { lease, by, waitMs }, signal),
     reconnect: () => kv.reconnect?.(),

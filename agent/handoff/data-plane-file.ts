@@ -19,7 +19,7 @@ import {
   parsePrefix,
   samePrefix,
 } from '../model/ip.ts';
-import { admitsPeer } from '../model/plane.ts';
+import { intrusionOf, misfitOf } from '../model/trust.ts';
 import { LIMITS } from './limits.ts';
 
 const VERSION = 1;
@@ -108,7 +108,13 @@ const planeInput = v.pipe(
     );
   }, 'must be of one family, with our subnet inside the network'),
   v.check(
-    (input) => input.peers.every((each) => admitsPeer(input.plane, each)),
+    ({ plane: { network, ...rest }, peers }) =>
+      peers.every(
+        (each) =>
+          each.publicIP !== rest.end.publicIP &&
+          misfitOf({ network, subnetLength: undefined }, each) === undefined &&
+          intrusionOf({ network, ...rest }, each) === undefined,
+      ),
     'must have peers inside the network, apart from this node',
   ),
   v.transform((input) => ({

@@ -4,6 +4,7 @@ import type { Random } from '../base/random.ts';
 import { addressBits, containsPrefix, formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
 import { formatSubnets, type Lease } from '../model/lease.ts';
 import { type NetworkConfig, subnetAt, subnetCount } from '../model/network-config.ts';
+import { LIMITS } from './limits.ts';
 
 /** Whether the configuration allows to lease a subnet. */
 export function fits(subnet: Prefix, config: NetworkConfig): boolean {
@@ -22,41 +23,53 @@ export function mayKeep({ subnets: { ipv4: subnet }, session }: Lease, config: N
 
 /**
  * The subnet to claim next: the previous one where it is free, else any free one by chance, so that nodes that start
- * together rarely choose the same. A free subnet overlaps none in `taken`. These may have other lengths, from an
- * earlier configuration; those outside of the network do not count. Undefined: all are taken.
+ * together rarely choose the same. A free subnet overlaps none in `taken`. One that overlaps none of the `misfits`
+ * either is better: those are subnets of leases that no node believes. Undefined: all are taken.
  */
 export function chooseSubnet(
   config: NetworkConfig,
   taken: readonly Prefix[],
   previous: Prefix | undefined,
   random: Random,
+  misfits: readonly Prefix[] = [],
 ): Prefix | undefined {
   const isFree = freedom(config, taken);
+  const isBetter = freedom(config, misfits);
   if (previous !== undefined && fits(previous, config) && isFree(previous)) return previous;
   const count = subnetCount(config);
   const start = Math.floor(random() * count);
   // Most networks are mostly free: a few tries by chance find one before the search in order has to.
   for (let attempt = 0; attempt < 8; attempt++) {
     const subnet = subnetAt(config, Math.floor(random() * count));
-    if (isFree(subnet)) return subnet;
+    if (isFree(subnet) && isBetter(subnet)) return subnet;
   }
-  for (let i = 0; i < count; i++) {
+  let fallback: Prefix | undefined;
+  let looks = 0;
+  for (let i = 0; i < count && looks < LIMITS.misfitLooks; i++) {
     const subnet = subnetAt(config, (start + i) % count);
-    if (isFree(subnet)) return subnet;
+    if (!isFree(subnet)) continue;
+    if (isBetter(subnet)) return subnet;
+    fallback ??= subnet;
+    looks++;
   }
-  return undefined;
+  return fallback;
 }
 
-// Nearly all leases have the length that is leased today, and those are looked up.
-function freedom(config: NetworkConfig, taken: readonly Prefix[]): (subnet: Prefix) => boolean {
-  const same = new Set<string>();
-  const others: Prefix[] = [];
+// A subnet is looked up once for each length that occurs, so that many taken ones cost no more than few. A prefix
+// around the whole network takes no part of it.
+function freedom(
+  { network, subnetLength }: NetworkConfig,
+  taken: readonly Prefix[],
+): (subnet: Prefix) => boolean {
+  const byLength = new Map<number, Set<string>>();
   for (const prefix of taken) {
-    if (prefix.length >= config.subnetLength) {
-      same.add(networkOf({ ...prefix, length: config.subnetLength }).address);
-    } else if (containsPrefix(config.network, prefix)) others.push(prefix);
+    if (prefix.length < network.length) continue;
+    const length = Math.min(prefix.length, subnetLength);
+    const { address } = networkOf({ ...prefix, length });
+    byLength.set(length, (byLength.get(length) ?? new Set()).add(address));
   }
-  return (subnet) => !same.has(subnet.address) && !others.some((other) => containsPrefix(other, subnet));
+  const lengths = [...byLength];
+  return (subnet) => !lengths.some(([length, all]) => all.has(networkOf({ ...subnet, length }).address));
 }
 
 const NAMED_OWNERS = 10;

@@ -1,11 +1,13 @@
 // The lease that a node should have, from all that is known. Pure: the store decides who gets a subnet. The agent does
 // what is chosen here; `twill plan` shows it.
 import type { Random } from '../base/random.ts';
-import type { PerFamily, Prefix } from '../model/ip.ts';
+import { hostPrefix, type PerFamily, type Prefix } from '../model/ip.ts';
 import { formatSubnetKey, type Lease } from '../model/lease.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import { isFromUs, type Ownership, ownership, type Self } from '../model/ownership.ts';
+import { misfitOf } from '../model/trust.ts';
 import { chooseSubnet, mayKeep } from './allocator.ts';
+import { LIMITS } from './limits.ts';
 
 export type Choice =
   /** This lease is ours. */
@@ -56,9 +58,13 @@ export function choose(input: ChoiceInput): Choice {
       .filter(
         (lease) => ownership(lease, self) === kind && mayKeep(lease, config) && !takenKeys.has(lease.key),
       )
-      // Containers of this machine may have addresses of the previous subnet.
+      // Containers of this machine may have addresses of the previous subnet. Anybody can write leases that look like
+      // ours: flannel's have no identity, and ours was here first.
       .sort(
-        (a, b) => Number(b.key === previousKey) - Number(a.key === previousKey) || b.revision - a.revision,
+        (a, b) =>
+          Number(b.key === previousKey) - Number(a.key === previousKey) ||
+          Number(a.attrs.node === undefined) - Number(b.attrs.node === undefined) ||
+          (kind === 'ours' ? a.created - b.created : b.revision - a.revision),
       )
       .find((lease) => kind === 'ours' || !isFromUs(lease, self, last));
   const lease = find('ours');
@@ -73,15 +79,36 @@ export function choose(input: ChoiceInput): Choice {
     if (because !== 'clone' || found.key === previousKey) return { kind: 'ask', lease: found, because };
   }
   if (silent !== undefined && last === undefined) return { kind: 'keep', lease: silent };
-  const occupied = [
-    ...leases.filter((other) => !isFromUs(other, self, last)).map(({ subnets }) => subnets),
-    ...taken,
-  ].flatMap((subnets) => subnets.ipv4 ?? []);
-  const subnet = chooseSubnet(config, [...occupied, ...spared], previous?.ipv4, random);
+  const others = leases.filter((other) => !isFromUs(other, self, last));
+  const { occupied, misfits } = placesOf(others, config);
+  const refused = taken.flatMap((subnets) => subnets.ipv4 ?? []);
+  const obstacles = [...occupied, ...refused, ...spared];
+  const subnet = chooseSubnet(config, obstacles, previous?.ipv4, random, misfits);
   return subnet === undefined ? { kind: 'full' } : { kind: 'claim', subnets: { ipv4: subnet } };
 }
 
-/** Leases that are ours and that the configuration does not allow any more. */
+/** The subnets and addresses of other nodes, and the subnets of leases that can be no node's. */
+function placesOf(
+  leases: readonly Lease[],
+  config: NetworkConfig,
+): { readonly occupied: readonly Prefix[]; readonly misfits: readonly Prefix[] } {
+  const [occupied, misfits]: [Prefix[], Prefix[]] = [[], []];
+  for (const { subnets, attrs } of leases) {
+    const [subnet, publicIP] = [subnets.ipv4, attrs.publicIP.ipv4];
+    if (subnet === undefined || publicIP === undefined) continue;
+    if (misfitOf(config, { subnet, publicIP }) !== undefined) misfits.push(subnet);
+    else occupied.push(subnet, hostPrefix(publicIP));
+  }
+  return { occupied, misfits };
+}
+
+/**
+ * Leases that are ours, by their identity too, and that the configuration does not allow any more; some of many. Each
+ * would block subnets of other lengths for as long as it lives.
+ */
 export function findMisfits(leases: readonly Lease[], config: NetworkConfig, self: Self): readonly Lease[] {
-  return leases.filter((lease) => ownership(lease, self) === 'ours' && !mayKeep(lease, config));
+  return leases
+    .filter((lease) => lease.session !== undefined && lease.attrs.node !== undefined)
+    .filter((lease) => ownership(lease, self) === 'ours' && !mayKeep(lease, config))
+    .slice(0, LIMITS.misfits);
 }

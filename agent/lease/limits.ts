@@ -7,6 +7,10 @@ export const LIMITS = {
    * A listing that lacks this many known leases *and* more than half of them needs a second listing to confirm it.
    */
   vanishedLeases: 5,
+  /** Unfit leases of ours that one search for a lease gives back: anybody can write many that look like ours. */
+  misfits: 4,
+  /** Free subnets under misfits that are passed over in the search for one that overlaps none. */
+  misfitLooks: 4_096,
   /** Challenges of one search for a lease. */
   challenges: 2,
   /** A live node with our address is asked at most once in this time, in milliseconds. */

@@ -19,8 +19,10 @@ export interface Backend {
   mtuBytes(underlay: UnderlayLink): number;
   /** The objects that this node has without any peer. */
   own(underlay: UnderlayLink, planes: readonly Plane[]): readonly HostObject[];
-  /** The objects that lead to one peer; none where its announcement is not of this backend's form. */
-  peer(plane: Plane, peer: Peer): readonly HostObject[];
+  /** The objects that lead to one peer; undefined: its announcement is not of this backend's form. */
+  peer(plane: Plane, peer: Peer): readonly HostObject[] | undefined;
+  /** Most peers that the data plane carries; undefined: as many as there are. */
+  readonly maxPeers?: number;
   /**
    * Starts to move packets in user space; undefined: the kernel moves them. The kernel holds the host state already, or
    * holds that of the last run. Fails as `host` when the device or the port is not available.

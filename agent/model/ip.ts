@@ -172,5 +172,10 @@ const NO_HOSTS = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '
 
 /** Whether an IPv4 address can be that of one host, for all other hosts. */
 export function isHostAddress(address: string): boolean {
-  return !NO_HOSTS.some((prefix) => containsAddress(prefix, address));
+  return noHostsIn(hostPrefix(address)) === undefined;
+}
+
+/** The block without hosts that an IPv4 prefix overlaps; undefined: none. */
+export function noHostsIn(prefix: Prefix): Prefix | undefined {
+  return NO_HOSTS.find((block) => overlaps(block, prefix));
 }

@@ -37,6 +37,8 @@ export type StoreEvent =
   | { readonly type: 'connected' };
 
 export interface LeaseSource extends AsyncDisposable {
+  /** The lengths of subnets: `any` where another system assigns them. Leases of other lengths are not believed. */
+  readonly lengths: 'configured' | 'any';
   /** Tells each event from now on until `signal` is aborted; reconnects by itself. One range read and one watch. */
   watch(signal: AbortSignal): AsyncIterable<StoreEvent>;
   /** The host's network has changed: closes the connections made before, which would otherwise hang. */

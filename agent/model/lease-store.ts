@@ -39,7 +39,10 @@ export interface LeaseStore {
   repair(held: HeldLease, attrs: LeaseAttrs, signal?: AbortSignal): Promise<HeldLease | undefined>;
   /** Keeps a lease alive without rewriting its key. Undefined: it has expired or was revoked. */
   renew(held: HeldLease, signal?: AbortSignal): Promise<HeldLease | undefined>;
-  /** Gives a lease back; a reservation stays. */
+  /**
+   * Gives a lease back: deletes its key where it is as in `held`. A reservation stays. So does the session, to which
+   * another writer may have bound other keys.
+   */
   release(held: HeldLease, signal?: AbortSignal): Promise<void>;
   /**
    * Asks the holder of a lease for a sign of life within `waitMs`: writes `by` into the lease, which keeps its session.

@@ -11,6 +11,7 @@ import {
   containsPrefix,
   formatPrefix,
   networkOf,
+  noHostsIn,
   type Prefix,
   parseIPv4,
   parsePrefix,
@@ -113,6 +114,9 @@ export function parseNetworkConfig(jsonText: string, where: string): NetworkConf
   const config = parseWith(schema, { ...named, Backend: withoutEmptyType(named['Backend']) }, where);
 
   const network = networkOf(parsePrefix(config.Network) as Prefix);
+  const unusable = noHostsIn(network);
+  if (unusable !== undefined)
+    refuse('Network', `overlaps ${formatPrefix(unusable)}, whose addresses no host can have`, config.Network);
   if (network.length > 28) refuse('Network', 'must be a /28 or larger', config.Network);
   const subnetLength = config.SubnetLen || (network.length < 22 ? 24 : network.length + 2);
   if (subnetLength > 30 || subnetLength < network.length + 2) {

@@ -14,6 +14,13 @@ import {
 } from './ip.ts';
 import type { NodeIdentity } from './lease.ts';
 
+/** The addresses of all nodes, in one family. */
+export interface Overlay {
+  readonly network: Prefix;
+  /** The length of every subnet; undefined: another system assigns subnets of any length. */
+  readonly subnetLength: number | undefined;
+}
+
 export interface Plane {
   readonly family: Family;
   /** The whole overlay. */
@@ -38,17 +45,6 @@ export interface Peer {
   readonly publicIP: string;
   /** Its announcement, not yet checked: the form is the backend's. */
   readonly data: JsonValue | undefined;
-}
-
-/**
- * Whether a plane may lead traffic to another node. Others write leases, and are not trusted with more than their part
- * of the overlay: a lease outside the network, over our own subnet, or at our own address is no peer's.
- */
-export function admitsPeer(
-  { network, subnet: own, end }: CarriedPlane,
-  { subnet, publicIP }: Pick<Peer, 'subnet' | 'publicIP'>,
-): boolean {
-  return publicIP !== end.publicIP && containsPrefix(network, subnet) && !overlaps(subnet, own);
 }
 
 /**
@@ -90,11 +86,11 @@ export function sparedPrefixes(
 /** One plane for each family in which this host has an address and the node has a subnet. */
 export function planesOf(
   { node, underlay, ends }: HostFacts,
-  networks: PerFamily<Prefix>,
+  overlays: PerFamily<Overlay>,
   subnets: PerFamily<Prefix>,
 ): readonly Plane[] {
   return FAMILIES.flatMap((family) => {
-    const [network, subnet, end] = [networks[family], subnets[family], ends[family]];
+    const [network, subnet, end] = [overlays[family]?.network, subnets[family], ends[family]];
     if (network === undefined || subnet === undefined || end === undefined) return [];
     return [{ family, network, subnet, node, underlay, end }];
   });

@@ -14,14 +14,14 @@ import type { Backend, DataPlane } from '../model/backend.ts';
 import type { Condition } from '../model/condition.ts';
 import type { DataPlaneMemory, DataPlaneRecord } from '../model/data-plane-memory.ts';
 import type { HostFacts } from '../model/host-facts.ts';
-import { overlaps, samePrefix } from '../model/ip.ts';
-import type { Lease } from '../model/lease.ts';
+import { samePrefix } from '../model/ip.ts';
+import { formatSubnetKey, type Lease } from '../model/lease.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import { ownership } from '../model/ownership.ts';
 import type { Plane } from '../model/plane.ts';
 import { dataPlaneMetrics, type Metric } from '../observe/metrics.ts';
 import { LIMITS } from './limits.ts';
-import { peersIn } from './planner.ts';
+import type { Planner } from './planner.ts';
 
 export interface DataPlaneKeeperDeps {
   readonly memory: DataPlaneMemory;
@@ -75,42 +75,39 @@ export class DataPlaneKeeper implements AsyncDisposable {
   }
 
   /**
-   * Takes notice of leases that came, changed or went. A resumed data plane ends if one of them says that its subnet is
-   * another node's; of a data plane with the real input the lease holder knows better.
+   * Takes notice of leases that came, changed or went. A resumed data plane ends if the lease of its subnet is another
+   * node's; of a data plane with the real input the lease holder knows better. A lease with another key says nothing.
    */
   noticeLeases(leases: Iterable<Lease>, { node, ends }: HostFacts): void {
     this.#told = undefined;
     const planes = this.#resumed?.input.planes ?? [];
     if (planes.length === 0) return;
+    const key = formatSubnetKey(
+      Object.fromEntries(planes.map(({ plane: { family, subnet } }) => [family, subnet])),
+    );
     const publicIP = ends.ipv4?.publicIP;
     const self = { node, publicIP: publicIP === undefined ? {} : { ipv4: publicIP } };
     for (const lease of leases) {
+      if (lease.key !== key) continue;
       const relation = ownership(lease, self);
       // A clone of this machine is alive more often than this machine comes back on another interface.
       if (relation !== undefined && relation !== 'clone') continue;
-      const isTaken = planes.some(({ plane: { family, subnet } }) => {
-        const theirs = lease.subnets[family];
-        return theirs !== undefined && overlaps(theirs, subnet);
-      });
-      if (!isTaken) continue;
       this.#deps.log.warn("the subnet of the last run is another node's: its packets are not moved any more");
       void this.withdraw();
       return;
     }
   }
 
-  /** Lets packets move on these planes, to their peers among `leases`. Fails as `Backend.openDataPlane` does. */
+  /** Lets packets move on the planes, to their peers. Fails as `Backend.openDataPlane` does. */
   async want(
     backend: Backend,
     config: NetworkConfig,
-    planes: readonly Plane[],
-    leases: Iterable<Lease>,
+    planner: Pick<Planner, 'planes' | 'peers'>,
   ): Promise<void> {
     const { clock, log } = this.#deps;
+    const { planes } = planner;
     if (backend.openDataPlane === undefined || planes === this.#told) return;
-    const input = {
-      planes: planes.map((plane) => ({ plane, peers: peersIn(plane, leases, backend.type) })),
-    };
+    const input = { planes: planes.map((plane) => ({ plane, peers: planner.peers(plane) })) };
     this.#told = planes;
     this.#resumed = undefined;
     try {

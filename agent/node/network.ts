@@ -35,7 +35,7 @@ import type { HostChange, HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
 import { warnOfNamesake } from './namesake.ts';
 import { PeerFaults } from './peer-faults.ts';
-import { announcement } from './plan.ts';
+import { announcement, overlaysOf } from './plan.ts';
 import { createPlanner, type Planner } from './planner.ts';
 import { watchSuspension } from './suspension.ts';
 import type { NodeWorld } from './world.ts';
@@ -82,7 +82,8 @@ export class NodeNetwork {
     this.#slot = createConditionSlot('network', log);
     this.#slot.wait('waiting for subnets');
     const { blackholeRoute, datastoreAddresses: datastore = [] } = options;
-    this.#planner = createPlanner({ backend, networks: { ipv4: config.network }, blackholeRoute, datastore });
+    const overlays = overlaysOf(config, deps.world.leaseSource.lengths);
+    this.#planner = createPlanner({ backend, overlays, blackholeRoute, datastore });
     this.peerFaults = new PeerFaults(log);
     this.#handOff = new HandOffKeeper({ handOff, clock, random, log });
     this.#checker = new HostChecker({ checks, clock, log });
@@ -225,7 +226,7 @@ export class NodeNetwork {
   }
 
   async #pass(): Promise<void> {
-    const { reconciler, table, host, backend, config, dataPlane, onStanding } = this.#deps;
+    const { reconciler, host, backend, config, dataPlane, onStanding } = this.#deps;
     const { subnets } = this.#holder;
     if (subnets === undefined) return this.#withdraw();
     const call = this.#wantKernel(subnets);
@@ -239,7 +240,7 @@ export class NodeNetwork {
       this.#slot.wait(`making routes and rules for ${formatSubnets(subnets)}`);
       return;
     }
-    await dataPlane.want(backend, config, this.#planner.planes, table);
+    await dataPlane.want(backend, config, this.#planner);
     this.#wantHandOff(host.facts, subnets);
     if (!this.#handOff.stands) return;
     // The check looks at links that stand by now.

@@ -5,8 +5,10 @@ import type { HostState } from '../model/host-state.ts';
 import { FAMILIES, type PerFamily, type Prefix } from '../model/ip.ts';
 import type { Lease } from '../model/lease.ts';
 import type { OwnAttrs } from '../model/lease-holder.ts';
+import type { LeaseSource } from '../model/lease-source.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
+import type { Overlay } from '../model/plane.ts';
 import { createPlanner } from './planner.ts';
 
 /** Everything that the host state depends on. */
@@ -21,10 +23,19 @@ export interface HostPlanInput {
   readonly leases: readonly Lease[];
 }
 
+/** The overlays of a network. */
+export function overlaysOf(
+  { network, subnetLength }: NetworkConfig,
+  lengths: LeaseSource['lengths'],
+): PerFamily<Overlay> {
+  return { ipv4: { network, subnetLength: lengths === 'any' ? undefined : subnetLength } };
+}
+
 /** The host state of this node, in one go. Pure. */
 export function planHostState({ options, host, config, backend, subnets, leases }: HostPlanInput): HostState {
   const { blackholeRoute, datastoreAddresses: datastore = [] } = options;
-  const planner = createPlanner({ backend, networks: { ipv4: config.network }, blackholeRoute, datastore });
+  const overlays = overlaysOf(config, 'configured');
+  const planner = createPlanner({ backend, overlays, blackholeRoute, datastore });
   planner.plan(host, subnets, leases);
   return planner.state();
 }

@@ -1,11 +1,12 @@
 // Keeps this node's wanted host state in step with the leases. Each lease costs its own entries: the planner asks the
 // backend for the objects of that lease, keeps them, and tells only of the keys that changed.
 //
-//     host, subnets ──▶ planes ──▶ backend.own ──┐
-//     lease ──▶ peer of a plane? ▶ backend.peer ─┴─▶ one object a key ──▶ changes since the last `plan`
+//     host, subnets ──▶ planes ──▶ backend.own ─────────────────────────────┐
+//     lease ──▶ peer of a plane? ──▶ backend.peer ──▶ claims ──▶ contest ───┴─▶ changes since the last `plan`
 //
-// Decided here for all backends: who is a peer, and who wins a key that two leases name. A lease over addresses that
-// this host needs itself is no peer's, and a condition says so.
+// Decided here for all backends: who is a peer. A lease is left out wholly, with one reason, where it can be nobody's
+// (`model/trust.ts`), where it takes what this host needs, or where another lease has what it claims (`contest.ts`).
+// Our own lease, others at our address and those of another backend are no peers, and no fault.
 import type { Backend } from '../model/backend.ts';
 import type { PeerCondition, PeerName } from '../model/condition.ts';
 import type { HostFacts } from '../model/host-facts.ts';
@@ -18,13 +19,15 @@ import {
   type ObjectChange,
 } from '../model/host-state.ts';
 import { formatPrefix, type PerFamily, type Prefix } from '../model/ip.ts';
-import { formatSubnets, type Lease } from '../model/lease.ts';
-import { admitsPeer, conflictOf, type Peer, type Plane, planesOf } from '../model/plane.ts';
+import { formatSubnetKey, formatSubnets, type Lease } from '../model/lease.ts';
+import { conflictOf, type Overlay, type Peer, type Plane, planesOf } from '../model/plane.ts';
+import { intrusionOf, misfitOf } from '../model/trust.ts';
+import { claimsOfHost, claimsOfPeer, HOSTS } from './claims.ts';
+import { byAge, type Claim, createContest, type Defeat, meaningOf } from './contest.ts';
 
 export interface PlannerOptions {
   readonly backend: Backend;
-  /** The whole overlay. */
-  readonly networks: PerFamily<Prefix>;
+  readonly overlays: PerFamily<Overlay>;
   /** Drop packets to addresses of our own subnet that no container has. */
   readonly blackholeRoute: boolean;
   /** Addresses of the datastore: no traffic to them is led into the overlay. Default: none is known. */
@@ -45,6 +48,8 @@ export interface Planner {
   readonly planes: readonly Plane[];
   /** Everything that is wanted since the last call. */
   state(): HostState;
+  /** The peers of a plane that are not left out. */
+  peers(plane: Plane): readonly Peer[];
   /** Leases of nodes that use another backend. */
   readonly strangers: number;
   /** The nodes of this backend that are left out; the same array until a lease changes. */
@@ -55,93 +60,78 @@ export interface Planner {
 
 export function createPlanner({
   backend,
-  networks,
+  overlays,
   blackholeRoute,
   datastore = [],
 }: PlannerOptions): Planner {
   let planes: readonly Plane[] = [];
+  let ownKey: string | undefined;
   /** The input of the last plan; undefined: it was invalidated. */
   let plannedFor: readonly [HostFacts, PerFamily<Prefix> | undefined] | undefined;
   const wanted = new Map<string, HostObject>();
-  /** The objects of each peer's lease, also those whose key another lease has won. */
-  const entries = new Map<string, readonly HostObject[]>();
-  /** The lease that has won each key. */
-  const owners = new Map<string, Lease>();
-  /** The leases that name a key which more than one of them names. Two may name one MAC, for instance. */
-  const rivals = new Map<string, Map<string, Lease>>();
   const strangers = new Set<string>();
-  /** The leases of this backend that are left out, with the reason. */
-  const conflicts = new Map<string, PeerCondition>();
+  /** The leases of this backend that are no peer's by themselves, with the reason. */
+  const faults = new Map<string, readonly [Lease, string]>();
   let conditions: readonly PeerCondition[] | undefined;
   let changes = new Map<string, ObjectChange>();
 
   const set = (key: string, after: HostObject | undefined): void => {
     const now = wanted.get(key);
-    if (now === after) return;
-    if (now !== undefined && after !== undefined && formatObject(now) === formatObject(after)) return;
-    const before = changes.has(key) ? changes.get(key)?.before : now;
-    if (after === undefined) wanted.delete(key);
-    else wanted.set(key, after);
-    changes.set(key, { before, after });
+    if (isSame(now, after)) return;
+    const change = changes.get(key);
+    const before = change === undefined ? now : change.before;
+    // An object that goes and comes back is the same value, so that it costs nothing to compare.
+    const isBack = isSame(before, after);
+    const next = isBack ? before : after;
+    if (next === undefined) wanted.delete(key);
+    else wanted.set(key, next);
+    if (isBack) changes.delete(key);
+    else changes.set(key, { before, after });
   };
 
-  const objectsOf = (lease: Lease): readonly HostObject[] =>
-    planes.flatMap((plane) => {
-      const peer = peerIn(plane, lease, backend.type);
-      const conflict = peer && conflictOf(plane, peer.subnet, datastore);
-      if (conflict === undefined) return peer === undefined ? [] : backend.peer(plane, peer);
-      const reason = `${conflict}: no route leads there`;
-      conflicts.set(lease.key, { part: 'network', state: 'failing', reason, peer: nameOf(lease) });
-      return [];
-    });
+  const contest = createContest({
+    room: backend.maxPeers ?? Number.POSITIVE_INFINITY,
+    onThing: (thing, meaning) => {
+      if (typeof meaning !== 'string') set(thing, meaning);
+    },
+  });
 
-  const claim = (key: string, object: HostObject, lease: Lease): void => {
-    const owner = owners.get(key);
-    if (owner !== undefined && owner.key !== lease.key) {
-      const all = rivals.get(key) ?? new Map([[owner.key, owner]]);
-      rivals.set(key, all.set(lease.key, lease));
-      if (owner.revision > lease.revision) return;
-    } else rivals.get(key)?.set(lease.key, lease);
-    owners.set(key, lease);
-    set(key, object);
+  /** The claims of a lease in one plane, or the reason why it is no peer's there. */
+  const claimsIn = (plane: Plane, lease: Lease): readonly Claim[] | string => {
+    const overlay = overlays[plane.family];
+    const peer = peerIn(plane, lease);
+    if (peer === undefined || overlay === undefined) return [];
+    // At our address, or with our key, which may still have our former address.
+    if (peer.publicIP === plane.end.publicIP || lease.key === ownKey) return [];
+    const fault =
+      misfitOf(overlay, peer) ?? intrusionOf(plane, peer) ?? conflictOf(plane, peer.subnet, datastore);
+    if (fault !== undefined) return fault;
+    const objects = backend.peer(plane, peer);
+    return objects === undefined
+      ? `its announcement is not one of ${backend.type}`
+      : claimsOfPeer(overlay, peer, objects);
   };
 
-  const release = (key: string, lease: string): void => {
-    const others = rivals.get(key);
-    others?.delete(lease);
-    if (owners.get(key)?.key !== lease) return;
-    // The newest of those that are left.
-    const heir = [...(others?.values() ?? [])].toSorted((a, b) => b.revision - a.revision)[0];
-    if (heir === undefined) owners.delete(key);
-    else owners.set(key, heir);
-    if ((others?.size ?? 0) <= 1) rivals.delete(key);
-    set(key, heir && entries.get(heir.key)?.find((object) => keyOf(object) === key));
-  };
-
-  const update = (leaseKey: string, lease: Lease | undefined): void => {
-    if (lease !== undefined && lease.attrs.backendType !== backend.type) strangers.add(leaseKey);
-    else strangers.delete(leaseKey);
-    if (conflicts.delete(leaseKey) || lease !== undefined) conditions = undefined;
-    const before = entries.get(leaseKey) ?? [];
-    const after = lease === undefined ? [] : objectsOf(lease);
-    if (after.length === 0) entries.delete(leaseKey);
-    else entries.set(leaseKey, after);
-    const keys = new Set<string>();
-    if (lease !== undefined) {
-      for (const object of after) {
-        const key = keyOf(object);
-        keys.add(key);
-        claim(key, object, lease);
-      }
+  const update = (key: string, lease: Lease | undefined): void => {
+    // Without planes there are no peers. Those of the last planes are remembered, and all are planned with the next.
+    if (planes.length === 0) return;
+    conditions = undefined;
+    strangers.delete(key);
+    faults.delete(key);
+    if (lease === undefined || lease.attrs.backendType !== backend.type) {
+      if (lease !== undefined) strangers.add(key);
+      contest.update(key, undefined);
+      return;
     }
-    for (const object of before) {
-      const key = keyOf(object);
-      if (!keys.has(key)) release(key, leaseKey);
-    }
+    const found = planes.map((plane) => claimsIn(plane, lease));
+    const fault = found.find((each) => typeof each === 'string');
+    if (fault !== undefined) faults.set(key, [lease, fault]);
+    const claims = found.flatMap((each) => (typeof each === 'string' ? [] : each));
+    const isPeer = fault === undefined && claims.length > 0;
+    contest.update(key, isPeer ? { lease, claims } : undefined);
   };
 
   const planAll = (host: HostFacts, leases: Iterable<Lease>): void => {
-    for (const map of [entries, owners, rivals, strangers, conflicts]) map.clear();
     conditions = undefined;
     const left = new Set(wanted.keys());
     const own = planes.length === 0 ? [] : backend.own(host.underlay, planes);
@@ -149,8 +139,15 @@ export function createPlanner({
       set(keyOf(object), object);
       left.delete(keyOf(object));
     }
-    for (const lease of leases) update(lease.key, lease);
-    for (const key of left) if (!owners.has(key)) set(key, undefined);
+    if (planes.length > 0) {
+      contest.own(claimsOfHost(planes, overlays, own));
+      const sorted = [...leases].sort(byAge);
+      const there = new Set(sorted.map(({ key }) => key));
+      for (const key of [...contest.keys(), ...strangers, ...faults.keys()])
+        if (!there.has(key)) update(key, undefined);
+      for (const lease of sorted) update(lease.key, lease);
+    }
+    for (const key of left) if (planes.length === 0 || contest.holder(key) === undefined) set(key, undefined);
   };
 
   return {
@@ -161,7 +158,8 @@ export function createPlanner({
     plan(host, subnets, leases) {
       if (plannedFor?.[0] !== host || plannedFor[1] !== subnets) {
         plannedFor = [host, subnets];
-        planes = subnets === undefined ? [] : planesOf(host, networks, subnets);
+        ownKey = subnets && formatSubnetKey(subnets);
+        planes = subnets === undefined ? [] : planesOf(host, overlays, subnets);
         planAll(host, leases);
       }
       const drained = changes;
@@ -172,25 +170,48 @@ export function createPlanner({
       return planes;
     },
     state: () => [...wanted.values()],
+    peers: (plane) => [...contest.admitted()].flatMap((lease) => peerIn(plane, lease) ?? []),
     get strangers() {
       return strangers.size;
     },
-    conditions: () => (conditions ??= [...conflicts.values()]),
+    conditions() {
+      if (planes.length === 0) return NO_CONDITIONS;
+      conditions ??= [
+        ...[...faults.values()].map(([lease, fault]) => conditionOf(lease, fault)),
+        ...[...contest.defeats()].map(([lease, defeat]) => conditionOf(lease, explain(defeat))),
+      ];
+      return conditions;
+    },
     peerOf(key) {
-      const owner = owners.get(key);
+      const owner = contest.holder(key);
       return owner && nameOf(owner);
     },
   };
 }
 
-/** The peers of a plane. */
-export function peersIn(plane: Plane, leases: Iterable<Lease>, type: string): Peer[] {
-  const peers: Peer[] = [];
-  for (const lease of leases) {
-    const peer = peerIn(plane, lease, type);
-    if (peer !== undefined) peers.push(peer);
-  }
-  return peers;
+const NO_CONDITIONS: readonly PeerCondition[] = [];
+
+function isSame(a: HostObject | undefined, b: HostObject | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && formatObject(a) === formatObject(b));
+}
+
+function conditionOf(lease: Lease, fault: string): PeerCondition {
+  return {
+    part: 'network',
+    state: 'failing',
+    reason: `${fault}: no route leads there`,
+    peer: nameOf(lease),
+  };
+}
+
+function explain(defeat: Defeat): string {
+  if (defeat.kind === 'full') return 'there are more peers than this backend carries';
+  const { claim, by } = defeat;
+  const owner = by === undefined ? 'this node' : `the lease ${by.lease.key}`;
+  if (claim.meaning === HOSTS) return `its public address is in the ${claim.thing} of ${owner}`;
+  if (by !== undefined && meaningOf(by, claim.thing) === HOSTS)
+    return `the public address of ${owner} is in the ${claim.thing}`;
+  return `${owner} has ${claim.thing} already`;
 }
 
 function nameOf({ subnets, attrs }: Lease): PeerName {
@@ -198,12 +219,10 @@ function nameOf({ subnets, attrs }: Lease): PeerName {
   return { subnet: formatSubnets(subnets), publicIP, name: attrs.node?.name };
 }
 
-function peerIn(plane: Plane, lease: Lease, type: string): Peer | undefined {
-  const { backendType, publicIP, backendData } = lease.attrs;
-  const [subnet, address] = [lease.subnets[plane.family], publicIP[plane.family]];
-  if (backendType !== type || subnet === undefined || address === undefined) return undefined;
-  const peer: Peer = { subnet, publicIP: address, data: backendData[plane.family] };
-  return admitsPeer(plane, peer) ? peer : undefined;
+function peerIn({ family }: Plane, { subnets, attrs }: Lease): Peer | undefined {
+  const [subnet, publicIP] = [subnets[family], attrs.publicIP[family]];
+  if (subnet === undefined || publicIP === undefined) return undefined;
+  return { subnet, publicIP, data: attrs.backendData[family] };
 }
 
 function blackholeOf({ subnet }: Plane): HostObject {

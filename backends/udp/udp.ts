@@ -6,6 +6,7 @@ import type { HostObject } from '../../agent/model/host-state.ts';
 import { formatPrefix, hostPrefix } from '../../agent/model/ip.ts';
 import { TUN_NAME } from '../../agent/model/kinds/tun-link.ts';
 import { openUdpDataPlane } from './data-plane.ts';
+import { LIMITS } from './limits.ts';
 import type { UdpOptions } from './options.ts';
 
 /** IPv4 20, UDP 8; the inner packet is the payload, without a header of our own. */
@@ -15,6 +16,7 @@ export function createUdp(options: UdpOptions): Backend {
   const mtuBytes = (underlay: UnderlayLink): number => underlay.mtuBytes - OVERHEAD_BYTES;
   return {
     type: 'udp',
+    maxPeers: LIMITS.peers,
     announce: () => undefined,
     mtuBytes,
     own: (underlay, planes) => [

@@ -63,7 +63,7 @@ export function createVxlan(options: VxlanOptions): Backend {
         return [{ kind: 'route', type: 'unicast', dst, via: publicIP, dev: onLink, onlink: false }];
       }
       const mac = parseVtepMac(data);
-      if (mac === undefined) return [];
+      if (mac === undefined) return undefined;
       const { address } = subnet;
       return [
         { kind: 'neigh', address, mac, dev },

@@ -70,6 +70,19 @@ export function describeOwnLease(
       expect(await store.adopt(held.lease, attrsOf(1))).toBeUndefined();
     });
 
+    it('our own lease is given back alone: other keys of its session stay, and so does a lease that was written since', async () => {
+      const { kv, store, prefix } = parts();
+      const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
+      const foreign = `${prefix}/foreign`;
+      await kv.create(foreign, 'x', held.lease.session);
+      const changed = present(await store.repair(held, attrsOf(1, { publicIP: { ipv4: '192.168.7.7' } })));
+      await store.release(held);
+      expect(await kv.get(`${prefix}/subnets/10.0.1.0-24`)).toBeDefined();
+      await store.release(changed);
+      expect(await kv.get(`${prefix}/subnets/10.0.1.0-24`)).toBeUndefined();
+      expect((await kv.get(foreign))?.value).toBe('x');
+    });
+
     it("our own lease is not confused with another node's lease of the same revision, as a store that lost its data may have", async () => {
       const { kv, store, prefix } = parts();
       const ours = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
@@ -137,6 +150,7 @@ export function describeOwnLease(
           key,
           value: formatLeaseValue(attrsOf(1)),
           revision: repaired.lease.revision,
+          created: held.lease.created,
           session: held.lease.session,
         });
       }

@@ -11,6 +11,9 @@ export function prefix(text: string): Prefix {
   return parsed;
 }
 
+/** The network 10.5.0.0/16 with a /24 for each node. */
+export const OVERLAYS = { ipv4: { network: prefix('10.5.0.0/16'), subnetLength: 24 } };
+
 interface FactChanges extends Partial<UnderlayLink & Omit<UnderlayEnd, 'onLink'>> {
   /** `192.168.77.0/24`, or `10.1.0.0/31 eth1` where it is another link's. */
   readonly onLink?: readonly string[];
@@ -74,6 +77,7 @@ export function lease(subnet: string, attrs: LeaseAttrs, more: Partial<Lease> = 
     subnets,
     attrs,
     revision: 1,
+    created: 1,
     session: '1',
     asked: undefined,
     ...more,

@@ -6,7 +6,7 @@ import type { HostState } from '../../agent/model/host-state.ts';
 import type { Lease } from '../../agent/model/lease.ts';
 import { createPlanner } from '../../agent/node/planner.ts';
 import { createBackend } from '../../backends/index.ts';
-import { bgpFacts, hostFacts, lease, leaseAttrs, prefix } from './build.ts';
+import { bgpFacts, hostFacts, lease, leaseAttrs, OVERLAYS, prefix } from './build.ts';
 
 /** A peer's lease. */
 export const peer = (subnet: string, publicIP: string, backendType: string, data?: JsonValue): Lease =>
@@ -18,7 +18,7 @@ export const vxlanPeer = (n: number, mac = `02:00:00:00:00:0${n}`, publicIP = `1
 export const hostGwPeer = (n: number, publicIP = `192.168.77.${n}`): Lease =>
   peer(`10.5.${n}.0/24`, publicIP, 'host-gw');
 
-/** The plan of a backend for this node, which has 10.5.1.0/24 of 10.5.0.0/16. */
+/** The plan of a backend for this node, which has 10.5.1.0/24 of 10.5.0.0/16. Peers have subnets of any length. */
 export async function plan(
   type: string,
   options: Record<string, JsonValue>,
@@ -27,7 +27,7 @@ export async function plan(
 ): Promise<HostState> {
   const planner = createPlanner({
     backend: await createBackend({ type, options }, 'test'),
-    networks: { ipv4: prefix('10.5.0.0/16') },
+    overlays: { ipv4: { ...OVERLAYS.ipv4, subnetLength: undefined } },
     blackholeRoute: false,
   });
   planner.plan(facts, { ipv4: prefix('10.5.1.0/24') }, peers);

@@ -72,9 +72,37 @@ describe('chooseSubnet', () => {
   });
 
   it('chooseSubnet is quick in the largest network', () => {
-    const config = configOf({ Network: '0.0.0.0/1', SubnetLen: 30 });
-    const taken = Array.from({ length: 5_000 }, (_, i) => prefix(`0.0.${i >> 6}.${(i & 63) * 4}/30`));
-    expect(chooseSubnet(config, taken, undefined, () => 0)).toEqual(prefix('0.0.78.32/30'));
+    const config = configOf({ Network: '32.0.0.0/3', SubnetLen: 30 });
+    const taken = Array.from({ length: 5_000 }, (_, i) => prefix(`32.0.${i >> 6}.${(i & 63) * 4}/30`));
+    expect(chooseSubnet(config, taken, undefined, () => 0)).toEqual(prefix('32.0.78.32/30'));
+  });
+
+  it('chooseSubnet prefers a subnet that overlaps no misfit, and takes one where no other is free', () => {
+    const misfits = ['10.5.0.0/19', '10.5.33.0/27', '10.5.34.0/23', '10.5.36.0/22', '10.5.40.9/32'].map(
+      prefix,
+    );
+    const free = seededRandom(1);
+    for (let i = 0; i < 20; i++)
+      expect(chooseSubnet(SMALL, [], undefined, free, misfits)).toEqual(prefix('10.5.32.0/24'));
+    const taken = [prefix('10.5.32.0/24')];
+    expect(chooseSubnet(SMALL, taken, undefined, free, misfits)).toBeDefined();
+    const all = [prefix('10.5.0.0/16')];
+    const last = Array.from({ length: 30 }, (_, i) => prefix(`10.5.${10 + i}.0/24`));
+    expect(chooseSubnet(SMALL, last, undefined, free, all)).toEqual(prefix('10.5.40.0/24'));
+    const wish = prefix('10.5.20.0/24');
+    expect(chooseSubnet(SMALL, [], wish, free, all)).toEqual(wish);
+  });
+
+  it('chooseSubnet looks at a limited number of subnets in the largest network under misfits', () => {
+    const config = configOf({ Network: '32.0.0.0/3', SubnetLen: 30 });
+    let looks = 0;
+    const count = (): number => {
+      looks++;
+      return 0;
+    };
+    const misfits = Array.from({ length: 5_000 }, (_, i) => prefix(`32.0.0.0/${3 + (i % 20)}`));
+    expect(chooseSubnet(config, [], undefined, count, misfits)).toEqual(prefix('32.0.0.4/30'));
+    expect(looks).toBeLessThan(100);
   });
 
   it('chooseSubnet seldom gives nodes that start together the same subnet', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type ChoiceInput, choose, findMisfits } from '../../../agent/lease/choose.ts';
+import { LIMITS } from '../../../agent/lease/limits.ts';
 import { formatSubnets, type Lease, type NodeIdentity } from '../../../agent/model/lease.ts';
 import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
 import { lease, leaseAttrs, prefix } from '../../support/build.ts';
@@ -134,6 +135,42 @@ describe('the choice of a lease', () => {
       'claim 10.5.10.0/24',
     ],
     ['the previous subnet', [], { previous }, 'claim 10.5.13.0/24'],
+    [
+      'any free one beside leases that are no node’s',
+      [leaseOf('10.5.0.0/16', ELSEWHERE)],
+      {},
+      'claim 10.5.10.0/24',
+    ],
+    [
+      'a subnet that no such lease overlaps, if there is one',
+      [leaseOf('10.5.8.0/22', ELSEWHERE), leaseOf('10.5.12.9/32', ELSEWHERE)],
+      {},
+      'claim 10.5.13.0/24',
+    ],
+    [
+      'no subnet in which another node has its address',
+      [leaseOf('10.5.11.0/24', '10.5.10.9')],
+      {},
+      'claim 10.5.12.0/24',
+    ],
+    [
+      'one of many leases of flannel at our address: the oldest',
+      [
+        leaseOf('10.5.11.0/24', HERE, undefined, { revision: 9, created: 7 }),
+        leaseOf('10.5.12.0/24', HERE, undefined, { revision: 8, created: 3 }),
+      ],
+      {},
+      'keep 10.5.12.0-24',
+    ],
+    [
+      'a lease with our identity before one of flannel at our address',
+      [
+        leaseOf('10.5.11.0/24', HERE, undefined, { created: 3 }),
+        leaseOf('10.5.12.0/24', HERE, SELF, { created: 7 }),
+      ],
+      {},
+      'keep 10.5.12.0-24',
+    ],
     ['any free one', others.slice(0, 3), {}, 'claim 10.5.13.0/24'],
     ['another one where the previous subnet is taken', others.slice(1), { previous }, 'claim 10.5.10.0/24'],
     ['nothing where nothing is free', others, { previous }, 'full'],
@@ -179,6 +216,11 @@ describe('the choice of a lease', () => {
 
   it('the choice leaves unfit leases of ours to be given back', () => {
     const config = parseNetworkConfig('{"Network":"10.5.0.0/16","SubnetMin":"10.5.11.0"}', 'config');
-    expect(findMisfits([ours, moved, namesake, clone, ...others], config, US)).toEqual([ours]);
+    const flannels = leaseOf('10.5.9.0/24', HERE);
+    const reserved = leaseOf('10.5.8.0/25', HERE, SELF, { session: undefined });
+    const all = [ours, moved, namesake, clone, flannels, reserved, ...others];
+    expect(findMisfits(all, config, US)).toEqual([ours]);
+    const many = Array.from({ length: 100 }, (_, i) => leaseOf(`10.5.9.${i}/32`, HERE, SELF));
+    expect(findMisfits(many, config, US)).toHaveLength(LIMITS.misfits);
   });
 });

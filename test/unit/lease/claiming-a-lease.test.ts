@@ -78,11 +78,17 @@ describe('claiming a lease', () => {
       expect(nodes.flatMap(({ lines }) => lines).join('\n')).toContain('lost the race for a subnet');
     }));
 
-  it('a holder claims a subnet that overlaps no lease of another length', () =>
+  it('a holder claims a subnet that overlaps no lease of another length, or the one that it had', () =>
     holderBed(async ({ node, write }) => {
       await write('10.5.8.0/22', { ...FLANNELS, PublicIP: '192.168.77.9' }, LEASE_TTL_SECONDS);
       const self = await node({ fields: { SubnetMin: '10.5.9.0', SubnetMax: '10.5.12.0' } });
-      expect(await self.start('10.5.9.0/24')).toBe('10.5.12.0/24');
+      expect(await self.start()).toBe('10.5.12.0/24');
+      const other = await node({
+        ip: '192.168.77.2',
+        id: '00000000000000bb',
+        fields: { SubnetMin: '10.5.9.0', SubnetMax: '10.5.12.0' },
+      });
+      expect(await other.start('10.5.9.0/24')).toBe('10.5.9.0/24');
     }));
 
   it('a holder names the other holders when no subnet is free', () =>

@@ -78,7 +78,8 @@ describe('the network configuration', () => {
     // network, SubnetLen taken, first, last, how many
     ['10.5.0.0/16', 24, '10.5.1.0/24', '10.5.255.0/24', 255],
     ['10.5.77.9/16', 24, '10.5.1.0/24', '10.5.255.0/24', 255],
-    ['0.0.0.0/1', 24, '0.0.1.0/24', '127.255.255.0/24', 2 ** 23 - 1],
+    ['32.0.0.0/3', 24, '32.0.1.0/24', '63.255.255.0/24', 2 ** 21 - 1],
+    ['240.0.0.0/8', 24, '240.0.1.0/24', '240.255.255.0/24', 2 ** 16 - 1],
     ['10.5.0.0/21', 24, '10.5.1.0/24', '10.5.7.0/24', 7],
     ['10.5.0.0/22', 24, '10.5.1.0/24', '10.5.3.0/24', 3],
     ['10.5.0.0/23', 25, '10.5.0.128/25', '10.5.1.128/25', 3],
@@ -129,6 +130,38 @@ describe('the network configuration', () => {
     [{ Network: '10.5.0.0' }, 'Network: must be an IPv4 prefix such as 10.5.0.0/16, is "10.5.0.0"'],
     [{ Network: 'fd00::/48' }, 'Network: must be an IPv4 prefix such as 10.5.0.0/16, is "fd00::/48"'],
     [{ Network: '10.5.0.0/29' }, 'Network: must be a /28 or larger, is "10.5.0.0/29"'],
+    [
+      { Network: '0.0.0.0/8' },
+      'Network: overlaps 0.0.0.0/8, whose addresses no host can have, is "0.0.0.0/8"',
+    ],
+    [
+      { Network: '8.0.0.0/0' },
+      'Network: overlaps 0.0.0.0/8, whose addresses no host can have, is "8.0.0.0/0"',
+    ],
+    [
+      { Network: '8.0.0.0/1' },
+      'Network: overlaps 0.0.0.0/8, whose addresses no host can have, is "8.0.0.0/1"',
+    ],
+    [
+      { Network: '64.0.0.0/2' },
+      'Network: overlaps 127.0.0.0/8, whose addresses no host can have, is "64.0.0.0/2"',
+    ],
+    [
+      { Network: '127.5.0.0/16' },
+      'Network: overlaps 127.0.0.0/8, whose addresses no host can have, is "127.5.0.0/16"',
+    ],
+    [
+      { Network: '169.254.0.0/16' },
+      'Network: overlaps 169.254.0.0/16, whose addresses no host can have, is "169.254.0.0/16"',
+    ],
+    [
+      { Network: '239.1.0.0/16' },
+      'Network: overlaps 224.0.0.0/4, whose addresses no host can have, is "239.1.0.0/16"',
+    ],
+    [
+      { Network: '255.0.0.0/8' },
+      'Network: overlaps 255.255.255.255/32, whose addresses no host can have, is "255.0.0.0/8"',
+    ],
     [{ EnableIPv4: false }, 'EnableIPv4: must be true: this version carries IPv4 only, is false'],
     [{ EnableIPv4: 'yes' }, 'EnableIPv4: must be true or false, is "yes"'],
     [{ EnableIPv6: true }, 'EnableIPv6: must be false: this version carries IPv4 only, is true'],

@@ -9,12 +9,12 @@ import { parseNetworkConfig } from '../../../agent/model/network-config.ts';
 import { planesOf } from '../../../agent/model/plane.ts';
 import { DataPlaneKeeper } from '../../../agent/node/data-plane-keeper.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
+import { createPlanner } from '../../../agent/node/planner.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
-import { hostFacts, lease, leaseAttrs, prefix } from '../../support/build.ts';
+import { hostFacts, lease, leaseAttrs, OVERLAYS, prefix } from '../../support/build.ts';
 
 const FACTS = hostFacts();
-const NETWORKS = { ipv4: prefix('10.5.0.0/16') };
-const PLANES = planesOf(FACTS, NETWORKS, { ipv4: prefix('10.5.1.0/24') });
+const PLANES = planesOf(FACTS, OVERLAYS, { ipv4: prefix('10.5.1.0/24') });
 const CONFIG = configOf({ Type: 'user', Port: 1 });
 const REINSTALLED = { ...FACTS.node, id: '00000000000000bb' };
 const OUR_LEASE = lease('10.5.1.0/24', leaseAttrs('192.168.77.1', { node: FACTS.node }));
@@ -91,7 +91,12 @@ describe('the keeper of a data plane', () => {
   };
   const want = async (leases: readonly Lease[]): Promise<void> => {
     keeper.noticeLeases(leases, FACTS);
-    const wanted = keeper.want(backend, CONFIG, PLANES, leases);
+    const planner = createPlanner({ backend, overlays: OVERLAYS, blackholeRoute: false });
+    planner.plan(FACTS, { ipv4: prefix('10.5.1.0/24') }, leases);
+    const wanted = keeper.want(backend, CONFIG, {
+      planes: PLANES,
+      peers: (plane) => planner.peers(plane),
+    });
     await clock.advance(100);
     await wanted;
   };
@@ -137,21 +142,15 @@ describe('the keeper of a data plane', () => {
     expect(remembered).toBeUndefined();
   });
 
-  it.each([
-    ['the same subnet', '10.5.1.0/24'],
-    ['a part of it', '10.5.1.0/25'],
-  ])(
-    "the data plane keeper ends the data plane when %s is another node's, and leaves no record",
-    async (_, subnet) => {
-      start(RECORD);
-      keeper.noticeLeases([PEER, lease(subnet, leaseAttrs('192.168.77.9'))], FACTS);
-      expect(keeper.isOpen).toBe(false);
-      await clock.advance(100);
-      expect(events).toEqual(['resumed closed']);
-      expect(remembered).toBeUndefined();
-      expect(lines.join()).toContain('is another node');
-    },
-  );
+  it("the data plane keeper ends the data plane when its subnet is another node's, and leaves no record", async () => {
+    start(RECORD);
+    keeper.noticeLeases([PEER, lease('10.5.1.0/24', leaseAttrs('192.168.77.9'))], FACTS);
+    expect(keeper.isOpen).toBe(false);
+    await clock.advance(100);
+    expect(events).toEqual(['resumed closed']);
+    expect(remembered).toBeUndefined();
+    expect(lines.join()).toContain('is another node');
+  });
 
   it("the data plane keeper ends the data plane when its subnet is a clone's", async () => {
     start(RECORD);
@@ -163,6 +162,12 @@ describe('the keeper of a data plane', () => {
   it.each([
     ['is ours', [OUR_LEASE, PEER]],
     ["is nobody's", [PEER]],
+    ["is within another node's lease", [lease('10.5.0.0/16', leaseAttrs('192.168.77.9'))]],
+    ["contains another node's lease", [lease('10.5.1.0/25', leaseAttrs('192.168.77.9'))]],
+    [
+      "is another node's by a second key",
+      [lease('10.5.1.0/24', leaseAttrs('192.168.77.9'), { key: '10.5.1.0-24&fd00:5:1::-64' })],
+    ],
     ['was ours at another address', [lease('10.5.1.0/24', leaseAttrs('192.168.77.9', { node: FACTS.node }))]],
     [
       'has our address and another machine id',

@@ -5,7 +5,7 @@ import { type Plane, planesOf } from '../../../agent/model/plane.ts';
 import { HostChecker } from '../../../agent/node/host-checker.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
-import { hostFacts, prefix } from '../../support/build.ts';
+import { hostFacts, OVERLAYS, prefix } from '../../support/build.ts';
 import { captureLog } from '../../support/capture-log.ts';
 import { plan, vxlanPeer } from '../../support/golden-states.ts';
 
@@ -65,7 +65,7 @@ async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
     },
   });
   const state = await plan('vxlan', {}, [vxlanPeer(2)]);
-  const [plane] = planesOf(hostFacts(), { ipv4: prefix('10.5.0.0/16') }, { ipv4: prefix('10.5.1.0/24') });
+  const [plane] = planesOf(hostFacts(), OVERLAYS, { ipv4: prefix('10.5.1.0/24') });
   const stop = new AbortController();
   const running = checker.run(() => changes++, stop.signal);
   await clock.advance(1);

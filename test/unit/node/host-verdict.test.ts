@@ -12,7 +12,7 @@ import {
   samplePeers,
   type Verdict,
 } from '../../../agent/node/host-verdict.ts';
-import { hostFacts, prefix } from '../../support/build.ts';
+import { hostFacts, OVERLAYS, prefix } from '../../support/build.ts';
 import { hostGwPeer, peer, plan, vxlanPeer } from '../../support/golden-states.ts';
 
 const CARRIED: Carried = {
@@ -224,7 +224,7 @@ describe('a route that packets take', () => {
 });
 
 describe('the part of a host state that the host must carry', () => {
-  const [plane] = planesOf(hostFacts(), { ipv4: prefix('10.5.0.0/16') }, { ipv4: prefix('10.5.1.0/24') });
+  const [plane] = planesOf(hostFacts(), OVERLAYS, { ipv4: prefix('10.5.1.0/24') });
   const links = async (type: string, peers: Parameters<typeof plan>[2]): Promise<readonly string[]> => {
     if (plane === undefined) throw new Error('no plane');
     return carriedBy(plane, await plan(type, type === 'vxlan' ? { DirectRouting: true } : {}, peers)).links;

@@ -4,7 +4,7 @@ import { DATASTORE_BACKOFF } from '../../../agent/model/limits.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
 import { CONFIG, type NodeBed, nodeBed, OTHERS, PREFIX, type TestHost } from './node-bed.ts';
 
-const BLOCKS = ['10.5.4.0/22', '10.5.8.0/23'];
+const BLOCKS = [4, 5, 6, 7, 8, 9].map((n) => `10.5.${n}.0/24`);
 
 describe('a node that lost its subnet to another one', () => {
   it('a node that lost its subnet withdraws routes and rules, and starts again with another subnet', () =>
@@ -12,8 +12,8 @@ describe('a node that lost its subnet to another one', () => {
       const [first, second] = [await start(1), await start(2)];
       expect([first.routes(), second.routes()]).toEqual([['10.5.2.0/24'], ['10.5.1.0/24']]);
       // Nothing is free, so that it stays without a subnet for a while.
-      await kv.create(`${PREFIX}/subnets/10.5.4.0-22`, OTHERS, undefined);
-      await kv.create(`${PREFIX}/subnets/10.5.8.0-23`, OTHERS, undefined);
+      for (const block of BLOCKS)
+        await kv.create(`${PREFIX}/subnets/${block.replace('/', '-')}`, OTHERS, undefined);
       const last = await kv.create(`${PREFIX}/subnets/10.5.3.0-24`, OTHERS, undefined);
       const entry = await kv.get(`${PREFIX}/subnets/10.5.1.0-24`);
       if (entry === undefined || last === undefined) throw new Error('no lease');

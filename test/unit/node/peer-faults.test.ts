@@ -41,13 +41,13 @@ describe('a node with a peer that cannot be reached', () => {
   it('a lease over the addresses of the underlay gets no route, and a condition about its node', () =>
     nodeBed(async ({ clock, kv, start, writeConfig }) => {
       await writeConfig(JSON.stringify({ Network: '192.168.0.0/16', Backend: { Type: 'host-gw' } }));
-      await kv.create(`${PREFIX}/subnets/192.168.77.0-24`, at('192.168.77.4'), undefined);
+      await kv.create(`${PREFIX}/subnets/192.168.77.0-24`, at('192.168.78.4'), undefined);
       await kv.create(`${PREFIX}/subnets/192.168.5.0-24`, at('192.168.77.5'), undefined);
       const node = await start(1);
       await clock.advance(1_000);
       expect([node.reason(), node.routes()]).toEqual(['ready', ['192.168.5.0/24']]);
       expect(node.lines.filter((line) => line.startsWith('warn'))).toEqual([
-        'warn  twill: peer 192.168.77.4 with 192.168.77.0/24 is not reached: 192.168.77.0/24 contains 192.168.77.1, ' +
+        'warn  twill: peer 192.168.78.4 with 192.168.77.0/24 is not reached: 192.168.77.0/24 contains 192.168.77.1, ' +
           'the address of this host: no route leads there',
       ]);
     }));

@@ -18,6 +18,7 @@ async function follow(...events: readonly StoreEvent[]) {
   const stop = new AbortController();
   const follower = new StoreFollower({
     leaseSource: {
+      lengths: 'configured',
       async *watch(signal) {
         yield* events;
         await clock.sleep(1_000_000, signal).catch(() => undefined);

@@ -1,0 +1,232 @@
+// Decides between leases that claim one thing: a subnet, a MAC, the key of an object. Others write leases, and may name
+// what another node has. Pure; it knows nothing of backends.
+//
+//     who has it in this run's memory ─ else the oldest lease ──▶ admitted, with all that it claims
+//                                                  every other one ──▶ left out, with all that it claims
+//
+// Claims that say the same are no conflict: one node may have two leases. A lease that is left out comes in by itself
+// when the other one goes. A lease that lets go of a thing for a moment, because somebody wrote over it, gets the thing
+// back from whoever took it meanwhile: `first` remembers that, also over a deletion.
+//
+// One update costs the claims of that lease and of its rivals.
+import { formatObject, type HostObject } from '../model/host-state.ts';
+import type { Lease } from '../model/lease.ts';
+
+/** A thing that one node alone can have, and the meaning that a lease gives it. Equal meanings are no conflict. */
+export interface Claim {
+  /** The key of an object, or any other text. */
+  readonly thing: string;
+  readonly meaning: HostObject | string;
+}
+
+/** A lease with all its claims, no two of one thing. */
+export interface Claimant {
+  readonly lease: Lease;
+  readonly claims: readonly Claim[];
+}
+
+/** The reason why a lease is left out. */
+export type Defeat =
+  /** There is no room for more. */
+  | { readonly kind: 'full' }
+  /** Another lease has the thing of this claim; undefined: this node itself. */
+  | { readonly kind: 'beaten'; readonly claim: Claim; readonly by: Claimant | undefined };
+
+/** All leases that claim one thing, where more than one does or did, or one is left out. */
+interface Rivals {
+  /** The key of the lease that had it before all others of this run; undefined: none had it yet. */
+  first: string | undefined;
+  readonly admitted: Set<string>;
+  readonly waiting: Set<string>;
+}
+
+export interface ContestOptions {
+  /** Most leases that are admitted. */
+  readonly room: number;
+  /** Called when the meaning of a thing may have changed; undefined: no admitted lease claims it. */
+  readonly onThing: (thing: string, meaning: HostObject | string | undefined) => void;
+}
+
+export interface Contest {
+  /** Takes in the things that this node itself has. The claimants are to be updated then. */
+  own(claims: readonly Claim[]): void;
+  /** Takes in a lease with its claims; undefined: it claims nothing any more. */
+  update(key: string, claimant: Claimant | undefined): void;
+  /** The admitted lease that has a thing. */
+  holder(thing: string): Lease | undefined;
+  /** The admitted leases, in no order. */
+  admitted(): Iterable<Lease>;
+  /** The leases that are left out. */
+  defeats(): Iterable<readonly [Lease, Defeat]>;
+  /** The keys of all leases that were taken in. */
+  keys(): readonly string[];
+}
+
+export function createContest({ room, onThing }: ContestOptions): Contest {
+  const claimants = new Map<string, Claimant>();
+  /** One admitted lease of each thing. */
+  const holders = new Map<string, Claimant>();
+  const rivals = new Map<string, Rivals>();
+  /** The leases that are left out, each with the claim that is another's; undefined: there was no room. */
+  const waiting = new Map<string, Claim | undefined>();
+  /** Those without room. */
+  const queue = new Set<string>();
+  let owned: ReadonlyMap<string, Claim['meaning']> = new Map();
+
+  const isBlocked = ({ thing, meaning }: Claim): boolean => {
+    const own = owned.get(thing);
+    if (own !== undefined && !isSame(own, meaning)) return true;
+    const holder = holders.get(thing);
+    const held = holder && meaningOf(holder, thing);
+    return held !== undefined && !isSame(held, meaning);
+  };
+
+  const setHolder = (thing: string, holder: Claimant | undefined): void => {
+    if (holder === undefined) holders.delete(thing);
+    else holders.set(thing, holder);
+    onThing(thing, holder && meaningOf(holder, thing));
+  };
+
+  const contested = (thing: string): Rivals => {
+    let all = rivals.get(thing);
+    if (all === undefined) {
+      const holder = holders.get(thing)?.lease.key;
+      all = { first: holder, admitted: new Set(holder === undefined ? [] : [holder]), waiting: new Set() };
+      rivals.set(thing, all);
+    }
+    return all;
+  };
+
+  const admit = (claimant: Claimant): void => {
+    const { key } = claimant.lease;
+    waiting.delete(key);
+    queue.delete(key);
+    for (const { thing } of claimant.claims) {
+      const all = holders.has(thing) ? contested(thing) : rivals.get(thing);
+      if (all !== undefined) {
+        all.first ??= key;
+        all.waiting.delete(key);
+        all.admitted.add(key);
+      }
+      if (!holders.has(thing)) setHolder(thing, claimant);
+    }
+  };
+
+  const leaveOut = (claimant: Claimant, lost: Claim | undefined): void => {
+    const { key } = claimant.lease;
+    waiting.set(key, lost);
+    if (lost === undefined) queue.add(key);
+    else queue.delete(key);
+    for (const { thing } of claimant.claims) contested(thing).waiting.add(key);
+  };
+
+  /** Takes its things from an admitted lease. */
+  const dismiss = (claimant: Claimant, freed: Set<string>): void => {
+    const { key } = claimant.lease;
+    for (const { thing } of claimant.claims) {
+      freed.add(thing);
+      const all = rivals.get(thing);
+      all?.admitted.delete(key);
+      if (holders.get(thing) !== claimant) continue;
+      const [next] = all?.admitted ?? [];
+      setHolder(thing, next === undefined ? undefined : claimants.get(next));
+    }
+  };
+
+  /** Lets a lease in where nothing is in its way. `mayEvict`: it takes things back of which it was the first. */
+  const enter = (claimant: Claimant, mayEvict: boolean, freed: Set<string>): void => {
+    const { key } = claimant.lease;
+    const blocked = claimant.claims.filter(isBlocked);
+    const final = blocked.find(
+      ({ thing }) => !mayEvict || owned.has(thing) || rivals.get(thing)?.first !== key,
+    );
+    if (final !== undefined) return leaveOut(claimant, final);
+    for (const { thing } of blocked) {
+      for (const other of rivals.get(thing)?.admitted ?? []) {
+        const beaten = claimants.get(other);
+        if (beaten === undefined) continue;
+        dismiss(beaten, freed);
+        leaveOut(
+          beaten,
+          beaten.claims.find((claim) => claim.thing === thing),
+        );
+      }
+    }
+    if (claimants.size - waiting.size - (waiting.has(key) ? 0 : 1) >= room)
+      return leaveOut(claimant, undefined);
+    admit(claimant);
+  };
+
+  /** Ends the memory of things that nobody contests any more. */
+  const forget = (things: Iterable<string>): void => {
+    for (const thing of things) {
+      const all = rivals.get(thing);
+      if (all === undefined || all.waiting.size > 0 || all.admitted.size > 1) continue;
+      const [last] = all.admitted;
+      if (last === undefined || all.first === last) rivals.delete(thing);
+    }
+  };
+
+  const promote = (freed: Set<string>): void => {
+    const keys = new Set<string>();
+    for (const thing of freed) for (const key of rivals.get(thing)?.waiting ?? []) keys.add(key);
+    if (claimants.size - waiting.size < room) for (const key of queue) keys.add(key);
+    const found = [...keys].flatMap((key) => claimants.get(key) ?? []);
+    for (const claimant of found.sort((a, b) => byAge(a.lease, b.lease))) {
+      enter(claimant, false, freed);
+    }
+  };
+
+  return {
+    own(claims) {
+      owned = new Map(claims.map(({ thing, meaning }) => [thing, meaning]));
+    },
+    update(key, claimant) {
+      const before = claimants.get(key);
+      const freed = new Set<string>();
+      if (before !== undefined) {
+        if (!waiting.delete(key)) dismiss(before, freed);
+        queue.delete(key);
+        for (const { thing } of before.claims) rivals.get(thing)?.waiting.delete(key);
+        claimants.delete(key);
+      }
+      if (claimant !== undefined) {
+        claimants.set(key, claimant);
+        enter(claimant, true, freed);
+      }
+      promote(freed);
+      forget(freed);
+      forget((before?.claims ?? []).map(({ thing }) => thing));
+    },
+    holder: (thing) => holders.get(thing)?.lease,
+    *admitted() {
+      for (const [key, { lease }] of claimants) if (!waiting.has(key)) yield lease;
+    },
+    *defeats() {
+      for (const [key, claim] of waiting) {
+        const claimant = claimants.get(key);
+        if (claimant === undefined) continue;
+        yield [
+          claimant.lease,
+          claim === undefined ? { kind: 'full' } : { kind: 'beaten', claim, by: holders.get(claim.thing) },
+        ];
+      }
+    },
+    keys: () => [...claimants.keys()],
+  };
+}
+
+/** The order of leases by their age, the oldest first. */
+export function byAge(a: Lease, b: Lease): number {
+  return a.created - b.created || (a.key < b.key ? -1 : 1);
+}
+
+/** The meaning that a lease gives to a thing; undefined: it does not claim it. */
+export function meaningOf({ claims }: Claimant, thing: string): Claim['meaning'] | undefined {
+  return claims.find((claim) => claim.thing === thing)?.meaning;
+}
+
+function isSame(a: Claim['meaning'], b: Claim['meaning']): boolean {
+  if (a === b) return true;
+  return typeof a !== 'string' && typeof b !== 'string' && formatObject(a) === formatObject(b);
+}
