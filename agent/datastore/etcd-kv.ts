@@ -99,9 +99,9 @@ export async function openEtcdKv(
       connection.run(attempt('create', key, 'readwrite'), signal, (server) =>
         put(server, missing(key), { key, value, session }),
       ),
-    update: ({ key, revision, session }, value, signal) =>
+    update: ({ key, revision, created, session }, value, signal) =>
       connection.run(attempt('update', key, 'readwrite'), signal, (server) =>
-        put(server, unchanged(key, revision), { key, value, session }),
+        put(server, unchanged(key, revision), { key, value, session }, created),
       ),
     delete: ({ key, revision }, signal) =>
       connection.run(attempt('delete', key, 'readwrite'), signal, async (server) => {
@@ -181,11 +181,15 @@ async function transact(
   return entry?.revision ?? header.revision;
 }
 
-// Writes a key if `compare` holds and its session has not ended; undefined: one of them is not so.
+/**
+ * Writes a key if `compare` holds and its session has not ended; undefined: one of them is not so. `created`: when the
+ * key was; undefined: this creates it.
+ */
 async function put(
   server: EtcdServer,
   compare: Compare,
   wanted: Pick<KvEntry, 'key' | 'value' | 'session'>,
+  created?: number,
 ): Promise<KvEntry | undefined> {
   const { key, value, session } = wanted;
   const write = { key, value, ...(session === undefined ? {} : { lease: session }) };
@@ -195,7 +199,7 @@ async function put(
       { compare: [compare], success: [{ request_put: write }], failure: [{ request_range: { key } }] },
       (now) => now?.value === value && now.session === session,
     );
-    return revision === undefined ? undefined : { ...wanted, revision };
+    return revision === undefined ? undefined : { ...wanted, revision, created: created ?? revision };
   } catch (error) {
     if (isLeaseGone(parseEtcdFailure(error))) return undefined;
     throw error;

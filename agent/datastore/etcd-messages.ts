@@ -6,6 +6,7 @@ const HEADER = { cluster_id: [1, 'id'], revision: [3, 'number'] } as const satis
 
 const KEY_VALUE = {
   key: [1, 'text'],
+  create_revision: [2, 'number'],
   mod_revision: [3, 'number'],
   value: [5, 'text'],
   lease: [6, 'id'],

@@ -147,6 +147,7 @@ function readEvent({ type, kv }: Response<'Watch/Watch'>['events'][number]): KvE
   return { type: 'put', entry: readEntry(kv) };
 }
 
-export function readEntry({ key, value, mod_revision, lease }: KeyValue): KvEntry {
-  return { key, value, revision: mod_revision, session: lease === '0' ? undefined : lease };
+export function readEntry({ key, value, create_revision, mod_revision, lease }: KeyValue): KvEntry {
+  const session = lease === '0' ? undefined : lease;
+  return { key, value, revision: mod_revision, created: create_revision, session };
 }

@@ -30,8 +30,10 @@ export function applyWrites(document: KvDocument, writes: readonly KvWrite[], hi
   const revision = document.revision + 1;
   for (const write of writes) {
     if (write.op === 'put') {
-      const entry = { key: write.key, value: write.value, revision, session: write.session };
-      document.entries.set(write.key, entry);
+      const { key, value, session } = write;
+      const created = document.entries.get(key)?.created ?? revision;
+      const entry = { key, value, revision, created, session };
+      document.entries.set(key, entry);
       document.history.push({ type: 'put', entry });
     } else if (document.entries.delete(write.key)) {
       document.history.push({ type: 'delete', key: write.key, revision });

@@ -103,7 +103,8 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
         else await abandon(session);
         return undefined;
       }
-      const written = { ...lease, revision: entry.revision, session, asked: undefined };
+      const { revision, created } = entry;
+      const written = { ...lease, revision, created, session, asked: undefined };
       return { lease: written, ttlSeconds: LEASE_TTL_SECONDS };
     } catch (error) {
       // The key may have been written all the same; it ends with its session.
@@ -158,8 +159,9 @@ export function createKvLeaseStore(kv: Kv, options: KvLeaseStoreOptions): KvLeas
     const wanted = merge(lease.attrs, attrs);
     const written = await kv.update({ ...entry, session }, formatLeaseValue(wanted), signal);
     if (written === undefined) return RACED;
+    const { revision, created } = written;
     return {
-      lease: { ...lease, attrs: wanted, revision: written.revision, session, asked: undefined },
+      lease: { ...lease, attrs: wanted, revision, created, session, asked: undefined },
       ttlSeconds: isReservation ? undefined : (kept ?? LEASE_TTL_SECONDS),
     };
   }

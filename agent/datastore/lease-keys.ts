@@ -46,7 +46,8 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
     }
     try {
       const { attrs, asked } = parseLeaseValue(entry.value, entry.key);
-      return { key, subnets: found, attrs, revision: entry.revision, session: entry.session, asked };
+      const { revision, created, session } = entry;
+      return { key, subnets: found, attrs, revision, created, session, asked };
     } catch (error) {
       return { where: entry.key, key, reason: messageOf(error) };
     }

@@ -13,8 +13,15 @@ export interface StoreFile {
 const revision = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 const entry = v.pipe(
-  v.object({ key: v.string(), value: v.string(), revision, session: v.optional(v.string()) }),
-  v.transform(({ session, ...rest }) => ({ ...rest, session })),
+  v.object({
+    key: v.string(),
+    value: v.string(),
+    revision,
+    // Missing in a file of an earlier version.
+    created: v.optional(revision),
+    session: v.optional(v.string()),
+  }),
+  v.transform(({ created, session, ...rest }) => ({ ...rest, created: created ?? rest.revision, session })),
 );
 
 const storeFile = v.object({

@@ -7,6 +7,8 @@ export interface KvEntry {
   readonly value: string;
   /** The revision of the store at which this key was last written. */
   readonly revision: number;
+  /** The revision of the store at which this key was created; a deletion ends it. */
+  readonly created: number;
   /** The session that this key ends with; undefined for a key that never expires. */
   readonly session: string | undefined;
 }

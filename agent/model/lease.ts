@@ -48,6 +48,8 @@ export interface Lease {
   readonly attrs: LeaseAttrs;
   /** Grows with every write of this lease; the datastore's token for "only if unchanged". */
   readonly revision: number;
+  /** Its age: the revision of the datastore at which the lease was created. Later writes leave it as it is. */
+  readonly created: number;
   /** The datastore's token for keeping the lease alive; undefined for a reservation, which never expires. */
   readonly session: string | undefined;
   /** The node that asks whether the holder is alive; undefined: nobody asks. A holder writes its lease without it. */

@@ -214,6 +214,18 @@ describe('the folder of a store', () => {
     });
   }
 
+  it('a store folder of an earlier version, without the revisions at which keys were created, is read', async () => {
+    const directory = await folder();
+    await open(directory);
+    const entry = { key: '/a', value: 'x', revision: 5 };
+    const document = { format: 1, revision: 7, compactedRevision: 7, entries: [entry], history: [] };
+    await writeFile(join(directory, 'rev-000000000007.json'), JSON.stringify({ ...document, commits: [] }));
+    const kv = await open(directory);
+    const found = await kv.get('/a');
+    expect(found).toEqual({ ...entry, created: 5, session: undefined });
+    if (found !== undefined) expect(await kv.update(found, 'y')).toMatchObject({ revision: 8, created: 5 });
+  });
+
   it('operations and watches fail as `datastore` when the store folder is removed', async () => {
     const directory = await folder();
     const kv = await open(directory);

@@ -113,6 +113,25 @@ export function describeKv(title: string, isSkipped: boolean, openBed: () => Pro
       expect((await kv.get(`${at}a`))?.value).toBe('two');
     });
 
+    it('a store tells since when a key exists, over updates, and anew after it was deleted', async () => {
+      const first = present(await kv.create(`${at}a`, 'one', undefined));
+      expect(first.created).toBe(first.revision);
+      const watched = await watch(other, at, first.revision);
+      const second = present(await other.update(first, 'two'));
+      const session = await kv.openSession(60);
+      const third = present(await kv.update({ ...second, session }, 'three'));
+      expect([second.created, third.created]).toEqual([first.created, first.created]);
+      expect(await other.get(`${at}a`)).toEqual(third);
+      expect((await other.list(at)).entries).toEqual([third]);
+      await kv.closeSession(session);
+      const again = present(await kv.create(`${at}a`, 'four', undefined));
+      expect(again.created).toBe(again.revision);
+      expect(again.created).toBeGreaterThan(third.created);
+      await watched.sees(`${at}a`, 'four');
+      const told = watched.events.flatMap((event) => (event.type === 'put' ? event.entry : []));
+      expect(told).toEqual([first, second, third, again]);
+    });
+
     it('a store does not update a deleted key', async () => {
       const entry = present(await kv.create(`${at}a`, 'one', undefined));
       expect(await kv.delete(entry)).toBe(true);

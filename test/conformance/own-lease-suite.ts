@@ -137,6 +137,7 @@ export function describeOwnLease(
           key,
           value: formatLeaseValue(attrsOf(1)),
           revision: repaired.lease.revision,
+          created: held.lease.created,
           session: held.lease.session,
         });
       }

@@ -74,6 +74,7 @@ export function lease(subnet: string, attrs: LeaseAttrs, more: Partial<Lease> = 
     subnets,
     attrs,
     revision: 1,
+    created: 1,
     session: '1',
     asked: undefined,
     ...more,

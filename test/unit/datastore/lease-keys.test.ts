@@ -5,7 +5,13 @@ const keys = createLeaseKeys('/coreos.com/network');
 const VALUE = '{"PublicIP":"192.168.77.1","PublicIPv6":null,"BackendType":"vxlan"}';
 
 function read(key: string, value = VALUE) {
-  return keys.readLease({ key: `/coreos.com/network/${key}`, value, revision: 7, session: undefined });
+  return keys.readLease({
+    key: `/coreos.com/network/${key}`,
+    value,
+    revision: 7,
+    created: 5,
+    session: undefined,
+  });
 }
 
 describe('the keys of leases', () => {
@@ -23,7 +29,12 @@ describe('the keys of leases', () => {
       if (found === undefined || !isLease(found)) throw new Error('no lease');
       expect(found.subnets.ipv4?.address).toBe(subnet);
       expect(found.subnets.ipv6?.address).toBe(ipv6);
-      expect(found).toMatchObject({ key: key.slice('subnets/'.length), revision: 7, session: undefined });
+      expect(found).toMatchObject({
+        key: key.slice('subnets/'.length),
+        revision: 7,
+        created: 5,
+        session: undefined,
+      });
     });
   }
 
