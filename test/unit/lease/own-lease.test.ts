@@ -34,7 +34,7 @@ describe('our own key', () => {
       const before = await entryOf(all);
       await overwrite(all, value, keepsSession ? before.session : undefined);
       const after = await entryOf(all);
-      expect(JSON.parse(after.value)).toMatchObject(JSON.parse(before.value));
+      expect(JSON.parse(after.value ?? '')).toMatchObject(JSON.parse(before.value ?? ''));
       expect(after.session).toBe(before.session);
       expect(self.lines).toContainEqual(expect.stringContaining('our lease was overwritten'));
       expect([self.changes, inUse(self)]).toEqual([[], SUBNET]);
@@ -78,7 +78,7 @@ describe('our own key', () => {
     holderBed(async (all) => {
       const self = await all.node();
       await self.start(SUBNET);
-      await overwrite(all, (await entryOf(all)).value, undefined);
+      await overwrite(all, (await entryOf(all)).value ?? '', undefined);
       expect(self.holder.held?.ttlSeconds).toBeUndefined();
       await all.clock.advance(3 * DAY_MS);
       expect(await all.leases()).toEqual(['10.5.77.0/24 192.168.77.1 reserved']);
