@@ -77,7 +77,7 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
       if (event.type === 'delete') {
         if (!where.startsWith(subnets)) return undefined;
         const key = where.slice(subnets.length);
-        if (parseSubnetKey(key) === undefined) return undefined;
+        if (parseSubnetKey(key) === undefined) return { type: 'malformed-removed', where };
         return { type: 'lease-removed', key, revision: event.revision };
       }
       const found = readLease(event.entry);

@@ -7,6 +7,12 @@ export const LIMITS = {
    * A listing that lacks this many known leases *and* more than half of them needs a second listing to confirm it.
    */
   vanishedLeases: 5,
+  /** Leases that are known at most. More are left out until there is room: the oldest stay. */
+  knownLeases: 50_000,
+  /** Their foreign fields and the backends' facts, in about as many bytes of memory. */
+  knownLeaseBytes: 64 * 1024 * 1024,
+  /** Malformed entries whose reasons are known at most. More are counted alone. */
+  knownMalformed: 1_000,
   /** Challenges of one search for a lease. */
   challenges: 2,
   /** A live node with our address is asked at most once in this time, in milliseconds. */
