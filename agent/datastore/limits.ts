@@ -44,6 +44,9 @@ export const LIMITS = {
    */
   datastoreSilenceMs: 20_000,
   datastoreSilencePerLeaseMs: 10,
+  /** Largest file of the file store's state, and of a session. */
+  fileStoreBytes: 32 * 1024 * 1024,
+  sessionFileBytes: 64,
   /** Changes that the file store keeps for late watchers. */
   fileStoreHistory: 256,
   /** Revisions of the file store that are kept in its folder. */
