@@ -21,6 +21,7 @@ export const LIMITS = {
   newsMs: 1_000,
   /** A lease that others write is written again at once, and then at most once in this time, in milliseconds. */
   rewritePauseMs: 1_000,
-  /** Challenges are logged at most once in this time, in milliseconds. */
-  challengeLogMs: 60_000,
+  /** In this time, in milliseconds, one challenge is logged, and so many overwrites of our lease. */
+  ownLeaseLogMs: 60_000,
+  ownLeaseLines: 5,
 } as const;
