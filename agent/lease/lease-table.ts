@@ -1,8 +1,8 @@
 // Everyone's leases, by the events of the lease source. No I/O. A malformed entry leaves the lease that was known
 // before it in place: a bad entry never removes a route.
 //
-// Whoever may write the datastore must not fill the memory. A full table leaves new leases out, and the oldest ones of a
-// listing stay: a flood comes later than the nodes that it is to harm. Only a new listing tells of those left out.
+// Whoever may write the datastore must not fill the memory. A full table leaves new leases out, and of a listing the
+// oldest ones stay: a flood comes later than the nodes that it is to harm. Only a new listing tells of those left out.
 import type { Lease } from '../model/lease.ts';
 import type { KnownLeases } from '../model/lease-holder.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';

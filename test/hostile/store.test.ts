@@ -15,6 +15,8 @@ const SUBNETS = '/coreos.com/network/subnets/';
 const MALFORMED = 60_000;
 const LEASES = 55_000;
 const MEGABYTE = 1_000_000;
+// etcd tells of all deletions of one request in one message. The machine may be busy with other things, too.
+const SLOW_MS = 2_500;
 
 // A program: writes the entries that its arguments name, in transactions, over the gateway of etcd's HTTP port.
 const FILL = `
@@ -42,9 +44,11 @@ const entry = (i) => {
 describe.skipIf(NEED.missing)(title('an agent whose datastore is flooded', NEED), () => {
   let lab: Lab;
   let etcd: LabEtcd;
+  let health: HealthWatch;
 
   beforeAll(async () => {
     lab = await openLab({ hosts: 1 });
+    health = new HealthWatch(lab.host(1));
     etcd = await startLabEtcd(lab);
     // A large network: each of the leases has a subnet in it.
     await etcd.setNetwork({
@@ -77,9 +81,9 @@ describe.skipIf(NEED.missing)(title('an agent whose datastore is flooded', NEED)
   const megabytes = async ({ pid }: AgentProcess): Promise<number> =>
     Number(/^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_000;
   /** The agent has answered all the time, is ready, and has said little. */
-  const expectSound = async (agent: AgentProcess, health: HealthWatch): Promise<void> => {
+  const expectSound = async (agent: AgentProcess): Promise<void> => {
     const lines = await health.since(0);
-    expect(lines.filter(({ path, tookMs }) => path === '/healthz' && tookMs >= 1_000)).toEqual([]);
+    expect(lines.filter(({ path, tookMs }) => path === '/healthz' && tookMs >= SLOW_MS)).toEqual([]);
     expect((await health.last('/readyz'))?.status).toBe('200');
     expect((await stat(agent.logPath)).size).toBeLessThan(MEGABYTE / 10);
     expect(await megabytes(agent)).toBeLessThan(400);
@@ -90,7 +94,6 @@ describe.skipIf(NEED.missing)(title('an agent whose datastore is flooded', NEED)
     await fill('large', 30);
     const agent = start();
     await agent.waitReady(30_000);
-    const health = new HealthWatch(lab.host(1));
     expect(await metric('malformed_entries')).toBe(MALFORMED + 30);
     await drop('large');
     await drop('junk');
@@ -100,13 +103,12 @@ describe.skipIf(NEED.missing)(title('an agent whose datastore is flooded', NEED)
       async () => (await metric('malformed_entries')) === 0,
     );
     expect(await metric('leases')).toBe(1);
-    await expectSound(agent, health);
+    await expectSound(agent);
   });
 
   it('an agent keeps its network while malformed entries and leases come and go', async () => {
     const agent = start();
     await agent.waitReady(30_000);
-    const health = new HealthWatch(lab.host(1));
     await fill('malformed', MALFORMED);
     await fill('leases', LEASES);
     await waitFor('leases are left out', 30_000, async () => (await metric('left_out_leases')) > 0);
@@ -118,6 +120,6 @@ describe.skipIf(NEED.missing)(title('an agent whose datastore is flooded', NEED)
       return (await metric('left_out_leases')) === 0;
     });
     expect(await agent.log()).toContain('no lease is left out any more');
-    await expectSound(agent, health);
+    await expectSound(agent);
   });
 });
