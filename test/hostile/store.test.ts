@@ -41,85 +41,89 @@ const entry = (i) => {
   }
 })();`;
 
-describe.skipIf(NEED.missing)(title('an agent whose datastore is flooded', NEED), () => {
-  let lab: Lab;
-  let etcd: LabEtcd;
-  let health: HealthWatch;
+describe.skipIf(NEED.missing)(
+  title('an agent whose datastore is flooded', NEED),
+  { timeout: 180_000 },
+  () => {
+    let lab: Lab;
+    let etcd: LabEtcd;
+    let health: HealthWatch;
 
-  beforeAll(async () => {
-    lab = await openLab({ hosts: 1 });
-    health = new HealthWatch(lab.host(1));
-    etcd = await startLabEtcd(lab);
-    // A large network: each of the leases has a subnet in it.
-    await etcd.setNetwork({
-      Network: '10.0.0.0/8',
-      SubnetLen: 24,
-      SubnetMax: '10.9.0.0',
-      Backend: { Type: 'alloc' },
+    beforeAll(async () => {
+      lab = await openLab({ hosts: 1 });
+      health = new HealthWatch(lab.host(1));
+      etcd = await startLabEtcd(lab);
+      // A large network: each of the leases has a subnet in it.
+      await etcd.setNetwork({
+        Network: '10.0.0.0/8',
+        SubnetLen: 24,
+        SubnetMax: '10.9.0.0',
+        Backend: { Type: 'alloc' },
+      });
     });
-  });
-  afterAll(async () => {
-    await lab?.close();
-  });
-  beforeEach(async () => {
-    await etcd.etcdctl('del', '--prefix', SUBNETS);
-  });
-
-  const fill = (kind: 'large' | 'malformed' | 'leases', count: number): Promise<string> =>
-    lab.router.run([process.execPath, '-e', FILL, etcd.url, kind, String(count)], { timeoutMs: 60_000 });
-  const drop = (names: string): Promise<string> => etcd.etcdctl('del', '--prefix', `${SUBNETS}${names}`);
-  const start = (): AgentProcess => {
-    const agent = lab.host(1).startAgent([...etcd.flags, `--healthz-port=${HEALTHZ_PORT}`]);
-    onTestFinished(async () => void (await agent.stop()));
-    return agent;
-  };
-  const metric = async (name: string): Promise<number> => {
-    const argv = [...labProgram('http-get'), `http://127.0.0.1:${HEALTHZ_PORT}/metrics`];
-    const { stdout } = await lab.host(1).namespace.exec(argv, { timeoutMs: 10_000 });
-    return Number(new RegExp(`^twill_${name} (\\d+)$`, 'm').exec(stdout)?.[1]);
-  };
-  const megabytes = async ({ pid }: AgentProcess): Promise<number> =>
-    Number(/^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_000;
-  /** The agent has answered all the time, is ready, and has said little. */
-  const expectSound = async (agent: AgentProcess): Promise<void> => {
-    const lines = await health.since(0);
-    expect(lines.filter(({ path, tookMs }) => path === '/healthz' && tookMs >= SLOW_MS)).toEqual([]);
-    expect((await health.last('/readyz'))?.status).toBe('200');
-    expect((await stat(agent.logPath)).size).toBeLessThan(MEGABYTE / 10);
-    expect(await megabytes(agent)).toBeLessThan(400);
-  };
-
-  it('an agent starts among malformed entries and huge values, and counts none when they are gone', async () => {
-    await fill('malformed', MALFORMED);
-    await fill('large', 30);
-    const agent = start();
-    await agent.waitReady(30_000);
-    expect(await metric('malformed_entries')).toBe(MALFORMED + 30);
-    await drop('large');
-    await drop('junk');
-    await waitFor(
-      'no malformed entry is counted',
-      20_000,
-      async () => (await metric('malformed_entries')) === 0,
-    );
-    expect(await metric('leases')).toBe(1);
-    await expectSound(agent);
-  });
-
-  it('an agent keeps its network while malformed entries and leases come and go', async () => {
-    const agent = start();
-    await agent.waitReady(30_000);
-    await fill('malformed', MALFORMED);
-    await fill('leases', LEASES);
-    await waitFor('leases are left out', 30_000, async () => (await metric('left_out_leases')) > 0);
-    expect(await metric('leases')).toBe(50_000);
-    await drop('junk');
-    await drop('10.1');
-    await drop('10.2');
-    await waitFor('a listing finds no lease to leave out', 40_000, async () => {
-      return (await metric('left_out_leases')) === 0;
+    afterAll(async () => {
+      await lab?.close();
     });
-    expect(await agent.log()).toContain('no lease is left out any more');
-    await expectSound(agent);
-  });
-});
+    beforeEach(async () => {
+      await etcd.etcdctl('del', '--prefix', SUBNETS);
+    });
+
+    const fill = (kind: 'large' | 'malformed' | 'leases', count: number): Promise<string> =>
+      lab.router.run([process.execPath, '-e', FILL, etcd.url, kind, String(count)], { timeoutMs: 60_000 });
+    const drop = (names: string): Promise<string> => etcd.etcdctl('del', '--prefix', `${SUBNETS}${names}`);
+    const start = (): AgentProcess => {
+      const agent = lab.host(1).startAgent([...etcd.flags, `--healthz-port=${HEALTHZ_PORT}`]);
+      onTestFinished(async () => void (await agent.stop()));
+      return agent;
+    };
+    const metric = async (name: string): Promise<number> => {
+      const argv = [...labProgram('http-get'), `http://127.0.0.1:${HEALTHZ_PORT}/metrics`];
+      const { stdout } = await lab.host(1).namespace.exec(argv, { timeoutMs: 10_000 });
+      return Number(new RegExp(`^twill_${name} (\\d+)$`, 'm').exec(stdout)?.[1]);
+    };
+    const megabytes = async ({ pid }: AgentProcess): Promise<number> =>
+      Number(/^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_000;
+    /** The agent has answered all the time, is ready, and has said little. */
+    const expectSound = async (agent: AgentProcess): Promise<void> => {
+      const lines = await health.since(0);
+      expect(lines.filter(({ path, tookMs }) => path === '/healthz' && tookMs >= SLOW_MS)).toEqual([]);
+      expect((await health.last('/readyz'))?.status).toBe('200');
+      expect((await stat(agent.logPath)).size).toBeLessThan(MEGABYTE / 10);
+      expect(await megabytes(agent)).toBeLessThan(400);
+    };
+
+    it('an agent starts among malformed entries and huge values, and counts none when they are gone', async () => {
+      await fill('malformed', MALFORMED);
+      await fill('large', 30);
+      const agent = start();
+      await agent.waitReady(30_000);
+      expect(await metric('malformed_entries')).toBe(MALFORMED + 30);
+      await drop('large');
+      await drop('junk');
+      await waitFor(
+        'no malformed entry is counted',
+        20_000,
+        async () => (await metric('malformed_entries')) === 0,
+      );
+      expect(await metric('leases')).toBe(1);
+      await expectSound(agent);
+    });
+
+    it('an agent keeps its network while malformed entries and leases come and go', async () => {
+      const agent = start();
+      await agent.waitReady(30_000);
+      await fill('malformed', MALFORMED);
+      await fill('leases', LEASES);
+      await waitFor('leases are left out', 30_000, async () => (await metric('left_out_leases')) > 0);
+      expect(await metric('leases')).toBe(50_000);
+      await drop('junk');
+      await drop('10.1');
+      await drop('10.2');
+      await waitFor('a listing finds no lease to leave out', 40_000, async () => {
+        return (await metric('left_out_leases')) === 0;
+      });
+      expect(await agent.log()).toContain('no lease is left out any more');
+      await expectSound(agent);
+    });
+  },
+);
