@@ -6,7 +6,15 @@
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import { HistoryLost, isInRanges, type Kv, type KvEntry, type KvEvent, rangesOf } from '../model/kv.ts';
-import { applyWrites, changesSince, type KvDocument, type KvWrite } from './kv-document.ts';
+import {
+  applyWrites,
+  changesSince,
+  type KvDocument,
+  type KvStored,
+  type KvWrite,
+  shownChange,
+  shownEntry,
+} from './kv-document.ts';
 import { LIMITS } from './limits.ts';
 
 /** Waits for changes of a storage. */
@@ -51,7 +59,7 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
         ({ entries, revision }) => {
           const sorted = [...entries.values()].toSorted(byKey);
           const found = rangesOf(ranges).flatMap((range) =>
-            sorted.filter(({ key }) => isInRanges(key, range)),
+            sorted.filter(({ key }) => isInRanges(key, range)).map(shownEntry),
           );
           return { entries: found, revision };
         },
@@ -60,7 +68,7 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
       transact(
         signal,
         () => [],
-        ({ entries }) => entries.get(key),
+        ({ entries }) => shown(entries.get(key)),
       ),
     async openSession(ttlSeconds, signal) {
       signal?.throwIfAborted();
@@ -85,7 +93,7 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
       return transact(
         signal,
         ({ entries }) => (entries.has(key) ? [] : [{ op: 'put', key, value, session }]),
-        ({ entries }, written) => (written ? entries.get(key) : undefined),
+        ({ entries }, written) => (written ? shown(entries.get(key)) : undefined),
       );
     },
     async update({ key, revision, session }, value, signal) {
@@ -94,7 +102,7 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
         signal,
         ({ entries }) =>
           entries.get(key)?.revision === revision ? [{ op: 'put', key, value, session }] : [],
-        ({ entries }, written) => (written ? entries.get(key) : undefined),
+        ({ entries }, written) => (written ? shown(entries.get(key)) : undefined),
       );
     },
     delete: ({ key, revision }, signal) =>
@@ -129,7 +137,7 @@ export function createDocumentKv(storage: KvStorage, clock: Clock, random: () =>
         if (first) yield [{ type: 'progress', revision: next - 1 }] satisfies KvEvent[];
         first = false;
         next = Math.max(next, seen.revision + 1);
-        if (seen.batch.length > 0) yield seen.batch;
+        if (seen.batch.length > 0) yield seen.batch.map(shownChange);
         else await changes.wait(seen.nextExpiryMs, either);
       }
     },
@@ -192,6 +200,10 @@ async function examineSessions(storage: KvStorage, document: KvDocument) {
     else nextMs = Math.min(nextMs, leftMs);
   }
   return { ended, nextMs };
+}
+
+function shown(entry: KvStored | undefined): KvEntry | undefined {
+  return entry && shownEntry(entry);
 }
 
 function byKey(a: KvEntry, b: KvEntry): number {

@@ -2,6 +2,7 @@
 // file reads that text.
 import { messageOf, TwillError } from '../base/errors.ts';
 import { CLOSED_AT_ONCE } from './grpc.ts';
+import { LIMITS } from './limits.ts';
 
 /** An attempt at an operation. */
 export interface EtcdAttempt {
@@ -37,6 +38,7 @@ export function parseEtcdFailure(thrown: unknown): EtcdFailure {
 // gRPC wraps the reason of a lost connection in several layers of text.
 function tidy(text: string): string {
   return text
+    .slice(0, LIMITS.reasonChars)
     .replaceAll(/\s+/g, ' ')
     .replace(/^.*Last error: (?:Error: )?/, '')
     .replace(/\.? Resolution note:.*$/, '')
@@ -67,6 +69,11 @@ export function isStaleToken({ text }: EtcdFailure): boolean {
 /** Whether authentication is off, so that the server needs no token. */
 export function isAuthDisabled({ text }: EtcdFailure): boolean {
   return /authentication is not enabled/.test(text);
+}
+
+/** Whether the history of the request's revision is gone. */
+export function isCompacted({ text }: EtcdFailure): boolean {
+  return /required revision has been compacted/.test(text);
 }
 
 /** Whether the lease of the request has ended. */

@@ -13,7 +13,9 @@ import {
   rangesOf,
 } from '../model/kv.ts';
 import { createEtcdConnection, type EtcdServer } from './etcd-connection.ts';
+import { rangeRequest, readEntry, revisionOf } from './etcd-entry.ts';
 import { type EtcdAttempt, isDenied, isLeaseGone, parseEtcdFailure } from './etcd-errors.ts';
+import { listRanges } from './etcd-list.ts';
 import {
   type Compare,
   CREATE_REVISION,
@@ -23,8 +25,9 @@ import {
   type Request,
   type Response,
 } from './etcd-messages.ts';
-import { rangeRequest, readEntry, readWatch } from './etcd-watch.ts';
+import { readWatch } from './etcd-watch.ts';
 import { LIMITS } from './limits.ts';
+import { malformed } from './protobuf.ts';
 
 /** Opens a store in an etcd cluster, without a request. Fails as `datastore` when certificates cannot be used. */
 export async function openEtcdKv(
@@ -61,19 +64,19 @@ export async function openEtcdKv(
   }
 
   return {
-    list: (ranges, signal) =>
-      connection
-        .run({ what: `list ${nameOf(ranges)}` }, signal, async (server) => {
-          const reads = rangesOf(ranges).map((range) => ({ request_range: rangeRequest(range) }));
-          const { header, responses } = await server.call('KV/Txn', { success: reads });
-          clusterId = header.cluster_id;
-          const entries = responses.flatMap(({ response_range }) => response_range.kvs.map(readEntry));
-          return { entries, revision: header.revision };
-        })
-        .catch(async (error: unknown) => {
-          await explainDenial(error, ranges, signal);
-          throw error;
-        }),
+    async list(ranges, signal) {
+      try {
+        const listing = { what: `list ${nameOf(ranges)}` };
+        const { entries, header } = await listRanges(rangesOf(ranges), (request) =>
+          connection.run(listing, signal, request),
+        );
+        clusterId = header.cluster_id;
+        return { entries, revision: header.revision };
+      } catch (error) {
+        await explainDenial(error, ranges, signal);
+        throw error;
+      }
+    },
     get: (key, signal) =>
       connection.run(attempt('read', key, 'read'), signal, async (server) => {
         const { kvs } = await server.call('KV/Range', { key });
@@ -82,6 +85,8 @@ export async function openEtcdKv(
     openSession: (ttlSeconds, signal) =>
       connection.run({ what: 'open a lease' }, signal, async (server) => {
         const { ID } = await server.call('Lease/LeaseGrant', { TTL: ttlSeconds });
+        // A key with this id would never expire.
+        if (ID === '0') throw malformed();
         return ID;
       }),
     keepAlive: (session, signal) =>
@@ -173,7 +178,7 @@ async function transact(
   isDone: (now: KvEntry | undefined) => boolean,
 ): Promise<number | undefined> {
   const { succeeded, header, responses } = await server.call('KV/Txn', request);
-  if (succeeded) return header.revision;
+  if (succeeded) return revisionOf(header);
   if (!server.again) return undefined;
   const now = responses[0]?.response_range.kvs[0];
   const entry = now === undefined ? undefined : readEntry(now);
@@ -188,7 +193,7 @@ async function transact(
 async function put(
   server: EtcdServer,
   compare: Compare,
-  wanted: Pick<KvEntry, 'key' | 'value' | 'session'>,
+  wanted: Pick<KvEntry, 'key' | 'session'> & { readonly value: string },
   created?: number,
 ): Promise<KvEntry | undefined> {
   const { key, value, session } = wanted;
@@ -197,7 +202,7 @@ async function put(
     const revision = await transact(
       server,
       { compare: [compare], success: [{ request_put: write }], failure: [{ request_range: { key } }] },
-      (now) => now?.value === value && now.session === session,
+      (now) => now !== undefined && now.value === value && now.session === session,
     );
     return revision === undefined ? undefined : { ...wanted, revision, created: created ?? revision };
   } catch (error) {

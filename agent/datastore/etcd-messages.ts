@@ -1,24 +1,30 @@
 // The messages of etcd's v3 API that the agent uses, with the names and numbers of etcd's rpc.proto and kv.proto. Keys
-// and values are bytes there; ours are text.
+// and values are bytes there; ours are text, except those that others may have written.
 import type { MessageOf, Shape, WishOf } from './protobuf.ts';
 
 const HEADER = { cluster_id: [1, 'id'], revision: [3, 'number'] } as const satisfies Shape;
 
 const KEY_VALUE = {
-  key: [1, 'text'],
+  key: [1, 'bytes'],
   create_revision: [2, 'number'],
   mod_revision: [3, 'number'],
-  value: [5, 'text'],
+  value: [5, 'bytes'],
   lease: [6, 'id'],
 } as const satisfies Shape;
 
 const RANGE_REQUEST = {
-  key: [1, 'text'],
-  range_end: [2, 'text'],
+  key: [1, 'bytes'],
+  range_end: [2, 'bytes'],
+  limit: [3, 'number'],
+  revision: [4, 'number'],
   count_only: [9, 'flag'],
 } as const satisfies Shape;
 
-const RANGE_RESPONSE = { header: [1, HEADER], kvs: [2, KEY_VALUE, 'many'] } as const satisfies Shape;
+const RANGE_RESPONSE = {
+  header: [1, HEADER],
+  kvs: [2, KEY_VALUE, 'many'],
+  more: [3, 'flag'],
+} as const satisfies Shape;
 
 const PUT_REQUEST = { key: [1, 'text'], value: [2, 'text'], lease: [3, 'id'] } as const satisfies Shape;
 
@@ -37,8 +43,8 @@ const COMPARE = {
 } as const satisfies Shape;
 
 const WATCH_CREATE_REQUEST = {
-  key: [1, 'text'],
-  range_end: [2, 'text'],
+  key: [1, 'bytes'],
+  range_end: [2, 'bytes'],
   start_revision: [3, 'number'],
   progress_notify: [4, 'flag'],
 } as const satisfies Shape;

@@ -1,9 +1,11 @@
 // One watch of some ranges of an etcd, which is one stream with an etcd watch for each range.
 import { createChannel } from '../base/channel.ts';
 import type { Clock } from '../base/clock.ts';
-import { HistoryLost, isPrefixRange, type KvEntry, type KvEvent } from '../model/kv.ts';
+import { HistoryLost, type KvEvent } from '../model/kv.ts';
 import type { EtcdListener, EtcdStream } from './etcd-endpoint.ts';
-import { DELETE, type Header, type KeyValue, type Response } from './etcd-messages.ts';
+import { rangeRequest, readEntry, readKey } from './etcd-entry.ts';
+import { DELETE, type Header, type Response } from './etcd-messages.ts';
+import { AnswerTooLarge } from './grpc-frames.ts';
 import { LIMITS } from './limits.ts';
 
 /** The server cancelled a watch. Its reason is parsed like the details of a failed call. */
@@ -66,6 +68,7 @@ export async function* readWatch(watch: EtcdWatch): AsyncGenerator<readonly KvEv
   let told = seen;
   let isDoubtful = false;
   const create = ({ watch_id, header }: Response<'Watch/Watch'>): void => {
+    if (delivered.size === watch.ranges.length) return;
     delivered.set(watch_id, seen);
     const problem = lossOf(watch, header);
     // One member may lag behind, but another cluster is another cluster.
@@ -81,6 +84,7 @@ export async function* readWatch(watch: EtcdWatch): AsyncGenerator<readonly KvEv
     }, fail);
   };
   const progress = ({ watch_id, header }: Response<'Watch/Watch'>): void => {
+    if (!delivered.has(watch_id)) return;
     delivered.set(watch_id, Math.max(delivered.get(watch_id) ?? seen, header.revision));
     const everywhere = Math.min(...delivered.values());
     if (everywhere <= told) return;
@@ -95,7 +99,11 @@ export async function* readWatch(watch: EtcdWatch): AsyncGenerator<readonly KvEv
     else if (message.events.length > 0) batches.push(message.events.map(readEvent));
     else progress(message);
   };
-  const stream = await watch.open({ onMessage, onEnd: fail });
+  const onEnd = (error: Error): void => {
+    // The same changes would come again. A listing is read in pages.
+    fail(error instanceof AnswerTooLarge ? new HistoryLost(error.message) : error);
+  };
+  const stream = await watch.open({ onMessage, onEnd });
   watch.signal.addEventListener('abort', stop, { once: true });
   watch.generation.addEventListener('abort', leave, { once: true });
   try {
@@ -133,21 +141,7 @@ function lossOf(watch: EtcdWatch, header: Header): HistoryLost | undefined {
   return undefined;
 }
 
-/** The fields of a request for a range. The end of a prefix is the prefix with its last byte raised by one. */
-export function rangeRequest(range: string): { readonly key: string; readonly range_end?: Buffer } {
-  if (!isPrefixRange(range)) return { key: range };
-  const end = Buffer.from(range);
-  const last = end.length - 1;
-  end.writeUInt8(end.readUInt8(last) + 1, last);
-  return { key: range, range_end: end };
-}
-
 function readEvent({ type, kv }: Response<'Watch/Watch'>['events'][number]): KvEvent {
-  if (type === DELETE) return { type: 'delete', key: kv.key, revision: kv.mod_revision };
+  if (type === DELETE) return { type: 'delete', key: readKey(kv.key), revision: kv.mod_revision };
   return { type: 'put', entry: readEntry(kv) };
-}
-
-export function readEntry({ key, value, create_revision, mod_revision, lease }: KeyValue): KvEntry {
-  const session = lease === '0' ? undefined : lease;
-  return { key, value, revision: mod_revision, created: create_revision, session };
 }

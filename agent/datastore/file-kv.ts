@@ -11,10 +11,11 @@
 //
 // Sessions end by the wall clock, because processes and reboots share no other clock. Each is a file of its own, so
 // that keeping it alive changes no revision and wakes no watcher.
-import { link, open, readdir, readFile, unlink } from 'node:fs/promises';
+import { link, open, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
-import { asTwillError, errnoOf, TwillError } from '../base/errors.ts';
+import { asTwillError, errnoOf, reasonOf, TwillError } from '../base/errors.ts';
+import { readFileStart } from '../base/read-file.ts';
 import type { Kv } from '../model/kv.ts';
 import { createDocumentKv, type KvStorage } from './document-kv.ts';
 import { emptyDocument, type KvDocument } from './kv-document.ts';
@@ -22,6 +23,7 @@ import { LIMITS } from './limits.ts';
 import { createSessionFiles } from './session-files.ts';
 import { formatStoreFile, parseStoreFile } from './store-file.ts';
 import {
+  isTrustedOwner,
   openStoreFolder,
   revisionFileName,
   revisionOfFile,
@@ -59,7 +61,7 @@ export async function openFileKv({ directory, clock, random }: FileKvOptions): P
       if (newest === latest?.document.revision) return latest;
       const path = join(directory, revisionFileName(newest));
       try {
-        latest = parseStoreFile(await readFile(path, 'utf8'), path, newest);
+        latest = parseStoreFile(await readRevision(path), path, newest);
         return latest;
       } catch (error) {
         if (errnoOf(error) !== 'ENOENT' || attempt === LIMITS.fileStoreRevisions) throw error;
@@ -140,6 +142,23 @@ export async function openFileKv({ directory, clock, random }: FileKvOptions): P
   };
   await storage.load();
   return createDocumentKv(storage, clock, random);
+}
+
+// It may have been put there by others.
+async function readRevision(path: string): Promise<string> {
+  const refuse = (why: string): never => {
+    throw new TwillError('datastore', `${path}: ${why}`);
+  };
+  const maxBytes = LIMITS.fileStoreBytes;
+  const { bytes, isPart, stats } = await readFileStart(path, { maxBytes, followLink: false }).catch(
+    (error: unknown) => {
+      if (errnoOf(error) !== undefined) throw error;
+      return refuse(reasonOf(error));
+    },
+  );
+  if (!isTrustedOwner(stats)) refuse(`its owner is user ${stats.uid}`);
+  if (isPart) refuse(`it is longer than ${maxBytes} bytes`);
+  return bytes.toString();
 }
 
 function ignoreMissing(error: unknown): void {

@@ -11,6 +11,8 @@ import type { LookupFunction } from 'node:net';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { systemClock } from '../base/clock.ts';
 import { asTwillError } from '../base/errors.ts';
+import { excerpt } from '../base/schema.ts';
+import { createDeframer, framed, GrpcError } from './grpc-frames.ts';
 import { LIMITS } from './limits.ts';
 import { createRotatingLookup } from './rotating-lookup.ts';
 
@@ -19,17 +21,6 @@ export interface TlsFiles {
   readonly ca: Buffer | undefined;
   readonly cert: Buffer | undefined;
   readonly key: Buffer | undefined;
-}
-
-/** The end of a call with a gRPC status other than OK. */
-export class GrpcError extends Error {
-  /** One of gRPC's status codes, never 0. */
-  readonly code: number;
-
-  constructor(code: number, message: string) {
-    super(message);
-    this.code = code;
-  }
 }
 
 /** Receives the messages of one call, and its end. */
@@ -59,9 +50,9 @@ export interface GrpcClient {
 /** The error text when the server closed the connection before it spoke HTTP/2. */
 export const CLOSED_AT_ONCE = 'the connection was closed before the first answer';
 
+const GRPC_TYPE = 'application/grpc';
+
 const UNKNOWN = 2;
-const RESOURCE_EXHAUSTED = 8;
-const UNIMPLEMENTED = 12;
 const UNAVAILABLE = 14;
 
 /**
@@ -154,7 +145,7 @@ function openConnection(
       const stream = session.request({
         ':method': 'POST',
         ':path': path,
-        'content-type': 'application/grpc',
+        'content-type': GRPC_TYPE,
         te: 'trailers',
         ...metadata,
       });
@@ -177,7 +168,10 @@ function openConnection(
       stream.on('response', (headers) => {
         hear(headers);
         const code = headers[':status'];
+        const type = headers['content-type'] ?? GRPC_TYPE;
         if (code !== 200) refuse(new GrpcError(UNAVAILABLE, `it answered with the HTTP status ${code}`));
+        else if (!type.startsWith(GRPC_TYPE))
+          refuse(new GrpcError(UNAVAILABLE, `it answered with ${excerpt(type)}, and not with gRPC`));
       });
       stream.on('trailers', hear);
       const take = createDeframer((message) => {
@@ -238,44 +232,14 @@ async function keepAlive(
   }
 }
 
-// The header of a message: one byte, 0 if the message is not compressed, and four bytes of length.
-const FRAME_HEADER_BYTES = 5;
-
-function framed(message: Uint8Array): Buffer {
-  const frame = Buffer.alloc(FRAME_HEADER_BYTES + message.length);
-  frame.writeUInt32BE(message.length, 1);
-  frame.set(message, FRAME_HEADER_BYTES);
-  return frame;
-}
-
-/** Splits the bytes of a stream into messages. The function throws a GrpcError for a message that cannot be read. */
-export function createDeframer(onMessage: (message: Buffer) => void): (bytes: Buffer) => void {
-  let parts: Buffer[] = [];
-  let size = 0;
-  let needed = FRAME_HEADER_BYTES;
-  return (bytes) => {
-    parts.push(bytes);
-    size += bytes.length;
-    while (size >= needed) {
-      const all = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
-      const length = all.readUInt32BE(1);
-      if (all[0] !== 0) throw new GrpcError(UNIMPLEMENTED, 'the server sent a compressed message');
-      if (length > LIMITS.datastoreAnswerBytes)
-        throw new GrpcError(RESOURCE_EXHAUSTED, `the server sent a message of ${length} bytes`);
-      const end = FRAME_HEADER_BYTES + length;
-      needed = size < end ? end : FRAME_HEADER_BYTES;
-      const rest = size < end ? all : all.subarray(end);
-      parts = [rest];
-      size = rest.length;
-      if (rest !== all) onMessage(all.subarray(FRAME_HEADER_BYTES, end));
-    }
-  };
-}
-
 function statusError(headers: IncomingHttpHeaders): Error | undefined {
   const status = headers['grpc-status'];
   if (status === '0') return undefined;
-  return new GrpcError(Number(status) || UNKNOWN, unescaped(String(headers['grpc-message'] ?? '')));
+  const message = unescaped(String(headers['grpc-message'] ?? ''));
+  return new GrpcError(
+    Number(status) || UNKNOWN,
+    message || `it answered with the gRPC status ${excerpt(status)}`,
+  );
 }
 
 function unescaped(text: string): string {

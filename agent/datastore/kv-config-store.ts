@@ -2,6 +2,7 @@
 import { TwillError } from '../base/errors.ts';
 import type { ConfigStore } from '../model/config-source.ts';
 import type { Kv } from '../model/kv.ts';
+import { tooLong } from '../model/network-config.ts';
 import { LIMITS } from './limits.ts';
 
 /** The configuration at the key `where`. `hint`: the command that writes it. */
@@ -9,7 +10,11 @@ export function createKvConfigStore(kv: Kv, where: string, hint: string): Config
   return {
     where,
     hint,
-    read: async (signal) => (await kv.get(where, signal))?.value,
+    async read(signal) {
+      const entry = await kv.get(where, signal);
+      if (entry !== undefined && entry.value === undefined) throw tooLong(where);
+      return entry?.value;
+    },
     async write(text, signal) {
       for (let attempt = 0; attempt < LIMITS.configAttempts; attempt++) {
         const entry = await kv.get(where, signal);

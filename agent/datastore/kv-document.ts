@@ -1,9 +1,17 @@
 // The state of an embedded store as one value: its keys and their latest changes. This file defines revisions and the
 // length of history. A storage keeps the value.
 import { isInRanges, type KvEntry, type KvEvent, type KvRanges } from '../model/kv.ts';
+import { LIMITS } from './limits.ts';
+
+/** A key with its whole value. */
+export interface KvStored extends KvEntry {
+  readonly value: string;
+}
 
 /** A change of a key, kept for watchers. */
-export type KvChange = Exclude<KvEvent, { readonly type: 'progress' }>;
+export type KvChange =
+  | { readonly type: 'put'; readonly entry: KvStored }
+  | Extract<KvEvent, { readonly type: 'delete' }>;
 
 /** A change of a key, before it has a revision. */
 export type KvWrite =
@@ -15,7 +23,7 @@ export interface KvDocument {
   revision: number;
   /** Changes up to this revision are no longer in the history. */
   compactedRevision: number;
-  readonly entries: Map<string, KvEntry>;
+  readonly entries: Map<string, KvStored>;
   /** Later changes, oldest first. Changes of one transaction share a revision. */
   readonly history: KvChange[];
 }
@@ -76,4 +84,14 @@ function revisionOf(change: KvChange): number {
 
 function keyOf(change: KvChange): string {
   return change.type === 'put' ? change.entry.key : change.key;
+}
+
+/** An entry as readers see it: without a value that is too large. */
+export function shownEntry(entry: KvStored): KvEntry {
+  return Buffer.byteLength(entry.value) > LIMITS.valueBytes ? { ...entry, value: undefined } : entry;
+}
+
+/** A change as watchers see it. */
+export function shownChange(change: KvChange): KvEvent {
+  return change.type === 'put' ? { type: 'put', entry: shownEntry(change.entry) } : change;
 }

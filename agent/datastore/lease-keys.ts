@@ -8,6 +8,8 @@ import { excerpt } from '../base/schema.ts';
 import type { KvEntry, KvEvent } from '../model/kv.ts';
 import { type Lease, parseLeaseValue, parseSubnetKey } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';
+import { OVERSIZED_CONFIG } from '../model/network-config.ts';
+import { LIMITS } from './limits.ts';
 
 export interface LeaseKeys {
   /** What the agent lists and watches. Nothing else below the prefix is read. */
@@ -28,6 +30,11 @@ export function isLease(found: Lease | MalformedEntry): found is Lease {
   return 'attrs' in found;
 }
 
+/** The text of the configuration. */
+export function configTextOf({ value }: KvEntry): string {
+  return value ?? OVERSIZED_CONFIG;
+}
+
 /** The keys of the network at `prefix`: flannel joins them as paths, so that an empty prefix adds no slash. */
 export function createLeaseKeys(prefix: string): LeaseKeys {
   const config = posix.join(prefix, 'config');
@@ -43,6 +50,10 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
         key: undefined,
         reason: `${excerpt(entry.key)}: not the key of a lease, such as ${subnets}10.5.34.0-24`,
       };
+    }
+    if (entry.value === undefined) {
+      const reason = `${excerpt(entry.key)}: is larger than ${LIMITS.valueBytes} bytes`;
+      return { where: entry.key, key, reason };
     }
     try {
       const { attrs, asked } = parseLeaseValue(entry.value, entry.key);
@@ -62,11 +73,11 @@ export function createLeaseKeys(prefix: string): LeaseKeys {
     readEvent(event) {
       const where = event.type === 'put' ? event.entry.key : event.key;
       if (where === config)
-        return { type: 'config', text: event.type === 'put' ? event.entry.value : undefined };
+        return { type: 'config', text: event.type === 'put' ? configTextOf(event.entry) : undefined };
       if (event.type === 'delete') {
         if (!where.startsWith(subnets)) return undefined;
         const key = where.slice(subnets.length);
-        if (parseSubnetKey(key) === undefined) return undefined;
+        if (parseSubnetKey(key) === undefined) return { type: 'malformed-removed', where };
         return { type: 'lease-removed', key, revision: event.revision };
       }
       const found = readLease(event.entry);

@@ -19,7 +19,7 @@ import { HistoryLost, type Kv, type KvEntry, type KvListing, Reconnecting } from
 import type { Lease } from '../model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../model/lease-source.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
-import { isLease, type LeaseKeys } from './lease-keys.ts';
+import { configTextOf, isLease, type LeaseKeys } from './lease-keys.ts';
 import { LIMITS } from './limits.ts';
 import { watchChecked } from './watch-check.ts';
 
@@ -61,17 +61,17 @@ export async function* watchLeases(
         revision = listing.revision;
         config = { text: configIn(listing, keys), revision };
         leases = listing.entries.length;
-        witness = listing.entries
-          .filter((entry) => isWitness(entry, keys))
-          .toSorted((a, b) => b.revision - a.revision)[0];
+        witness = newestWitness(listing, keys);
       }
+      // A large store is listed in many pages.
+      const handoverMs = LIMITS.datastoreHandoverMs * (1 + leases / LIMITS.pageKeys);
       const open = (until: AbortSignal) => kv.watch(keys.watched, (revision ?? 0) + 1, until);
       const isTold = async (until: AbortSignal): Promise<boolean> =>
         witness === undefined
           ? (await kv.list(keys.config, until)).revision >= (revision ?? 0)
           : (await readAgain(kv, keys, witness, until)) !== undefined;
       for await (const batch of watchChecked(open, { clock, leases, isTold }, signal)) {
-        if (watchingSinceMs === undefined && clock.bootMs() - askedMs > LIMITS.datastoreHandoverMs)
+        if (watchingSinceMs === undefined && clock.bootMs() - askedMs > handoverMs)
           throw new HistoryLost('the watch began too long after its revision was read');
         watchingSinceMs ??= clock.monotonicMs();
         if (!connected) yield { type: 'connected' };
@@ -86,7 +86,7 @@ export async function* watchLeases(
           if (changed.key === keys.config) {
             if (config !== undefined && changed.revision <= config.revision) continue;
             config = {
-              text: event.type === 'put' ? event.entry.value : undefined,
+              text: event.type === 'put' ? configTextOf(event.entry) : undefined,
               revision: changed.revision,
             };
           }
@@ -120,6 +120,13 @@ export async function* watchLeases(
   }
 }
 
+function newestWitness({ entries }: KvListing, keys: LeaseKeys): KvEntry | undefined {
+  let newest: KvEntry | undefined;
+  for (const entry of entries)
+    if (isWitness(entry, keys) && entry.revision > (newest?.revision ?? 0)) newest = entry;
+  return newest;
+}
+
 function isWitness({ key, session }: KvEntry, keys: LeaseKeys): boolean {
   return session !== undefined && key.startsWith(keys.leases);
 }
@@ -138,7 +145,8 @@ async function readAgain(
 }
 
 function configIn({ entries }: KvListing, keys: LeaseKeys): string | undefined {
-  return entries.find(({ key }) => key === keys.config)?.value;
+  const entry = entries.find(({ key }) => key === keys.config);
+  return entry && configTextOf(entry);
 }
 
 async function* snapshot(

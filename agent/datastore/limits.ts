@@ -1,4 +1,5 @@
 // Limits of the datastores. Times are in milliseconds, sizes in bytes.
+import { NETWORK_CONFIG_BYTES } from '../model/limits.ts';
 
 export const LIMITS = {
   /** Largest file of certificates or of a key. A system's bundle of CAs has 250,000 bytes. */
@@ -11,8 +12,21 @@ export const LIMITS = {
   /** An idle connection is pinged after this time, and given up after the second ping without an answer. */
   datastorePingMs: 6_000,
   datastorePingTimeoutMs: 3_000,
-  /** Largest answer that is read: 5,000 leases are about 1.5 MB. */
-  datastoreAnswerBytes: 256 * 1024 * 1024,
+  /** Largest answer that is read: 5,000 leases are about 1.5 MB. A larger one is asked for in smaller pages. */
+  datastoreAnswerBytes: 16 * 1024 * 1024,
+  /** A larger value is not decoded; those of flannel have less than 1 KiB. Of a longer key the beginning is read. */
+  valueBytes: NETWORK_CONFIG_BYTES,
+  keyBytes: 1024,
+  /** Keys in one page of a listing, and the divisor of that number where the page is too large. */
+  pageKeys: 10_000,
+  pageShrink: 8,
+  /** Attempts to list a store whose history is compacted meanwhile. */
+  listAttempts: 3,
+  /** Keys of a listing, and their characters with those of the values. More are refused. */
+  listedKeys: 250_000,
+  listedChars: 64 * 1024 * 1024,
+  /** Length of a server's reason for a refusal, in characters. */
+  reasonChars: 500,
   /** If a server is silent for this time, the next one is asked as well. */
   datastoreStaggerMs: 200,
   /** Bytes that the server may send without our acknowledgement. */
@@ -30,6 +44,9 @@ export const LIMITS = {
    */
   datastoreSilenceMs: 20_000,
   datastoreSilencePerLeaseMs: 10,
+  /** Largest file of the file store's state, and of a session. */
+  fileStoreBytes: 32 * 1024 * 1024,
+  sessionFileBytes: 64,
   /** Changes that the file store keeps for late watchers. */
   fileStoreHistory: 256,
   /** Revisions of the file store that are kept in its folder. */

@@ -2,10 +2,10 @@
 // field has the default of its kind, an absent message the defaults of its fields.
 
 /**
- * The kind of a field. `number`: a varint between -2^53 and 2^53. `id`: 64 bits, in decimal. `text`: a string, or
- * bytes.
+ * The kind of a field. `number`: a varint between -2^53 and 2^53. `id`: 64 bits, in decimal. `text`: a string. `bytes`:
+ * decoded, a part of the message, which stays in memory with it; a string may be encoded too.
  */
-export type Kind = 'number' | 'id' | 'flag' | 'text' | Shape;
+export type Kind = 'number' | 'id' | 'flag' | 'text' | 'bytes' | Shape;
 
 /** The fields of a message: the number in the .proto file and the kind; `many` marks a repeated field. */
 export interface Shape {
@@ -18,9 +18,11 @@ type ValueOf<K> = K extends 'number'
     ? string
     : K extends 'flag'
       ? boolean
-      : K extends Shape
-        ? MessageOf<K>
-        : never;
+      : K extends 'bytes'
+        ? Buffer
+        : K extends Shape
+          ? MessageOf<K>
+          : never;
 
 /** A decoded message, with all fields. */
 export type MessageOf<S extends Shape> = {
@@ -29,7 +31,11 @@ export type MessageOf<S extends Shape> = {
     : ValueOf<S[Name][1]>;
 };
 
-type WritableOf<K> = K extends 'text' ? string | Uint8Array : K extends Shape ? WishOf<K> : ValueOf<K>;
+type WritableOf<K> = K extends 'text' | 'bytes'
+  ? string | Uint8Array
+  : K extends Shape
+    ? WishOf<K>
+    : ValueOf<K>;
 
 /** A message to encode. Fields may be left out. */
 export type WishOf<S extends Shape> = {
@@ -55,7 +61,9 @@ export function encode<S extends Shape>(shape: S, message: WishOf<S>): Buffer {
         parts.push(varint(number * 8 + VARINT), varint(BigInt(item as number | string | boolean)));
       } else {
         const bytes =
-          kind === 'text' ? Buffer.from(item as string) : encode(kind, item as WishOf<typeof kind>);
+          kind === 'text' || kind === 'bytes'
+            ? Buffer.from(item as string)
+            : encode(kind, item as WishOf<typeof kind>);
         parts.push(varint(number * 8 + BYTES), varint(bytes.length), bytes);
       }
     }
@@ -88,7 +96,7 @@ interface Field {
 }
 
 const plans = new WeakMap<Shape, Plan>();
-const DEFAULTS = { number: 0, id: '0', flag: false, text: '' } as const;
+const DEFAULTS = { number: 0, id: '0', flag: false, text: '', bytes: Buffer.alloc(0) } as const;
 const NONE: readonly never[] = [];
 
 function planOf(shape: Shape): Plan {
@@ -122,7 +130,7 @@ function readMessage(plan: Plan, cursor: Cursor, end: number): unknown {
       skip(cursor, end, wire);
       continue;
     }
-    const isBytes = field.kind === 'text' || typeof field.kind === 'object';
+    const isBytes = field.kind === 'text' || field.kind === 'bytes' || typeof field.kind === 'object';
     if (wire !== (isBytes ? BYTES : VARINT)) throw malformed();
     const value = readValue(field.kind, cursor, end);
     const before = message[field.name];
@@ -143,10 +151,10 @@ function readValue(kind: Field['kind'], cursor: Cursor, end: number): unknown {
       return readId(cursor, end);
   }
   const until = readLength(cursor, end);
-  if (kind !== 'text') return readMessage(kind, cursor, until);
-  const text = cursor.bytes.toString('utf8', cursor.at, until);
+  if (typeof kind === 'object') return readMessage(kind, cursor, until);
+  const start = cursor.at;
   cursor.at = until;
-  return text;
+  return kind === 'bytes' ? cursor.bytes.subarray(start, until) : cursor.bytes.toString('utf8', start, until);
 }
 
 // Reads a length, and returns the end of that many bytes.
@@ -197,6 +205,7 @@ function skip(cursor: Cursor, end: number, wire: number): void {
   if (cursor.at > end) throw malformed();
 }
 
-function malformed(): Error {
+/** The error for a message that cannot be, or says what cannot be. */
+export function malformed(): Error {
   return new Error('the server sent a malformed message');
 }

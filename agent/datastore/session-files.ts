@@ -3,10 +3,12 @@
 //
 // The end is a time of the wall clock, which all processes share. The rest of a session is measured on the boot clock
 // from the moment when its end is first read: setting the wall clock ends no session early and keeps none alive.
-import { open, readdir, readFile, stat, unlink, utimes } from 'node:fs/promises';
+import { lstat, open, readdir, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { errnoOf } from '../base/errors.ts';
+import { readWholeFile } from '../base/read-file.ts';
+import { LIMITS } from './limits.ts';
 
 export interface SessionFiles {
   open(ttlSeconds: number): Promise<string>;
@@ -55,8 +57,8 @@ export function createSessionFiles(folder: string, self: string, clock: Clock): 
   // Other processes wrote the names, so only a plain name is used as a path.
   async function fileTime(session: string): Promise<number | undefined> {
     if (!NAME.test(session)) return undefined;
-    return stat(join(folder, session)).then(
-      ({ mtimeMs }) => mtimeMs,
+    return lstat(join(folder, session)).then(
+      (stats) => (stats.isFile() ? stats.mtimeMs : undefined),
       (error: unknown) => {
         if (errnoOf(error) === 'ENOENT') return undefined;
         throw error;
@@ -109,7 +111,9 @@ export function createSessionFiles(folder: string, self: string, clock: Clock): 
     async keepAlive(session) {
       if (!(await isOpen(session))) return undefined;
       try {
-        const ttlSeconds = Number(await readFile(join(folder, session), 'utf8'));
+        const path = join(folder, session);
+        const bytes = await readWholeFile(path, { maxBytes: LIMITS.sessionFileBytes, followLink: false });
+        const ttlSeconds = Number(bytes);
         if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds <= 0) return undefined;
         await setEnd(session, ttlSeconds);
         return ttlSeconds;

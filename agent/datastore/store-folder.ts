@@ -1,5 +1,5 @@
 // The folder of a file store: its content, its permissions and its notifications.
-import { type FSWatcher, watch } from 'node:fs';
+import { type FSWatcher, type Stats, watch } from 'node:fs';
 import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder } from '../base/atomic-file.ts';
@@ -33,7 +33,17 @@ export function revisionOfFile(name: string): number | undefined {
 export async function openStoreFolder(directory: string, clock: Clock): Promise<void> {
   try {
     await makeFolder(join(directory, SESSIONS), 0o700);
-    if (((await stat(directory)).mode & 0o002) !== 0) {
+    const folder = await stat(directory);
+    if (!isTrustedOwner(folder)) {
+      throw new TwillError(
+        'datastore',
+        `cannot use the store in ${directory}: its owner is user ${folder.uid}`,
+        {
+          hint: 'give the store a folder of this user or of root; it is made when missing',
+        },
+      );
+    }
+    if ((folder.mode & 0o002) !== 0) {
       throw new TwillError('datastore', `cannot use the store in ${directory}: every user may write it`, {
         hint: `remove that permission: chmod o-w ${directory}`,
       });
@@ -56,6 +66,11 @@ export async function openStoreFolder(directory: string, clock: Clock): Promise<
       'give the store a folder that this user may write; it is made when missing',
     );
   }
+}
+
+/** Whether a file or folder belongs to this user or to root: its owner may write it at any time. */
+export function isTrustedOwner({ uid }: Pick<Stats, 'uid'>): boolean {
+  return uid === 0 || uid === process.geteuid?.();
 }
 
 async function removeLeftBehind(path: string, clock: Clock): Promise<void> {

@@ -33,7 +33,7 @@ import {
   type Tenure,
   usable,
 } from './tenure.ts';
-import { conditionOf, NO_CONFIG, reportChallenge, reportChange, reportGranted } from './tenure-report.ts';
+import { conditionOf, createForeignWrites, NO_CONFIG, reportChange, reportGranted } from './tenure-report.ts';
 import { createTrouble } from './trouble.ts';
 
 export interface KvLeaseHolderDeps extends HolderInput {
@@ -59,8 +59,7 @@ export class KvLeaseHolder implements LeaseHolder {
   readonly #pace;
   readonly #trouble;
   readonly #asker;
-  /** The moment of the last log line about a challenge. */
-  #challengeLogMs = Number.NEGATIVE_INFINITY;
+  readonly #foreignWrites;
 
   constructor(deps: KvLeaseHolderDeps) {
     this.#deps = deps;
@@ -70,6 +69,7 @@ export class KvLeaseHolder implements LeaseHolder {
     this.#pace = new CheckPace(deps.clock, deps.random);
     this.#trouble = createTrouble(deps.log);
     this.#asker = new Asker(deps);
+    this.#foreignWrites = createForeignWrites(deps.log, deps.clock);
   }
 
   /** The lease that is ours by all that is known. */
@@ -110,10 +110,7 @@ export class KvLeaseHolder implements LeaseHolder {
     if (next.kind !== 'held') this.#bell.ring();
     if (next === before || next.kind !== 'held' || next.check !== 'challenge') return;
     this.#pace.hurry();
-    const nowMs = this.#deps.clock.monotonicMs();
-    if (nowMs < this.#challengeLogMs + LIMITS.challengeLogMs) return;
-    this.#challengeLogMs = nowMs;
-    reportChallenge(this.#log, challengerIn(event, next.lease));
+    this.#foreignWrites.challenged(challengerIn(event, next.lease));
   }
 
   recheck(): void {
@@ -284,7 +281,7 @@ export class KvLeaseHolder implements LeaseHolder {
       // Another session alone, such as that of a reservation, is left as it is.
       kept.lease.session === lease.session
     ) {
-      this.#log.warn('our lease was overwritten: wrote it again', { subnet });
+      this.#foreignWrites.overwritten(subnet);
     }
   }
 

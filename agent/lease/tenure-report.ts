@@ -1,8 +1,11 @@
 // The tenure in words: its condition, and the log lines about its changes.
+import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
+import { createLogBudget } from '../base/log-budget.ts';
 import type { Condition } from '../model/condition.ts';
 import { formatSubnets, type NodeIdentity } from '../model/lease.ts';
 import type { HeldLease } from '../model/lease-store.ts';
+import { LIMITS } from './limits.ts';
 import { settled, type Tenure } from './tenure.ts';
 
 export const NO_CONFIG = 'the network configuration is gone from the datastore: waiting for it';
@@ -23,9 +26,33 @@ export function conditionOf(tenure: Tenure, hasConfig: boolean): Condition | und
   }
 }
 
-/** Logs that a node asks whether we are alive. */
-export function reportChallenge(log: Logger, by: NodeIdentity | undefined): void {
-  log.warn(`node ${by?.name ?? 'unknown'} asks whether we are alive: answering`, { mac: by?.mac });
+/** Logs what others write into our lease, at a limited rate: they may do it without end. */
+export function createForeignWrites(log: Logger, clock: Clock) {
+  const again = { clock, periodMs: LIMITS.ownLeaseLogMs };
+  const challenges = createLogBudget({
+    ...again,
+    lines: 1,
+    // Several nodes may ask at the same time.
+    onFull: () => undefined,
+    onRest: (times) => log.warn('nodes asked whether we are alive', { times }),
+  });
+  const overwrites = createLogBudget({
+    ...again,
+    lines: LIMITS.ownLeaseLines,
+    onFull: () => log.warn('our lease is overwritten again and again; that is counted for a minute'),
+    onRest: (times) => log.warn('our lease was overwritten more often', { times }),
+  });
+  return {
+    /** A node asks whether we are alive. */
+    challenged(by: NodeIdentity | undefined): void {
+      const name = by?.name ?? 'unknown';
+      challenges(() => log.warn(`node ${name} asks whether we are alive: answering`, { mac: by?.mac }));
+    },
+    /** Our lease was overwritten, and is written again. */
+    overwritten(subnet: string): void {
+      overwrites(() => log.warn('our lease was overwritten: wrote it again', { subnet }));
+    },
+  };
 }
 
 /** Logs the end of a lease. */

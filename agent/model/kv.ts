@@ -4,7 +4,8 @@
 /** A key with its value. */
 export interface KvEntry {
   readonly key: string;
-  readonly value: string;
+  /** Undefined: it is larger than any value that has a meaning here. */
+  readonly value: string | undefined;
   /** The revision of the store at which this key was last written. */
   readonly revision: number;
   /** The revision of the store at which this key was created; a deletion ends it. */

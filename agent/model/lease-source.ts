@@ -29,6 +29,8 @@ export type StoreEvent =
   | { readonly type: 'lease-removed'; readonly key: string; readonly revision: number }
   /** An entry was written that is not a lease. */
   | { readonly type: 'malformed'; readonly entry: MalformedEntry }
+  /** An entry was deleted whose path names no lease. */
+  | { readonly type: 'malformed-removed'; readonly where: string }
   /** The network configuration was written; undefined: deleted. */
   | { readonly type: 'config'; readonly text: string | undefined }
   /** The store cannot be reached; known leases stay known until it is back. Repeated at each failed attempt. */

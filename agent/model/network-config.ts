@@ -41,6 +41,9 @@ export interface NetworkConfig {
   readonly backendIsDefault: boolean;
 }
 
+/** Stands for the text of a configuration that is so large that no store reads it. It is no JSON. */
+export const OVERSIZED_CONFIG: string = 'oversized';
+
 const ZERO_ADDRESS = '0.0.0.0';
 
 const boolean = v.boolean('must be true or false');
@@ -100,7 +103,8 @@ const KNOWN = Object.keys(schema.entries);
 
 /** Parses the text of a network configuration. Fails as `config`, in one line that starts with `where`. */
 export function parseNetworkConfig(jsonText: string, where: string): NetworkConfig {
-  if (Buffer.byteLength(jsonText) > NETWORK_CONFIG_BYTES) throw tooLong(where);
+  if (jsonText === OVERSIZED_CONFIG || Buffer.byteLength(jsonText) > NETWORK_CONFIG_BYTES)
+    throw tooLong(where);
   const raw = withKnownNames(parseJson(jsonObject, jsonText, where), KNOWN);
   const named = raw as Record<string, unknown>;
   const refuse = (field: string, why: string, value: unknown): never => {

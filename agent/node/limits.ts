@@ -24,8 +24,10 @@ export const LIMITS = {
   reportedPeers: 5,
   /** Interval of looks whether the node is ready for the first time. */
   readyLookMs: 100,
-  /** Malformed entries of the datastore that are logged one by one. */
+  /** Malformed entries of the datastore that are logged one by one, in each period, and characters of their fields. */
   reportedMalformed: 20,
+  reportPeriodMs: 60_000,
+  reportChars: 300,
   /**
    * From a doubtful listing, or from the network configuration's return, to the second listing; up to half more by
    * chance. Longer than it takes every node to reach the datastore again and to take its subnet.

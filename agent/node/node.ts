@@ -115,6 +115,7 @@ export class Node {
         'Peers that are not reached, by a fault of theirs.',
         this.#network?.peerFaults.count ?? 0,
       ),
+      gauge('left_out_leases', 'Leases that were left out because there are too many.', table.leftOutCount),
       gauge('malformed_entries', 'Entries of the datastore that are no leases.', table.malformedCount),
       {
         name: 'repaired_objects',

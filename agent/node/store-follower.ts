@@ -8,6 +8,7 @@ import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { withHint } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { createLogBudget } from '../base/log-budget.ts';
 import type { Random } from '../base/random.ts';
 import { createLeaseTable, type LeaseTable, type TableChange } from '../lease/lease-table.ts';
 import { findVanished, isDoubtful } from '../lease/vanished.ts';
@@ -40,7 +41,11 @@ export class StoreFollower {
   #kept = new Map<string, Lease>();
   #configInUse: string | undefined;
   #listener: ((event: StoreEvent, change: TableChange) => void) | undefined;
-  #reportedMalformed = 0;
+  /** Whether leases were left out at the last event. */
+  #leavesOut = false;
+  /** Whether a listing is awaited that will find room for them. */
+  #awaitsRoom = false;
+  readonly #malformedBudget;
 
   constructor(deps: StoreFollowerDeps) {
     this.#deps = deps;
@@ -49,6 +54,13 @@ export class StoreFollower {
     this.#start = createConditionSlot('start', deps.log);
     this.#connection = createConditionSlot('datastore', deps.log);
     this.#vanished = createConditionSlot('leases', deps.log);
+    this.#malformedBudget = createLogBudget({
+      clock: deps.clock,
+      lines: LIMITS.reportedMalformed,
+      periodMs: LIMITS.reportPeriodMs,
+      onFull: () => deps.log.warn('skipped more entries that are no leases; they are counted for a minute'),
+      onRest: (entries) => deps.log.warn('skipped entries that are no leases', { entries }),
+    });
     this.#start.wait('starting');
   }
 
@@ -97,6 +109,7 @@ export class StoreFollower {
     if (this.table.leaseCount > LIMITS.smallNetworkLeases) this.#deps.onLarge();
     for (const { where, reason } of malformed) this.#reportMalformed(where, reason);
     if (config) this.#noticeConfig();
+    this.#noticeLeftOut(event);
     if (event.type === 'lease') this.#settle(event.lease.key);
     if (event.type === 'lease-removed') this.#settle(event.key);
     this.#noticeConnection(event);
@@ -160,6 +173,22 @@ export class StoreFollower {
     } else log.warn('the network configuration has changed; the new one is used from the next start on');
   }
 
+  /** Tells people of leases that are left out, and sees to another listing when there is room for them. */
+  #noticeLeftOut({ type }: StoreEvent): void {
+    const { leaseCount, leftOutCount, hasRoomAgain } = this.table;
+    if (type === 'snapshot') this.#awaitsRoom = false;
+    if (hasRoomAgain && !this.#awaitsRoom) {
+      this.#awaitsRoom = true;
+      this.#doubtBell.ring();
+    }
+    if (leftOutCount > 0 === this.#leavesOut) return;
+    this.#leavesOut = leftOutCount > 0;
+    const { log } = this.#deps;
+    if (this.#leavesOut)
+      log.warn('the datastore holds too many leases: the newest ones are left out', { leases: leaseCount });
+    else log.info('no lease is left out any more', { leases: leaseCount });
+  }
+
   #noticeConnection(event: StoreEvent): void {
     const { log } = this.#deps;
     if (event.type === 'disconnected') {
@@ -171,13 +200,11 @@ export class StoreFollower {
     if (this.#connection.clear()) log.info('the datastore is back');
   }
 
-  #reportMalformed(key: string, reason: string): void {
-    this.#reportedMalformed++;
-    const { log } = this.#deps;
-    if (this.#reportedMalformed <= LIMITS.reportedMalformed) {
-      log.warn('skipped an entry that is no lease', { key, reason });
-    } else if (this.#reportedMalformed === LIMITS.reportedMalformed + 1) {
-      log.warn('skipped more entries that are no leases; further ones are not logged');
-    }
+  #reportMalformed(where: string, reason: string): void {
+    const short = (text: string): string =>
+      text.length > LIMITS.reportChars ? `${text.slice(0, LIMITS.reportChars)}…` : text;
+    this.#malformedBudget(() =>
+      this.#deps.log.warn('skipped an entry that is no lease', { key: short(where), reason: short(reason) }),
+    );
   }
 }

@@ -1,8 +1,9 @@
 import { systemClock } from '../../agent/base/clock.ts';
 import { createMemoryStore } from '../fakes/memory-kv.ts';
-import { describeKv } from './kv-suite.ts';
+import { describeKvSizes } from './kv-size-suite.ts';
+import { describeKv, type KvBed } from './kv-suite.ts';
 
-describeKv('the store in memory', false, async () => {
+async function memoryBed(): Promise<KvBed> {
   const store = createMemoryStore(systemClock);
   return {
     open: async () => store.open(),
@@ -10,4 +11,7 @@ describeKv('the store in memory', false, async () => {
     wipe: async () => store.wipe(),
     [Symbol.asyncDispose]: async () => undefined,
   };
-});
+}
+
+describeKv('the store in memory', false, memoryBed);
+describeKvSizes('the store in memory', false, memoryBed);

@@ -225,7 +225,7 @@ export function describeLeaseStore(
       const held = present(await store.claim({ ipv4: subnetOf(1) }, attrsOf(1)));
       const asked = other.challenge(held.lease, ASKER, 5_000);
       await waitFor('the challenge', 5_000, async () =>
-        (await kv.get(`${prefix}/subnets/10.0.1.0-24`))?.value.includes('"Asked"'),
+        (await kv.get(`${prefix}/subnets/10.0.1.0-24`))?.value?.includes('"Asked"'),
       );
       const { leases } = await next(follow(store), 'snapshot');
       expect(leases).toMatchObject([{ key: held.lease.key, asked: ASKER }]);

@@ -5,8 +5,8 @@ import type { Clock } from '../../agent/base/clock.ts';
 import { TwillError } from '../../agent/base/errors.ts';
 import { systemRandom } from '../../agent/base/random.ts';
 import { createDocumentKv, type KvStorage } from '../../agent/datastore/document-kv.ts';
-import { emptyDocument, forgetChanges } from '../../agent/datastore/kv-document.ts';
-import type { Kv, KvEntry } from '../../agent/model/kv.ts';
+import { emptyDocument, forgetChanges, type KvStored } from '../../agent/datastore/kv-document.ts';
+import type { Kv } from '../../agent/model/kv.ts';
 
 /** Number of changes kept for late watchers. */
 const HISTORY_LIMIT = 16_384;
@@ -24,7 +24,7 @@ export interface MemoryStore {
   /** Loses all data: keys, sessions, history and the revision. */
   wipe(): void;
   /** The entries at this moment. Keys of ended sessions are not among them, even before a handle deletes them. */
-  entries(): readonly KvEntry[];
+  entries(): readonly KvStored[];
 }
 
 /** Creates an empty store. Sessions expire by the monotonic time of `clock`. */

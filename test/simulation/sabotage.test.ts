@@ -44,7 +44,7 @@ function nearsighted(kv: Kv): Kv {
   const address = /"PublicIP":"[^"]*"/;
   let own: string | undefined;
   const see = (entry: KvEntry): KvEntry =>
-    own === undefined ? entry : { ...entry, value: entry.value.replace(address, own) };
+    own === undefined ? entry : { ...entry, value: (entry.value ?? '').replace(address, own) };
   return seeing(kv, see, (value) => {
     own ??= address.exec(value)?.[0];
   });
@@ -54,7 +54,7 @@ function nearsighted(kv: Kv): Kv {
 function overbearing(kv: Kv): Kv {
   const own = new Set<string>();
   const see = (entry: KvEntry): KvEntry =>
-    entry.key.includes('/subnets/') && !own.has(entry.value) ? { ...entry, value: '{' } : entry;
+    entry.key.includes('/subnets/') && !own.has(entry.value ?? '') ? { ...entry, value: '{' } : entry;
   return {
     ...seeing(kv, see, (value) => own.add(value)),
     async create(key, value, session) {

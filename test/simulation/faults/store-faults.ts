@@ -45,7 +45,7 @@ export const STORE_FAULTS: readonly Fault[] = [
     }),
   ),
   onHost('its lease becomes a reservation', (host, cluster) =>
-    withLease(host, cluster, async (entry) => put(cluster, entry.key, entry.value)),
+    withLease(host, cluster, async (entry) => put(cluster, entry.key, entry.value ?? '')),
   ),
   onHost('its lease is overwritten by a stranger', (host, cluster) =>
     withLease(host, cluster, async (entry) => put(cluster, entry.key, strangersValue(cluster))),
@@ -99,7 +99,7 @@ export const STORE_FAULTS: readonly Fault[] = [
 /** Removes garbage in the place of leases. No node would remove it. */
 export async function removeGarbage(cluster: Cluster): Promise<void> {
   for (const entry of entriesUnder(cluster, LEASES))
-    if (GARBAGE_VALUES.includes(entry.value)) await cluster.admin.delete(entry);
+    if (GARBAGE_VALUES.includes(entry.value ?? '')) await cluster.admin.delete(entry);
   await cluster.admin.create(`${NETWORK_PREFIX}/config`, cluster.configText, undefined);
 }
 

@@ -96,7 +96,7 @@ describe('a challenge', () => {
       const asking = all.ask();
       await all.clock.advance(0);
       const { value, session } = await all.entry();
-      expect(JSON.parse(value)).toEqual({
+      expect(JSON.parse(value ?? '')).toEqual({
         ...JSON.parse(formatLeaseValue(HOLDER)),
         Asked: { ID: ASKER.id, MAC: ASKER.mac, Name: ASKER.name },
       });
@@ -226,7 +226,7 @@ describe('a challenge', () => {
   it('a challenge of a reservation leaves it one', () =>
     bed(async (all) => {
       const { value } = await all.entry();
-      await all.kv.update({ ...(await all.entry()), session: undefined }, value);
+      await all.kv.update({ ...(await all.entry()), session: undefined }, value ?? '');
       const known = { ...all.known, session: undefined };
       const asking = askHolder(all.kv, createLeaseKeys('/network'), all.clock, {
         lease: known,

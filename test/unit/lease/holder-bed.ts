@@ -190,7 +190,7 @@ export async function holderBed(work: (world: HolderBed) => Promise<void>): Prom
         const { entries } = await kv.list(`${PREFIX}/subnets/`);
         return entries.map(
           ({ key, value, session }) =>
-            `${key.slice(PREFIX.length + 9).replace('-', '/')} ${String(JSON.parse(value).PublicIP)}${session === undefined ? ' reserved' : ''}`,
+            `${key.slice(PREFIX.length + 9).replace('-', '/')} ${String(JSON.parse(value ?? '').PublicIP)}${session === undefined ? ' reserved' : ''}`,
         );
       },
       async write(subnet, value, ttlSeconds) {

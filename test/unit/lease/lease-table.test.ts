@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import { createLeaseTable, type LeaseTable } from '../../../agent/lease/lease-table.ts';
+import { LIMITS } from '../../../agent/lease/limits.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
 import type { MalformedEntry, StoreEvent } from '../../../agent/model/lease-source.ts';
 import { hostGwPeer } from '../../support/golden-states.ts';
@@ -120,6 +121,61 @@ describe('a malformed entry', () => {
     expect(table.malformedCount).toBe(1);
     expect(table.apply({ type: 'malformed', entry: bad(2) }).malformed).toEqual([bad(2)]);
     table.apply(snapshot([]));
+    expect(table.malformedCount).toBe(0);
+  });
+});
+
+describe('a flood', () => {
+  const flood = (count: number, created: number): Lease[] =>
+    Array.from({ length: count }, (_, i) => ({ ...hostGwPeer(9), key: `flood-${created}-${i}`, created }));
+
+  it('a flood of leases in a listing leaves the oldest ones known', () => {
+    const peer = { ...hostGwPeer(2), created: 1 };
+    const table = tableWith(snapshot([...flood(LIMITS.knownLeases, 50), peer]));
+    expect([table.leaseCount, table.leftOutCount]).toEqual([LIMITS.knownLeases, 1]);
+    expect(table.get(peer.key)).toBe(peer);
+    expect(table.hasRoomAgain).toBe(false);
+  });
+
+  it('a flood of leases removes no known one, and a listing is worth it when there is room again', () => {
+    const peer = hostGwPeer(2);
+    const junk = flood(LIMITS.knownLeases - 1, 50);
+    const table = tableWith(snapshot([peer, ...junk]));
+    const late = hostGwPeer(3);
+    expect(table.apply({ type: 'lease', lease: late })).toEqual({ leases: [], config: false, malformed: [] });
+    expect([table.get(peer.key), table.get(late.key), table.leftOutCount]).toEqual([peer, undefined, 1]);
+    const changed = hostGwPeer(2, '192.168.77.22');
+    expect(table.apply({ type: 'lease', lease: changed }).leases).toEqual([peer.key]);
+    for (const { key } of junk.slice(0, LIMITS.knownLeases / 10)) {
+      expect(table.hasRoomAgain).toBe(false);
+      table.apply({ type: 'lease-removed', key, revision: 60 });
+    }
+    expect(table.hasRoomAgain).toBe(true);
+    table.apply(snapshot([changed, late]));
+    expect([subnets(table), table.leftOutCount, table.hasRoomAgain]).toEqual(['10.5.2.0 10.5.3.0', 0, false]);
+  });
+
+  it('a flood of large leases is bounded by its memory', () => {
+    const attrs = { ...hostGwPeer(9).attrs, extra: { junk: 'x'.repeat(LIMITS.knownLeaseBytes / 10) } };
+    const table = tableWith(snapshot(flood(20, 50).map((lease) => ({ ...lease, attrs }))));
+    expect([table.leaseCount, table.leftOutCount]).toEqual([9, 11]);
+    table.apply(removed(9));
+    for (let i = 0; i < 9; i++) table.apply({ type: 'lease-removed', key: `flood-50-${i}`, revision: 60 });
+    expect(table.leaseCount).toBe(0);
+    expect(table.hasRoomAgain).toBe(true);
+  });
+
+  it('a flood of malformed entries is counted, and some of it is kept', () => {
+    const junk = Array.from({ length: LIMITS.knownMalformed + 500 }, (_, i) => ({
+      ...NO_LEASE,
+      where: `x/${i}`,
+    }));
+    const table = createLeaseTable();
+    expect(table.apply(snapshot([], junk)).malformed).toHaveLength(LIMITS.knownMalformed);
+    expect(table.malformedCount).toBe(LIMITS.knownMalformed + 500);
+    expect(table.apply({ type: 'malformed', entry: { ...NO_LEASE, where: 'x/late' } }).malformed).toEqual([]);
+    expect(table.malformedCount).toBe(LIMITS.knownMalformed + 501);
+    for (const { where } of [...junk, { where: 'x/late' }]) table.apply({ type: 'malformed-removed', where });
     expect(table.malformedCount).toBe(0);
   });
 });

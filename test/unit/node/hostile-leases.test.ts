@@ -64,7 +64,7 @@ describe('a node beside leases in bad faith', () => {
       await clock.advance(60_000);
       expect([host.reason(), host.handedOff()]).toEqual(['ready', '10.5.8.0/24']);
       const { entries } = await kv.list(`${PREFIX}/subnets/`);
-      expect(entries.filter(({ value: text }) => text.includes('"Node"')).map(({ key }) => key)).toEqual([
+      expect(entries.filter(({ value: text }) => text?.includes('"Node"')).map(({ key }) => key)).toEqual([
         `${PREFIX}/subnets/10.5.8.0-24`,
       ]);
     }));

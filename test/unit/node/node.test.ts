@@ -112,7 +112,7 @@ describe('a datastore that has lost everything', () => {
       expect(
         (await kv.list(`${PREFIX}/subnets/`)).entries.map(({ key, value }) => [
           key,
-          JSON.parse(value).PublicIP,
+          JSON.parse(value ?? '').PublicIP,
         ]),
       ).toEqual([1, 2, 3].map((n) => [`${PREFIX}/subnets/10.5.${n}.0-24`, `192.168.77.${n}`]));
       expect(hosts.map(({ reason }) => reason())).toEqual(['ready', 'ready', 'ready']);

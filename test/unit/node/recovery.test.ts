@@ -65,7 +65,7 @@ describe('a node that is asked whether it is alive', () => {
       const entry = await kv.get(KEY);
       if (entry === undefined) throw new Error('no lease');
       failures = 0;
-      await kv.update(entry, JSON.stringify({ ...JSON.parse(entry.value), Asked: ASKED }));
+      await kv.update(entry, JSON.stringify({ ...JSON.parse(entry.value ?? ''), Asked: ASKED }));
       await clock.advance(CHALLENGE_WAIT_MS / 2);
       expect(await kv.get(KEY)).toMatchObject({ value: entry.value, session: entry.session });
       expect([failures, first.reason(), first.handedOff()]).toEqual([3, 'ready', '10.5.1.0/24']);

@@ -1,9 +1,12 @@
 import { expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
+import { LIMITS as TABLE_LIMITS } from '../../../agent/lease/limits.ts';
 import type { StoreEvent } from '../../../agent/model/lease-source.ts';
+import { LIMITS } from '../../../agent/node/limits.ts';
 import { StoreFollower } from '../../../agent/node/store-follower.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 import { captureLog } from '../../support/capture-log.ts';
+import { hostGwPeer } from '../../support/golden-states.ts';
 
 const lost = (message: string, hint?: string): StoreEvent => ({
   type: 'disconnected',
@@ -11,16 +14,21 @@ const lost = (message: string, hint?: string): StoreEvent => ({
 });
 const SNAPSHOT: StoreEvent = { type: 'snapshot', config: '{}', leases: [], malformed: [], revision: 1 };
 
-/** The log after these events, and the reasons why the node is not ready after the last one. */
+/**
+ * The log after these events, the reasons why the node is not ready after the last one, and the number of listings some
+ * time later.
+ */
 async function follow(...events: readonly StoreEvent[]) {
   const clock = createVirtualClock();
   const { log, lines } = captureLog('twill');
   const stop = new AbortController();
+  let listings = 0;
   const follower = new StoreFollower({
     leaseSource: {
       lengths: 'configured',
       async *watch(signal) {
-        yield* events;
+        listings += 1;
+        yield* listings === 1 ? events : [SNAPSHOT];
         await clock.sleep(1_000_000, signal).catch(() => undefined);
       },
       reconnect: () => undefined,
@@ -38,9 +46,11 @@ async function follow(...events: readonly StoreEvent[]) {
     .conditions()
     .filter(({ part }) => part === 'datastore')
     .map(({ reason }) => reason);
+  const told = lines.map((line) => line.replace(/^\S+ /, ''));
+  await clock.advance(20_000);
   stop.abort();
   await running;
-  return { lines: lines.map((line) => line.replace(/^\S+ /, '')), reasons };
+  return { lines: told, reasons, listings };
 }
 
 it('the store follower shows the remedy beside the reason, in the log and to those who ask whether it is ready', async () => {
@@ -78,4 +88,33 @@ it('the store follower logs a trouble of another kind, and each outage anew', as
     'is back',
     'denied',
   ]);
+});
+
+it('the store follower logs some malformed entries of a flood, shortened, and counts the rest', async () => {
+  const { lines } = await follow(
+    SNAPSHOT,
+    ...Array.from({ length: 1_000 }, (_, i): StoreEvent => {
+      const where = `/net/subnets/${'k'.repeat(1_000)}`;
+      return {
+        type: 'malformed',
+        entry: { where, key: undefined, reason: `${i % 2} ${'r'.repeat(100_000)}` },
+      };
+    }),
+  );
+  expect(lines).toHaveLength(LIMITS.reportedMalformed + 1);
+  expect(lines.at(-1)).toContain('they are counted for a minute');
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(3 * LIMITS.reportChars);
+});
+
+it('the store follower says once that leases are left out, and lists again when there is room', async () => {
+  const junk = Array.from({ length: TABLE_LIMITS.knownLeases + 1 }, (_, i) => ({
+    ...hostGwPeer(9),
+    key: `k${i}`,
+  }));
+  const { lines, listings } = await follow(
+    { ...SNAPSHOT, leases: junk },
+    ...junk.map(({ key }): StoreEvent => ({ type: 'lease-removed', key, revision: 2 })),
+  );
+  expect(lines).toEqual([expect.stringContaining('too many leases: the newest ones are left out')]);
+  expect(listings).toBe(2);
 });
