@@ -8,6 +8,8 @@ export const DROP_REASONS = [
   'header_length',
   'total_length',
   'checksum',
+  // Inbound: the datagram's source port is not that of a node.
+  'source_port',
   // Inbound: the datagram's sender is no peer.
   'stranger',
   // Inbound: the inner source is not the peer's.

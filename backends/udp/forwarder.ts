@@ -186,6 +186,7 @@ export function createForwarder(parts: ForwarderParts): Forwarder {
     reporter,
     routes,
     own: { address: subnet.address & maskOf(subnet.length), mask: maskOf(subnet.length) },
+    port: config.port,
     counters,
   });
 

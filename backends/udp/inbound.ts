@@ -18,6 +18,8 @@ export interface InboundParts {
   readonly reporter: Pick<Reporter, 'toPeer'>;
   readonly routes: PeerAddresses;
   readonly own: OwnSubnet;
+  /** The port of every node. */
+  readonly port: number;
   readonly counters: Counters;
 }
 
@@ -32,7 +34,7 @@ const BULK_BYTES = 16_384;
 const BULK_MESSAGES = 2;
 
 export function createInbound(parts: InboundParts): Inbound {
-  const { memory, receiver, endpoints, coalescer, reporter, routes, own, counters } = parts;
+  const { memory, receiver, endpoints, coalescer, reporter, routes, own, port, counters } = parts;
   const { view } = memory;
   const { capacity } = receiver;
   const fail = createFailureLimit('the UDP socket');
@@ -72,7 +74,14 @@ export function createInbound(parts: InboundParts): Inbound {
       counters.drop('truncated');
       return;
     }
-    const sender = endpoints.ipv4(receiver.source(i));
+    const source = receiver.source(i);
+    // A node sends from the port that it receives at, as flannel does. Any other program on the host of a peer, or a
+    // container behind its address, has another port. A packet without this check could also join a run.
+    if (endpoints.port(source) !== port) {
+      counters.drop('source_port');
+      return;
+    }
+    const sender = endpoints.ipv4(source);
     // The checks of the run's first packet hold for packets of the same sender only.
     if (sender !== runSender) coalescer.flush();
     runSender = sender;

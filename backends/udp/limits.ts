@@ -7,8 +7,10 @@ export const LIMITS = {
   icmp: { burst: 64, perSecond: 100 },
   /** Peers with a path MTU below our own link's that are remembered. */
   pathLimits: 8_192,
-  /** Time after which such a path MTU is asked for again. */
+  /** Time after which such a path MTU is forgotten. */
   pathLimitMs: 10_000,
+  /** Payload of a datagram that paths usually take: the least MTU of IPv6, less the headers of the datagram. */
+  pathFloorBytes: 1_280 - 28,
   /** Reads from the TUN device before the forwarder turns to the socket. */
   turnReads: 64,
   /** Receives from the socket before the forwarder turns to the TUN device. */

@@ -44,8 +44,9 @@ export function createOutbox(parts: OutboxParts): Outbox {
     throw new Error('the sender has no room for two pieces a datagram');
   const mostMessages = sender.capacity;
   const headersEnd = headersAt + capacity * ROOM;
-  // The peer of each message, for the case that it is refused.
+  // The peer and the largest datagram of each message, for the case that it is refused.
   const addresses = new Int32Array(mostMessages);
+  const sizes = new Int32Array(mostMessages);
   let datagrams = 0;
   let bytes = 0;
   let messages = 0;
@@ -61,7 +62,8 @@ export function createOutbox(parts: OutboxParts): Outbox {
   const takeRefusal = (refused: number): void => {
     const peer = addresses[sender.refusedMessage(refused)] as number;
     const errno = sender.refusedErrno(refused);
-    const limit = errno === EMSGSIZE ? paths.learn(peer) : undefined;
+    const largest = sizes[sender.refusedMessage(refused)] as number;
+    const limit = errno === EMSGSIZE ? paths.learn(peer, largest) : undefined;
     const pieces = sender.refusedPieces(refused);
     for (let piece = 0; piece < pieces; ) {
       const first = piece;
@@ -112,6 +114,7 @@ export function createOutbox(parts: OutboxParts): Outbox {
     endpoints.setIpv4(endpoint, peer, port);
     sender.begin(endpoint, size);
     addresses[messages] = peer;
+    sizes[messages] = size;
     messages++;
     address = peer;
     segmentBytes = size;

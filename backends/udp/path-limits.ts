@@ -1,5 +1,8 @@
 // The largest datagram on the path to a peer, for the few peers whose path takes less than our own link. It is learnt
-// when the kernel refuses a datagram, and asked for again from time to time, as paths also become wider.
+// when the kernel refuses a datagram, and forgotten after a while, as paths also become wider.
+//
+// The kernel refuses what its own link does not take. Its answer for the whole path is another matter: anybody may forge
+// the ICMP error that it comes from. So an unlikely answer counts only where the kernel has refused so small a datagram.
 import { LIMITS } from './limits.ts';
 
 export interface PathLimits {
@@ -7,8 +10,11 @@ export interface PathLimits {
   isEmpty(): boolean;
   /** Largest datagram payload to an address, in bytes; undefined: no limit known. */
   limitOf(address: number): number | undefined;
-  /** Asks the kernel, and remembers its answer. Undefined where the kernel knows nothing. */
-  learn(address: number): number | undefined;
+  /**
+   * Asks the kernel, which has refused a datagram of `refusedBytes`, and remembers its answer. Undefined where the
+   * kernel knows nothing.
+   */
+  learn(address: number, refusedBytes: number): number | undefined;
 }
 
 interface Limit {
@@ -22,10 +28,11 @@ export function createPathLimits(
   nowMs: () => number,
 ): PathLimits {
   const limits = new Map<number, Limit>();
-  const learn = (address: number): number | undefined => {
+  const learn = (address: number, refusedBytes: number): number | undefined => {
     limits.delete(address);
-    const bytes = ask(address);
-    if (bytes === undefined) return undefined;
+    const answer = ask(address);
+    if (answer === undefined) return undefined;
+    const bytes = refusedBytes > LIMITS.pathFloorBytes ? Math.max(answer, LIMITS.pathFloorBytes) : answer;
     limits.set(address, { bytes, learntMs: nowMs() });
     // The oldest goes first.
     for (const known of limits.keys()) {
@@ -39,7 +46,9 @@ export function createPathLimits(
     limitOf(address) {
       const known = limits.get(address);
       if (known === undefined) return undefined;
-      return nowMs() - known.learntMs < LIMITS.pathLimitMs ? known.bytes : learn(address);
+      if (nowMs() - known.learntMs < LIMITS.pathLimitMs) return known.bytes;
+      limits.delete(address);
+      return undefined;
     },
     learn,
   };

@@ -230,6 +230,30 @@ describe.skipIf(need.missing)(title('two forwarders', need), () => {
     expect((await bed.counters(1))['icmp_too_big']).toBeGreaterThan(0);
   });
 
+  it('a forwarder reaches a peer behind a router whose next link is narrower', async () => {
+    await using bed = await createBed();
+    await using router = await createNetns('router');
+    const [near, far] = [bed.ends[1].netns, bed.ends[2].netns];
+    await far.exec('ip', 'link', 'set', 'u', 'name', 'near', 'netns', router.name);
+    const link = ['link', 'add', 'far', 'mtu', '1300', 'type', 'veth', 'peer', 'name', 'u', 'mtu', '1300'];
+    await router.exec('ip', ...link, 'netns', far.name);
+    await far.exec('ip', 'addr', 'add', '192.168.77.2/24', 'dev', 'u');
+    await far.exec('ip', 'link', 'set', 'u', 'up');
+    for (const [host, side] of [
+      [1, 'near'],
+      [2, 'far'],
+    ] as const) {
+      await router.exec('ip', 'link', 'set', side, 'up');
+      await router.exec('ip', 'route', 'add', `192.168.77.${host}`, 'dev', side);
+      await router.exec('sysctl', '-qw', `net.ipv4.conf.${side}.proxy_arp=1`);
+    }
+    await router.exec('sysctl', '-qw', 'net.ipv4.ip_forward=1');
+    await near.exec('ip', 'neigh', 'flush', 'dev', 'u');
+    expect(await ping(bed, 1, '-M', 'do', '-s', '1444', '10.5.2.0')).toContain('1 received');
+    const { sent, received } = await transfer(bed, 1);
+    expect(received.sha256).toBe(sent.sha256);
+  });
+
   it('two forwarders stop within a moment, and take little memory', async () => {
     await using bed = await createBed();
     await transfer(bed, 1);

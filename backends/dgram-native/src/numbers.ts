@@ -20,7 +20,7 @@ export const SO_RCVBUFFORCE = 33;
 
 export const IPPROTO_IP = 0;
 export const IP_MTU_DISCOVER = 10;
-export const IP_PMTUDISC_DO = 2;
+export const IP_PMTUDISC_INTERFACE = 4;
 export const IP_MTU = 14;
 
 export const IPPROTO_IPV6 = 41;

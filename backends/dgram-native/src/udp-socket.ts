@@ -10,7 +10,7 @@ import {
   AF_INET6,
   IP_MTU,
   IP_MTU_DISCOVER,
-  IP_PMTUDISC_DO,
+  IP_PMTUDISC_INTERFACE,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPV6_MTU,
@@ -59,12 +59,14 @@ interface Family {
   readonly maxPayloadBytes: number;
 }
 
+// ICMP errors about IPv4 paths are not believed: anybody may forge one that leaves 552 bytes. So routers must be allowed
+// to fragment. IPv6 has no such routers, and an error leaves 1,280 bytes at least.
 const IPV4: Family = {
   number: AF_INET,
   level: IPPROTO_IP,
   mtu: IP_MTU,
   mtuDiscover: IP_MTU_DISCOVER,
-  neverFragment: IP_PMTUDISC_DO,
+  neverFragment: IP_PMTUDISC_INTERFACE,
   headerBytes: 28,
   maxPayloadBytes: 65_507,
 };
@@ -83,8 +85,9 @@ const IPV6: Family = {
 const PROBE_PORT = 9;
 
 /**
- * Opens a UDP socket. It never fragments: a datagram that is larger than the path is refused with EMSGSIZE. A socket of
- * IPv6 has nothing to do with IPv4.
+ * Opens a UDP socket. It never fragments: a datagram that is larger than the MTU of the link is refused with EMSGSIZE,
+ * with IPv6 also one that is larger than the path. Routers may fragment IPv4. A socket of IPv6 has nothing to do with
+ * IPv4.
  *
  * Throws a RangeError where the address or the port is none, and a SystemError where they are in use or not the
  * machine's, or an option is refused.

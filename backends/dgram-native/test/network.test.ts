@@ -3,7 +3,7 @@
 //     this process ── tw0 ─── veth ─── tw1 (no address, so no answers)
 //     10.99.0.1/24
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { errnoName, openUdpSocket, type Sender } from '../src/index.ts';
+import { createPacketFile, errnoName, openTun, openUdpSocket, type Sender } from '../src/index.ts';
 import { datagramsOf, isPayload, LOOPBACK, openPair } from './pair.ts';
 import { enterPrivateNetwork, ip, missing, titleOf } from './private-network.ts';
 
@@ -65,6 +65,28 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
     expect(lengths()).toEqual([1372, 1472, undefined]);
   });
 
+  // Linux takes the second one for any path, whoever sends it.
+  it.each([
+    ['a datagram of the socket', 17],
+    ['an answer to a ping', 1],
+  ])('a forged ICMP error about %s makes no path narrower', (_, protocol) => {
+    using pair = openPair({ from: { address: '10.99.0.1' } });
+    using attacker = openTun({ name: 'tw-forger' });
+    ip('address', 'add', '10.97.0.1/24', 'dev', attacker.name);
+    ip('link', 'set', attacker.name, 'up');
+    const packet = forgedFragmentationNeeded(protocol, pair.from.port);
+    const file = createPacketFile(pair.arena, attacker.fd, 1);
+    const at = pair.arena.reserve(packet.length);
+    pair.arena.u8.set(packet, at);
+    file.append(at, packet.length);
+    expect(file.write()).toBe(packet.length);
+    for (const segmentBytes of [0, 1472]) {
+      pair.sender.begin(pair.endpoint(NOBODY, 9), segmentBytes);
+      pair.sender.append(pair.payload, segmentBytes === 0 ? 1472 : 2944);
+    }
+    expect(errnos(pair.sender, pair.sender.flush())).toEqual([]);
+  });
+
   it('a missing route to one peer refuses only the message to it', () => {
     using pair = openPair({ from: { address: '0.0.0.0' } });
     for (const address of [LOOPBACK, ELSEWHERE, LOOPBACK]) {
@@ -96,3 +118,31 @@ describe.skipIf(missing !== undefined)(titleOf('a network'), () => {
     },
   );
 });
+
+/** The bytes for a TUN device of an ICMP error that gives the path from 10.99.0.1 to `NOBODY` an MTU of 68. */
+function forgedFragmentationNeeded(protocol: number, port: number): Uint8Array {
+  const bytes = new Uint8Array(10 + 20 + 8 + 28);
+  const packet = new DataView(bytes.buffer, 10);
+  const ipHeader = (at: number, length: number, of: number, source: number, destination: number): void => {
+    packet.setUint32(at, 0x4500_0000 + length);
+    packet.setUint16(at + 8, 0x4000 + of);
+    packet.setUint32(at + 12, source);
+    packet.setUint32(at + 16, destination);
+    packet.setUint16(at + 10, checksum(packet, at, 20));
+  };
+  const [forger, self, nobody] = [0x0a61_0009, 0x0a63_0001, 0x0a63_0009];
+  ipHeader(0, 56, 1, forger, self);
+  packet.setUint32(20, 0x0304_0000);
+  packet.setUint32(24, 68);
+  ipHeader(28, 1500, protocol, self, nobody);
+  if (protocol === 17) packet.setUint32(48, (port << 16) | 9);
+  packet.setUint16(22, checksum(packet, 20, 36));
+  return bytes;
+}
+
+function checksum(packet: DataView, at: number, bytes: number): number {
+  let sum = 0;
+  for (let i = at; i < at + bytes; i += 2) sum += packet.getUint16(i);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}

@@ -75,8 +75,9 @@ export function messageFrom(
   address: string,
   bytes: Uint8Array,
   segmentBytes = bytes.length,
+  port = 8285,
 ): IncomingMessage {
-  return { source: endpointBytes(address, 8285), bytes, segmentBytes };
+  return { source: endpointBytes(address, port), bytes, segmentBytes };
 }
 
 export function createBed(options: Partial<ForwarderConfig> = {}, senderMessages = 64): Bed {

@@ -93,6 +93,26 @@ describe('inbound', () => {
     expect(bed.counters().dropped_spoofed).toBe(1);
   });
 
+  it('inbound drops what another program on the host of a peer sends', () => {
+    const bed = createBed();
+    bed.socket.offer([messageFrom('192.168.0.2', IN_PACKET, IN_PACKET.length, 40_000)]);
+    bed.settle();
+    expect(bed.tun.take()).toEqual([]);
+    expect(bed.counters()).toMatchObject({ dropped_source_port: 1, received_packets: 0 });
+  });
+
+  it('inbound does not let another program on the host of a peer join a run of the peer', () => {
+    const bed = createBed();
+    const [first = IN_PACKET, second = IN_PACKET] = expand(runOf(tcp({ ...IN, data: data(200) }), 100));
+    bed.socket.offer([
+      messageFrom('192.168.0.2', first),
+      messageFrom('192.168.0.2', second, second.length, 40_000),
+    ]);
+    bed.settle();
+    expect(bed.tun.take()).toEqual([plain(oneHopLess(first))]);
+    expect(bed.counters().dropped_source_port).toBe(1);
+  });
+
   it.each([
     ['short', new Uint8Array(0)],
     ['short', new Uint8Array(19)],

@@ -1,5 +1,6 @@
 import { createEndpoints } from 'dgram-native';
 import { describe, expect, it } from 'vitest';
+import { LIMITS } from '../../../../backends/udp/limits.ts';
 import { createBed, plain } from './bed.ts';
 import { expand, runOf } from './expand.ts';
 import { at, faultOf, get16, tcp, text, udp } from './packets.ts';
@@ -36,24 +37,24 @@ describe('a narrow path', () => {
   });
 
   it('a narrow path is reported to the sender of a run of segments', () => {
-    const bed = narrow(1_000);
+    const bed = narrow(1_300);
     const run = runOf(tcp({ ...OUT, data: data(9_000) }), 1_420);
     for (const times of [1, 2]) {
       // The MTU of the path is unknown at first, and the short end of the run still passes.
       expect(bed.fromHost(run)).toHaveLength(times === 1 ? 1 : 0);
       const answers = bed.tun.take().map((written) => written.subarray(10));
-      expect(answers.map((answer) => get16(answer, 26))).toContain(1_000);
+      expect(answers.map((answer) => get16(answer, 26))).toContain(1_300);
       if (times === 2) expect(answers).toHaveLength(1);
     }
   });
 
   it.each(['packet', 'run'])('a narrow path gets the fragments of a %s that allows them', (kind) => {
-    const bed = narrow(600);
+    const bed = narrow(1_300);
     for (const round of [1, 2]) {
       const packet = udp({ ...OUT, data: data(2_800), id: 77, fragment: 0 });
       const wanted = kind === 'run' ? expand(runOf(oneHopLess(packet), 1_400)) : [oneHopLess(packet)];
       const sent = bed.fromHost(kind === 'run' ? runOf(packet, 1_400) : plain(packet));
-      expect(sent.every(({ bytes }) => bytes.length <= 600 && faultOf(bytes) === undefined)).toBe(true);
+      expect(sent.every(({ bytes }) => bytes.length <= 1_300 && faultOf(bytes) === undefined)).toBe(true);
       for (const [i, whole] of wanted.entries()) {
         const parts = sent.filter(({ bytes }) => get16(bytes, 4) === ((77 + i) & 0xffff));
         const payload = new Uint8Array(whole.length - 20);
@@ -75,6 +76,29 @@ describe('a narrow path', () => {
     expect(bed.fromHost(packet)).toEqual([]);
     bed.nowMs += 10_000;
     expect(bed.fromHost(packet)).toHaveLength(1);
+  });
+
+  it('an unlikely MTU is not believed of a path that refused a larger packet', () => {
+    const bed = narrow(1_300);
+    bed.socket.paths.set('192.168.0.2', 524);
+    bed.fromHost(plain(udp({ ...OUT, data: data(1_400) })));
+    const [answer = new Uint8Array()] = bed.tun.take().map((written) => written.subarray(10));
+    expect(get16(answer, 26)).toBe(LIMITS.pathFloorBytes);
+    const packet = plain(udp({ ...OUT, data: data(LIMITS.pathFloorBytes - 28) }));
+    expect(bed.fromHost(packet)).toHaveLength(1);
+  });
+
+  it('a link below the floor is believed once it refuses a packet below the floor', () => {
+    const bed = narrow(1_000);
+    for (const [bytes, mtu] of [
+      [1_400, LIMITS.pathFloorBytes],
+      [LIMITS.pathFloorBytes, 1_000],
+    ] as const) {
+      bed.fromHost(plain(udp({ ...OUT, data: data(bytes - 28) })));
+      const [answer = new Uint8Array()] = bed.tun.take().map((written) => written.subarray(10));
+      expect(get16(answer, 26)).toBe(mtu);
+    }
+    expect(bed.fromHost(plain(udp({ ...OUT, data: data(972) })))).toHaveLength(1);
   });
 
   it('a narrow path does not concern the packets to other peers', () => {
