@@ -7,6 +7,7 @@ import { createLogger } from './base/log.ts';
 import { systemRandom as random } from './base/random.ts';
 import { openLeaseStore } from './datastore/open-store.ts';
 import { openFirewall } from './firewall/open-firewall.ts';
+import { createTunnelFilter } from './firewall/tunnel-filter.ts';
 import { subnetFile } from './handoff/subnet-env.ts';
 import { createHostChecks } from './kernel/host-checks.ts';
 import { createHostSource } from './kernel/host-facts.ts';
@@ -64,6 +65,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
       const reads = { reader: rulesetReader, readSizes: readTableSizes, chains };
       return (await openFirewall({ enableNFTables, log: log.for('firewall'), exec, ...reads })).active;
     },
+    tunnelFilter: createTunnelFilter({ exec, reader: rulesetReader }),
     watchRuleset: (onChange, signal) => watchRuleset(chains, onChange, signal),
     async onReady(summary) {
       allowOptimising();

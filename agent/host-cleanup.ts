@@ -6,6 +6,7 @@ import { asTwillError } from './base/errors.ts';
 import { exec } from './base/exec.ts';
 import { createLogger } from './base/log.ts';
 import { openFirewall } from './firewall/open-firewall.ts';
+import { createTunnelFilter } from './firewall/tunnel-filter.ts';
 import { dataPlaneFile } from './handoff/data-plane-file.ts';
 import { diff, formatChange } from './kernel/diff.ts';
 import { rulesetReader } from './kernel/netlink/ruleset.ts';
@@ -35,6 +36,8 @@ export async function cleanupHost(options: AgentOptions, signal: AbortSignal): P
   for (const firewall of await firewalls()) {
     await remove(`${firewall.mode} rules`, () => firewall.remove(signal));
   }
+  const tunnelFilter = createTunnelFilter({ exec, reader: rulesetReader });
+  await remove('filter of the tunnel port', () => tunnelFilter.remove(signal));
   const dataPlane = dataPlaneFile(options.subnetFile, systemClock);
   for (const path of [options.subnetFile, dataPlane.path]) {
     await remove(`file ${path}`, () => removeFile(path));

@@ -51,6 +51,7 @@ export async function readAgentOptions(
     ipMasq: values.bool('ip-masq'),
     randomFully: !values.bool('ip-masq-fully-random-disable'),
     forwardRules: values.bool('iptables-forward-rules'),
+    tunnelFilter: readTunnelFilter(values),
     blackholeRoute: values.bool('ip-blackhole-route'),
     firewallResyncSeconds: values.int('iptables-resync'),
     healthz: healthzPort === 0 ? undefined : { ip: healthzIP, port: healthzPort },
@@ -99,6 +100,12 @@ function readPublicIP(values: FlagValues): string | undefined {
   const address = readIPv4(values, 'public-ip');
   if (address === undefined || isHostAddress(address)) return address;
   throw refuse(values, 'public-ip', 'must be an address that other hosts can reach', address);
+}
+
+function readTunnelFilter(values: FlagValues): boolean {
+  const text = values.text('tunnel-filter');
+  if (text !== 'auto' && text !== 'off') throw refuse(values, 'tunnel-filter', 'must be auto or off', text);
+  return text === 'auto';
 }
 
 function readSubnetFile(values: FlagValues): string {

@@ -1,4 +1,4 @@
-// Limits of the firewall. Times are in milliseconds, sizes in bytes.
+// Limits of the firewall. Times are in milliseconds where nothing else is said, sizes in bytes.
 
 export const LIMITS = {
   /**
@@ -17,6 +17,10 @@ export const LIMITS = {
    * others change them, they take one of `firstParts`, and half as much after each look that finds nothing.
    */
   oldTables: { quietParts: 200, firstParts: 10 },
+  /** The tunnel filter stops to drop by itself so long after the agent has renewed it last. */
+  tunnelGuardSeconds: 600,
+  /** Of a program's command line. Linux takes 131,071 in one argument. */
+  argumentBytes: 100_000,
   /** Attempts to write rules while other programs change the same tables. */
   firewallAttempts: 3,
   /** Foreign chains that one search for obstacles reads. */

@@ -9,6 +9,7 @@ import { type ChainVerdict, judgeChain, type NftStatements, type ReadChain } fro
 import { LIMITS } from './limits.ts';
 import { type NftEntry, parseNftListing } from './nftables-table.ts';
 import { runToSuccess } from './program.ts';
+import { TUNNEL_TABLE } from './tunnel-table.ts';
 
 /** A chain that drops forwarded packets of the network, or may do so. */
 export interface Obstacle {
@@ -49,7 +50,7 @@ export async function findObstacles(
       if (long.has(id) || readsLeft-- <= 0) return undefined;
       return rulesOf(await list('chain', chain.family, chain.table, name));
     };
-    if (chain.isActive === 'no') continue;
+    if (chain.isActive === 'no' || isOurs(`${chain.family} ${chain.table}`)) continue;
     const judged = await judgeChain(chain, networkOf(network), readChain);
     if (judged === 'passes') continue;
     const verdict = chain.isActive === 'yes' ? judged : 'may drop';
@@ -66,8 +67,14 @@ export function chainNameOf(id: string): string {
 /** Whether a change of the rule set may change the result of a search that has read these chains. */
 export function mayObstruct(change: RulesetChange, read: ReadChains): boolean {
   const { kind, table, chain, isForwardHook } = change;
+  if (isOurs(table)) return false;
   if (kind === 'table') return [...read].some((id) => id.startsWith(`${table} `));
   return isForwardHook || read.has(`${table} ${chain}`);
+}
+
+// The tunnel filter drops no packets to containers.
+function isOurs(table: string): boolean {
+  return table === `${TUNNEL_TABLE.family} ${TUNNEL_TABLE.name}`;
 }
 
 const ruleSchema = v.object({

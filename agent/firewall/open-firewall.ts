@@ -12,8 +12,9 @@ import { createNftablesFirewall } from './nftables.ts';
 import { NFT_CHAINS } from './nftables-table.ts';
 import { chainNameOf, findObstacles, mayObstruct, type ReadChains } from './obstacles.ts';
 import { complaintOf } from './program.ts';
+import { TUNNEL_CHAINS } from './tunnel-table.ts';
 
-const OWN_CHAIN_NAMES: readonly string[] = [...IPTABLES_CHAINS, ...NFT_CHAINS];
+const OWN_CHAIN_NAMES: readonly string[] = [...IPTABLES_CHAINS, ...NFT_CHAINS, ...TUNNEL_CHAINS];
 
 export interface FirewallOptions {
   /** The firewall that the network configuration asks for. If its program is missing, the other one is used. */

@@ -8,11 +8,14 @@ import type { UnderlayEnd, UnderlayLink } from './host-facts.ts';
 import type { HostObject } from './host-state.ts';
 import type { NodeIdentity } from './lease.ts';
 import type { CarriedPlane, Peer, Plane } from './plane.ts';
+import type { Tunnel } from './tunnel-filter.ts';
 
 /** Made by `createX(options)`; its options are closed over. */
 export interface Backend {
   /** The name in the network configuration and in leases. */
   readonly type: string;
+  /** The port that packets travel to; undefined: they travel as they are. */
+  readonly tunnel?: Tunnel;
   /** Facts that peers need about this node; stored as `BackendData`. Undefined: none. */
   announce(node: NodeIdentity, end: UnderlayEnd): JsonValue | undefined;
   /** MTU of the overlay over this link, in bytes: the largest packet that containers may send. */

@@ -6,6 +6,8 @@ export interface NodeOptions {
   readonly randomFully: boolean;
   /** Accept forwarded overlay packets. */
   readonly forwardRules: boolean;
+  /** Let packets through the tunnel port from peers alone. */
+  readonly tunnelFilter: boolean;
   /** Drop packets to addresses of our own subnet that no container has. */
   readonly blackholeRoute: boolean;
   /** Addresses of the datastore, as far as they are known. Default: none. */

@@ -69,6 +69,14 @@ export const LIMITS = {
   firewallIdleParts: 200,
   firewallBusyParts: 2,
   firewallSearchParts: 2,
+  /** Nodes that the tunnel filter knows. A larger network has none: the command line of nft is full. */
+  tunnelNodes: 65_536,
+  /** Changes of the tunnel filter take one of so many parts of the time. */
+  tunnelParts: 4,
+  /** The tunnel filter is written anew so often. It drops nothing any more after 600 s. */
+  tunnelRenewMs: 180_000,
+  /** Pauses between attempts to write it that failed. */
+  tunnelBackoff: { firstMs: 1_000, maxMs: 300_000 },
   /** A call to the kernel, the firewall or a file that takes this long makes the node not ready. */
   slowCallMs: 4_000,
   /** A call that takes this long hangs: only a restart helps. */

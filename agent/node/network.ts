@@ -38,6 +38,7 @@ import { PeerFaults } from './peer-faults.ts';
 import { announcement, overlaysOf } from './plan.ts';
 import { createPlanner, type Planner } from './planner.ts';
 import { watchSuspension } from './suspension.ts';
+import type { TunnelKeeper } from './tunnel-keeper.ts';
 import type { NodeWorld } from './world.ts';
 
 export interface NodeNetworkDeps {
@@ -49,6 +50,7 @@ export interface NodeNetworkDeps {
   readonly config: NetworkConfig;
   readonly backend: Backend;
   readonly dataPlane: DataPlaneKeeper;
+  readonly tunnel: TunnelKeeper;
   /** Undefined: none is installed, and no rules are wanted. */
   readonly firewall: NodeFirewall | undefined;
   /** Whether the kernel's events of firewall rules arrive. */
@@ -256,8 +258,9 @@ export class NodeNetwork {
   }
 
   #wantKernel(subnets: PerFamily<Prefix> | undefined): number {
-    const { host, backend, reconciler, table, world } = this.#deps;
+    const { host, backend, reconciler, table, tunnel, world } = this.#deps;
     const call = reconciler.want(this.#planner.plan(host.facts, subnets, table));
+    tunnel.want(backend, this.#planner);
     const { strangers } = this.#planner;
     if (strangers > this.#strangers) {
       world.log.warn(`nodes that use another backend than ${backend.type} are not reached`, {

@@ -23,6 +23,7 @@ import { HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
 import { NodeNetwork } from './network.ts';
 import { StoreFollower } from './store-follower.ts';
+import { TunnelKeeper } from './tunnel-keeper.ts';
 import { watchWorld } from './watched-world.ts';
 import type { NodeWorld } from './world.ts';
 
@@ -33,6 +34,7 @@ export class Node {
   readonly #reconciler: Reconciler;
   readonly #store: StoreFollower;
   readonly #dataPlane: DataPlaneKeeper;
+  readonly #tunnel: TunnelKeeper;
   readonly #standingBell;
   /** Undefined before the interfaces have been read for the first time. */
   #host: HostFollower | undefined;
@@ -42,7 +44,7 @@ export class Node {
 
   constructor(options: NodeOptions, world: NodeWorld) {
     this.#options = options;
-    const { clock, random, log, leaseSource, configSource, onLarge, dataPlaneMemory } = world;
+    const { clock, random, log, leaseSource, configSource, onLarge, dataPlaneMemory, tunnelFilter } = world;
     this.#watchdog = createWatchdog(clock);
     this.#world = watchWorld(world, this.#watchdog);
     const { kernel } = this.#world;
@@ -56,6 +58,14 @@ export class Node {
     this.#standingBell = createBell(clock);
     this.#store = new StoreFollower({ leaseSource, configSource, clock, random, log, onLarge });
     this.#dataPlane = new DataPlaneKeeper({ memory: dataPlaneMemory, clock, log });
+    const isEnabled = options.tunnelFilter;
+    this.#tunnel = new TunnelKeeper({
+      filter: tunnelFilter,
+      isEnabled,
+      clock,
+      random,
+      log: log.for('firewall'),
+    });
   }
 
   /**
@@ -78,6 +88,7 @@ export class Node {
       },
       (until) => this.#watchRuleset(until),
       (until) => this.#dataPlane.run(until),
+      (until) => this.#tunnel.run(until),
       (until) => this.#serve(host, until),
     ]);
     log.info('stopped; routes, rules and lease stay');
@@ -149,6 +160,7 @@ export class Node {
       backend,
       firewall,
       dataPlane: this.#dataPlane,
+      tunnel: this.#tunnel,
       isRulesetWatched: () => this.#isRulesetWatched,
       onStanding: () => this.#standingBell.ring(),
     });
@@ -192,6 +204,7 @@ export class Node {
       await watchRuleset((change) => {
         this.#isRulesetWatched = true;
         this.#network?.noticeRuleset(change);
+        this.#tunnel.notice(change);
       }, signal);
     } catch (error) {
       this.#isRulesetWatched = false;

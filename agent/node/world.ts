@@ -13,6 +13,7 @@ import type { HolderInput, LeaseHolder } from '../model/lease-holder.ts';
 import type { LeaseSource } from '../model/lease-source.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { RulesetChange } from '../model/ruleset.ts';
+import type { TunnelFilter } from '../model/tunnel-filter.ts';
 
 export interface NodeWorld {
   readonly clock: Clock;
@@ -29,6 +30,7 @@ export interface NodeWorld {
   readonly dataPlaneMemory: DataPlaneMemory;
   /** The firewall that the network's configuration asks for. Fails as `host` where none is installed. */
   readonly openFirewall: (config: NetworkConfig, signal: AbortSignal) => Promise<NodeFirewall>;
+  readonly tunnelFilter: TunnelFilter;
   /**
    * Calls `onChange` for each change of any firewall rules, until `signal` is aborted. Calls it without a change once
    * it watches, and after changes that it missed. Fails where the kernel reports none.

@@ -1,4 +1,4 @@
-// All flags of the program, as data: flannel's, with flannel's names and defaults, and one of our own (`store`). Values
+// All flags of the program, as data: flannel's, with flannel's names and defaults, and two of our own (`store`, `tunnel-filter`). Values
 // are checked against their kind by flag-values.ts and further by ../options.ts.
 
 /** Heading of a flag in the help. Flags of `ignored` are accepted and have no effect. */
@@ -105,6 +105,14 @@ export const FLAGS = [
     'SECONDS',
     { default: 5, min: 1, max: 86_400, clamps: 'both' },
     'time between checks of the rules of the old iptables; nftables tells of changes, and is checked each minute',
+  ),
+
+  text(
+    'tunnel-filter',
+    'firewall',
+    'auto|off',
+    'auto',
+    'drop packets to the ports of vxlan and udp that do not come from peers; off where NAT gives peers other addresses',
   ),
 
   text(

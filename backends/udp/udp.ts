@@ -17,6 +17,7 @@ export function createUdp(options: UdpOptions): Backend {
   return {
     type: 'udp',
     maxPeers: LIMITS.peers,
+    tunnel: { port: options.port, device: undefined },
     announce: () => undefined,
     mtuBytes,
     own: (underlay, planes) => [

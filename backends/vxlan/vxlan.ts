@@ -48,6 +48,7 @@ export function createVxlan(options: VxlanOptions): Backend {
 
   return {
     type: 'vxlan',
+    tunnel: { port: options.port, device: { name: dev, vni: options.vni } },
     announce: (node, end) => ({ VNI: options.vni, VtepMAC: vtepMac(node, end, options.vni) }),
     mtuBytes,
     own: (_underlay, planes) =>

@@ -15,6 +15,7 @@ import { Node } from '../../agent/node/node.ts';
 import { createMemoryFirewall } from '../fakes/memory-firewall.ts';
 import { createMemoryHandOff } from '../fakes/memory-hand-off.ts';
 import { createMemoryKernel, type MemoryKernel } from '../fakes/memory-kernel.ts';
+import { createMemoryTunnelFilter } from '../fakes/memory-tunnel-filter.ts';
 import { OPEN_HOST } from '../fakes/open-host.ts';
 import { Ability } from './ability.ts';
 import type { Cluster } from './cluster.ts';
@@ -31,6 +32,7 @@ export const NODE_OPTIONS: NodeOptions = {
   ipMasq: true,
   randomFully: true,
   forwardRules: true,
+  tunnelFilter: true,
   blackholeRoute: true,
   firewallResyncSeconds: 60,
 };
@@ -56,6 +58,7 @@ export class Host {
   readonly way: StoreWay = { state: 'open', breakers: new Set(), failing: 0, troubledUntilMs: 0 };
   readonly handOff = createMemoryHandOff();
   readonly firewall = createMemoryFirewall('nftables');
+  readonly tunnelFilter = createMemoryTunnelFilter();
   /** All that subnet.env has held, the latest last. */
   readonly handedOff: SubnetEnv[] = [];
   wallOffsetMs = 0;
@@ -186,6 +189,7 @@ export class Host {
       },
       dataPlaneMemory: { resumed: undefined, write: async () => undefined },
       openFirewall: async () => this.#firewall(life),
+      tunnelFilter: this.tunnelFilter,
       watchRuleset: (onChange, signal) => this.#listen(this.#onRules, life, onChange, signal),
       onReady: async (summary) => trace.note(this.name, `ready: ${summary}`),
       onLarge: () => undefined,

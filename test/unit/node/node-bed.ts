@@ -13,6 +13,7 @@ import { createMemoryFirewall } from '../../fakes/memory-firewall.ts';
 import { createMemoryHandOff } from '../../fakes/memory-hand-off.ts';
 import { createMemoryKernel, type MemoryKernel } from '../../fakes/memory-kernel.ts';
 import { createMemoryStore, type MemoryKv, type MemoryStore } from '../../fakes/memory-kv.ts';
+import { createMemoryTunnelFilter } from '../../fakes/memory-tunnel-filter.ts';
 import { OPEN_HOST } from '../../fakes/open-host.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
@@ -119,6 +120,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         ipMasq: true,
         randomFully: true,
         forwardRules: true,
+        tunnelFilter: true,
         blackholeRoute: false,
         firewallResyncSeconds: 5,
       },
@@ -155,6 +157,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
             return firewall.ensure(rules);
           },
         }),
+        tunnelFilter: createMemoryTunnelFilter(),
         watchRuleset: async () => undefined,
         onReady: async () => {
           toldReady++;

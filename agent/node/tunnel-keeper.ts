@@ -1,0 +1,161 @@
+// Keeps the filter of the tunnel port in place, for the peers of now. It works beside the loops that make routes, and no
+// failure of it makes the node not ready: the tunnels carry packets without it.
+import { isDeepStrictEqual } from 'node:util';
+import { createBell } from '../base/bell.ts';
+import type { Clock } from '../base/clock.ts';
+import { asTwillError, TwillError, withHint } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import { backoffMs } from '../base/retry.ts';
+import { createRepairBackoff } from '../firewall/repair-backoff.ts';
+import type { Backend } from '../model/backend.ts';
+import type { Lease } from '../model/lease.ts';
+import type { Plane } from '../model/plane.ts';
+import type { RulesetChange } from '../model/ruleset.ts';
+import type { TunnelFilter, TunnelRules } from '../model/tunnel-filter.ts';
+import { LIMITS } from './limits.ts';
+import { createPace } from './pace.ts';
+import { peersIn } from './planner.ts';
+
+export interface TunnelKeeperDeps {
+  readonly filter: TunnelFilter;
+  /** False: the operator wants none. */
+  readonly isEnabled: boolean;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+interface Wanted {
+  readonly rules: TunnelRules;
+  /** The addresses of all nodes, this one among them, as they are now. */
+  readonly nodes: () => ReadonlySet<string>;
+}
+
+export class TunnelKeeper {
+  readonly #deps: TunnelKeeperDeps;
+  readonly #bell;
+  readonly #backoff;
+  readonly #pace;
+  /** Undefined: no filter, and none of earlier runs. */
+  #wanted: Wanted | undefined;
+  #isWanted = false;
+  /** What the kernel holds by our knowledge; undefined: that has to be written as a whole. */
+  #held: { readonly rules: TunnelRules; readonly nodes: ReadonlySet<string> } | undefined;
+  #isRemoved = false;
+  #renewedMs = Number.NEGATIVE_INFINITY;
+  /** A change may have undone the rules. */
+  #isLookDue = false;
+  /** The failure that was logged last, as long as it lasts. */
+  #failure: string | undefined;
+
+  constructor(deps: TunnelKeeperDeps) {
+    this.#deps = deps;
+    this.#bell = createBell(deps.clock);
+    this.#backoff = createRepairBackoff(deps);
+    this.#pace = createPace(deps.clock);
+  }
+
+  /** Wants the filter for the peers of a plane among `leases`, which are read later; plane undefined: no filter. */
+  want(backend: Backend, plane: Plane | undefined, leases: Iterable<Lease>): void {
+    const { tunnel } = backend;
+    this.#isWanted = true;
+    if (plane === undefined || tunnel === undefined || !this.#deps.isEnabled) this.#wanted = undefined;
+    else {
+      const { network, subnet, end } = plane;
+      const addresses = [end.address, end.publicIP];
+      const peers = (): string[] => peersIn(plane, leases, backend.type).map(({ publicIP }) => publicIP);
+      const nodes = (): ReadonlySet<string> => new Set([...addresses, ...peers()]);
+      this.#wanted = { rules: { tunnel, network, subnet, addresses }, nodes };
+    }
+    this.#bell.ring();
+  }
+
+  /** Takes notice of a change of any firewall rules; undefined: some may have changed unheard. */
+  notice(change?: RulesetChange): void {
+    if (change !== undefined && !this.#deps.filter.isConcerned(change)) return;
+    this.#isLookDue = true;
+    this.#bell.ring();
+  }
+
+  /** Writes what changed, and everything from time to time, until `signal` is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, random, log } = this.#deps;
+    for (let failures = 0; ; ) {
+      await this.#bell.wait(signal, this.#held && this.#untilRenewalMs());
+      if (!this.#isWanted) continue;
+      try {
+        await this.#pace.during(() => this.#make(signal));
+        if (this.#failure !== undefined) log.info('the tunnel port can be filtered again');
+        this.#failure = undefined;
+        failures = 0;
+        await clock.sleep(this.#pace.waitMs(LIMITS.tunnelParts, 0), signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        this.#held = undefined;
+        const reason = withHint(asTwillError(error, 'host', 'cannot filter the tunnel port'));
+        if (reason !== this.#failure) log.warn(reason);
+        this.#failure = reason;
+        failures++;
+        await clock.sleep(backoffMs(LIMITS.tunnelBackoff, failures, random), signal);
+        this.#bell.ring();
+      }
+    }
+  }
+
+  #untilRenewalMs(): number {
+    return Math.max(0, this.#renewedMs + LIMITS.tunnelRenewMs - this.#deps.clock.monotonicMs());
+  }
+
+  async #make(signal: AbortSignal): Promise<void> {
+    const wanted = this.#wanted;
+    if (wanted === undefined) return this.#remove(signal);
+    const { rules } = wanted;
+    const nodes = wanted.nodes();
+    if (nodes.size > LIMITS.tunnelNodes) {
+      await this.#remove(signal);
+      const reason = `${nodes.size} nodes are more than ${LIMITS.tunnelNodes}`;
+      throw new TwillError('host', `cannot filter the tunnel port: ${reason}`);
+    }
+    const held = this.#held;
+    const isUndone = held !== undefined && this.#isLookDue && !(await this.#deps.filter.stands(signal));
+    this.#isLookDue = false;
+    const isSame = held !== undefined && isDeepStrictEqual(rules, held.rules);
+    if (!isSame || isUndone || this.#untilRenewalMs() === 0) {
+      await this.#replace(wanted.rules, nodes, signal);
+      if (held === undefined)
+        this.#deps.log.info('only nodes reach the tunnel port', { port: rules.tunnel.port });
+      if (isUndone) await this.#countRepair(signal);
+      return;
+    }
+    const added = [...nodes].filter((address) => !held.nodes.has(address));
+    const removed = [...held.nodes].filter((address) => !nodes.has(address));
+    if (added.length === 0 && removed.length === 0) return;
+    // Until it has succeeded, the kernel may hold either.
+    this.#held = undefined;
+    await this.#deps.filter.change(added, removed, signal);
+    this.#held = { rules, nodes };
+  }
+
+  async #replace(rules: TunnelRules, nodes: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+    this.#held = undefined;
+    this.#isRemoved = false;
+    await this.#deps.filter.replace(rules, nodes, signal);
+    this.#renewedMs = this.#deps.clock.monotonicMs();
+    this.#held = { rules, nodes };
+  }
+
+  async #countRepair(signal: AbortSignal): Promise<void> {
+    const { log, clock } = this.#deps;
+    log.warn('repaired the filter of the tunnel port');
+    this.#backoff.countRepair();
+    await clock.sleep(this.#backoff.pauseMs, signal);
+  }
+
+  async #remove(signal: AbortSignal): Promise<void> {
+    this.#held = undefined;
+    if (this.#isRemoved) return;
+    if (await this.#deps.filter.remove(signal)) this.#deps.log.info('removed the filter of the tunnel port');
+    this.#isRemoved = true;
+  }
+}
