@@ -3,10 +3,9 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { addressBytes } from '../../agent/model/ip.ts';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
+import { FORGED, forge, innerPacket } from '../lab/forge.ts';
 import type { Host } from '../lab/lab.ts';
-import type { Namespace } from '../lab/namespace.ts';
 import { TWILL } from '../lab/paths.ts';
 import { ping } from '../lab/ping.ts';
 import { waitFor } from '../lab/wait.ts';
@@ -16,11 +15,10 @@ import { useCluster } from './cluster.ts';
 const UDP_PORT = 8_285;
 /** The requirement is a second; the rest is for a busy machine. */
 const HEAL_LIMIT_MS = 3_000;
-const STRANGERS = 20;
 const RECORD_FILE = '/run/flannel/subnet.env.data-plane';
 
 describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), () => {
-  const cluster = useCluster({ hosts: 2, backend: { Type: 'udp' } });
+  const cluster = useCluster({ hosts: 2, backend: { Type: 'udp' }, flags: ['--tunnel-filter=off'] });
   const pair = () => {
     const [first] = cluster().pairs();
     if (first === undefined) throw new Error('no pair');
@@ -45,9 +43,11 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), 
     const [, to] = pair();
     const host = cluster().lab.host(2);
     const before = await metrics(host);
-    await sendDatagrams(cluster().lab.router, host.address, innerPacket('10.5.255.2', to.address), UDP_PORT);
+    const payload = innerPacket('10.5.255.2', to.address);
+    const from = { address: '0.0.0.0', port: UDP_PORT };
+    await cluster().lab.router.run(forge({ to: host.address, port: UDP_PORT, payload, from }));
     await waitFor('strangers are counted', 5_000, async () => {
-      return ((await metrics(host)).get('stranger') ?? 0) >= (before.get('stranger') ?? 0) + STRANGERS;
+      return ((await metrics(host)).get('stranger') ?? 0) >= (before.get('stranger') ?? 0) + FORGED;
     });
   });
 
@@ -55,10 +55,11 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), 
     const [from, to] = pair();
     const [peer, host] = [cluster().lab.host(1), cluster().lab.host(2)];
     const before = await metrics(host);
-    await sendDatagrams(peer.namespace, host.address, innerPacket(from.address, to.address));
+    const payload = innerPacket(from.address, to.address);
+    await peer.namespace.run(forge({ to: host.address, port: UDP_PORT, payload }));
     await waitFor('its datagrams are counted', 5_000, async () => {
       const count = (await metrics(host)).get('source_port') ?? 0;
-      return count >= (before.get('source_port') ?? 0) + STRANGERS;
+      return count >= (before.get('source_port') ?? 0) + FORGED;
     });
   });
 
@@ -126,42 +127,4 @@ async function metrics(host: Host): Promise<ReadonlyMap<string, number>> {
     ['ready', Number(ready)],
     ...drops.map(([, reason = '', count]) => [reason, Number(count)] as const),
   ]);
-}
-
-/** Sends the same payload to the backend's port again and again, from a port (0: any). */
-async function sendDatagrams(from: Namespace, address: string, payload: Buffer, port = 0): Promise<void> {
-  const program = `
-    const socket = require('node:dgram').createSocket('udp4');
-    const payload = Buffer.from('${payload.toString('hex')}', 'hex');
-    let left = ${STRANGERS};
-    const next = () => (left-- > 0 ? socket.send(payload, ${UDP_PORT}, '${address}', next) : socket.close());
-    socket.bind(${port}, next);`;
-  await from.run([process.execPath, '-e', program]);
-}
-
-/** A UDP packet from one inner address to another, with a good header. */
-function innerPacket(source: string, destination: string): Buffer {
-  const packet = Buffer.alloc(32);
-  packet.set([
-    0x45,
-    0,
-    0,
-    32,
-    0,
-    1,
-    0,
-    0,
-    64,
-    17,
-    0,
-    0,
-    ...addressBytes(source),
-    ...addressBytes(destination),
-  ]);
-  packet.set([0x30, 0x39, 0x14, 0xb4, 0, 12, 0, 0, 1, 2, 3, 4], 20);
-  let sum = 0;
-  for (let i = 0; i < 20; i += 2) sum += packet.readUInt16BE(i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  packet.writeUInt16BE(~sum & 0xffff, 10);
-  return packet;
 }
