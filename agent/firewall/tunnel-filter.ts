@@ -1,7 +1,7 @@
 // Applies the tunnel filter with nft.
 //
-// nft lists a rule in words of its own, which differ between versions. So the listing that follows a replacement is what
-// later ones are compared with.
+// nft lists a rule in words of its own, which differ between versions. So later listings are compared with the one that
+// follows a replacement.
 import type { Exec } from '../base/exec.ts';
 import type { RulesetReader } from '../model/ruleset.ts';
 import type { TunnelFilter } from '../model/tunnel-filter.ts';
@@ -62,8 +62,8 @@ export function createTunnelFilter({
   };
 }
 
-// nft puts a space between its arguments. Linux takes 128 KiB in one, and nft cannot read the socket that Node passes as
-// standard input.
+// nft puts a space between its arguments. Linux takes 128 KiB in one, and nft cannot read the socket that Node passes
+// as standard input.
 function cutArguments(text: string): string[] {
   const parts: string[] = [];
   for (let from = 0; from < text.length; ) {

@@ -5,8 +5,8 @@
 //     output       drops those of users without rights on this host, for the same reason
 //     postrouting  marks packets of such users that enter the tunnel: the kernel sends them on in their name
 //
-// The set `nodes` holds the addresses of all nodes. The set `guarded` holds the port, for some minutes only: with it the
-// rules stop to drop by themselves when nobody renews it.
+// The set `nodes` holds the addresses of all nodes. The set `guarded` holds the port, for some minutes: the rules stop to
+// drop by themselves when nobody renews it.
 import { formatPrefix } from '../model/ip.ts';
 import type { TunnelRules } from '../model/tunnel-filter.ts';
 
@@ -27,7 +27,7 @@ const GUARDED = 'udp dport @guarded';
 const MARK = '0x00002000';
 const NOT_MARK = '0xffffdfff';
 
-/** Formats the transaction that makes the table hold exactly this. The table is added first: only then it can be deleted. */
+/** Formats the transaction that makes the table hold exactly this. Only a table that exists can be deleted. */
 export function formatTunnelTable(rules: TunnelRules, nodes: Iterable<string>, guardSeconds: number): string {
   const addresses = [...nodes].join(', ');
   const { input, forward, output, postrouting } = planChains(rules);

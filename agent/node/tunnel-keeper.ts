@@ -1,4 +1,4 @@
-// Keeps the filter of the tunnel port in place, for the peers of now. It works beside the loops that make routes, and no
+// Keeps the filter of the tunnel port in place, for the peers of now. It works beside the loops that make routes. No
 // failure of it makes the node not ready: the tunnels carry packets without it.
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';

@@ -1,5 +1,5 @@
-// All flags of the program, as data: flannel's, with flannel's names and defaults, and two of our own (`store`, `tunnel-filter`). Values
-// are checked against their kind by flag-values.ts and further by ../options.ts.
+// All flags of the program, as data: flannel's, with flannel's names and defaults, and two of our own (`store` and
+// `tunnel-filter`). Values are checked against their kind by flag-values.ts and further by ../options.ts.
 
 /** Heading of a flag in the help. Flags of `ignored` are accepted and have no effect. */
 export type FlagGroup =

@@ -1,8 +1,8 @@
 // The largest datagram on the path to a peer, for the few peers whose path takes less than our own link. It is learnt
 // when the kernel refuses a datagram, and forgotten after a while, as paths also become wider.
 //
-// The kernel refuses what its own link does not take. Its answer for the whole path is another matter: anybody may forge
-// the ICMP error that it comes from. So an unlikely answer counts only where the kernel has refused so small a datagram.
+// The kernel refuses a datagram that its own link does not take. Its answer for the whole path may come from an ICMP
+// error that somebody forged. So an unlikely answer counts only where the kernel has refused so small a datagram.
 import { LIMITS } from './limits.ts';
 
 export interface PathLimits {

@@ -1,5 +1,5 @@
-// Somebody sends packets to the tunnel port in the name of a node: from the link, from a container, and as a user without
-// rights. The first two hosts have agents; the packets are for the container of the second.
+// Somebody sends packets to the tunnel port in the name of a node: from the link, from a container, and as a user
+// without rights. The packets are for the container of the second host.
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
 import { type Cluster, openCluster } from '../lab/cluster.ts';

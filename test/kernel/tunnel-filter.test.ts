@@ -1,6 +1,8 @@
 // The filter of the tunnel port on Linux.
 //
-//     container 10.5.1.2 ── 10.5.1.1 host 192.168.77.1 ══ 192.168.77.2 far (a node), 192.168.77.9 (a stranger), 10.5.2.2
+//     container 10.5.1.2 ── 10.5.1.1 host 192.168.77.1 ══ 192.168.77.2 far, a node
+//                                                         192.168.77.9      a stranger
+//                                                         10.5.2.2          another container
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { LIMITS } from '../../agent/firewall/limits.ts';
 import { createTunnelFilter } from '../../agent/firewall/tunnel-filter.ts';

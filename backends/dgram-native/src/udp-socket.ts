@@ -59,8 +59,8 @@ interface Family {
   readonly maxPayloadBytes: number;
 }
 
-// ICMP errors about IPv4 paths are not believed: anybody may forge one that leaves 552 bytes. So routers must be allowed
-// to fragment. IPv6 has no such routers, and an error leaves 1,280 bytes at least.
+// ICMP errors about IPv4 paths are not believed: anybody may forge one that leaves 552 bytes. So routers must be
+// allowed to fragment. IPv6 has no such routers, and an error leaves 1,280 bytes at least.
 const IPV4: Family = {
   number: AF_INET,
   level: IPPROTO_IP,

@@ -62,7 +62,7 @@ async function withKeeper(isEnabled: boolean, work: (bed: Bed) => Promise<void>)
         await filter.replace(rules, nodes);
       },
       async change(added, removed) {
-        called(`change +${added} -${removed}`);
+        called(`change +${added.join(' ')} -${removed.join(' ')}`);
         await filter.change(added, removed);
       },
       async remove() {
