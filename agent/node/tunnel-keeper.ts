@@ -9,13 +9,11 @@ import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
 import { createRepairBackoff } from '../firewall/repair-backoff.ts';
 import type { Backend } from '../model/backend.ts';
-import type { Lease } from '../model/lease.ts';
-import type { Plane } from '../model/plane.ts';
 import type { RulesetChange } from '../model/ruleset.ts';
 import type { TunnelFilter, TunnelRules } from '../model/tunnel-filter.ts';
 import { LIMITS } from './limits.ts';
 import { createPace } from './pace.ts';
-import { peersIn } from './planner.ts';
+import type { Planner } from './planner.ts';
 
 export interface TunnelKeeperDeps {
   readonly filter: TunnelFilter;
@@ -56,16 +54,16 @@ export class TunnelKeeper {
     this.#pace = createPace(deps.clock);
   }
 
-  /** Wants the filter for the peers of a plane among `leases`, which are read later; plane undefined: no filter. */
-  want(backend: Backend, plane: Plane | undefined, leases: Iterable<Lease>): void {
-    const { tunnel } = backend;
+  /** Wants the filter for the peers of the plane, which are asked for later. Without a plane there is none. */
+  want({ tunnel }: Backend, planner: Pick<Planner, 'planes' | 'peers'>): void {
+    const [plane] = planner.planes;
     this.#isWanted = true;
     if (plane === undefined || tunnel === undefined || !this.#deps.isEnabled) this.#wanted = undefined;
     else {
       const { network, subnet, end } = plane;
       const addresses = [end.address, end.publicIP];
-      const peers = (): string[] => peersIn(plane, leases, backend.type).map(({ publicIP }) => publicIP);
-      const nodes = (): ReadonlySet<string> => new Set([...addresses, ...peers()]);
+      const nodes = (): ReadonlySet<string> =>
+        new Set([...addresses, ...planner.peers(plane).map(({ publicIP }) => publicIP)]);
       this.#wanted = { rules: { tunnel, network, subnet, addresses }, nodes };
     }
     this.#bell.ring();

@@ -16,7 +16,7 @@ import { vxlanPeer } from '../../support/golden-states.ts';
 const PUBLIC = '203.0.113.1';
 const [plane] = planesOf(
   hostFacts({ publicIP: PUBLIC }),
-  { ipv4: prefix('10.5.0.0/16') },
+  { ipv4: { network: prefix('10.5.0.0/16'), subnetLength: 24 } },
   { ipv4: prefix('10.5.1.0/24') },
 );
 const OWN = ['192.168.77.1', PUBLIC];
@@ -86,7 +86,12 @@ async function withKeeper(isEnabled: boolean, work: (bed: Bed) => Promise<void>)
     keeper,
     advance,
     async want(leases, backend = vxlan) {
-      keeper.want(backend, plane, leases);
+      const peers = leases.map(({ subnets, attrs }) => ({
+        subnet: subnets.ipv4 ?? prefix('10.5.0.0/24'),
+        publicIP: attrs.publicIP.ipv4 ?? '',
+        data: undefined,
+      }));
+      keeper.want(backend, { planes: plane === undefined ? [] : [plane], peers: () => peers });
       return advance(1);
     },
     fault: undefined,
