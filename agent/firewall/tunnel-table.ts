@@ -5,8 +5,8 @@
 //     output       drops those of users without rights on this host, for the same reason
 //     postrouting  marks packets of such users that enter the tunnel: the kernel sends them on in their name
 //
-// The set `nodes` holds the addresses of all nodes. The set `guarded` holds the port, for some minutes: the rules stop to
-// drop by themselves when nobody renews it.
+// The set `nodes` holds the addresses of all nodes. The set `guarded` holds the port, for some minutes: the rules stop
+// to drop by themselves when nobody renews it.
 import { formatPrefix } from '../model/ip.ts';
 import type { TunnelRules } from '../model/tunnel-filter.ts';
 

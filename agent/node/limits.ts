@@ -76,7 +76,7 @@ export const LIMITS = {
   /** The tunnel filter is written anew so often. It drops nothing any more after 600 s. */
   tunnelRenewMs: 180_000,
   /** Pauses between attempts to write it that failed. */
-  tunnelBackoff: { firstMs: 1_000, maxMs: 300_000 },
+  tunnelBackoff: { firstMs: 1_000, maxMs: 30_000 },
   /** A call to the kernel, the firewall or a file that takes this long makes the node not ready. */
   slowCallMs: 4_000,
   /** A call that takes this long hangs: only a restart helps. */

@@ -23,6 +23,7 @@ import { Life } from './life.ts';
 import { Machine } from './machine.ts';
 import { openSimKernel } from './sim-kernel.ts';
 import { openSimStore, type StoreWay } from './sim-store.ts';
+import { openSimTunnelFilter } from './sim-tunnel-filter.ts';
 import { drawDelayMs } from './weather.ts';
 import { Witness } from './witness.ts';
 
@@ -189,7 +190,7 @@ export class Host {
       },
       dataPlaneMemory: { resumed: undefined, write: async () => undefined },
       openFirewall: async () => this.#firewall(life),
-      tunnelFilter: this.tunnelFilter,
+      tunnelFilter: openSimTunnelFilter(this.tunnelFilter, (work) => this.#takes('filter', life, work)),
       watchRuleset: (onChange, signal) => this.#listen(this.#onRules, life, onChange, signal),
       onReady: async (summary) => trace.note(this.name, `ready: ${summary}`),
       onLarge: () => undefined,
@@ -230,6 +231,7 @@ export class Host {
   /** Another program flushes the firewall. */
   flushRules(): void {
     this.firewall.rules = undefined;
+    this.tunnelFilter.held = undefined;
     for (const tell of this.#onRules) tell();
   }
 

@@ -28,6 +28,9 @@ export function unreachable(from: Host, to: Host, hosts: readonly Host[]): strin
   if (receiver?.type !== 'vxlan' || !receiver.up) return 'its device is not up';
   if (receiver.vni !== device.vni || receiver.port !== device.port)
     return 'its device has another VNI or port';
+  const filtered = to.tunnelFilter.held;
+  if (filtered === undefined) return 'anybody reaches its tunnel port';
+  if (!filtered.nodes.has(from.address)) return `its tunnel port is closed to ${from.address}`;
   if (receiver.mac !== neighbour.mac) return `its device has the MAC ${receiver.mac}`;
   const address = formatPrefix(hostPrefix(subnet.address));
   const isThere = there.some((object) => object.kind === 'addr' && object.prefix === address);
