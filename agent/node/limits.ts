@@ -72,7 +72,7 @@ export const LIMITS = {
   /** Nodes that the tunnel filter knows. A larger network has none: the command line of nft is full. */
   tunnelNodes: 65_536,
   /** Changes of the tunnel filter take one of so many parts of the time. */
-  tunnelParts: 4,
+  tunnelParts: 2,
   /** The tunnel filter is written anew so often. It drops nothing any more after 600 s. */
   tunnelRenewMs: 180_000,
   /** Pauses between attempts to write it that failed. */
