@@ -86,7 +86,7 @@ export class Cluster implements AsyncDisposable {
     });
   }
 
-  /** Waits until every host reaches every other at its end of the tunnel. A udp route may stand before its tunnel. */
+  /** Waits until every host reaches every other at its end of the tunnel. A route may stand before its tunnel is open. */
   async waitForTunnels(): Promise<void> {
     for (const from of this.hosts) {
       for (const to of this.hosts) {
@@ -121,9 +121,10 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     await options.prepare?.(cluster);
     const numbers = cluster.hosts.map((_, index) => index + 1);
     await Promise.all(numbers.map((number) => cluster.startAgent(number)));
-    await (options.backend.Type === 'udp'
-      ? cluster.waitForTunnels()
-      : Promise.all(numbers.map((number) => cluster.waitForRoutes(number, cluster.hosts.length - 1))));
+    const { Type: type } = options.backend;
+    if (type !== 'udp')
+      await Promise.all(numbers.map((number) => cluster.waitForRoutes(number, cluster.hosts.length - 1)));
+    if (type === 'udp' || type === 'vxlan') await cluster.waitForTunnels();
     if (options.containers !== false) for (const host of cluster.hosts) await host.addContainer();
     return cluster;
   } catch (error) {
