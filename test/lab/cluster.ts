@@ -86,7 +86,7 @@ export class Cluster implements AsyncDisposable {
     });
   }
 
-  /** Waits until every host reaches every other at its end of the tunnel. A route may stand before its tunnel is open. */
+  /** Waits until every host reaches every other at its end of the tunnel. Routes may stand before a tunnel is open. */
   async waitForTunnels(): Promise<void> {
     for (const from of this.hosts) {
       for (const to of this.hosts) {
