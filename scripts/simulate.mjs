@@ -11,17 +11,19 @@ const isPart = process.send !== undefined;
 try {
   if (isPart) {
     const { runSeeds } = await import(program.href);
-    const [from = 0, end = 0, step = 1] = process.argv.slice(2).map(Number);
-    const report = await runSeeds(from, end, step, (text) => process.send?.(text));
+    const [from = 0, end = 0, step = 1, isHostile = 0] = process.argv.slice(2).map(Number);
+    const kind = isHostile === 1 ? 'hostile' : undefined;
+    const report = await runSeeds({ from, end, step }, kind, (text) => process.send?.(text));
     process.send?.(report, () => process.disconnect());
   } else {
-    const { seed, seeds, from, help } = readOptions();
+    const { seed, seeds, from, isHostile, help } = readOptions();
     await setUp([]);
     const { replay, usage } = await import(program.href);
     if (help) process.stdout.write(usage);
     else if (seed !== undefined) {
-      process.exitCode = (await replay(seed, (text) => process.stdout.write(text))) ? 0 : 1;
-    } else process.exitCode = await runAll(from, seeds);
+      const kind = isHostile ? 'hostile' : undefined;
+      process.exitCode = (await replay(seed, kind, (text) => process.stdout.write(text))) ? 0 : 1;
+    } else process.exitCode = await runAll(from, seeds, isHostile);
   }
 } catch (error) {
   process.stderr.write(`simulate: ${error instanceof Error ? error.message : String(error)}\n`);
@@ -30,13 +32,15 @@ try {
 
 function readOptions() {
   const type = /** @type {const} */ ('string');
+  const flag = /** @type {const} */ ({ type: 'boolean' });
   const { values } = parseArgs({
-    options: { seed: { type }, seeds: { type }, from: { type }, help: { type: 'boolean' } },
+    options: { seed: { type }, seeds: { type }, from: { type }, hostile: flag, help: flag },
   });
   return {
     seed: values.seed === undefined ? undefined : number('--seed', values.seed),
     seeds: number('--seeds', values.seeds ?? '1000'),
     from: number('--from', values.from ?? '1'),
+    isHostile: values.hostile === true,
     help: values.help === true,
   };
 }
@@ -53,14 +57,15 @@ function number(name, text) {
 /**
  * @param {number} from
  * @param {number} seeds
+ * @param {boolean} isHostile
  * @returns {Promise<number>} The exit code.
  */
-async function runAll(from, seeds) {
+async function runAll(from, seeds, isHostile) {
   const startMs = performance.now();
   const processes = Math.max(1, Math.min(availableParallelism(), seeds));
   process.stdout.write(`${seeds} seeds in ${processes} processes; a failure is printed at once\n`);
   const reports = await Promise.all(
-    Array.from({ length: processes }, (_, i) => runPart(from + i, from + seeds, processes)),
+    Array.from({ length: processes }, (_, i) => runPart(from + i, from + seeds, processes, isHostile)),
   );
   const sum = (/** @type {(report: Report) => number} */ of) =>
     reports.reduce((all, report) => all + of(report), 0);
@@ -80,10 +85,11 @@ async function runAll(from, seeds) {
  * @param {number} from
  * @param {number} end
  * @param {number} step
+ * @param {boolean} isHostile
  * @returns {Promise<Report>}
  */
-function runPart(from, end, step) {
-  const child = fork(fileURLToPath(import.meta.url), [from, end, step].map(String));
+function runPart(from, end, step, isHostile) {
+  const child = fork(fileURLToPath(import.meta.url), [from, end, step, Number(isHostile)].map(String));
   return new Promise((resolve, reject) => {
     child.on('message', (message) => {
       if (typeof message === 'string') process.stdout.write(`${message}\n`);

@@ -15,8 +15,10 @@ export function fits(subnet: Prefix, config: NetworkConfig): boolean {
 }
 
 /** Whether a node may keep its lease: a reservation may lie outside of the range, from `subnetMin` to `subnetMax`. */
-export function mayKeep({ subnets: { ipv4: subnet }, session }: Lease, config: NetworkConfig): boolean {
-  if (subnet === undefined) return false;
+export function mayKeep({ subnets, session }: Lease, config: NetworkConfig): boolean {
+  const { ipv4: subnet, ipv6 } = subnets;
+  // The key of both families does not say that the IPv4 subnet is free: another node may have the key of that one.
+  if (subnet === undefined || ipv6 !== undefined) return false;
   if (session !== undefined) return fits(subnet, config);
   return subnet.length === config.subnetLength && containsPrefix(config.network, subnet);
 }

@@ -38,6 +38,8 @@ export interface MemoryKernel extends Kernel {
   refuse: RegExp | undefined;
   /** Number of reads of the whole state. */
   readonly reads: number;
+  /** Number of changes of the state. */
+  readonly changes: number;
 }
 
 /** The underlay that exists from the start: a link with a connected prefix. */
@@ -59,17 +61,20 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
   let plantedText: string | undefined;
   const watchers = new Set<Channel<KernelEvent>>();
   let reads = 0;
+  let changes = 0;
 
   const tell = (event: KernelEvent): void => {
     for (const watcher of watchers) watcher.push(event);
   };
   const put = (object: HostObject): void => {
+    changes++;
     objects.set(keyOf(object), object);
     tell({ type: 'written', object });
   };
   const drop = (key: string, silently = false): void => {
     const object = objects.get(key);
     if (object === undefined) return;
+    changes++;
     objects.delete(key);
     const line = object.kind === 'route' ? formatObject(object) : undefined;
     if (!silently) tell({ type: 'gone', key, line });
@@ -141,6 +146,9 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
     get reads() {
       return reads;
     },
+    get changes() {
+      return changes;
+    },
     print: () => formatHostState([...objects.values()]),
     objects: () => [...objects.values()],
     vanish,
@@ -171,9 +179,9 @@ export function createMemoryKernel(underlay: MemoryUnderlay): MemoryKernel {
       reads++;
       return [...objects.values()];
     },
-    async apply(changes) {
+    async apply(wanted) {
       const failures: ChangeFailure[] = [];
-      for (const change of changes) {
+      for (const change of wanted) {
         const key = keyOf(change.object);
         const isDelete = change.op === 'delete';
         const refusal = this.refuse?.test(key) === true ? INVALID : isDelete ? undefined : refusalOf(change);

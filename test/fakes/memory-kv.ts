@@ -25,6 +25,8 @@ export interface MemoryStore {
   wipe(): void;
   /** The entries at this moment. Keys of ended sessions are not among them, even before a handle deletes them. */
   entries(): readonly KvStored[];
+  /** The one with this key. */
+  entryAt(key: string): KvStored | undefined;
 }
 
 /** Creates an empty store. Sessions expire by the monotonic time of `clock`. */
@@ -100,6 +102,9 @@ export function createMemoryStore(clock: Clock): MemoryStore {
     };
   }
 
+  const lives = ({ session }: { readonly session: string | undefined }): boolean =>
+    session === undefined || (sessions.get(session)?.endMs ?? 0) > clock.monotonicMs();
+
   return {
     open,
     compact: () => forgetChanges(document, 0),
@@ -111,9 +116,10 @@ export function createMemoryStore(clock: Clock): MemoryStore {
       sessions.clear();
       ringAll();
     },
-    entries: () =>
-      [...document.entries.values()].filter(
-        ({ session }) => session === undefined || (sessions.get(session)?.endMs ?? 0) > clock.monotonicMs(),
-      ),
+    entries: () => [...document.entries.values()].filter(lives),
+    entryAt(key) {
+      const entry = document.entries.get(key);
+      return entry !== undefined && lives(entry) ? entry : undefined;
+    },
   };
 }

@@ -25,6 +25,8 @@ export interface Sabotage {
   /** Changes the answers and events that a node gets from the store. */
   readonly leases?: (store: KvLeaseStore) => KvLeaseStore;
   readonly kernel?: (kernel: Kernel) => Kernel;
+  /** Changes the requests of a node to the store. */
+  readonly requests?: (kv: Kv) => Kv;
   /** The laws that are judged, where others would break before them; undefined: all. */
   readonly judges?: RegExp;
 }
@@ -45,6 +47,8 @@ const NETWORKS = [
 
 const MOST_HOSTS = 8;
 const FEWEST_HOSTS = 3;
+/** With a hostile writer: fewer nodes show as much, and more seeds fit into an hour. */
+const HOSTILE = { fewestHosts: 2, mostHosts: 5, mostDelayMs: 200 };
 /** Seeds in which machines come from one image, have no card, start at once, or are slow. */
 const SHARES = { clones: 0.25, cardless: 0.1, atOnce: 0.25, slow: 0.15 };
 const MOST_LAG_MS = 1_000;
@@ -60,6 +64,8 @@ export interface Scene {
   readonly lagMs: number;
   /** Struck one after the other, in fair weather; undefined: weather and faults are drawn by chance. */
   readonly faults: readonly Fault[] | undefined;
+  /** Whether somebody writes junk under the network's prefix, see `hostile`; default false. */
+  readonly isHostile?: boolean;
 }
 
 export class Cluster {
@@ -79,11 +85,15 @@ export class Cluster {
   readonly judge: (kv: Kv, host: Host) => Kv;
   /** For the machines and their faults, so that those change no other draw. */
   readonly machineRandom: Random;
-  readonly #leasesIn = new WeakMap<KvEntry, readonly Lease[]>();
+  readonly #leasesIn = new WeakMap<KvEntry, readonly [Lease] | readonly []>();
   readonly scene: Scene;
   #identities = 0;
 
-  constructor(seed: number, sabotage: Sabotage, scene?: Scene, show?: (line: string) => void) {
+  /** Whether junk of a hostile writer stays for good. */
+  hasJunk = false;
+
+  /** `scene` undefined: drawn by chance; `hostile`: drawn too, with a hostile writer. */
+  constructor(seed: number, sabotage: Sabotage, scene?: Scene | 'hostile', show?: (line: string) => void) {
     this.random = seededRandom(seed);
     this.clock = createVirtualClock(() => this.laws.rest());
     this.trace = createTrace(() => this.clock.monotonicMs(), show);
@@ -96,10 +106,13 @@ export class Cluster {
     const weather = drawWeather(this.random);
     this.configText = JSON.stringify(this.pick(NETWORKS));
     this.config = parseNetworkConfig(this.configText, 'config');
-    this.scene = scene ?? drawScene(this.random, this.machineRandom);
-    this.weather = {
-      now: { ...(this.scene.faults === undefined ? weather : FAIR), lagMs: this.scene.lagMs },
-    };
+    this.scene =
+      scene === 'hostile'
+        ? drawHostileScene(this.random)
+        : (scene ?? drawScene(this.random, this.machineRandom));
+    const { isHostile, faults, lagMs } = this.scene;
+    const drawn = isHostile === true ? withoutHostFailures(weather) : weather;
+    this.weather = { now: { ...(faults === undefined ? drawn : FAIR), lagMs } };
     for (let i = 0; i < this.scene.hosts; i++) this.addHost();
   }
 
@@ -150,15 +163,22 @@ export class Cluster {
 
   /** The leases in the store at this moment. */
   leases(): readonly Lease[] {
-    return this.memory.entries().flatMap((entry) => {
-      const known = this.#leasesIn.get(entry);
-      if (known !== undefined) return known;
-      const found = KEYS.readLease(entry);
-      const leases = found !== undefined && isLease(found) ? [found] : [];
-      // Laws look often, and most entries stay the same.
-      this.#leasesIn.set(entry, leases);
-      return leases;
-    });
+    return this.memory.entries().flatMap((entry) => this.#read(entry));
+  }
+
+  /** The lease that an entry is; undefined: it is none. */
+  leaseIn(entry: KvEntry): Lease | undefined {
+    return this.#read(entry)[0];
+  }
+
+  // Laws look often, and most entries stay the same.
+  #read(entry: KvEntry): readonly [Lease] | readonly [] {
+    const known = this.#leasesIn.get(entry);
+    if (known !== undefined) return known;
+    const found = KEYS.readLease(entry);
+    const read = found !== undefined && isLease(found) ? ([found] as const) : ([] as const);
+    this.#leasesIn.set(entry, read);
+    return read;
   }
 
   backend(): Promise<Backend> {
@@ -186,6 +206,24 @@ export class Cluster {
     for (const host of this.hosts) host.forget();
     await this.admin[Symbol.asyncDispose]();
   }
+}
+
+function drawHostileScene(random: Random): Scene {
+  const { fewestHosts, mostHosts } = HOSTILE;
+  return {
+    hosts: fewestHosts + Math.floor(random() * (mostHosts - fewestHosts + 1)),
+    clones: 0,
+    startsAtOnce: random() < SHARES.atOnce,
+    lagMs: 0,
+    faults: undefined,
+    isHostile: true,
+  };
+}
+
+/** A host that refuses changes would lose traffic without any junk. */
+function withoutHostFailures(weather: Omit<Weather, 'lagMs'>): Omit<Weather, 'lagMs'> {
+  const delayMs = Math.min(weather.delayMs, HOSTILE.mostDelayMs);
+  return { ...weather, delayMs, kernelFailures: 0, lostKernelEvents: 0, hostFailures: 0 };
 }
 
 function drawScene(random: Random, machineRandom: Random): Scene {

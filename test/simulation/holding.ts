@@ -1,6 +1,5 @@
 // The laws about the hold on subnets, looked at from outside: two live nodes never use one subnet, and a fight over a
 // key ends. Neither depends on how nodes recognise and ask each other.
-import { formatSubnets } from '../../agent/model/lease.ts';
 import type { Cluster } from './cluster.ts';
 import type { Host } from './host.ts';
 
@@ -55,11 +54,11 @@ export class Holding {
     const owners = new Map<string, Host | 'a stranger'>();
     for (const lease of this.#cluster.leases()) {
       const owner = hosts.find(({ machine }) => machine.isWriter(lease.attrs.node));
-      owners.set(formatSubnets(lease.subnets), owner ?? 'a stranger');
+      owners.set(lease.key, owner ?? 'a stranger');
     }
     const inUse = new Map(hosts.map((host) => [host, host.subnetInUse]));
     for (const [host, subnet] of inUse) {
-      const owner = subnet === undefined ? undefined : owners.get(subnet);
+      const owner = subnet === undefined ? undefined : owners.get(keyOf(subnet));
       const others = hosts.filter((other) => other !== host && inUse.get(other) === subnet);
       // Once the store has forgotten all leases, a node that never heard of another owner cannot hear of one.
       const isInnocent =
@@ -81,4 +80,9 @@ export class Holding {
     const detail = `${host.name} has used ${subnet} of ${whose} for ${wrongMs} ms`;
     this.#cluster.laws.break('two nodes never use one subnet', detail);
   }
+}
+
+/** The key of a subnet that a host uses: 10.5.34.0/24 becomes 10.5.34.0-24. */
+function keyOf(subnet: string): string {
+  return subnet.replace('/', '-');
 }

@@ -62,6 +62,8 @@ export class Host {
   readonly tunnelFilter = createMemoryTunnelFilter();
   /** All that subnet.env has held, the latest last. */
   readonly handedOff: SubnetEnv[] = [];
+  /** All sessions that its agents have opened. */
+  readonly sessions = new Set<string>();
   wallOffsetMs = 0;
   /** The longest time that the machine's slow processor adds to each step of its agent. */
   lagMs = 0;
@@ -114,6 +116,11 @@ export class Host {
     return subnets === undefined ? undefined : formatSubnets(subnets);
   }
 
+  /** When the agent that runs now started; undefined: none runs. */
+  get runsSinceMs(): number | undefined {
+    return this.#running?.sinceMs;
+  }
+
   /** Whether the agent that started at this moment still runs, on a machine that has been the same since. */
   isSteadySince(startMs: number): boolean {
     return this.#running?.sinceMs === startMs && this.machine.changedMs < startMs;
@@ -142,10 +149,10 @@ export class Host {
       () => stop.abort(),
       () => handle[Symbol.asyncDispose](),
     );
-    const log = trace.logger(this.name);
+    const log = laws.volume.metered(this, trace.logger(this.name));
     const deps = { life, clock, random, weather: () => weather.now, trace, host: this.name };
     const way = openSimStore({ ...deps, kv: judge(handle, this), way: this.way, server });
-    const kv = witness.onWay(way);
+    const kv = witness.onWay(sabotage.requests?.(way) ?? way);
     const store = createKvLeaseStore(kv, {
       prefix: NETWORK_PREFIX,
       clock: life.clock,

@@ -2,15 +2,18 @@
 // ones also whenever everything has come to rest.
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../agent/base/errors.ts';
-import { createLeaseKeys, isLease } from '../../agent/datastore/lease-keys.ts';
+import { createLeaseKeys } from '../../agent/datastore/lease-keys.ts';
 import type { SubnetEnv } from '../../agent/model/hand-off.ts';
-import { formatPrefix } from '../../agent/model/ip.ts';
+import { containsPrefix, formatPrefix } from '../../agent/model/ip.ts';
 import type { Change } from '../../agent/model/kernel.ts';
 import type { Kv, KvEntry } from '../../agent/model/kv.ts';
-import { formatSubnets, type Lease } from '../../agent/model/lease.ts';
+import { formatSubnets, type Lease, type LeaseAttrs } from '../../agent/model/lease.ts';
+import type { NetworkConfig } from '../../agent/model/network-config.ts';
 import type { Cluster } from './cluster.ts';
 import { Holding } from './holding.ts';
 import { type Host, NETWORK_PREFIX } from './host.ts';
+import { Traffic } from './hostile/traffic.ts';
+import { Volume } from './hostile/volume.ts';
 import { Questions } from './questions.ts';
 
 /** A broken law. */
@@ -30,8 +33,7 @@ const TURNS = 5_000;
 /** The store carries out a request that is late within this time. */
 const LATE_MS = 15_000;
 
-const KEYS = createLeaseKeys(NETWORK_PREFIX);
-const LEASES = KEYS.leases;
+const LEASES = createLeaseKeys(NETWORK_PREFIX).leases;
 
 export class Laws {
   /** The first broken law. */
@@ -39,6 +41,8 @@ export class Laws {
   readonly #cluster: Cluster;
   readonly #questions: Questions;
   readonly #holding: Holding;
+  readonly volume: Volume;
+  readonly traffic: Traffic;
   #atMs = 0;
   #turns = 0;
 
@@ -46,6 +50,8 @@ export class Laws {
     this.#cluster = cluster;
     this.#questions = new Questions(cluster);
     this.#holding = new Holding(cluster);
+    this.volume = new Volume(cluster);
+    this.traffic = new Traffic(cluster);
   }
 
   break(law: string, detail: string): void {
@@ -100,14 +106,15 @@ export class Laws {
     const { key } = entry;
     if (!key.startsWith(LEASES)) return;
     this.#holding.wrote(host, key, this.ownerOf(entry));
-    const attrs = before && leaseOf(before)?.attrs;
+    const attrs = before && this.#cluster.leaseIn(before)?.attrs;
     const former = before && this.ownerOf(before);
-    const isQuestion = leaseOf(entry)?.asked !== undefined;
+    const isQuestion = this.#cluster.leaseIn(entry)?.asked !== undefined;
     const isSteady = host.isSteadySince(startMs);
     let law: string | undefined;
     if (isQuestion && attrs !== undefined)
       law = this.#questions.ask(host, isSteady, key, subnetOf(key), attrs);
-    else if (attrs !== undefined && former !== host) law = this.#questions.brokenBy(host, former, key);
+    else if (attrs !== undefined && former !== host && !isFlannels(attrs, host))
+      law = this.#questions.brokenBy(host, former, key);
     if (law !== undefined) this.break(law, `${host.name} writes ${key} of ${former?.name ?? 'a stranger'}`);
     if (!isQuestion) this.#questions.end(key);
     if (before === undefined && isSteady) this.#claimed(host, key);
@@ -124,6 +131,7 @@ export class Laws {
           LEASES + lease.key !== key &&
           isDeepStrictEqual(lease.attrs.node, host.facts.node) &&
           lease.attrs.publicIP.ipv4 === host.address &&
+          mayHold(lease, this.#cluster.config) &&
           (host.witness?.ownMs(formatSubnets(lease.subnets)) ?? 0) > onWayMs,
       );
     if (own !== undefined)
@@ -136,13 +144,19 @@ export class Laws {
     if (!key.startsWith(LEASES)) return;
     this.#questions.end(key);
     const owner = this.ownerOf(before);
+    if (
+      how === 'deletes' &&
+      owner !== host &&
+      this.#cluster.leaseIn(before)?.attrs.publicIP.ipv4 !== host.address
+    )
+      this.break('nobody deletes what is not its own', `${host.name} deletes ${key}`);
     if (owner !== undefined && owner !== host)
       this.break('a subnet is claimed where nobody has it', `${host.name} ${how} ${key} of ${owner.name}`);
   }
 
   /** The host whose agent wrote this entry; undefined: a node outside of the cluster. */
   ownerOf(entry: KvEntry): Host | undefined {
-    const attrs = leaseOf(entry)?.attrs;
+    const attrs = this.#cluster.leaseIn(entry)?.attrs;
     return attrs && this.#cluster.hosts.find(({ machine }) => machine.isWriter(attrs.node));
   }
 
@@ -155,6 +169,10 @@ export class Laws {
     for (const host of hosts) host.ability.rest();
     this.#questions.rest();
     this.#holding.rest();
+    if (this.#cluster.scene.isHostile === true) {
+      this.volume.rest();
+      this.traffic.rest();
+    }
     if (this.#turns > TURNS) {
       this.break('work ends', `${TURNS} turns at one moment`);
       // Time would never go on.
@@ -180,21 +198,35 @@ function subnetOf(key: string): string {
   return key.slice(LEASES.length).replace('-', '/');
 }
 
-function leaseOf(entry: KvEntry): Lease | undefined {
-  const lease = KEYS.readLease(entry);
-  return lease !== undefined && isLease(lease) ? lease : undefined;
+/** Whether flannel wrote a lease at the host's address: who starts there takes it up. */
+function isFlannels({ node, publicIP }: LeaseAttrs, { address }: Host): boolean {
+  return node === undefined && publicIP.ipv4 === address;
+}
+
+/** Whether a node could have got this lease: others may write any. */
+function mayHold({ key, subnets: { ipv4: subnet } }: Lease, config: NetworkConfig): boolean {
+  if (subnet === undefined || subnet.length !== config.subnetLength || key.includes('&')) return false;
+  return containsPrefix(config.network, subnet) && subnet.address !== config.network.address;
 }
 
 /** The store as the judge of who holds a subnet: `kv` for one node, with a check of each of its writes. */
 export function judgedKv(cluster: Cluster, kv: Kv, host: Host): Kv {
   const { laws, trace } = cluster;
-  const at = (key: string): KvEntry | undefined =>
-    cluster.memory.entries().find((entry) => entry.key === key);
+  const at = (key: string): KvEntry | undefined => cluster.memory.entryAt(key);
   // A write of a run that was killed may come late.
   const startMs = cluster.clock.monotonicMs();
+  const touch = (key: string): void => {
+    if (!key.startsWith(LEASES)) laws.break('nothing but leases is written', `${host.name} writes ${key}`);
+  };
   return {
     ...kv,
+    async openSession(...args) {
+      const session = await kv.openSession(...args);
+      host.sessions.add(session);
+      return session;
+    },
     async create(key, value, session, signal) {
+      touch(key);
       const before = at(key);
       const entry = await kv.create(key, value, session, signal);
       trace.note(host.name, `create ${key}: ${entry?.revision ?? 'lost'}`);
@@ -203,6 +235,7 @@ export function judgedKv(cluster: Cluster, kv: Kv, host: Host): Kv {
       return entry;
     },
     async update(entry, value, signal) {
+      touch(entry.key);
       const before = at(entry.key);
       const after = await kv.update(entry, value, signal);
       trace.note(host.name, `update ${entry.key}: ${after?.revision ?? 'lost'}`);
@@ -210,6 +243,7 @@ export function judgedKv(cluster: Cluster, kv: Kv, host: Host): Kv {
       return after;
     },
     async delete(entry, signal) {
+      touch(entry.key);
       const before = at(entry.key);
       const done = await kv.delete(entry, signal);
       trace.note(host.name, `delete ${entry.key}: ${done ? 'done' : 'lost'}`);
@@ -219,6 +253,8 @@ export function judgedKv(cluster: Cluster, kv: Kv, host: Host): Kv {
     async closeSession(session, signal) {
       const bound = cluster.memory.entries().filter((entry) => entry.session === session);
       trace.note(host.name, `close session ${session} of ${bound.map(({ key }) => key).join(' ')}`);
+      if (!host.sessions.has(session))
+        laws.break('nobody ends the session of others', `${host.name} ends ${session}`);
       for (const entry of bound) laws.removed(host, entry, 'gives back');
       return kv.closeSession(session, signal);
     },

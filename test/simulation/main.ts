@@ -3,13 +3,17 @@
 import { formatFailure } from './report.ts';
 import { simulate } from './simulate.ts';
 
-export const usage = `npm run simulate [-- --seeds N] [--from N]
-npm run simulate -- --seed N
+export const usage = `npm run simulate [-- --seeds N] [--from N] [--hostile]
+npm run simulate -- --seed N [--hostile]
 
   --seeds N   how many seeds are run (default 1000)
   --from N    the first of them (default 1)
   --seed N    one seed, with its whole trace
+  --hostile   somebody writes junk under the network's prefix meanwhile
 `;
+
+/** With a hostile writer, or ordinary. */
+type Kind = 'hostile' | undefined;
 
 /** The result of one process's seeds. */
 export interface Report {
@@ -24,8 +28,8 @@ export interface Report {
 const SHOWN_FAILURES = 3;
 
 /** Runs one seed and writes each event when it happens. Returns whether all laws hold. */
-export async function replay(seed: number, write: (text: string) => void): Promise<boolean> {
-  const outcome = await simulate(seed, { show: (line) => write(`${line}\n`) });
+export async function replay(seed: number, scene: Kind, write: (text: string) => void): Promise<boolean> {
+  const outcome = await simulate(seed, { scene, show: (line) => write(`${line}\n`) });
   write(formatFailure({ ...outcome, trace: [] }));
   write(`\ndigest ${outcome.digest}\n`);
   return outcome.violation === undefined;
@@ -33,15 +37,14 @@ export async function replay(seed: number, write: (text: string) => void): Promi
 
 /** Runs the seeds `from`, `from + step`, … below `end`. Calls `tell` at each failure. */
 export async function runSeeds(
-  from: number,
-  end: number,
-  step: number,
+  { from, end, step }: { readonly from: number; readonly end: number; readonly step: number },
+  scene: Kind,
   tell: (text: string) => void,
 ): Promise<Report> {
   const faults: Record<string, number> = {};
   let [seeds, failures, virtualMs, slowestMs] = [0, 0, 0, 0];
   for (let seed = from; seed < end; seed += step) {
-    const outcome = await simulate(seed);
+    const outcome = await simulate(seed, { scene });
     seeds += 1;
     virtualMs += outcome.virtualMs;
     slowestMs = Math.max(slowestMs, outcome.convergedMs);

@@ -2,7 +2,7 @@
 import type { Outcome } from './simulate.ts';
 
 /** The law, the time of its breach, the events before, and the command that repeats the seed. */
-export function formatFailure({ seed, violation, trace }: Outcome): string {
+export function formatFailure({ seed, isHostile, violation, trace }: Outcome): string {
   if (violation === undefined) return `seed ${seed}: all laws hold`;
   const { law, detail, atMs } = violation;
   return [
@@ -10,7 +10,7 @@ export function formatFailure({ seed, violation, trace }: Outcome): string {
     ...detail.split('\n').map((line) => `  ${line}`),
     'the last events:',
     ...trace.map((line) => `  ${line}`),
-    `run it again, with its whole trace: npm run simulate -- --seed ${seed}`,
+    `run it again, with its whole trace: npm run simulate -- --seed ${seed}${isHostile ? ' --hostile' : ''}`,
     '',
   ].join('\n');
 }

@@ -9,11 +9,14 @@ import { KERNEL_FAULTS } from './faults/kernel-faults.ts';
 import { MACHINE_FAULTS } from './faults/machine-faults.ts';
 import { NODE_FAULTS } from './faults/node-faults.ts';
 import { removeGarbage, STORE_FAULTS } from './faults/store-faults.ts';
+import { besiege } from './hostile/trouble.ts';
 import type { Violation } from './laws.ts';
 import { FAIR } from './weather.ts';
 
 export interface Outcome {
   readonly seed: number;
+  /** Whether there was a hostile writer. */
+  readonly isHostile: boolean;
   /** Undefined: all laws held. */
   readonly violation: Violation | undefined;
   /** The end of the trace, oldest first. */
@@ -41,11 +44,13 @@ const SCENE_PAUSE_MS = 30_000;
 export const CONVERGENCE_MS = 120_000;
 /** Time to stay so: more than one full pass of every kernel. */
 const QUIET_MS = 65_000;
+/** The same with a hostile writer, where other seeds have shown the full passes. */
+const HOSTILE_QUIET_MS = 6_000;
 
 export interface SimulationOptions {
   readonly sabotage?: Sabotage;
-  /** Undefined: drawn by chance. */
-  readonly scene?: Scene;
+  /** Undefined: drawn by chance; `hostile`: with a hostile writer, too. */
+  readonly scene?: Scene | 'hostile' | undefined;
   /** Called with each line of the trace. */
   readonly show?: (line: string) => void;
 }
@@ -65,6 +70,7 @@ export async function simulate(
   await cluster.close();
   return {
     seed,
+    isHostile: cluster.scene.isHostile === true,
     violation: laws.violation,
     trace: trace.last(),
     digest: trace.digest(),
@@ -77,8 +83,11 @@ export async function simulate(
 async function makeTrouble(cluster: Cluster, seed: number, struck: Map<string, number>): Promise<void> {
   const healed = new AbortController();
   setMaxListeners(0, healed.signal);
-  const { faults } = cluster.scene;
-  if (faults === undefined) await strikeByChance(cluster, seed, struck, healed.signal);
+  const { faults, isHostile } = cluster.scene;
+  if (isHostile === true) {
+    const begin = (fault: Fault): void => strike(fault, cluster, struck, healed.signal);
+    cluster.hasJunk = await besiege(cluster, seed, begin, (ms) => advance(cluster, ms));
+  } else if (faults === undefined) await strikeByChance(cluster, seed, struck, healed.signal);
   else {
     for (const fault of [undefined, ...faults]) {
       if (fault !== undefined) strike(fault, cluster, struck, healed.signal);
@@ -91,7 +100,7 @@ async function makeTrouble(cluster: Cluster, seed: number, struck: Map<string, n
   cluster.trace.note('world', 'is fair from now on');
   // Everything begun before ends now: stopped agents start, and so does the store.
   await advance(cluster, 5_001);
-  await removeGarbage(cluster);
+  if (isHostile !== true) await removeGarbage(cluster);
   const addresses = new Set<string>();
   for (const host of cluster.present()) {
     // The operator gives each host its own address.
@@ -175,11 +184,13 @@ async function rest(cluster: Cluster): Promise<void> {
   const revision = (): number => Math.max(0, ...memory.entries().map((entry) => entry.revision));
   const before = revision();
   trace.note('world', 'is right');
-  await advance(cluster, QUIET_MS);
+  await advance(cluster, cluster.scene.isHostile === true ? HOSTILE_QUIET_MS : QUIET_MS);
   if (laws.violation !== undefined) return;
   const found = complaint(cluster, await cluster.backend());
   if (found !== undefined) laws.break('what is right stays right', found);
   if (revision() > before) laws.break('who is content writes nothing', `revision ${revision()}`);
+  const surplus = laws.volume.surplus();
+  if (surplus !== undefined) laws.break('what has gone is forgotten', surplus);
 }
 
 // In steps, so that the run ends soon after a breach of a law.

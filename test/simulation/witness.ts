@@ -22,6 +22,8 @@ export class Witness {
   readonly #host: Host;
   readonly #onSwitch: (from: string, to: string) => void;
   readonly #changedMs = new Map<string, number>();
+  /** When the last lease of an IPv4 subnet went. */
+  readonly #goneMs = new Map<string, number>();
   #leases = new Map<string, Lease>();
 
   /** `onSwitch`: called when the node gets another subnet without having lost the one before. */
@@ -33,7 +35,10 @@ export class Witness {
 
   /** Milliseconds for which the node has known that no node has this subnet; undefined: it does not know so. */
   unleasedMs(subnet: string): number | undefined {
-    return this.#leases.has(subnet) ? undefined : this.#sinceMs(subnet);
+    if (this.#leases.has(subnet)) return undefined;
+    // A lease of both families has this subnet, too.
+    for (const text of this.#leases.keys()) if (text.startsWith(`${subnet}, `)) return undefined;
+    return this.#life.awakeMs(this.#goneMs.get(subnet) ?? 0);
   }
 
   /** Milliseconds for which the node has known that another node has this subnet. */
@@ -169,7 +174,10 @@ export class Witness {
       }
       case 'lease-removed': {
         const key = textOf(event);
-        if (this.#leases.delete(key)) this.#changedMs.set(key, this.#nowMs());
+        if (this.#leases.delete(key)) {
+          this.#changedMs.set(key, this.#nowMs());
+          this.#goneMs.set(key.replace(/, .*/, ''), this.#nowMs());
+        }
         this.#lose(event.key, event.revision);
         break;
       }

@@ -54,6 +54,15 @@ describe('the choice of a lease', () => {
     ['a lease of flannel at our address', [leaseOf('10.5.12.0/24', HERE)], {}, 'keep 10.5.12.0-24'],
     ['our own lease from another address', [moved], { previous }, 'ask 10.5.11.0-24 moved'],
     [
+      "no lease of both families, as it may be over another node's subnet",
+      [
+        { ...ours, key: '10.5.10.0-24&fd00::-64', subnets: { ...ours.subnets, ipv6: prefix('fd00::/64') } },
+        moved,
+      ],
+      { previous },
+      'ask 10.5.11.0-24 moved',
+    ],
+    [
       'a lease at our address before all others',
       [moved, namesake],
       { previous },

@@ -1,0 +1,265 @@
+// The laws about traffic while others write junk, looked at from outside: who is here is reached, and stays reached; no
+// route leads where no node may be; and a node keeps the subnet that the store says is its own.
+//
+// A node's right to its subnet and its MAC is as old as its key. A lease that is older and claims one of them makes the
+// younger one's owner wait. So a node that lost its lease while others wrote junk has lost its age. A node that starts
+// while another one's lease is garbled may believe who claims the same meanwhile, and goes on to.
+import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
+import { containsPrefix, formatPrefix, overlaps, parsePrefix } from '../../../agent/model/ip.ts';
+import type { Lease } from '../../../agent/model/lease.ts';
+import type { Cluster } from '../cluster.ts';
+import { type Host, NETWORK_PREFIX } from '../host.ts';
+import { unreachable } from '../reach.ts';
+import { type Ways, waysOf } from '../ways.ts';
+
+const LOOK_MS = 250;
+/** A node that hears the store and whose peer is ready has made the way there within this time. */
+const FIRST_MS = 5_000;
+/** The longest gap of a way that stands: a replacement takes two requests to the kernel. */
+const GAP_MS = 500;
+const BAD_MS = 1_000;
+
+const KEYS = createLeaseKeys(NETWORK_PREFIX);
+
+/** The right of a node to its subnet, by the store. Another run or address of the node makes another claim. */
+interface Claim {
+  readonly runsSinceMs: number | undefined;
+  readonly key: string;
+  readonly address: string;
+  /** Whether its entry is no lease at this moment. Nodes keep what they know then. */
+  readonly isGarbled: boolean;
+  /** Why no node has to reach this one; undefined: every node has to. */
+  readonly excuse: string | undefined;
+  /** Whether another lease claims the same. */
+  readonly isContested: boolean;
+}
+
+/** A way from one host to another, which must stand. */
+interface Way {
+  readonly id: string;
+  readonly sinceMs: number;
+  /** When it was last seen to stand. */
+  stoodMs: number | undefined;
+}
+
+interface Judged {
+  /** The subnet and the address of the host. */
+  readonly of: string;
+  readonly wrong: string | undefined;
+  readonly half: string | undefined;
+}
+
+export class Traffic {
+  readonly #cluster: Cluster;
+  readonly #ways = new Map<string, Way>();
+  readonly #claims = new Map<Host, Claim>();
+  /** When each host's lease was last seen to be another than its own. */
+  readonly #wrongMs = new Map<Host, number>();
+  /** The faults of each state of a kernel. */
+  readonly #judged = new WeakMap<Ways, Judged>();
+  /** Since when each kernel has had a fault. */
+  readonly #badMs = new Map<string, number>();
+  #lookedMs = 0;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  /** Everything has come to rest at this moment. */
+  rest(): void {
+    const nowMs = this.#cluster.clock.monotonicMs();
+    if (nowMs < this.#lookedMs + LOOK_MS) return;
+    this.#lookedMs = nowMs;
+    const leases = this.#cluster.leases();
+    const hosts = this.#cluster.present().filter(({ node }) => node !== undefined);
+    for (const host of this.#cluster.hosts) this.#follow(host, leases);
+    for (const host of hosts) this.#judgeKernel(host, nowMs);
+    if (this.#cluster.config.backend.type === 'alloc') return;
+    for (const from of hosts) for (const to of hosts) if (from !== to) this.#judgeWay(from, to, nowMs);
+  }
+
+  /** Why one host does not have to reach another now; undefined: it has to. */
+  excuse(from: Host, to: Host): string | undefined {
+    const claim = this.#claims.get(to);
+    if (claim === undefined) return 'it has no lease of its own';
+    const wasWrong = (this.#wrongMs.get(to) ?? 0) >= (from.runsSinceMs ?? 0);
+    if (claim.isContested && wasWrong) return 'its lease was garbled while others claimed the same';
+    return claim.excuse;
+  }
+
+  /** Notes what the store says of the host's subnet, and whether the host has given it up. */
+  #follow(host: Host, leases: readonly Lease[]): void {
+    const before = this.#claims.get(host);
+    const claim = this.#claimOf(host, leases, before);
+    if (this.#isWrong(host, leases)) this.#wrongMs.set(host, this.#lookedMs);
+    if (claim === undefined) this.#claims.delete(host);
+    else this.#claims.set(host, claim);
+    if (before === undefined || host.runsSinceMs !== before.runsSinceMs) return;
+    const inUse = keyInUse(host) ?? 'no subnet';
+    if (inUse === before.key || !this.#stands(host, before, leases)) return;
+    this.#cluster.laws.break(
+      'a node keeps the subnet that is its own',
+      `${host.name} has ${inUse}, and the store says that ${before.key} is its own`,
+    );
+  }
+
+  #claimOf(host: Host, leases: readonly Lease[], before: Claim | undefined): Claim | undefined {
+    const { address, runsSinceMs } = host;
+    const key = keyInUse(host);
+    if (key === undefined || runsSinceMs === undefined) return undefined;
+    const lease = leases.find((each) => each.key === key);
+    if (lease !== undefined) {
+      if (!this.#isRight(host, lease)) return undefined;
+      const rivals = rivalsOf(lease, leases);
+      const older = rivals.find(({ created }) => created < lease.created);
+      const excuse = older && `${older.key} is older`;
+      return { runsSinceMs, key, address, isGarbled: false, excuse, isContested: rivals.length > 0 };
+    }
+    const isThere = this.#cluster.memory.entryAt(KEYS.leases + key) !== undefined;
+    const isSame = before?.key === key && before.address === address && before.runsSinceMs === runsSinceMs;
+    return isThere && isSame ? { ...before, isGarbled: true } : undefined;
+  }
+
+  /** Whether the store still has the lease of this claim, or junk in its place. */
+  #stands(host: Host, { key }: Claim, leases: readonly Lease[]): boolean {
+    const lease = leases.find((each) => each.key === key);
+    if (lease === undefined) return this.#cluster.memory.entryAt(KEYS.leases + key) !== undefined;
+    return host.machine.isWriter(lease.attrs.node) && lease.attrs.publicIP.ipv4 === host.address;
+  }
+
+  /** Whether the entry of the host's key, which it holds or held, is not its lease as it should be. */
+  #isWrong(host: Host, leases: readonly Lease[]): boolean {
+    const { env } = host.handOff;
+    const key = keyInUse(host) ?? (env && `${env.subnet.address}-${env.subnet.length}`);
+    if (key === undefined || this.#cluster.memory.entryAt(KEYS.leases + key) === undefined) return false;
+    const lease = leases.find((each) => each.key === key);
+    return lease === undefined || !this.#isRight(host, lease);
+  }
+
+  /** Whether a lease says what is true of its node. */
+  #isRight(host: Host, { attrs }: Lease): boolean {
+    if (!host.machine.isWriter(attrs.node) || attrs.publicIP.ipv4 !== host.address) return false;
+    if (attrs.backendType !== this.#cluster.config.backend.type) return false;
+    const [device] = waysOf(host.kernel).links.values();
+    return device?.type !== 'vxlan' || device.mac === macIn(attrs);
+  }
+
+  #judgeWay(from: Host, to: Host, nowMs: number): void {
+    const name = `${from.name} ${to.name}`;
+    const [here, there] = [this.#claims.get(from), this.#claims.get(to)];
+    const before = this.#ways.get(name);
+    if (here === undefined || there === undefined || there.excuse !== undefined) {
+      this.#ways.delete(name);
+      return;
+    }
+    const id = `${textOf(here)} to ${textOf(there)}`;
+    const isOpen = before?.id === id;
+    const isReady = [from, to].every(({ node }) => node?.conditions().length === 0);
+    // A node that has not heard of a lease before it was garbled does not know it.
+    if (!(isOpen && before.stoodMs !== undefined) && (!isReady || there.isGarbled || here.isGarbled)) {
+      this.#ways.delete(name);
+      return;
+    }
+    const way = isOpen ? before : { id, sinceMs: nowMs, stoodMs: undefined };
+    this.#ways.set(name, way);
+    const why = unreachable(from, to, this.#cluster.hosts);
+    if (why === undefined) {
+      way.stoodMs = nowMs;
+      return;
+    }
+    const { laws } = this.#cluster;
+    const detail = `${from.name} does not reach ${to.name}: ${why}`;
+    if (way.stoodMs === undefined) {
+      if (this.excuse(from, to) !== undefined) return;
+      const waitedMs = Math.min(nowMs - way.sinceMs, from.ability.ms);
+      if (waitedMs > FIRST_MS + from.ability.reactionMs) laws.break('who is here is reached', detail);
+    } else if (nowMs - way.stoodMs > GAP_MS + from.mostLagMs * 3)
+      laws.break('who is reached stays reached', detail);
+  }
+
+  /** No route leads to what is not a subnet of another node, and none leads nowhere. */
+  #judgeKernel(host: Host, nowMs: number): void {
+    const ways = waysOf(host.kernel);
+    const of = `${host.subnetInUse} ${host.address}`;
+    let judged = this.#judged.get(ways);
+    if (judged?.of !== of) {
+      judged = { of, wrong: this.#wrongIn(host, ways), half: halfIn(ways, host.facts.underlay.name) };
+      this.#judged.set(ways, judged);
+    }
+    this.#lasts(host, 'no way leads where no node may be', judged.wrong, nowMs);
+    this.#lasts(host, 'no way is half', judged.half, nowMs);
+  }
+
+  /** Breaks a law where a fault of a kernel lasts. The host's address may have changed a moment ago. */
+  #lasts(host: Host, law: string, fault: string | undefined, nowMs: number): void {
+    const name = `${host.name} ${law}`;
+    if (fault === undefined) {
+      this.#badMs.delete(name);
+      return;
+    }
+    const sinceMs = this.#badMs.get(name) ?? nowMs;
+    this.#badMs.set(name, sinceMs);
+    if (Math.min(nowMs - sinceMs, host.ability.ms) > BAD_MS + host.ability.reactionMs)
+      this.#cluster.laws.break(law, `${host.name}: ${fault}`);
+  }
+
+  #wrongIn({ subnetInUse, address }: Host, { routes, entries }: Ways): string | undefined {
+    const { network, subnetLength } = this.#cluster.config;
+    const own = subnetInUse === undefined ? undefined : parsePrefix(subnetInUse);
+    for (const { dst, via, dev } of routes.values()) {
+      const prefix = parsePrefix(dst);
+      if (prefix === undefined || !containsPrefix(network, prefix))
+        return `a route to ${dst}, outside of the network`;
+      if (prefix.length !== subnetLength) return `a route to ${dst}, which is no subnet of a node`;
+      if (own !== undefined && overlaps(prefix, own))
+        return `a route to ${dst}, over its own ${formatPrefix(own)}`;
+      if (dev === 'eth0' && via !== undefined && isNoPeer(via, address))
+        return `a route to ${dst} via ${via}`;
+    }
+    for (const { mac, dst } of entries.values()) if (isNoPeer(dst, address)) return `${mac} is at ${dst}`;
+    return undefined;
+  }
+}
+
+/** A route over a device whose neighbour or whose fdb entry is missing; undefined: there is none. */
+function halfIn({ routes, neighbours, entries }: Ways, underlay: string): string | undefined {
+  for (const { dst, via, dev } of routes.values()) {
+    if (dev === underlay || via === undefined) continue;
+    const mac = neighbours.get(via)?.mac;
+    if (mac === undefined || !entries.has(mac))
+      return `${dst} leads to ${via}, and nobody knows where that is`;
+  }
+  return undefined;
+}
+
+function isNoPeer(address: string, own: string): boolean {
+  const first = Number(address.split('.')[0]);
+  const isMulticast = first >= 224 && first < 240;
+  return address === own || first === 0 || first === 127 || isMulticast || address === '255.255.255.255';
+}
+
+function macIn({ backendData }: Lease['attrs']): string | undefined {
+  const data = backendData.ipv4;
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) return undefined;
+  const mac = (data as { readonly VtepMAC?: unknown }).VtepMAC;
+  return typeof mac === 'string' ? mac.toLowerCase() : undefined;
+}
+
+/** The other leases that claim what this one claims. */
+function rivalsOf(own: Lease, leases: readonly Lease[]): readonly Lease[] {
+  const [mac, { ipv4: subnet }, { ipv4: address }] = [macIn(own.attrs), own.subnets, own.attrs.publicIP];
+  return leases.filter(
+    ({ key, subnets, attrs }) =>
+      key !== own.key &&
+      ((mac !== undefined && macIn(attrs) === mac && attrs.publicIP.ipv4 !== address) ||
+        (subnets.ipv4?.address === subnet?.address && subnets.ipv4?.length === subnet?.length)),
+  );
+}
+
+function keyInUse({ subnetInUse }: Host): string | undefined {
+  return subnetInUse?.replace('/', '-');
+}
+
+function textOf({ runsSinceMs, key, address }: Claim): string {
+  return `${runsSinceMs} ${key} ${address}`;
+}
