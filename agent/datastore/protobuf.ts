@@ -197,7 +197,7 @@ function readId(cursor: Cursor, end: number): string {
 }
 
 function skip(cursor: Cursor, end: number, wire: number): void {
-  if (wire === VARINT) readId(cursor, end);
+  if (wire === VARINT) readNumber(cursor, end, Number.POSITIVE_INFINITY);
   else if (wire === BYTES) cursor.at = readLength(cursor, end);
   else if (wire === FIXED64) cursor.at += 8;
   else if (wire === FIXED32) cursor.at += 4;

@@ -145,14 +145,23 @@ export function containsPrefix(outer: Prefix, inner: Prefix): boolean {
   return addressBits(outer.address) >> shift === addressBits(inner.address) >> shift;
 }
 
+// One plan compares thousands of addresses with a few, and each of them some times.
+const numbers = new Map<string, number>();
+const KNOWN_NUMBERS = 1_024;
+
 function number4(address: string): number {
+  const known = numbers.get(address);
+  if (known !== undefined) return known;
   let [number, byte] = [0, 0];
   for (let i = 0; i < address.length; i++) {
     const code = address.charCodeAt(i);
     if (code === DOT) [number, byte] = [number * 256 + byte, 0];
     else byte = byte * 10 + code - ZERO;
   }
-  return number * 256 + byte;
+  number = number * 256 + byte;
+  if (numbers.size >= KNOWN_NUMBERS) numbers.clear();
+  numbers.set(address, number);
+  return number;
 }
 
 /** Whether `address` lies in `prefix`. */
@@ -169,10 +178,16 @@ export function overlaps(a: Prefix, b: Prefix): boolean {
 const NO_HOSTS = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '255.255.255.255/32'].flatMap(
   (text) => parsePrefix(text) ?? [],
 );
+const NO_HOST_NUMBERS = NO_HOSTS.map(({ address, length }) => {
+  const first = number4(address);
+  return { first, last: first + 2 ** (32 - length) - 1 };
+});
 
 /** Whether an IPv4 address can be that of one host, for all other hosts. */
 export function isHostAddress(address: string): boolean {
-  return noHostsIn(hostPrefix(address)) === undefined;
+  // Called for thousands of peers in one plan.
+  const number = number4(address);
+  return !NO_HOST_NUMBERS.some(({ first, last }) => number >= first && number <= last);
 }
 
 /** The block without hosts that an IPv4 prefix overlaps; undefined: none. */
