@@ -30,8 +30,10 @@ export interface ChoiceInput {
   readonly leases: readonly Lease[];
   readonly config: NetworkConfig;
   readonly self: Self;
-  /** The subnets to prefer where they are free. */
+  /** The subnets of the last run, to prefer where they are free. */
   readonly previous: PerFamily<Prefix> | undefined;
+  /** The subnets of a lease that slipped away in this search, to prefer before those. */
+  readonly missed?: PerFamily<Prefix> | undefined;
   readonly random: Random;
   /** The lease held last in this run: entries with its session are no obstacle. */
   readonly last?: Lease | undefined;
@@ -49,7 +51,7 @@ export interface ChoiceInput {
 const QUESTIONABLE = ['namesake', 'moved', 'clone'] as const;
 
 export function choose(input: ChoiceInput): Choice {
-  const { leases, config, self, previous, random, last, taken = [], spared = [] } = input;
+  const { leases, config, self, previous, missed, random, last, taken = [], spared = [] } = input;
   const { mayAsk = true, silent } = input;
   const takenKeys = new Set(taken.map(formatSubnetKey));
   const previousKey = previous && formatSubnetKey(previous);
@@ -83,7 +85,7 @@ export function choose(input: ChoiceInput): Choice {
   const { occupied, misfits } = placesOf(others, config);
   const refused = taken.flatMap((subnets) => subnets.ipv4 ?? []);
   const obstacles = [...occupied, ...refused, ...spared];
-  const subnet = chooseSubnet(config, obstacles, previous?.ipv4, random, misfits);
+  const subnet = chooseSubnet(config, obstacles, (missed ?? previous)?.ipv4, random, misfits);
   return subnet === undefined ? { kind: 'full' } : { kind: 'claim', subnets: { ipv4: subnet } };
 }
 

@@ -186,7 +186,7 @@ export class KvLeaseHolder implements LeaseHolder {
   async #adopt(search: Search, lease: Lease, self: OwnAttrs, signal: AbortSignal): Promise<boolean> {
     const { store } = this.#deps;
     if (await this.#request('kept', lease.key, self, () => store.adopt(lease, self, signal))) return true;
-    search.previous = lease.subnets;
+    search.missed = lease.subnets;
     search.silent = undefined;
     await this.#miss(search, lease, signal);
     return false;

@@ -4,8 +4,10 @@ import type { Lease } from '../model/lease.ts';
 
 /** The things that a search has learned beyond the known leases. */
 export interface Search {
-  /** The subnets to prefer. */
-  previous: PerFamily<Prefix> | undefined;
+  /** The subnets of the last run, by the memory of this machine. */
+  readonly previous: PerFamily<Prefix> | undefined;
+  /** The subnets of a lease that could not be taken up. They may be free now, and are claimed first. */
+  missed: PerFamily<Prefix> | undefined;
   /** Subnets that another node has, by its own answer or by the store's. */
   readonly taken: PerFamily<Prefix>[];
   /** Revisions of leases that are not ours any more, although they are still listed. */
@@ -17,5 +19,5 @@ export interface Search {
 }
 
 export function newSearch(previous: PerFamily<Prefix> | undefined): Search {
-  return { previous, taken: [], gone: new Set(), challenges: 0, silent: undefined };
+  return { previous, missed: undefined, taken: [], gone: new Set(), challenges: 0, silent: undefined };
 }

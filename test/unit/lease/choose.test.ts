@@ -120,6 +120,18 @@ describe('the choice of a lease', () => {
     ],
     ['the previous subnet where a clone may have it', [clone], { previous }, 'ask 10.5.13.0-24 clone'],
     [
+      'no lease of a clone, which slipped away as one at our address',
+      [clone],
+      { missed: previous },
+      'claim 10.5.10.0/24',
+    ],
+    [
+      'the subnet of a lease that slipped away, where it is free',
+      [],
+      { missed: previous },
+      'claim 10.5.13.0/24',
+    ],
+    [
       'no lease of a clone that took our subnet in this run',
       [clone],
       { previous, last: { ...ours, ...previous } },
