@@ -17,7 +17,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('a flood of events', NEEDS_PR
         if (event.type === 'unknown') seen.unknown++;
       }
     })();
-    await expect.poll(() => seen.unknown).toBe(1);
+    await expect.poll(() => seen.unknown, { timeout: 10_000 }).toBe(1);
     // The guard against an overrun is set up asynchronously.
     await expect
       .poll(() => execFileSync('ss', ['-f', 'netlink', '-m']).toString(), { timeout: 5_000 })
