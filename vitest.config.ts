@@ -89,6 +89,8 @@ export default defineConfig({
         include: [include],
         environment: 'node',
         testTimeout: testMs,
+        // A poll ends with its first success. The default, a second, is too short for a busy machine.
+        expect: { poll: { timeout: 10_000 } },
         hookTimeout: setUpMs,
         teardownTimeout: setUpMs,
         fileParallelism: workers > 1,
