@@ -5,12 +5,15 @@
 //                                                  every other one ──▶ left out, with all that it claims
 //
 // Claims that say the same are no conflict: one node may have two leases. A lease that is left out comes in by itself
-// when the other one goes. A lease that lets go of a thing for a moment, because somebody wrote over it, gets the thing
-// back from whoever took it meanwhile: `first` remembers that, also over a deletion.
+// when the other one goes.
+//
+// The first lease that had a thing takes it back from whoever took it meanwhile: somebody may have written over that
+// lease. The first one is remembered for as long as others claim the thing, or its own key stays.
 //
 // One update costs the claims of that lease and of its rivals.
 import { formatObject, type HostObject } from '../model/host-state.ts';
 import type { Lease } from '../model/lease.ts';
+import { LIMITS } from './limits.ts';
 
 /** A thing that one node alone can have, and the meaning that a lease gives it. Equal meanings are no conflict. */
 export interface Claim {
@@ -19,7 +22,7 @@ export interface Claim {
   readonly meaning: HostObject | string;
 }
 
-/** A lease with all its claims, no two of one thing. */
+/** A lease with all its claims, no two of one thing. One without claims is there all the same. */
 export interface Claimant {
   readonly lease: Lease;
   readonly claims: readonly Claim[];
@@ -34,8 +37,6 @@ export type Defeat =
 
 /** All leases that claim one thing, where more than one does or did, or one is left out. */
 interface Rivals {
-  /** The key of the lease that had it before all others of this run; undefined: none had it yet. */
-  first: string | undefined;
   readonly admitted: Set<string>;
   readonly waiting: Set<string>;
 }
@@ -50,7 +51,7 @@ export interface ContestOptions {
 export interface Contest {
   /** Takes in the things that this node itself has. The claimants are to be updated then. */
   own(claims: readonly Claim[]): void;
-  /** Takes in a lease with its claims; undefined: it claims nothing any more. */
+  /** Takes in a lease with its claims; undefined: its key is gone. */
   update(key: string, claimant: Claimant | undefined): void;
   /** The admitted lease that has a thing. */
   holder(thing: string): Lease | undefined;
@@ -58,7 +59,7 @@ export interface Contest {
   admitted(): Iterable<Lease>;
   /** The leases that are left out. */
   defeats(): Iterable<readonly [Lease, Defeat]>;
-  /** The keys of all leases that were taken in. */
+  /** The keys of all leases that claim things or have had some. */
   keys(): readonly string[];
 }
 
@@ -67,6 +68,10 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
   /** One admitted lease of each thing. */
   const holders = new Map<string, Claimant>();
   const rivals = new Map<string, Rivals>();
+  /** The key of the lease that had a thing before all others of this run. */
+  const firsts = new Map<string, string>();
+  /** The earliest things that a key's lease has had, once it has let go of any. It stays the first as long as the key. */
+  const owed = new Map<string, Set<string>>();
   /** The leases that are left out, each with the claim that is another's; undefined: there was no room. */
   const waiting = new Map<string, Claim | undefined>();
   /** Those without room. */
@@ -87,12 +92,17 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
     onThing(thing, holder && meaningOf(holder, thing));
   };
 
+  const setFirst = (thing: string, key: string): void => {
+    if (!firsts.has(thing)) firsts.set(thing, key);
+  };
+
   const contested = (thing: string): Rivals => {
     let all = rivals.get(thing);
     if (all === undefined) {
       const holder = holders.get(thing)?.lease.key;
-      all = { first: holder, admitted: new Set(holder === undefined ? [] : [holder]), waiting: new Set() };
+      all = { admitted: new Set(holder === undefined ? [] : [holder]), waiting: new Set() };
       rivals.set(thing, all);
+      if (holder !== undefined) setFirst(thing, holder);
     }
     return all;
   };
@@ -104,7 +114,7 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
     for (const { thing } of claimant.claims) {
       const all = holders.has(thing) ? contested(thing) : rivals.get(thing);
       if (all !== undefined) {
-        all.first ??= key;
+        setFirst(thing, key);
         all.waiting.delete(key);
         all.admitted.add(key);
       }
@@ -137,12 +147,10 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
   const enter = (claimant: Claimant, mayEvict: boolean, freed: Set<string>): void => {
     const { key } = claimant.lease;
     const blocked = claimant.claims.filter(isBlocked);
-    const final = blocked.find(
-      ({ thing }) => !mayEvict || owned.has(thing) || rivals.get(thing)?.first !== key,
-    );
+    const final = blocked.find(({ thing }) => !mayEvict || owned.has(thing) || firsts.get(thing) !== key);
     if (final !== undefined) return leaveOut(claimant, final);
     for (const { thing } of blocked) {
-      for (const other of rivals.get(thing)?.admitted ?? []) {
+      for (const other of contested(thing).admitted) {
         const beaten = claimants.get(other);
         if (beaten === undefined) continue;
         dismiss(beaten, freed);
@@ -157,13 +165,29 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
     admit(claimant);
   };
 
-  /** Ends the memory of things that nobody contests any more. */
+  /** Remembers what an admitted lease has had. All of it: a claim of another's thing costs it the rest, too. */
+  const owe = ({ lease: { key }, claims }: Claimant): void => {
+    const things = owed.get(key) ?? new Set();
+    owed.set(key, things);
+    for (const { thing } of claims) {
+      if (things.size >= LIMITS.owedThings) return;
+      setFirst(thing, key);
+      if (firsts.get(thing) === key) things.add(thing);
+    }
+  };
+
+  /** Ends the memory of things that nobody contests any more and that are owed to nobody. */
   const forget = (things: Iterable<string>): void => {
     for (const thing of things) {
       const all = rivals.get(thing);
-      if (all === undefined || all.waiting.size > 0 || all.admitted.size > 1) continue;
-      const [last] = all.admitted;
-      if (last === undefined || all.first === last) rivals.delete(thing);
+      const first = firsts.get(thing);
+      if (all !== undefined) {
+        if (all.waiting.size > 0 || all.admitted.size > 1) continue;
+        const [last] = all.admitted;
+        if (last !== undefined && last !== first) continue;
+        rivals.delete(thing);
+      }
+      if (first !== undefined && !owed.get(first)?.has(thing)) firsts.delete(thing);
     }
   };
 
@@ -185,18 +209,25 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
       const before = claimants.get(key);
       const freed = new Set<string>();
       if (before !== undefined) {
-        if (!waiting.delete(key)) dismiss(before, freed);
+        if (!waiting.delete(key)) {
+          if (claimant !== undefined && letsGo(before, claimant)) owe(before);
+          dismiss(before, freed);
+        }
         queue.delete(key);
         for (const { thing } of before.claims) rivals.get(thing)?.waiting.delete(key);
         claimants.delete(key);
       }
-      if (claimant !== undefined) {
+      if (claimant !== undefined && claimant.claims.length > 0) {
         claimants.set(key, claimant);
         enter(claimant, true, freed);
       }
       promote(freed);
       forget(freed);
       forget((before?.claims ?? []).map(({ thing }) => thing));
+      const lost = owed.get(key);
+      if (claimant !== undefined || lost === undefined) return;
+      owed.delete(key);
+      forget(lost);
     },
     holder: (thing) => holders.get(thing)?.lease,
     *admitted() {
@@ -212,7 +243,7 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
         ];
       }
     },
-    keys: () => [...claimants.keys()],
+    keys: () => [...new Set([...claimants.keys(), ...owed.keys()])],
   };
 }
 
@@ -224,6 +255,11 @@ export function byAge(a: Lease, b: Lease): number {
 /** The meaning that a lease gives to a thing; undefined: it does not claim it. */
 export function meaningOf({ claims }: Claimant, thing: string): Claim['meaning'] | undefined {
   return claims.find((claim) => claim.thing === thing)?.meaning;
+}
+
+/** Whether a lease does not claim a thing any more. */
+function letsGo(before: Claimant, after: Claimant): boolean {
+  return before.claims.some(({ thing }) => meaningOf(after, thing) === undefined);
 }
 
 function isSame(a: Claim['meaning'], b: Claim['meaning']): boolean {
