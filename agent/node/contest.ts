@@ -7,13 +7,13 @@
 // Claims that say the same are no conflict: one node may have two leases. A lease that is left out comes in by itself
 // when the other one goes.
 //
-// The first lease that had a thing takes it back from whoever took it meanwhile: somebody may have written over that
-// lease. The first one is remembered for as long as others claim the thing, or its own key stays.
+// The first lease that had a thing takes it back from whoever took it meanwhile (`firsts.ts`): somebody may have
+// written over that lease for a moment.
 //
 // One update costs the claims of that lease and of its rivals.
 import { formatObject, type HostObject } from '../model/host-state.ts';
 import type { Lease } from '../model/lease.ts';
-import { LIMITS } from './limits.ts';
+import { createFirsts } from './firsts.ts';
 
 /** A thing that one node alone can have, and the meaning that a lease gives it. Equal meanings are no conflict. */
 export interface Claim {
@@ -68,10 +68,7 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
   /** One admitted lease of each thing. */
   const holders = new Map<string, Claimant>();
   const rivals = new Map<string, Rivals>();
-  /** The key of the lease that had a thing before all others of this run. */
-  const firsts = new Map<string, string>();
-  /** The earliest things that a key's lease has had, once it has let go of any. It stays the first as long as the key. */
-  const owed = new Map<string, Set<string>>();
+  const firsts = createFirsts();
   /** The leases that are left out, each with the claim that is another's; undefined: there was no room. */
   const waiting = new Map<string, Claim | undefined>();
   /** Those without room. */
@@ -92,17 +89,13 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
     onThing(thing, holder && meaningOf(holder, thing));
   };
 
-  const setFirst = (thing: string, key: string): void => {
-    if (!firsts.has(thing)) firsts.set(thing, key);
-  };
-
   const contested = (thing: string): Rivals => {
     let all = rivals.get(thing);
     if (all === undefined) {
       const holder = holders.get(thing)?.lease.key;
       all = { admitted: new Set(holder === undefined ? [] : [holder]), waiting: new Set() };
       rivals.set(thing, all);
-      if (holder !== undefined) setFirst(thing, holder);
+      if (holder !== undefined) firsts.note(thing, holder);
     }
     return all;
   };
@@ -114,7 +107,7 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
     for (const { thing } of claimant.claims) {
       const all = holders.has(thing) ? contested(thing) : rivals.get(thing);
       if (all !== undefined) {
-        setFirst(thing, key);
+        firsts.note(thing, key);
         all.waiting.delete(key);
         all.admitted.add(key);
       }
@@ -147,7 +140,7 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
   const enter = (claimant: Claimant, mayEvict: boolean, freed: Set<string>): void => {
     const { key } = claimant.lease;
     const blocked = claimant.claims.filter(isBlocked);
-    const final = blocked.find(({ thing }) => !mayEvict || owned.has(thing) || firsts.get(thing) !== key);
+    const final = blocked.find(({ thing }) => !mayEvict || owned.has(thing) || firsts.of(thing) !== key);
     if (final !== undefined) return leaveOut(claimant, final);
     for (const { thing } of blocked) {
       for (const other of contested(thing).admitted) {
@@ -165,29 +158,17 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
     admit(claimant);
   };
 
-  /** Remembers what an admitted lease has had. All of it: a claim of another's thing costs it the rest, too. */
-  const owe = ({ lease: { key }, claims }: Claimant): void => {
-    const things = owed.get(key) ?? new Set();
-    owed.set(key, things);
-    for (const { thing } of claims) {
-      if (things.size >= LIMITS.owedThings) return;
-      setFirst(thing, key);
-      if (firsts.get(thing) === key) things.add(thing);
-    }
-  };
-
-  /** Ends the memory of things that nobody contests any more and that are owed to nobody. */
+  /** Ends the memory of things that nobody contests any more. */
   const forget = (things: Iterable<string>): void => {
     for (const thing of things) {
       const all = rivals.get(thing);
-      const first = firsts.get(thing);
       if (all !== undefined) {
         if (all.waiting.size > 0 || all.admitted.size > 1) continue;
         const [last] = all.admitted;
-        if (last !== undefined && last !== first) continue;
+        if (last !== undefined && last !== firsts.of(thing)) continue;
         rivals.delete(thing);
       }
-      if (first !== undefined && !owed.get(first)?.has(thing)) firsts.delete(thing);
+      firsts.forget(thing);
     }
   };
 
@@ -207,14 +188,16 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
     },
     update(key, claimant) {
       const before = claimants.get(key);
+      const things = before?.claims.map(({ thing }) => thing) ?? [];
       const freed = new Set<string>();
       if (before !== undefined) {
         if (!waiting.delete(key)) {
-          if (claimant !== undefined && letsGo(before, claimant)) owe(before);
+          // All of them are owed: a claim of another's thing costs a lease the rest, too.
+          if (claimant !== undefined && letsGo(before, claimant)) firsts.owe(key, things);
           dismiss(before, freed);
         }
         queue.delete(key);
-        for (const { thing } of before.claims) rivals.get(thing)?.waiting.delete(key);
+        for (const thing of things) rivals.get(thing)?.waiting.delete(key);
         claimants.delete(key);
       }
       if (claimant !== undefined && claimant.claims.length > 0) {
@@ -223,11 +206,8 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
       }
       promote(freed);
       forget(freed);
-      forget((before?.claims ?? []).map(({ thing }) => thing));
-      const lost = owed.get(key);
-      if (claimant !== undefined || lost === undefined) return;
-      owed.delete(key);
-      forget(lost);
+      forget(things);
+      if (claimant === undefined) forget(firsts.end(key));
     },
     holder: (thing) => holders.get(thing)?.lease,
     *admitted() {
@@ -243,7 +223,7 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
         ];
       }
     },
-    keys: () => [...new Set([...claimants.keys(), ...owed.keys()])],
+    keys: () => [...new Set([...claimants.keys(), ...firsts.creditors()])],
   };
 }
 

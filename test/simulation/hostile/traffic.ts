@@ -84,7 +84,7 @@ export class Traffic {
     for (const from of hosts) for (const to of hosts) if (from !== to) this.#judgeWay(from, to, nowMs);
   }
 
-  /** Somebody gives a host's lease another announcement. Others lose the host, and find it when it has repaired that. */
+  /** Somebody gives a host's lease another announcement. Others lose the host until it has repaired that. */
   overwritten(host: Host): void {
     const nowMs = this.#cluster.clock.monotonicMs();
     this.#overwrittenMs.set(host, nowMs);
@@ -92,8 +92,8 @@ export class Traffic {
   }
 
   /**
-   * Why one host does not have to reach another now; undefined: it has to. A tunnel port is open to peers alone, so each
-   * end has to take the other one for a peer.
+   * Why one host does not have to reach another now; undefined: it has to. A tunnel port is open to peers alone, so
+   * each end has to take the other one for a peer.
    */
   excuse(from: Host, to: Host): string | undefined {
     return this.#doubtOf(from, to) ?? this.#doubtOf(to, from);
