@@ -1,7 +1,7 @@
 // The changes that the kernel refused, each with a pace of its own. Pure: the reconciler tries again what is due.
 import type { PeerName } from '../model/condition.ts';
 import type { HostObject } from '../model/host-state.ts';
-import type { ChangeFailure } from '../model/kernel.ts';
+import type { Change, ChangeFailure } from '../model/kernel.ts';
 import { LIMITS } from './limits.ts';
 
 /** A refused change. */
@@ -25,8 +25,20 @@ export function refusalOf(
 ): Refusal {
   const { change } = failure;
   const attempts = (before?.attempts ?? 0) + 1;
-  const held = change.op === 'delete' ? change.object : change.before;
-  return { ...failure, held, peer, attempts, atMs: nowMs, dueMs: dueAfter(attempts, nowMs) };
+  return {
+    ...failure,
+    held: heldAfter(change),
+    peer,
+    attempts,
+    atMs: nowMs,
+    dueMs: dueAfter(attempts, nowMs),
+  };
+}
+
+/** What the kernel holds after it refused this change. A route goes even where the one in its place is refused. */
+function heldAfter({ op, object, before }: Change): HostObject | undefined {
+  if (op === 'delete') return object;
+  return before?.kind === 'route' ? undefined : before;
 }
 
 /**

@@ -5,12 +5,15 @@
 //                                                  every other one ──▶ left out, with all that it claims
 //
 // Claims that say the same are no conflict: one node may have two leases. A lease that is left out comes in by itself
-// when the other one goes. A lease that lets go of a thing for a moment, because somebody wrote over it, gets the thing
-// back from whoever took it meanwhile: `first` remembers that, also over a deletion.
+// when the other one goes.
+//
+// The first lease that had a thing takes it back from whoever took it meanwhile (`firsts.ts`): somebody may have
+// written over that lease for a moment.
 //
 // One update costs the claims of that lease and of its rivals.
 import { formatObject, type HostObject } from '../model/host-state.ts';
 import type { Lease } from '../model/lease.ts';
+import { createFirsts } from './firsts.ts';
 
 /** A thing that one node alone can have, and the meaning that a lease gives it. Equal meanings are no conflict. */
 export interface Claim {
@@ -19,7 +22,7 @@ export interface Claim {
   readonly meaning: HostObject | string;
 }
 
-/** A lease with all its claims, no two of one thing. */
+/** A lease with all its claims, no two of one thing. One without claims is there all the same. */
 export interface Claimant {
   readonly lease: Lease;
   readonly claims: readonly Claim[];
@@ -34,8 +37,6 @@ export type Defeat =
 
 /** All leases that claim one thing, where more than one does or did, or one is left out. */
 interface Rivals {
-  /** The key of the lease that had it before all others of this run; undefined: none had it yet. */
-  first: string | undefined;
   readonly admitted: Set<string>;
   readonly waiting: Set<string>;
 }
@@ -50,7 +51,7 @@ export interface ContestOptions {
 export interface Contest {
   /** Takes in the things that this node itself has. The claimants are to be updated then. */
   own(claims: readonly Claim[]): void;
-  /** Takes in a lease with its claims; undefined: it claims nothing any more. */
+  /** Takes in a lease with its claims; undefined: its key is gone. */
   update(key: string, claimant: Claimant | undefined): void;
   /** The admitted lease that has a thing. */
   holder(thing: string): Lease | undefined;
@@ -58,7 +59,7 @@ export interface Contest {
   admitted(): Iterable<Lease>;
   /** The leases that are left out. */
   defeats(): Iterable<readonly [Lease, Defeat]>;
-  /** The keys of all leases that were taken in. */
+  /** The keys of all leases that claim things or have had some. */
   keys(): readonly string[];
 }
 
@@ -67,6 +68,7 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
   /** One admitted lease of each thing. */
   const holders = new Map<string, Claimant>();
   const rivals = new Map<string, Rivals>();
+  const firsts = createFirsts();
   /** The leases that are left out, each with the claim that is another's; undefined: there was no room. */
   const waiting = new Map<string, Claim | undefined>();
   /** Those without room. */
@@ -91,8 +93,9 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
     let all = rivals.get(thing);
     if (all === undefined) {
       const holder = holders.get(thing)?.lease.key;
-      all = { first: holder, admitted: new Set(holder === undefined ? [] : [holder]), waiting: new Set() };
+      all = { admitted: new Set(holder === undefined ? [] : [holder]), waiting: new Set() };
       rivals.set(thing, all);
+      if (holder !== undefined) firsts.note(thing, holder);
     }
     return all;
   };
@@ -104,7 +107,7 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
     for (const { thing } of claimant.claims) {
       const all = holders.has(thing) ? contested(thing) : rivals.get(thing);
       if (all !== undefined) {
-        all.first ??= key;
+        firsts.note(thing, key);
         all.waiting.delete(key);
         all.admitted.add(key);
       }
@@ -137,12 +140,10 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
   const enter = (claimant: Claimant, mayEvict: boolean, freed: Set<string>): void => {
     const { key } = claimant.lease;
     const blocked = claimant.claims.filter(isBlocked);
-    const final = blocked.find(
-      ({ thing }) => !mayEvict || owned.has(thing) || rivals.get(thing)?.first !== key,
-    );
+    const final = blocked.find(({ thing }) => !mayEvict || owned.has(thing) || firsts.of(thing) !== key);
     if (final !== undefined) return leaveOut(claimant, final);
     for (const { thing } of blocked) {
-      for (const other of rivals.get(thing)?.admitted ?? []) {
+      for (const other of contested(thing).admitted) {
         const beaten = claimants.get(other);
         if (beaten === undefined) continue;
         dismiss(beaten, freed);
@@ -161,9 +162,13 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
   const forget = (things: Iterable<string>): void => {
     for (const thing of things) {
       const all = rivals.get(thing);
-      if (all === undefined || all.waiting.size > 0 || all.admitted.size > 1) continue;
-      const [last] = all.admitted;
-      if (last === undefined || all.first === last) rivals.delete(thing);
+      if (all !== undefined) {
+        if (all.waiting.size > 0 || all.admitted.size > 1) continue;
+        const [last] = all.admitted;
+        if (last !== undefined && last !== firsts.of(thing)) continue;
+        rivals.delete(thing);
+      }
+      firsts.forget(thing);
     }
   };
 
@@ -183,20 +188,26 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
     },
     update(key, claimant) {
       const before = claimants.get(key);
+      const things = before?.claims.map(({ thing }) => thing) ?? [];
       const freed = new Set<string>();
       if (before !== undefined) {
-        if (!waiting.delete(key)) dismiss(before, freed);
+        if (!waiting.delete(key)) {
+          // All of them are owed: a claim of another's thing costs a lease the rest, too.
+          if (claimant !== undefined && letsGo(before, claimant)) firsts.owe(key, things);
+          dismiss(before, freed);
+        }
         queue.delete(key);
-        for (const { thing } of before.claims) rivals.get(thing)?.waiting.delete(key);
+        for (const thing of things) rivals.get(thing)?.waiting.delete(key);
         claimants.delete(key);
       }
-      if (claimant !== undefined) {
+      if (claimant !== undefined && claimant.claims.length > 0) {
         claimants.set(key, claimant);
         enter(claimant, true, freed);
       }
       promote(freed);
       forget(freed);
-      forget((before?.claims ?? []).map(({ thing }) => thing));
+      forget(things);
+      if (claimant === undefined) forget(firsts.end(key));
     },
     holder: (thing) => holders.get(thing)?.lease,
     *admitted() {
@@ -212,7 +223,7 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
         ];
       }
     },
-    keys: () => [...claimants.keys()],
+    keys: () => [...new Set([...claimants.keys(), ...firsts.creditors()])],
   };
 }
 
@@ -224,6 +235,11 @@ export function byAge(a: Lease, b: Lease): number {
 /** The meaning that a lease gives to a thing; undefined: it does not claim it. */
 export function meaningOf({ claims }: Claimant, thing: string): Claim['meaning'] | undefined {
   return claims.find((claim) => claim.thing === thing)?.meaning;
+}
+
+/** Whether a lease does not claim a thing any more. */
+function letsGo(before: Claimant, after: Claimant): boolean {
+  return before.claims.some(({ thing }) => meaningOf(after, thing) === undefined);
 }
 
 function isSame(a: Claim['meaning'], b: Claim['meaning']): boolean {

@@ -24,6 +24,8 @@ export const LIMITS = {
   reportedPeers: 5,
   /** Interval of looks whether the node is ready for the first time. */
   readyLookMs: 100,
+  /** Things that one lease gets back when it claims them again. A peer has about five at a time. */
+  owedThings: 8,
   /** Malformed entries of the datastore that are logged one by one, in each period, and characters of their fields. */
   reportedMalformed: 20,
   reportPeriodMs: 60_000,

@@ -120,15 +120,14 @@ export function createPlanner({
     faults.delete(key);
     if (lease === undefined || lease.attrs.backendType !== backend.type) {
       if (lease !== undefined) strangers.add(key);
-      contest.update(key, undefined);
+      contest.update(key, lease && { lease, claims: [] });
       return;
     }
     const found = planes.map((plane) => claimsIn(plane, lease));
     const fault = found.find((each) => typeof each === 'string');
     if (fault !== undefined) faults.set(key, [lease, fault]);
     const claims = found.flatMap((each) => (typeof each === 'string' ? [] : each));
-    const isPeer = fault === undefined && claims.length > 0;
-    contest.update(key, isPeer ? { lease, claims } : undefined);
+    contest.update(key, { lease, claims: fault === undefined ? claims : [] });
   };
 
   const planAll = (host: HostFacts, leases: Iterable<Lease>): void => {

@@ -42,6 +42,17 @@ export function innerRoute({ routes }: Ways, subnet: Prefix): UnicastRoute | und
   return undefined;
 }
 
+/** A route over a device whose neighbour or whose fdb entry is missing; undefined: there is none. */
+export function halfIn({ routes, neighbours, entries }: Ways, underlay: string): string | undefined {
+  for (const { dst, via, dev } of routes.values()) {
+    if (dev === underlay || via === undefined) continue;
+    const mac = neighbours.get(via)?.mac;
+    if (mac === undefined || !entries.has(mac))
+      return `${dst} leads to ${via}, and nobody knows where that is`;
+  }
+  return undefined;
+}
+
 function collect(objects: readonly HostObject[]): Ways {
   const links = new Map<string, Link>();
   const routes = new Map<string, UnicastRoute>();

@@ -11,6 +11,7 @@ import {
   noLease,
   oddKey,
   oddValue,
+  otherAnnouncement,
   otherLength,
 } from './junk.ts';
 import type { HostileWriter, Victim } from './writer.ts';
@@ -64,7 +65,7 @@ export const ATTACKS: readonly Attack[] = [
     put(writer, otherLength(writer.chance, someSubnet(writer)), someValue(writer)),
   ),
   attack("two families over a peer's subnet", (writer) =>
-    put(writer, `${keyOf(someSubnet(writer))}&fd00:5:22:${writer.chance.upTo(9)}::-64`, someValue(writer)),
+    put(writer, bothFamilies(writer, someSubnet(writer)), someValue(writer)),
   ),
   attack('a lease over what is not the network', (writer) =>
     put(writer, writer.chance.pick(OUTSIDE), someValue(writer)),
@@ -91,6 +92,20 @@ export const ATTACKS: readonly Attack[] = [
   ),
   attack("a node's key with junk, once", (writer) =>
     aboutVictim(writer, (victim) => writer.rewrite(victim, noLease(writer.chance))),
+  ),
+  attack("a node's key with another announcement, and at once a lease with what it had", (writer) =>
+    aboutVictim(writer, async (victim) => {
+      const { chance, cluster } = writer;
+      const theirs = fieldsOf(victim);
+      cluster.laws.traffic.overwritten(victim.host);
+      await writer.rewrite(victim, JSON.stringify({ ...theirs, ...otherAnnouncement(chance) }));
+      if (chance.is(0.3)) await cluster.clock.sleep(chance.number() * FLOOD.pauseMs);
+      const { BackendType, BackendData = null } = theirs;
+      const rival = { ...anyFields(chance, cluster.config), BackendType: BackendType ?? null };
+      const { ipv4: subnet = writer.anySubnet() } = victim.lease.subnets;
+      if (chance.is(0.5)) await put(writer, bothFamilies(writer, subnet), JSON.stringify(rival));
+      else await put(writer, keyOf(writer.anySubnet()), JSON.stringify({ ...rival, BackendData }));
+    }),
   ),
   attack('a lease of a node that fits no more, bound to the session of others', (writer) =>
     aboutVictim(writer, (victim) => {
@@ -212,6 +227,11 @@ function dressed({ chance }: HostileWriter, victim: Victim): string {
     () => JSON.stringify({ ...fields, More: 'x'.repeat(chance.upTo(5_000)) }),
     () => JSON.stringify({ ...fields, toString: null, constructor: {} }),
   ])();
+}
+
+/** A key of this subnet and one of IPv6. */
+function bothFamilies({ chance }: HostileWriter, subnet: Prefix): string {
+  return `${keyOf(subnet)}&fd00:5:22:${chance.upTo(9)}::-64`;
 }
 
 function keyOf(subnet: Prefix): string {

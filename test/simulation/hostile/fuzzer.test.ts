@@ -14,6 +14,8 @@ const FOUND: readonly (readonly [number, string])[] = [
   [15, "a newer lease with an older node's MAC took its traffic"],
   [16, 'a lease at the address of a multicast group got an fdb entry'],
   [18, 'a node ended the session of others, to which somebody had bound a lease in its name'],
+  [429, 'a node whose lease somebody wrote over for a moment lost what it had to a newer lease'],
+  [816, 'a peer with host-gw whose route was refused, and then led back, had none'],
 ];
 
 const check = async (seed: number): Promise<void> => {

@@ -180,6 +180,15 @@ export function anyFields(chance: Chance, { backend }: NetworkConfig): Fields {
   };
 }
 
+/** What no node of the cluster announces: nobody reaches it by that. */
+export function otherAnnouncement(chance: Chance): Fields {
+  return chance.pick([
+    { BackendData: null },
+    { BackendData: { VNI: 1, VtepMAC: anyMac(chance) } },
+    { BackendType: 'wireguard' },
+  ]);
+}
+
 /** The same text with a few pieces cut out or put in. */
 export function mutate({ pick, is, upTo }: Chance, text: string): string {
   let result = text;

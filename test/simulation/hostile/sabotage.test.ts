@@ -76,6 +76,18 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
     /who is reached stays reached/,
   ],
   [
+    'a node that takes an overwritten lease for a deleted one',
+    {
+      leases: hearing((event) =>
+        event.type === 'lease' && event.lease.attrs.backendType === 'wireguard'
+          ? [{ type: 'lease-removed', key: event.lease.key, revision: Number.MAX_SAFE_INTEGER }, event]
+          : [event],
+      ),
+      judges: /who is here/,
+    },
+    /who is here is reached/,
+  ],
+  [
     'a node that overlooks leases',
     {
       leases: hearing((event) => {

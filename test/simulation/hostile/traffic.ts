@@ -2,15 +2,15 @@
 // route leads where no node may be; and a node keeps the subnet that the store says is its own.
 //
 // A node's right to its subnet and its MAC is as old as its key. A lease that is older and claims one of them makes the
-// younger one's owner wait. So a node that lost its lease while others wrote junk has lost its age. A node that starts
-// while another one's lease is garbled may believe who claims the same meanwhile, and goes on to.
+// younger one's owner wait. So a node that lost its lease while others wrote junk has lost its age. A node that first
+// hears of another one while that one's lease is garbled may believe who claims the same meanwhile, and goes on to.
 import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
 import { containsPrefix, formatPrefix, overlaps, parsePrefix } from '../../../agent/model/ip.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
 import type { Cluster } from '../cluster.ts';
 import { type Host, NETWORK_PREFIX } from '../host.ts';
 import { unreachable } from '../reach.ts';
-import { type Ways, waysOf } from '../ways.ts';
+import { halfIn, type Ways, waysOf } from '../ways.ts';
 
 const LOOK_MS = 250;
 /** A node that hears the store and whose peer is ready has made the way there within this time. */
@@ -26,6 +26,8 @@ interface Claim {
   readonly runsSinceMs: number | undefined;
   readonly key: string;
   readonly address: string;
+  /** The revision at which its key was created. */
+  readonly created: number;
   /** Whether its entry is no lease at this moment. Nodes keep what they know then. */
   readonly isGarbled: boolean;
   /** Why no node has to reach this one; undefined: every node has to. */
@@ -53,6 +55,10 @@ export class Traffic {
   readonly #cluster: Cluster;
   readonly #ways = new Map<string, Way>();
   readonly #claims = new Map<Host, Claim>();
+  /** The lease of the other end, by which each way last stood. */
+  readonly #known = new Map<string, string>();
+  /** When somebody last gave each host's lease another announcement. */
+  readonly #overwrittenMs = new Map<Host, number>();
   /** When each host's lease was last seen to be another than its own. */
   readonly #wrongMs = new Map<Host, number>();
   /** The faults of each state of a kernel. */
@@ -78,12 +84,29 @@ export class Traffic {
     for (const from of hosts) for (const to of hosts) if (from !== to) this.#judgeWay(from, to, nowMs);
   }
 
-  /** Why one host does not have to reach another now; undefined: it has to. */
+  /** Somebody gives a host's lease another announcement. Others lose the host until it has repaired that. */
+  overwritten(host: Host): void {
+    const nowMs = this.#cluster.clock.monotonicMs();
+    this.#overwrittenMs.set(host, nowMs);
+    this.#wrongMs.set(host, nowMs);
+  }
+
+  /**
+   * Why one host does not have to reach another now; undefined: it has to. A tunnel port is open to peers alone, so
+   * each end has to take the other one for a peer.
+   */
   excuse(from: Host, to: Host): string | undefined {
+    return this.#doubtOf(from, to) ?? this.#doubtOf(to, from);
+  }
+
+  /** Why a host does not have to take another one for a peer. */
+  #doubtOf(from: Host, to: Host): string | undefined {
     const claim = this.#claims.get(to);
     if (claim === undefined) return 'it has no lease of its own';
     const wasWrong = (this.#wrongMs.get(to) ?? 0) >= (from.runsSinceMs ?? 0);
-    if (claim.isContested && wasWrong) return 'its lease was garbled while others claimed the same';
+    const isKnown = this.#known.get(nameOf(from, to)) === knowledgeOf(from, claim);
+    if (claim.isContested && wasWrong && !isKnown)
+      return 'its lease was garbled while others claimed the same';
     return claim.excuse;
   }
 
@@ -113,7 +136,8 @@ export class Traffic {
       const rivals = rivalsOf(lease, leases);
       const older = rivals.find(({ created }) => created < lease.created);
       const excuse = older && `${older.key} is older`;
-      return { runsSinceMs, key, address, isGarbled: false, excuse, isContested: rivals.length > 0 };
+      const { created } = lease;
+      return { runsSinceMs, key, address, created, isGarbled: false, excuse, isContested: rivals.length > 0 };
     }
     const isThere = this.#cluster.memory.entryAt(KEYS.leases + key) !== undefined;
     const isSame = before?.key === key && before.address === address && before.runsSinceMs === runsSinceMs;
@@ -145,14 +169,15 @@ export class Traffic {
   }
 
   #judgeWay(from: Host, to: Host, nowMs: number): void {
-    const name = `${from.name} ${to.name}`;
+    const name = nameOf(from, to);
     const [here, there] = [this.#claims.get(from), this.#claims.get(to)];
     const before = this.#ways.get(name);
-    if (here === undefined || there === undefined || there.excuse !== undefined) {
+    if (here === undefined || there === undefined || (here.excuse ?? there.excuse) !== undefined) {
       this.#ways.delete(name);
       return;
     }
-    const id = `${textOf(here)} to ${textOf(there)}`;
+    const [hereMs = 0, thereMs = 0] = [this.#overwrittenMs.get(from), this.#overwrittenMs.get(to)];
+    const id = `${textOf(here)} to ${textOf(there)} since ${Math.max(hereMs, thereMs)}`;
     const isOpen = before?.id === id;
     const isReady = [from, to].every(({ node }) => node?.conditions().length === 0);
     // A node that has not heard of a lease before it was garbled does not know it.
@@ -163,16 +188,19 @@ export class Traffic {
     const way = isOpen ? before : { id, sinceMs: nowMs, stoodMs: undefined };
     this.#ways.set(name, way);
     const why = unreachable(from, to, this.#cluster.hosts);
+    const reactionMs = Math.max(from.ability.reactionMs, to.ability.reactionMs);
+    const waitedMs = Math.min(nowMs - way.sinceMs, from.ability.ms, to.ability.ms);
     if (why === undefined) {
-      way.stoodMs = nowMs;
+      // Who has not heard of all that was before may lose the way yet.
+      if (way.stoodMs !== undefined || waitedMs > reactionMs) way.stoodMs = nowMs;
+      this.#known.set(name, knowledgeOf(from, there));
       return;
     }
     const { laws } = this.#cluster;
     const detail = `${from.name} does not reach ${to.name}: ${why}`;
     if (way.stoodMs === undefined) {
       if (this.excuse(from, to) !== undefined) return;
-      const waitedMs = Math.min(nowMs - way.sinceMs, from.ability.ms);
-      if (waitedMs > FIRST_MS + from.ability.reactionMs) laws.break('who is here is reached', detail);
+      if (waitedMs > FIRST_MS + reactionMs) laws.break('who is here is reached', detail);
     } else if (nowMs - way.stoodMs > GAP_MS + from.mostLagMs * 3)
       laws.break('who is reached stays reached', detail);
   }
@@ -221,17 +249,6 @@ export class Traffic {
   }
 }
 
-/** A route over a device whose neighbour or whose fdb entry is missing; undefined: there is none. */
-function halfIn({ routes, neighbours, entries }: Ways, underlay: string): string | undefined {
-  for (const { dst, via, dev } of routes.values()) {
-    if (dev === underlay || via === undefined) continue;
-    const mac = neighbours.get(via)?.mac;
-    if (mac === undefined || !entries.has(mac))
-      return `${dst} leads to ${via}, and nobody knows where that is`;
-  }
-  return undefined;
-}
-
 function isNoPeer(address: string, own: string): boolean {
   const first = Number(address.split('.')[0]);
   const isMulticast = first >= 224 && first < 240;
@@ -262,4 +279,13 @@ function keyInUse({ subnetInUse }: Host): string | undefined {
 
 function textOf({ runsSinceMs, key, address }: Claim): string {
   return `${runsSinceMs} ${key} ${address}`;
+}
+
+function nameOf(from: Host, to: Host): string {
+  return `${from.name} ${to.name}`;
+}
+
+/** The lease that a host knows in this run. */
+function knowledgeOf({ runsSinceMs }: Host, { key, address, created }: Claim): string {
+  return `${runsSinceMs} ${key} ${address} ${created}`;
 }

@@ -1,10 +1,8 @@
 // A hostile writer: somebody else who may write anything under the network's prefix. It may not do what the store takes
 // for the word of a node or of the operator:
 //
-// - hand a node's own key to another node, or delete it, or bind it to a session that ends: who writes a node's key is
-//   that node, as far as the store can tell
-// - write other facts into a node's own key, such as another MAC, for the same reason. Until the node has written its
-//   lease again, another lease may get what it had, and keep it
+// - hand a node's own key to another node or address, or delete it, or bind it to a session that ends: who writes a
+//   node's key is that node, as far as the store can tell
 // - write another valid network configuration: every node that starts follows it
 // - fill more than half of the network: a new node would have no subnet
 // - touch what is neither under the prefix nor its own, which shows whether nodes touch it

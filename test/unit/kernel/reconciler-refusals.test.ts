@@ -129,6 +129,18 @@ describe("a peer's object that the kernel refuses", () => {
       expect(kernel.print()).toBe(formatHostState(await hostGw([2, 3])));
       expect([reconciler.peerConditions(), reconciler.drift]).toEqual([[], 0]);
     }));
+
+  it('a peer that moves to where the kernel refuses it, and back, has its route again', () =>
+    reconcilerBed(async ({ kernel, clock, reconciler, want, settle }) => {
+      const state = await hostGw([2, 3]);
+      await settle(state);
+      await settle(await hostGw([2, 3], [3]));
+      expect(kernel.print()).toBe(formatHostState(await hostGw([2])));
+      want(state);
+      await clock.advance(LIMITS.reconcileDelayMs);
+      expect(kernel.print()).toBe(formatHostState(state));
+      expect([reconciler.peerConditions(), reconciler.drift]).toEqual([[], 0]);
+    }));
 });
 
 describe("a node's own object that the kernel refuses", () => {

@@ -2,67 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { formatHostState } from '../../../agent/model/host-state.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
-import { createPlanner, type Planner } from '../../../agent/node/planner.ts';
-import { createBackend } from '../../../backends/index.ts';
-import { hostFacts, OVERLAYS, prefix } from '../../support/build.ts';
-import { hostGwPeer, peer, vxlanPeer } from '../../support/golden-states.ts';
-
-const SUBNETS = { ipv4: prefix('10.5.1.0/24') };
-const FACTS = hostFacts();
-const MAC = '02:00:00:00:00:aa';
-
-/** A lease of vxlan in 10.5.N.0/24, created at the revision `created`. */
-const at = (n: number, created: number, mac: string, publicIP = `192.168.77.${n}`): Lease => ({
-  ...vxlanPeer(n, mac, publicIP),
-  created,
-});
-
-interface Bed {
-  readonly planner: Planner;
-  /** Writes a lease. */
-  readonly put: (lease: Lease) => void;
-  readonly drop: (lease: Lease) => void;
-  /** The numbers of the subnets with a route, sorted. */
-  readonly routes: () => string;
-  /** The host that frames to `MAC` go to. */
-  readonly owner: () => string | undefined;
-  readonly reasons: () => string[];
-  /** All leases are listed anew. */
-  readonly list: (facts?: typeof FACTS) => void;
-}
-
-async function bed(type: string, leases: readonly Lease[], network = OVERLAYS.ipv4): Promise<Bed> {
-  const planner = createPlanner({
-    backend: await createBackend({ type, options: {} }, 'test'),
-    overlays: { ipv4: network },
-    blackholeRoute: false,
-  });
-  const known = new Map(leases.map((lease) => [lease.key, lease]));
-  planner.plan(FACTS, SUBNETS, known.values());
-  const text = (): string => formatHostState(planner.state());
-  return {
-    planner,
-    put(lease) {
-      known.set(lease.key, lease);
-      planner.update(lease.key, lease);
-    },
-    drop({ key }) {
-      known.delete(key);
-      planner.update(key, undefined);
-    },
-    routes: () =>
-      [...text().matchAll(/^route 10\.\d+\.(\d+)\./gm)]
-        .map(([, n = '']) => n)
-        .sort()
-        .join(' '),
-    owner: () => new RegExp(`fdb ${MAC} dst (\\S+)`).exec(text())?.[1],
-    reasons: () => planner.conditions().map(({ peer: { subnet }, reason }) => `${subnet}: ${reason}`),
-    list(facts = FACTS) {
-      planner.invalidate();
-      planner.plan(facts, SUBNETS, known.values());
-    },
-  };
-}
+import { hostFacts, prefix } from '../../support/build.ts';
+import { hostGwPeer, peer } from '../../support/golden-states.ts';
+import { at, bed, FACTS, MAC, SUBNETS } from './contest-bed.ts';
 
 const [old, young] = [at(2, 5, MAC), at(3, 9, MAC)];
 
