@@ -35,7 +35,7 @@ export function claimsOfPeer(
   objects: readonly HostObject[],
 ): readonly Claim[] {
   return [
-    { thing: `subnet ${formatPrefix(subnet)}`, meaning: publicIP },
+    { thing: `subnet ${formatPrefix(subnet)}`, meaning: publicIP, isKeyed: true },
     ...placeOf(overlay, publicIP),
     ...objects.map((object) => ({ thing: keyOf(object), meaning: object })),
   ];

@@ -4,6 +4,9 @@
 //     who has it in this run's memory ─ else the oldest lease ──▶ admitted, with all that it claims
 //                                                  every other one ──▶ left out, with all that it claims
 //
+// The key of a lease names its subnet, so of two leases with one subnet the older one has it, whoever came first in this
+// run. A value, which names all else, may claim another's thing at any time.
+//
 // Claims that say the same are no conflict: one node may have two leases. A lease that is left out comes in by itself
 // when the other one goes.
 //
@@ -20,6 +23,8 @@ export interface Claim {
   /** The key of an object, or any other text. */
   readonly thing: string;
   readonly meaning: HostObject | string;
+  /** Whether the key of the lease names this thing, so that the claim is as old as the key. Default: false. */
+  readonly isKeyed?: boolean;
 }
 
 /** A lease with all its claims, no two of one thing. One without claims is there all the same. */
@@ -39,6 +44,16 @@ export type Defeat =
 interface Rivals {
   readonly admitted: Set<string>;
   readonly waiting: Set<string>;
+}
+
+/** A claim of a lease that enters, and the admitted leases that have the thing, with another meaning. */
+interface Dispute {
+  readonly claim: Claim;
+  readonly has: readonly Claimant[];
+  /** This node itself has it. */
+  readonly isOwned: boolean;
+  /** The lease that enters had it first in this run. */
+  readonly isFirst: boolean;
 }
 
 export interface ContestOptions {
@@ -136,21 +151,25 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
     }
   };
 
+  /** A claim that is another's. `mayEvict`: its lease takes back a thing of which it was the first. */
+  const disputeOf = (claim: Claim, key: string, mayEvict: boolean): Dispute => ({
+    claim,
+    has: [...contested(claim.thing).admitted].flatMap((other) => claimants.get(other) ?? []),
+    isOwned: owned.has(claim.thing),
+    isFirst: mayEvict && firsts.of(claim.thing) === key,
+  });
+
   /** Lets a lease in where nothing is in its way. `mayEvict`: it takes things back of which it was the first. */
   const enter = (claimant: Claimant, mayEvict: boolean, freed: Set<string>): void => {
     const { key } = claimant.lease;
-    const blocked = claimant.claims.filter(isBlocked);
-    const final = blocked.find(({ thing }) => !mayEvict || owned.has(thing) || firsts.of(thing) !== key);
-    if (final !== undefined) return leaveOut(claimant, final);
-    for (const { thing } of blocked) {
-      for (const other of contested(thing).admitted) {
-        const beaten = claimants.get(other);
-        if (beaten === undefined) continue;
+    const disputes = claimant.claims.filter(isBlocked).map((claim) => disputeOf(claim, key, mayEvict));
+    const lost = findLost(claimant, disputes);
+    if (lost !== undefined) return leaveOut(claimant, lost);
+    for (const { claim, has } of disputes) {
+      for (const beaten of has) {
+        if (waiting.has(beaten.lease.key)) continue;
         dismiss(beaten, freed);
-        leaveOut(
-          beaten,
-          beaten.claims.find((claim) => claim.thing === thing),
-        );
+        leaveOut(beaten, claimOf(beaten, claim.thing));
       }
     }
     if (claimants.size - waiting.size - (waiting.has(key) ? 0 : 1) >= room)
@@ -232,9 +251,32 @@ export function byAge(a: Lease, b: Lease): number {
   return a.created - b.created || (a.key < b.key ? -1 : 1);
 }
 
+/** A claim that a lease has lost to others; undefined: all others give way. */
+function findLost(claimant: Claimant, disputes: readonly Dispute[]): Claim | undefined {
+  const younger = new Set(
+    disputes.flatMap(({ claim, has }) => has.filter((other) => isElder(claimant, other, claim))),
+  );
+  const isWon = ({ claim, has, isOwned, isFirst }: Dispute): boolean => {
+    if (isOwned) return false;
+    if (has.every((other) => younger.has(other))) return true;
+    return isFirst && !has.some((other) => isElder(other, claimant, claim));
+  };
+  return disputes.find((dispute) => !isWon(dispute))?.claim;
+}
+
+/** Whether both keys name the thing of a claim, and the first one is older. */
+function isElder(a: Claimant, b: Claimant, { thing }: Claim): boolean {
+  const areKeyed = [a, b].every((claimant) => claimOf(claimant, thing)?.isKeyed === true);
+  return areKeyed && byAge(a.lease, b.lease) < 0;
+}
+
 /** The meaning that a lease gives to a thing; undefined: it does not claim it. */
-export function meaningOf({ claims }: Claimant, thing: string): Claim['meaning'] | undefined {
-  return claims.find((claim) => claim.thing === thing)?.meaning;
+export function meaningOf(claimant: Claimant, thing: string): Claim['meaning'] | undefined {
+  return claimOf(claimant, thing)?.meaning;
+}
+
+function claimOf({ claims }: Claimant, thing: string): Claim | undefined {
+  return claims.find((claim) => claim.thing === thing);
 }
 
 /** Whether a lease does not claim a thing any more. */

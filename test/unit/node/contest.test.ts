@@ -45,6 +45,25 @@ describe('leases that claim one thing', () => {
     expect([owner(), routes()]).toEqual(['192.168.77.3', '3']);
   });
 
+  it.each([
+    ['vxlan', at(2, 5, MAC), at(2, 9, '02:00:00:00:00:99', '192.168.77.9')],
+    ['host-gw', { ...hostGwPeer(2), created: 5 }, { ...hostGwPeer(2, '192.168.77.9'), created: 9 }],
+  ])(
+    'with %s the older one of two has their subnet, also where the younger one was first here',
+    async (...row) => {
+      const [type, elder, other] = row;
+      const younger: Lease = { ...other, key: '10.5.2.0-24&fd00::-64' };
+      const { planner, put } = await bed(type, [younger]);
+      const owners = (): string[] =>
+        planner.planes.flatMap((plane) => planner.peers(plane).map(({ publicIP }) => publicIP));
+      expect(owners()).toEqual(['192.168.77.9']);
+      for (const lease of [elder, younger, elder]) {
+        put(lease);
+        expect(owners()).toEqual(['192.168.77.2']);
+      }
+    },
+  );
+
   it('a node that has no subnet for a while remembers who had it', async () => {
     const { planner, put, owner } = await bed('vxlan', [young]);
     planner.plan(FACTS, undefined, []);
