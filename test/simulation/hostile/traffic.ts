@@ -59,6 +59,8 @@ export class Traffic {
   readonly #known = new Map<string, string>();
   /** When somebody last gave each host's lease another announcement. */
   readonly #overwrittenMs = new Map<Host, number>();
+  /** The hosts that have not repaired that since. */
+  readonly #unrepaired = new Set<Host>();
   /** When each host's lease was last seen to be another than its own. */
   readonly #wrongMs = new Map<Host, number>();
   /** The faults of each state of a kernel. */
@@ -89,6 +91,7 @@ export class Traffic {
     const nowMs = this.#cluster.clock.monotonicMs();
     this.#overwrittenMs.set(host, nowMs);
     this.#wrongMs.set(host, nowMs);
+    this.#unrepaired.add(host);
   }
 
   /**
@@ -103,7 +106,8 @@ export class Traffic {
   #doubtOf(from: Host, to: Host): string | undefined {
     const claim = this.#claims.get(to);
     if (claim === undefined) return 'it has no lease of its own';
-    const wasWrong = (this.#wrongMs.get(to) ?? 0) >= (from.runsSinceMs ?? 0);
+    // It may have been repaired between two looks.
+    const wasWrong = (this.#wrongMs.get(to) ?? -LOOK_MS) + LOOK_MS >= (from.runsSinceMs ?? 0);
     const isKnown = this.#known.get(nameOf(from, to)) === knowledgeOf(from, claim);
     if (claim.isContested && wasWrong && !isKnown)
       return 'its lease was garbled while others claimed the same';
@@ -114,7 +118,8 @@ export class Traffic {
   #follow(host: Host, leases: readonly Lease[]): void {
     const before = this.#claims.get(host);
     const claim = this.#claimOf(host, leases, before);
-    if (this.#isWrong(host, leases)) this.#wrongMs.set(host, this.#lookedMs);
+    if (claim?.isGarbled === false) this.#unrepaired.delete(host);
+    if (this.#isWrong(host, leases) || this.#unrepaired.has(host)) this.#wrongMs.set(host, this.#lookedMs);
     if (claim === undefined) this.#claims.delete(host);
     else this.#claims.set(host, claim);
     if (before === undefined || host.runsSinceMs !== before.runsSinceMs) return;
@@ -164,8 +169,10 @@ export class Traffic {
   #isRight(host: Host, { attrs }: Lease): boolean {
     if (!host.machine.isWriter(attrs.node) || attrs.publicIP.ipv4 !== host.address) return false;
     if (attrs.backendType !== this.#cluster.config.backend.type) return false;
+    if (attrs.backendType !== 'vxlan') return true;
+    // Without a device nobody knows the MAC that the node will have.
     const [device] = waysOf(host.kernel).links.values();
-    return device?.type !== 'vxlan' || device.mac === macIn(attrs);
+    return device?.type === 'vxlan' && device.mac === macIn(attrs);
   }
 
   #judgeWay(from: Host, to: Host, nowMs: number): void {
