@@ -4,8 +4,8 @@
 //     who has it in this run's memory ─ else the oldest lease ──▶ admitted, with all that it claims
 //                                                  every other one ──▶ left out, with all that it claims
 //
-// The key of a lease names its subnet, so of two leases with one subnet the older one has it, whoever came first in this
-// run. A value, which names all else, may claim another's thing at any time.
+// The key of a lease names its subnet, so of two leases with one subnet the older one has it, whoever came first in
+// this run. A value, which names all else, may claim another's thing at any time.
 //
 // Claims that say the same are no conflict: one node may have two leases. A lease that is left out comes in by itself
 // when the other one goes.
