@@ -4,11 +4,12 @@ import type { KvLeaseStore } from '../../../agent/datastore/kv-lease-store.ts';
 import type { HostObject } from '../../../agent/model/host-state.ts';
 import type { Change, Kernel } from '../../../agent/model/kernel.ts';
 import type { Kv, KvEntry } from '../../../agent/model/kv.ts';
+import type { Lease } from '../../../agent/model/lease.ts';
 import type { StoreEvent } from '../../../agent/model/lease-source.ts';
 import type { Sabotage } from '../cluster.ts';
 import { simulate } from '../simulate.ts';
 
-const MOST_SEEDS = 60;
+const MOST_SEEDS = 150;
 
 /** A node that takes each event for others. */
 function hearing(change: (event: StoreEvent) => readonly StoreEvent[]): NonNullable<Sabotage['leases']> {
@@ -86,6 +87,17 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
       judges: /who is here/,
     },
     /who is here is reached/,
+  ],
+  [
+    'a node that takes the youngest lease for the oldest one',
+    {
+      leases: hearing((event) => {
+        const turned = (lease: Lease): Lease => ({ ...lease, created: -lease.created });
+        if (event.type === 'lease') return [{ ...event, lease: turned(event.lease) }];
+        return event.type === 'snapshot' ? [{ ...event, leases: event.leases.map(turned) }] : [event];
+      }),
+    },
+    /who is (here|reached)/,
   ],
   [
     'a node that overlooks leases',
