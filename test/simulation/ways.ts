@@ -69,3 +69,10 @@ function collect(objects: readonly HostObject[]): Ways {
   }
   return { size: objects.length, links, routes, neighbours, entries, addresses };
 }
+
+/** Whether no packet for another host may go to this address. `own`: that of the host itself. */
+export function isNoPeer(address: string, own: string): boolean {
+  const first = Number(address.split('.')[0]);
+  const isMulticast = first >= 224 && first < 240;
+  return address === own || first === 0 || first === 127 || isMulticast || address === '255.255.255.255';
+}

@@ -10,7 +10,7 @@ import type { Lease } from '../../../agent/model/lease.ts';
 import type { Cluster } from '../cluster.ts';
 import { type Host, NETWORK_PREFIX } from '../host.ts';
 import { unreachable } from '../reach.ts';
-import { halfIn, type Ways, waysOf } from '../ways.ts';
+import { halfIn, isNoPeer, type Ways, waysOf } from '../ways.ts';
 
 const LOOK_MS = 250;
 /** A node that hears the store and whose peer is ready has made the way there within this time. */
@@ -109,9 +109,16 @@ export class Traffic {
     // It may have been repaired between two looks.
     const wasWrong = (this.#wrongMs.get(to) ?? -LOOK_MS) + LOOK_MS >= (from.runsSinceMs ?? 0);
     const isKnown = this.#known.get(nameOf(from, to)) === knowledgeOf(from, claim);
-    if (claim.isContested && wasWrong && !isKnown)
+    if ((claim.isContested || this.#hasJunk()) && wasWrong && !isKnown)
       return 'its lease was garbled while others claimed the same';
     return claim.excuse;
+  }
+
+  /** Whether an entry is no lease now: nodes may know it as the lease that it was, which claimed anything. */
+  #hasJunk(): boolean {
+    const { memory } = this.#cluster;
+    const entries = memory.entries().filter(({ key }) => key.startsWith(KEYS.leases));
+    return entries.length > this.#cluster.leases().length;
   }
 
   /** Notes what the store says of the host's subnet, and whether the host has given it up. */
@@ -254,12 +261,6 @@ export class Traffic {
     for (const { mac, dst } of entries.values()) if (isNoPeer(dst, address)) return `${mac} is at ${dst}`;
     return undefined;
   }
-}
-
-function isNoPeer(address: string, own: string): boolean {
-  const first = Number(address.split('.')[0]);
-  const isMulticast = first >= 224 && first < 240;
-  return address === own || first === 0 || first === 127 || isMulticast || address === '255.255.255.255';
 }
 
 function macIn({ backendData }: Lease['attrs']): string | undefined {
