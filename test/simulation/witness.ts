@@ -114,6 +114,7 @@ export class Witness {
       // A watch event meanwhile may be newer.
       const key = textOf(held.lease);
       const known = this.#leases.get(key);
+      if (known === undefined || !this.#isOwn(known)) this.#changedMs.set(key, this.#nowMs());
       if (known === undefined || known.revision <= held.lease.revision) this.#leases.set(key, held.lease);
       else if (!this.#isOwn(known)) this.lostAtMs = this.#nowMs();
       return held;
