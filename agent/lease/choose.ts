@@ -57,9 +57,9 @@ export function choose(input: ChoiceInput): Choice {
   const previousKey = previous && formatSubnetKey(previous);
   const find = (kind: Ownership): Lease | undefined =>
     leases
-      .filter(
-        (lease) => ownership(lease, self) === kind && mayKeep(lease, config) && !takenKeys.has(lease.key),
-      )
+      .filter((lease) => ownership(lease, self) === kind && mayKeep(lease, config))
+      // A late request of our own last run may have taken the subnet.
+      .filter(({ key }) => kind === 'ours' || !takenKeys.has(key))
       // Containers of this machine may have addresses of the previous subnet. Anybody can write leases that look like
       // ours: flannel's have no identity, and ours was here first.
       .sort(

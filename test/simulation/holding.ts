@@ -29,13 +29,14 @@ export class Holding {
     this.#cluster = cluster;
   }
 
-  /** A node has written this lease; `owner`: the node that its value names. */
-  wrote(host: Host, key: string, owner: Host | undefined): void {
+  /** A node has written this lease, over an earlier one or anew; `owner`: the node that its value names. */
+  wrote(host: Host, key: string, owner: Host | undefined, how: 'over' | 'anew'): void {
     const { clock, laws } = this.#cluster;
     const nowMs = clock.monotonicMs();
     const before = this.#lastOwner.get(key);
     if (owner !== undefined) this.#lastOwner.set(key, owner);
-    const isTurn = before !== undefined && owner !== undefined && owner !== before;
+    // Who deletes the keys makes room for another owner each time. That is no fight.
+    const isTurn = how === 'over' && before !== undefined && owner !== undefined && owner !== before;
     const recent = (this.#writes.get(key) ?? []).filter(({ atMs }) => atMs > nowMs - FIGHT_MS);
     recent.push({ atMs: nowMs, isTurn });
     this.#writes.set(key, recent);

@@ -105,7 +105,7 @@ export class Laws {
   wrote(host: Host, startMs: number, before: KvEntry | undefined, entry: KvEntry): void {
     const { key } = entry;
     if (!key.startsWith(LEASES)) return;
-    this.#holding.wrote(host, key, this.ownerOf(entry));
+    this.#holding.wrote(host, key, this.ownerOf(entry), before === undefined ? 'anew' : 'over');
     const attrs = before && this.#cluster.leaseIn(before)?.attrs;
     const former = before && this.ownerOf(before);
     const isQuestion = this.#cluster.leaseIn(entry)?.asked !== undefined;

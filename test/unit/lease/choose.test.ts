@@ -52,6 +52,12 @@ describe('the choice of a lease', () => {
   it.each<[string, readonly Lease[], Partial<ChoiceInput>, string]>([
     ['our own lease before all others', [namesake, moved, ours], { previous }, 'keep 10.5.10.0-24'],
     ['a lease of flannel at our address', [leaseOf('10.5.12.0/24', HERE)], {}, 'keep 10.5.12.0-24'],
+    [
+      'our own lease also where its subnet was found taken: a late request of our last run took it',
+      [ours],
+      { taken: [ours.subnets] },
+      'keep 10.5.10.0-24',
+    ],
     ['our own lease from another address', [moved], { previous }, 'ask 10.5.11.0-24 moved'],
     [
       "no lease of both families, as it may be over another node's subnet",
