@@ -71,6 +71,8 @@ export const LIMITS = {
   firewallIdleParts: 200,
   firewallBusyParts: 2,
   firewallSearchParts: 2,
+  /** Debounce of changes of the tunnel filter. */
+  tunnelDelayMs: 50,
   /** Nodes that the tunnel filter knows. A larger network has none: the command line of nft is full. */
   tunnelNodes: 65_536,
   /** Changes of the tunnel filter take one of so many parts of the time. */

@@ -82,6 +82,8 @@ export class TunnelKeeper {
     for (let failures = 0; ; ) {
       await this.#bell.wait(signal, this.#held && this.#untilRenewalMs());
       if (!this.#isWanted) continue;
+      // Routes come first: to start a program takes longer than they do. Changes that come together share one run of it.
+      if (this.#held !== undefined) await clock.sleep(LIMITS.tunnelDelayMs, signal);
       try {
         await this.#pace.during(() => this.#make(signal));
         if (this.#failure !== undefined) log.info('the tunnel port can be filtered again');

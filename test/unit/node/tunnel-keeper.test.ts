@@ -92,7 +92,7 @@ async function withKeeper(isEnabled: boolean, work: (bed: Bed) => Promise<void>)
         data: undefined,
       }));
       keeper.want(backend, { planes: plane === undefined ? [] : [plane], peers: () => peers });
-      return advance(1);
+      return advance(LIMITS.tunnelDelayMs + 1);
     },
     fault: undefined,
   };
@@ -121,8 +121,8 @@ describe('TunnelKeeper', () => {
     withKeeper(true, async ({ want, advance }) => {
       await want([]);
       expect(await advance(LIMITS.tunnelRenewMs - 2)).toEqual([]);
-      expect(await advance(3)).toEqual(['replace']);
-      expect(await advance(10 * LIMITS.tunnelRenewMs + 10)).toEqual(
+      expect(await advance(LIMITS.tunnelDelayMs + 3)).toEqual(['replace']);
+      expect(await advance(10 * (LIMITS.tunnelRenewMs + LIMITS.tunnelDelayMs) + 10)).toEqual(
         Array.from({ length: 10 }, () => 'replace'),
       );
     }));
@@ -131,12 +131,12 @@ describe('TunnelKeeper', () => {
     withKeeper(true, async ({ filter, want, keeper, advance, lines }) => {
       await want([]);
       keeper.notice(DELETED);
-      expect(await advance(1)).toEqual([]);
+      expect(await advance(LIMITS.tunnelDelayMs + 1)).toEqual([]);
       filter.held = undefined;
       keeper.notice({ ...DELETED, table: 'ip nat' });
-      expect(await advance(1)).toEqual([]);
+      expect(await advance(LIMITS.tunnelDelayMs + 1)).toEqual([]);
       keeper.notice(DELETED);
-      expect(await advance(1)).toEqual(['replace']);
+      expect(await advance(LIMITS.tunnelDelayMs + 1)).toEqual(['replace']);
       expect(lines.at(-1)).toBe('warn  twill: repaired the filter of the tunnel port');
     }));
 
@@ -145,7 +145,7 @@ describe('TunnelKeeper', () => {
       await want([vxlanPeer(2)]);
       filter.held = undefined;
       expect(await want([vxlanPeer(3)])).toEqual(['change +192.168.77.3 -192.168.77.2']);
-      expect(await advance(LIMITS.tunnelBackoff.firstMs)).toEqual(['replace']);
+      expect(await advance(LIMITS.tunnelBackoff.firstMs + LIMITS.tunnelDelayMs)).toEqual(['replace']);
       expect(nodesIn(filter)).toContain('192.168.77.3');
       expect(lines.at(-1)).toBe('info  twill: the tunnel port can be filtered again');
     }));
@@ -195,6 +195,6 @@ describe('TunnelKeeper', () => {
       expect(filter.held).toBeUndefined();
       expect(lines.at(-1)).toContain(`${LIMITS.tunnelNodes + 1} nodes are more than ${LIMITS.tunnelNodes}`);
       expect(await want([vxlanPeer(2)])).toEqual([]);
-      expect(await advance(LIMITS.tunnelBackoff.firstMs)).toEqual(['replace']);
+      expect(await advance(LIMITS.tunnelBackoff.firstMs + LIMITS.tunnelDelayMs)).toEqual(['replace']);
     }));
 });
