@@ -82,7 +82,7 @@ export class TunnelKeeper {
     for (let failures = 0; ; ) {
       await this.#bell.wait(signal, this.#held && this.#untilRenewalMs());
       if (!this.#isWanted) continue;
-      // Routes come first: to start a program takes longer than they do. Changes that come together share one run of it.
+      // Routes come first: to start a program takes longer. Changes that come together share one run of it.
       if (this.#held !== undefined) await clock.sleep(LIMITS.tunnelDelayMs, signal);
       try {
         await this.#pace.during(() => this.#make(signal));
