@@ -73,8 +73,6 @@ export const LIMITS = {
   firewallSearchParts: 2,
   /** Debounce of changes of the tunnel filter. */
   tunnelDelayMs: 50,
-  /** Nodes that the tunnel filter knows. A larger network has none: the command line of nft is full. */
-  tunnelNodes: 65_536,
   /** Changes of the tunnel filter take one of so many parts of the time. */
   tunnelParts: 2,
   /** The tunnel filter is written anew so often. It drops nothing any more after 600 s. */

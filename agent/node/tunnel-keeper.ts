@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
-import { asTwillError, TwillError, withHint } from '../base/errors.ts';
+import { asTwillError, withHint } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
@@ -112,11 +112,6 @@ export class TunnelKeeper {
     if (wanted === undefined) return this.#remove(signal);
     const { rules } = wanted;
     const nodes = wanted.nodes();
-    if (nodes.size > LIMITS.tunnelNodes) {
-      await this.#remove(signal);
-      const reason = `${nodes.size} nodes are more than ${LIMITS.tunnelNodes}`;
-      throw new TwillError('host', `cannot filter the tunnel port: ${reason}`);
-    }
     const held = this.#held;
     const isUndone = held !== undefined && this.#isLookDue && !(await this.#deps.filter.stands(signal));
     this.#isLookDue = false;

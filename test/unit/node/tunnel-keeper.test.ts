@@ -180,21 +180,4 @@ describe('TunnelKeeper', () => {
       expect(lines).toEqual(['info  twill: removed the filter of the tunnel port']);
     }),
   );
-
-  it('the keeper removes the filter when the network has more nodes than it knows', () =>
-    withKeeper(true, async ({ filter, want, lines, clock, advance }) => {
-      await want([]);
-      expect(filter.held).toBeDefined();
-      await clock.advance(1_000);
-      const { attrs, ...rest } = vxlanPeer(2);
-      const many = Array.from({ length: LIMITS.tunnelNodes - 1 }, (_, i) => {
-        const publicIP = { ipv4: `172.16.${i >> 8}.${i & 255}` };
-        return { ...rest, attrs: { ...attrs, publicIP } };
-      });
-      expect(await want(many)).toEqual(['remove']);
-      expect(filter.held).toBeUndefined();
-      expect(lines.at(-1)).toContain(`${LIMITS.tunnelNodes + 1} nodes are more than ${LIMITS.tunnelNodes}`);
-      expect(await want([vxlanPeer(2)])).toEqual([]);
-      expect(await advance(LIMITS.tunnelBackoff.firstMs + LIMITS.tunnelDelayMs)).toEqual(['replace']);
-    }));
 });
