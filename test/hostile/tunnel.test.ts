@@ -111,5 +111,13 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('forged packets', NEEDS_CLUSTER), (
       const from = { address: '0.0.0.0', port };
       expect(await successful(cluster, counted, { port: UDP_PORT, payload, from })).toEqual([]);
     }
+    // The packets are good: whoever has the node's own port, while its agent is down, is taken for the node.
+    await cluster.agent(1).stop();
+    const before = await counted();
+    const [to, from] = [cluster.lab.host(2).address, { address: '0.0.0.0', port: UDP_PORT }];
+    await cluster.lab
+      .host(1)
+      .namespace.run(forge({ to, from, port: UDP_PORT, payload, isUnprivileged: true }));
+    await waitFor('the packet of a node arrives', 5_000, async () => (await counted()) > before);
   });
 });
