@@ -135,6 +135,7 @@ const SABOTAGES: readonly (readonly [string, Sabotage, RegExp])[] = [
           return answer;
         },
       }),
+      judges: /who can answer/,
     },
     /who can answer keeps its lease/,
   ],
