@@ -12,6 +12,12 @@ export interface HostAddress {
   readonly prefix: Prefix;
 }
 
+/** A bridge of this host that holds containers of ours: its network is our subnet, or a part of it. */
+export interface LocalBridge {
+  readonly name: string;
+  readonly network: Prefix;
+}
+
 /** A route of the host that some packet takes. */
 export interface HostRoute {
   readonly dev: string;

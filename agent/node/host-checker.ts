@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
-import { ALL_LINKS, type HostAddress, type HostChecks } from '../model/host-checks.ts';
+import { ALL_LINKS, type HostAddress, type HostChecks, type LocalBridge } from '../model/host-checks.ts';
 import type { HostState } from '../model/host-state.ts';
 import type { Plane } from '../model/plane.ts';
 import {
@@ -69,6 +69,11 @@ export class HostChecker {
     return this.#stands;
   }
 
+  /** The bridges that hold containers of ours, as read last. */
+  get bridges(): readonly LocalBridge[] {
+    return this.#findings === undefined ? [] : ownBridges(this.#findings.carried, this.#findings.addresses);
+  }
+
   conditions(): readonly Condition[] {
     return conditionsIn(this.#slot);
   }
@@ -123,7 +128,8 @@ export class HostChecker {
 
   async #forward(carried: Carried, addresses: readonly HostAddress[]): Promise<Verdict> {
     const { checks, clock, log } = this.#deps;
-    const bridges = ownBridges(carried, addresses).slice(0, LIMITS.checkedBridges);
+    const names = new Set(ownBridges(carried, addresses).map(({ name }) => name));
+    const bridges = [...names].slice(0, LIMITS.checkedBridges);
     const links = [ALL_LINKS, ...carried.links, ...bridges];
     const reasons = new Map<string, string>();
     const closed = await checks.closedLinks(links);

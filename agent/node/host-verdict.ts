@@ -1,6 +1,6 @@
 // Judges whether this host carries the packets that our host state leads: by the settings, addresses and routes of the
 // operator and of other programs. Pure.
-import type { HostAddress, HostRoute } from '../model/host-checks.ts';
+import type { HostAddress, HostRoute, LocalBridge } from '../model/host-checks.ts';
 import { ALL_LINKS, LOCAL_TABLE, MAIN_TABLE } from '../model/host-checks.ts';
 import { type HostState, isOwnName } from '../model/host-state.ts';
 import {
@@ -55,12 +55,18 @@ export function carriedBy({ network, subnet, underlay }: Plane, state: HostState
   return { network, subnet, underlay: underlay.name, links: [...links], peers };
 }
 
-/** The bridges that hold this node's containers: their networks lie in our subnet. */
-export function ownBridges({ subnet }: Pick<Carried, 'subnet'>, addresses: readonly HostAddress[]): string[] {
-  const own = addresses.filter(
-    ({ isBridge, prefix }) => isBridge && containsPrefix(subnet, networkOf(prefix)),
-  );
-  return [...new Set(own.map(({ dev }) => dev))];
+/** The bridges that hold this node's containers, one for each of their networks. */
+export function ownBridges(
+  { subnet }: Pick<Carried, 'subnet'>,
+  addresses: readonly HostAddress[],
+): readonly LocalBridge[] {
+  const found = new Map<string, LocalBridge>();
+  for (const { dev, isBridge, prefix } of addresses) {
+    const network = networkOf(prefix);
+    if (isBridge && containsPrefix(subnet, network))
+      found.set(`${dev} ${formatPrefix(network)}`, { name: dev, network });
+  }
+  return [...found.values()];
 }
 
 /**
