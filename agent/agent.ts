@@ -11,6 +11,7 @@ import { createTunnelFilter } from './firewall/tunnel-filter.ts';
 import { subnetFile } from './handoff/subnet-env.ts';
 import { createHostChecks } from './kernel/host-checks.ts';
 import { createHostSource } from './kernel/host-facts.ts';
+import { addressSets } from './kernel/netlink/address-sets.ts';
 import { rulesetReader } from './kernel/netlink/ruleset.ts';
 import { watchRuleset } from './kernel/netlink/ruleset-monitor.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
@@ -65,7 +66,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
       const reads = { reader: rulesetReader, readSizes: readTableSizes, chains };
       return (await openFirewall({ enableNFTables, log: log.for('firewall'), exec, ...reads })).active;
     },
-    tunnelFilter: createTunnelFilter({ exec, reader: rulesetReader }),
+    tunnelFilter: createTunnelFilter({ exec, reader: rulesetReader, sets: addressSets }),
     watchRuleset: (onChange, signal) => watchRuleset(chains, onChange, signal),
     async onReady(summary) {
       allowOptimising();

@@ -9,6 +9,7 @@ import { openFirewall } from './firewall/open-firewall.ts';
 import { createTunnelFilter } from './firewall/tunnel-filter.ts';
 import { dataPlaneFile } from './handoff/data-plane-file.ts';
 import { diff, formatChange } from './kernel/diff.ts';
+import { addressSets } from './kernel/netlink/address-sets.ts';
 import { rulesetReader } from './kernel/netlink/ruleset.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { readTableSizes } from './kernel/old-iptables.ts';
@@ -36,7 +37,7 @@ export async function cleanupHost(options: AgentOptions, signal: AbortSignal): P
   for (const firewall of await firewalls()) {
     await remove(`${firewall.mode} rules`, () => firewall.remove(signal));
   }
-  const tunnelFilter = createTunnelFilter({ exec, reader: rulesetReader });
+  const tunnelFilter = createTunnelFilter({ exec, reader: rulesetReader, sets: addressSets });
   await remove('filter of the tunnel port', () => tunnelFilter.remove(signal));
   const dataPlane = dataPlaneFile(options.subnetFile, systemClock);
   for (const path of [options.subnetFile, dataPlane.path]) {

@@ -1,17 +1,18 @@
-// Applies the tunnel filter with nft.
+// Applies the tunnel filter with nft. Nodes that come and go cost no run of it.
 //
 // nft lists a rule in words of its own, which differ between versions. So later listings are compared with the one that
 // follows a replacement.
 import type { Exec } from '../base/exec.ts';
-import type { RulesetReader } from '../model/ruleset.ts';
+import type { AddressSets, RulesetReader } from '../model/ruleset.ts';
 import type { TunnelFilter } from '../model/tunnel-filter.ts';
 import { LIMITS } from './limits.ts';
 import { type ProgramRun, runProgram, runToSuccess } from './program.ts';
-import { formatNodeChange, formatTunnelTable, TUNNEL_TABLE } from './tunnel-table.ts';
+import { formatTunnelTable, NODES_SET, TUNNEL_TABLE } from './tunnel-table.ts';
 
 export interface TunnelFilterOptions {
   readonly exec: Exec;
   readonly reader: Pick<RulesetReader, 'hasTable'>;
+  readonly sets: AddressSets;
   /** Seconds after which the rules stop to drop by themselves. Default: that of the limits. */
   readonly guardSeconds?: number;
 }
@@ -20,6 +21,7 @@ export interface TunnelFilterOptions {
 export function createTunnelFilter({
   exec,
   reader,
+  sets,
   guardSeconds = LIMITS.tunnelGuardSeconds,
 }: TunnelFilterOptions): TunnelFilter {
   const { family, name } = TUNNEL_TABLE;
@@ -46,9 +48,7 @@ export function createTunnelFilter({
       await write(formatTunnelTable(rules, nodes, guardSeconds), signal);
       left = await list(signal);
     },
-    async change(added, removed, signal) {
-      await write(formatNodeChange(added, removed), signal);
-    },
+    change: (added, removed, signal) => sets.change(NODES_SET, added, removed, signal),
     async stands(signal) {
       return left !== undefined && (await list(signal)) === left;
     },

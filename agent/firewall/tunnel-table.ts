@@ -8,10 +8,14 @@
 // The set `nodes` holds the addresses of all nodes. The set `guarded` holds the port, for some minutes: the rules stop
 // to drop by themselves when nobody renews it.
 import { formatPrefix } from '../model/ip.ts';
+import type { SetName } from '../model/ruleset.ts';
 import type { TunnelRules } from '../model/tunnel-filter.ts';
 
 /** A table of our own, whatever the firewall mode is: the sets of iptables need another program. */
 export const TUNNEL_TABLE = { family: 'ip', name: 'twill-tunnel' } as const;
+
+/** The set of the addresses of all nodes. */
+export const NODES_SET: SetName = { table: TUNNEL_TABLE.name, name: 'nodes' };
 
 /** Our chains there. No other program has chains of these names, so that the changes of others wake nobody. */
 export const TUNNEL_CHAINS: readonly string[] = [
@@ -34,20 +38,13 @@ export function formatTunnelTable(rules: TunnelRules, nodes: Iterable<string>, g
   return `add table ${TABLE}
 delete table ${TABLE}
 table ${TABLE} {
-  set nodes { type ipv4_addr; ${addresses === '' ? '' : `elements = { ${addresses} };`} }
+  set ${NODES_SET.name} { type ipv4_addr; ${addresses === '' ? '' : `elements = { ${addresses} };`} }
   set guarded { type inet_service; timeout ${guardSeconds}s; elements = { ${rules.tunnel.port} }; }
   ${formatChain('input', -300, input)}
   ${formatChain('forward', -300, forward)}
   ${formatChain('output', -300, output)}
   ${formatChain('postrouting', 300, postrouting)}
 }`;
-}
-
-/** Formats the transaction that removes and adds addresses of nodes. */
-export function formatNodeChange(added: readonly string[], removed: readonly string[]): string {
-  const line = (verb: string, addresses: readonly string[]): string[] =>
-    addresses.length === 0 ? [] : [`${verb} element ${TABLE} nodes { ${addresses.join(', ')} }`];
-  return [...line('delete', removed), ...line('add', added)].join('\n');
 }
 
 function planChains({ tunnel, network, subnet, addresses }: TunnelRules) {

@@ -3,6 +3,8 @@
 export const LIMITS = {
   /** Netlink requests in one message. */
   netlinkBatch: 128,
+  /** Addresses of a set of nftables in one request, which holds 64 KiB. */
+  setElements: 1_000,
   /** Buffers for such a message and for its answers. */
   netlinkBufferBytes: 1024 * 1024,
   /** Buffer for one part of a listing. The kernel fills at most half of it. */

@@ -50,6 +50,26 @@ export interface RulesetReader {
   hasTable(table: { readonly family: 'ip'; readonly name: string }): Promise<boolean>;
 }
 
+/** A set of addresses in a table of the family `ip`. */
+export interface SetName {
+  readonly table: string;
+  readonly name: string;
+}
+
+/** Changes sets of addresses. */
+export interface AddressSets {
+  /**
+   * Removes and adds addresses in one transaction. Fails as `host`, and changes nothing, where there is no such set, or
+   * an address to remove is not in it.
+   */
+  change(
+    set: SetName,
+    added: readonly string[],
+    removed: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<void>;
+}
+
 /** The sizes of a table of the old iptables, in bytes, as text: they are only compared. */
 export interface TableSizes {
   /** Of the chain that ours is called from. */

@@ -71,8 +71,6 @@ export const LIMITS = {
   firewallIdleParts: 200,
   firewallBusyParts: 2,
   firewallSearchParts: 2,
-  /** Debounce of changes of the tunnel filter. */
-  tunnelDelayMs: 50,
   /** Changes of the tunnel filter take one of so many parts of the time. */
   tunnelParts: 2,
   /** The tunnel filter is written anew so often. It drops nothing any more after 600 s. */

@@ -7,10 +7,12 @@ import { asTwillError, withHint } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
+import { runTasks } from '../base/tasks.ts';
 import { createRepairBackoff } from '../firewall/repair-backoff.ts';
 import type { Backend } from '../model/backend.ts';
+import type { Plane } from '../model/plane.ts';
 import type { RulesetChange } from '../model/ruleset.ts';
-import type { TunnelFilter, TunnelRules } from '../model/tunnel-filter.ts';
+import type { Tunnel, TunnelFilter, TunnelRules } from '../model/tunnel-filter.ts';
 import { LIMITS } from './limits.ts';
 import { createPace } from './pace.ts';
 import type { Planner } from './planner.ts';
@@ -35,13 +37,15 @@ export class TunnelKeeper {
   readonly #bell;
   readonly #backoff;
   readonly #pace;
+  /** The plane that is wanted now. */
+  #plane: Plane | undefined;
   /** Undefined: no filter, and none of earlier runs. */
   #wanted: Wanted | undefined;
   #isWanted = false;
   /** What the kernel holds by our knowledge; undefined: that has to be written as a whole. */
   #held: { readonly rules: TunnelRules; readonly nodes: ReadonlySet<string> } | undefined;
   #isRemoved = false;
-  #renewedMs = Number.NEGATIVE_INFINITY;
+  #isRenewalDue = false;
   /** A change may have undone the rules. */
   #isLookDue = false;
   /** The failure that was logged last, as long as it lasts. */
@@ -57,15 +61,9 @@ export class TunnelKeeper {
   /** Wants the filter for the peers of the plane, which are asked for later. Without a plane there is none. */
   want({ tunnel }: Backend, planner: Pick<Planner, 'planes' | 'peers'>): void {
     const [plane] = planner.planes;
+    if (plane !== this.#plane || !this.#isWanted) this.#wanted = this.#wantedFor(tunnel, plane, planner);
+    this.#plane = plane;
     this.#isWanted = true;
-    if (plane === undefined || tunnel === undefined || !this.#deps.isEnabled) this.#wanted = undefined;
-    else {
-      const { network, subnet, end } = plane;
-      const addresses = [end.address, end.publicIP];
-      const nodes = (): ReadonlySet<string> =>
-        new Set([...addresses, ...planner.peers(plane).map(({ publicIP }) => publicIP)]);
-      this.#wanted = { rules: { tunnel, network, subnet, addresses }, nodes };
-    }
     this.#bell.ring();
   }
 
@@ -78,18 +76,21 @@ export class TunnelKeeper {
 
   /** Writes what changed, and everything from time to time, until `signal` is aborted. */
   async run(signal: AbortSignal): Promise<void> {
+    await runTasks(signal, [(until) => this.#follow(until), (until) => this.#renew(until)]);
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
     const { clock, random, log } = this.#deps;
     for (let failures = 0; ; ) {
-      await this.#bell.wait(signal, this.#held && this.#untilRenewalMs());
+      await this.#bell.wait(signal);
       if (!this.#isWanted) continue;
-      // Routes come first: to start a program takes longer. Changes that come together share one run of it.
-      if (this.#held !== undefined) await clock.sleep(LIMITS.tunnelDelayMs, signal);
+      const restMs = this.#pace.waitMs(LIMITS.tunnelParts, 0);
+      if (restMs > 0) await clock.sleep(restMs, signal);
       try {
         await this.#pace.during(() => this.#make(signal));
         if (this.#failure !== undefined) log.info('the tunnel port can be filtered again');
         this.#failure = undefined;
         failures = 0;
-        await clock.sleep(this.#pace.waitMs(LIMITS.tunnelParts, 0), signal);
       } catch (error) {
         signal.throwIfAborted();
         this.#held = undefined;
@@ -103,8 +104,25 @@ export class TunnelKeeper {
     }
   }
 
-  #untilRenewalMs(): number {
-    return Math.max(0, this.#renewedMs + LIMITS.tunnelRenewMs - this.#deps.clock.monotonicMs());
+  #wantedFor(
+    tunnel: Tunnel | undefined,
+    plane: Plane | undefined,
+    planner: Pick<Planner, 'peers'>,
+  ): Wanted | undefined {
+    if (plane === undefined || tunnel === undefined || !this.#deps.isEnabled) return undefined;
+    const { network, subnet, end } = plane;
+    const addresses = [end.address, end.publicIP];
+    const nodes = (): ReadonlySet<string> =>
+      new Set([...addresses, ...planner.peers(plane).map(({ publicIP }) => publicIP)]);
+    return { rules: { tunnel, network, subnet, addresses }, nodes };
+  }
+
+  async #renew(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#deps.clock.sleep(LIMITS.tunnelRenewMs, signal);
+      this.#isRenewalDue = true;
+      this.#bell.ring();
+    }
   }
 
   async #make(signal: AbortSignal): Promise<void> {
@@ -115,8 +133,9 @@ export class TunnelKeeper {
     const held = this.#held;
     const isUndone = held !== undefined && this.#isLookDue && !(await this.#deps.filter.stands(signal));
     this.#isLookDue = false;
-    const isSame = held !== undefined && isDeepStrictEqual(rules, held.rules);
-    if (!isSame || isUndone || this.#untilRenewalMs() === 0) {
+    // Another plane may have the same rules.
+    const isSame = held !== undefined && (rules === held.rules || isDeepStrictEqual(rules, held.rules));
+    if (!isSame || isUndone || this.#isRenewalDue) {
       await this.#replace(wanted.rules, nodes, signal);
       if (held === undefined)
         this.#deps.log.info('only nodes reach the tunnel port', { port: rules.tunnel.port });
@@ -135,8 +154,8 @@ export class TunnelKeeper {
   async #replace(rules: TunnelRules, nodes: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
     this.#held = undefined;
     this.#isRemoved = false;
+    this.#isRenewalDue = false;
     await this.#deps.filter.replace(rules, nodes, signal);
-    this.#renewedMs = this.#deps.clock.monotonicMs();
     this.#held = { rules, nodes };
   }
 

@@ -16,6 +16,8 @@ export interface BatchRequest {
   readonly flags: number;
   /** Its length is a multiple of four. */
   readonly payload: Buffer;
+  /** The kernel gives no answer, as for the end of a transaction. */
+  readonly isUnanswered?: boolean;
 }
 
 /** A socket for one batch at a time. */
@@ -32,10 +34,10 @@ const NLM_F_ACK = 4;
 const HEADER_BYTES = 16;
 
 /** Opens a socket for batches. Fails as `host`. */
-export function openBatchSocket(): BatchSocket {
+export function openBatchSocket(protocol: Protocol = Protocol.ROUTE): BatchSocket {
   let socket: RawNetlinkSocket;
   try {
-    socket = new RawNetlinkSocket(Protocol.ROUTE, {
+    socket = new RawNetlinkSocket(protocol, {
       recvBufferSize: LIMITS.netlinkBufferBytes,
       sendBufferSize: LIMITS.netlinkBufferBytes,
     });
@@ -64,8 +66,8 @@ export function openBatchSocket(): BatchSocket {
   ): Promise<ReadonlyMap<number, string>> => {
     const refused = new Map<number, string>();
     const first = sequence + 1;
-    const last = sequence + requests.length;
-    sequence = last;
+    sequence += requests.length;
+    const last = first + requests.findLastIndex(({ isUnanswered }) => isUnanswered !== true);
     const parts = requests.flatMap(({ type, flags, payload }, place) => {
       const seq = first + place;
       const ack = seq === last ? NLM_F_ACK : 0;

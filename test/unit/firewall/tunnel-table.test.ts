@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatNodeChange, formatTunnelTable, TUNNEL_CHAINS } from '../../../agent/firewall/tunnel-table.ts';
+import { formatTunnelTable, TUNNEL_CHAINS } from '../../../agent/firewall/tunnel-table.ts';
 import type { TunnelRules } from '../../../agent/model/tunnel-filter.ts';
 import { prefix } from '../../support/build.ts';
 
@@ -51,19 +51,5 @@ describe('the table of the tunnel filter', () => {
       'ip saddr 10.5.0.0/16 ip daddr @nodes udp dport @guarded drop',
       'ip saddr 10.5.3.0/24 ip daddr @nodes udp dport @guarded drop',
     ]);
-  });
-
-  it.each([
-    [['10.0.0.4'], [], ['add element ip twill-tunnel nodes { 10.0.0.4 }']],
-    [
-      ['10.0.0.4'],
-      ['10.0.0.5', '10.0.0.6'],
-      [
-        'delete element ip twill-tunnel nodes { 10.0.0.5, 10.0.0.6 }',
-        'add element ip twill-tunnel nodes { 10.0.0.4 }',
-      ],
-    ],
-  ])('adds %j and removes %j alone', (added, removed, lines) => {
-    expect(formatNodeChange(added, removed).split('\n')).toEqual(lines);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import type { Backend } from '../../../agent/model/backend.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
-import { planesOf } from '../../../agent/model/plane.ts';
+import { type Peer, planesOf } from '../../../agent/model/plane.ts';
 import type { RulesetChange } from '../../../agent/model/ruleset.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
 import { TunnelKeeper } from '../../../agent/node/tunnel-keeper.ts';
@@ -49,6 +49,8 @@ async function withKeeper(isEnabled: boolean, work: (bed: Bed) => Promise<void>)
   const clock = createVirtualClock();
   const filter = createMemoryTunnelFilter();
   const { log, lines } = captureLog('twill');
+  let peers: readonly Peer[] = [];
+  const planner = { planes: plane === undefined ? [] : [plane], peers: () => peers };
   const calls: string[] = [];
   const called = (name: string): void => {
     calls.push(name);
@@ -86,13 +88,13 @@ async function withKeeper(isEnabled: boolean, work: (bed: Bed) => Promise<void>)
     keeper,
     advance,
     async want(leases, backend = vxlan) {
-      const peers = leases.map(({ subnets, attrs }) => ({
+      peers = leases.map(({ subnets, attrs }) => ({
         subnet: subnets.ipv4 ?? prefix('10.5.0.0/24'),
         publicIP: attrs.publicIP.ipv4 ?? '',
         data: undefined,
       }));
-      keeper.want(backend, { planes: plane === undefined ? [] : [plane], peers: () => peers });
-      return advance(LIMITS.tunnelDelayMs + 1);
+      keeper.want(backend, planner);
+      return advance(1);
     },
     fault: undefined,
   };
@@ -120,23 +122,20 @@ describe('TunnelKeeper', () => {
   it('the keeper writes everything anew from time to time, so that the filter lasts', () =>
     withKeeper(true, async ({ want, advance }) => {
       await want([]);
-      expect(await advance(LIMITS.tunnelRenewMs - 2)).toEqual([]);
-      expect(await advance(LIMITS.tunnelDelayMs + 3)).toEqual(['replace']);
-      expect(await advance(10 * (LIMITS.tunnelRenewMs + LIMITS.tunnelDelayMs) + 10)).toEqual(
-        Array.from({ length: 10 }, () => 'replace'),
-      );
+      expect(await advance(LIMITS.tunnelRenewMs)).toEqual(['replace']);
+      expect(await advance(10 * LIMITS.tunnelRenewMs)).toEqual(Array.from({ length: 10 }, () => 'replace'));
     }));
 
   it('the keeper repairs the filter after a change by others, and not after others', () =>
     withKeeper(true, async ({ filter, want, keeper, advance, lines }) => {
       await want([]);
       keeper.notice(DELETED);
-      expect(await advance(LIMITS.tunnelDelayMs + 1)).toEqual([]);
+      expect(await advance(1)).toEqual([]);
       filter.held = undefined;
       keeper.notice({ ...DELETED, table: 'ip nat' });
-      expect(await advance(LIMITS.tunnelDelayMs + 1)).toEqual([]);
+      expect(await advance(1)).toEqual([]);
       keeper.notice(DELETED);
-      expect(await advance(LIMITS.tunnelDelayMs + 1)).toEqual(['replace']);
+      expect(await advance(1)).toEqual(['replace']);
       expect(lines.at(-1)).toBe('warn  twill: repaired the filter of the tunnel port');
     }));
 
@@ -145,7 +144,7 @@ describe('TunnelKeeper', () => {
       await want([vxlanPeer(2)]);
       filter.held = undefined;
       expect(await want([vxlanPeer(3)])).toEqual(['change +192.168.77.3 -192.168.77.2']);
-      expect(await advance(LIMITS.tunnelBackoff.firstMs + LIMITS.tunnelDelayMs)).toEqual(['replace']);
+      expect(await advance(LIMITS.tunnelBackoff.firstMs)).toEqual(['replace']);
       expect(nodesIn(filter)).toContain('192.168.77.3');
       expect(lines.at(-1)).toBe('info  twill: the tunnel port can be filtered again');
     }));
