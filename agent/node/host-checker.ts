@@ -4,9 +4,11 @@ import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { runTasks } from '../base/tasks.ts';
 import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
-import { ALL_LINKS, type HostAddress, type HostChecks, type LocalBridge } from '../model/host-checks.ts';
+import { ALL_LINKS, type HostChecks, type LocalBridge } from '../model/host-checks.ts';
 import type { HostState } from '../model/host-state.ts';
+import { formatPrefix, type Prefix } from '../model/ip.ts';
 import type { Plane } from '../model/plane.ts';
 import {
   type Carried,
@@ -24,6 +26,8 @@ import { LIMITS } from './limits.ts';
 
 export interface HostCheckerDeps {
   readonly checks: HostChecks;
+  /** The network, whose addresses on this host are watched. */
+  readonly network: Prefix;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -31,7 +35,7 @@ export interface HostCheckerDeps {
 /** The addresses and routes of the host as read last. */
 interface Findings {
   readonly carried: Carried;
-  readonly addresses: readonly HostAddress[];
+  readonly bridges: readonly LocalBridge[];
   /** On the addresses and the routes. */
   readonly verdicts: readonly Verdict[];
 }
@@ -61,6 +65,7 @@ export class HostChecker {
   want(plane: Plane | undefined, state: () => HostState): void {
     if (plane === this.#wanted?.plane) return;
     this.#wanted = plane && { plane, state };
+    if (plane === undefined) this.#findings = undefined;
     this.#bell.ring();
   }
 
@@ -71,34 +76,62 @@ export class HostChecker {
 
   /** The bridges that hold containers of ours, as read last. */
   get bridges(): readonly LocalBridge[] {
-    return this.#findings === undefined ? [] : ownBridges(this.#findings.carried, this.#findings.addresses);
+    return this.#findings?.bridges ?? [];
   }
 
   conditions(): readonly Condition[] {
     return conditionsIn(this.#slot);
   }
 
-  /** Looks at the host from time to time until `signal` is aborted. Calls `onChange` after the first look. */
+  /**
+   * Looks at the host from time to time, and when its addresses change, until `signal` is aborted. Calls `onChange`
+   * after the first look, and when there are other bridges.
+   */
   async run(onChange: () => void, signal: AbortSignal): Promise<void> {
+    await runTasks(signal, [(until) => this.#watch(until), (until) => this.#follow(onChange, until)]);
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { checks, network, log } = this.#deps;
+    try {
+      await checks.watchAddressesIn(network, () => this.#bell.ring(), signal);
+    } catch (error) {
+      log.info(`polling the addresses: ${messageOf(error)}`);
+    }
+  }
+
+  async #follow(onChange: () => void, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    let told = '';
+    let pauseToMs = 0;
     for (;;) {
       const why = await this.#bell.wait(signal, this.#wanted && LIMITS.hostCheckMs);
       if (this.#wanted === undefined) {
         this.#slot.clear();
         continue;
       }
+      // A rate limit: other programs may change addresses all the time.
+      if (why === 'rung') await clock.sleep(Math.max(0, pauseToMs - clock.monotonicMs()), signal);
+      const startMs = clock.monotonicMs();
       const verdicts = await this.#look(why === 'rung');
       if (verdicts !== undefined && this.#wanted !== undefined) this.#tell(verdicts);
-      if (this.#stands) continue;
-      this.#stands = true;
-      onChange();
+      const found = this.bridges.map(bridgeText).toSorted().join(' ');
+      const nowMs = clock.monotonicMs();
+      const longMs = (nowMs - startMs) * LIMITS.hostPauseLooks;
+      pauseToMs = nowMs + Math.min(Math.max(LIMITS.hostCheckPauseMs, longMs), LIMITS.hostPauseMaxMs);
+      if (!this.#stands || found !== told) {
+        this.#stands = true;
+        told = found;
+        onChange();
+      }
     }
   }
 
   /** Undefined: the host cannot be read now. */
   async #look(isNew: boolean): Promise<readonly Verdict[] | undefined> {
     try {
-      const { carried, addresses, verdicts } = await this.#find(isNew);
-      return [await this.#forward(carried, addresses), ...verdicts];
+      const { carried, bridges, verdicts } = await this.#find(isNew);
+      return [await this.#forward(carried, bridges), ...verdicts];
     } catch (error) {
       // That alone stops no packet.
       this.#deps.log.debug(messageOf(error));
@@ -120,15 +153,15 @@ export class HostChecker {
     const { addresses, seen } = await checks.addressesIn(carried.network);
     const routes = sample.length === 0 ? [] : await checks.routesTowards(sample.map(sampleAddress));
     const verdicts = [judgeAddresses(carried, addresses), judgeRoutes(sample, routes)];
-    this.#findings = { carried, addresses, verdicts };
+    this.#findings = { carried, bridges: ownBridges(carried, addresses), verdicts };
     this.#nextMs =
       now + LIMITS.hostCheckAllMs + Math.min(seen, LIMITS.countedAddresses) * LIMITS.hostCheckMsPerAddress;
     return this.#findings;
   }
 
-  async #forward(carried: Carried, addresses: readonly HostAddress[]): Promise<Verdict> {
+  async #forward(carried: Carried, local: readonly LocalBridge[]): Promise<Verdict> {
     const { checks, clock, log } = this.#deps;
-    const names = new Set(ownBridges(carried, addresses).map(({ name }) => name));
+    const names = new Set(local.map(({ name }) => name));
     const bridges = [...names].slice(0, LIMITS.checkedBridges);
     const links = [ALL_LINKS, ...carried.links, ...bridges];
     const reasons = new Map<string, string>();
@@ -162,6 +195,10 @@ export class HostChecker {
     for (const warning of warnings) if (!this.#warned.includes(warning)) log.warn(warning);
     this.#warned = warnings;
   }
+}
+
+function bridgeText({ name, network }: LocalBridge): string {
+  return `${name} ${formatPrefix(network)}`;
 }
 
 function openedLine(link: string): string {

@@ -88,7 +88,7 @@ export class NodeNetwork {
     this.#planner = createPlanner({ backend, overlays, blackholeRoute, datastore });
     this.peerFaults = new PeerFaults(log);
     this.#handOff = new HandOffKeeper({ handOff, clock, random, log });
-    this.#checker = new HostChecker({ checks, clock, log });
+    this.#checker = new HostChecker({ checks, network: config.network, clock, log });
     this.#firewall =
       firewall &&
       new FirewallKeeper({

@@ -23,6 +23,8 @@ interface Bed {
   /** Calls so far, by name. */
   readonly calls: Record<'closedLinks' | 'open' | 'addressesIn' | 'routesTowards', number>;
   readonly changes: () => number;
+  /** Tells that addresses have changed. */
+  readonly ring: () => void;
   readonly start: () => Promise<void>;
 }
 
@@ -33,15 +35,17 @@ const DOCKER: HostAddress = {
   prefix: prefix('10.5.0.1/16'),
 };
 
-async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
+async function bed(work: (bed: Bed) => Promise<void>, { isWatched = true } = {}): Promise<void> {
   const clock = createVirtualClock();
   const { log, lines } = captureLog('twill');
   const host: Bed['host'] = { closed: new Set(), isReadOnly: false, addresses: [], seen: 0 };
   const calls = { closedLinks: 0, open: 0, addressesIn: 0, routesTowards: 0 };
   let changes = 0;
+  let ring = (): void => undefined;
   const checker = new HostChecker({
     clock,
     log,
+    network: prefix('10.5.0.0/16'),
     checks: {
       async closedLinks(links) {
         calls.closedLinks++;
@@ -57,6 +61,10 @@ async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
         calls.addressesIn++;
         if (host.addresses === undefined) throw new TwillError('host', 'cannot read addresses');
         return { addresses: host.addresses, seen: host.seen };
+      },
+      async watchAddressesIn(_network, onChange) {
+        if (!isWatched) throw new TwillError('host', 'cannot watch the addresses');
+        ring = onChange;
       },
       async routesTowards(addresses) {
         calls.routesTowards++;
@@ -77,6 +85,7 @@ async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
     calls,
     reason: () => checker.conditions()[0]?.reason ?? 'fine',
     changes: () => changes,
+    ring: () => ring(),
     async start() {
       checker.want(plane as Plane, () => state);
       await clock.advance(1);
@@ -153,6 +162,59 @@ it('addresses are read rarely, and as often as forwarding while they are at faul
     await clock.advance(LIMITS.hostCheckMs);
     expect(reason()).toBe('fine');
   }));
+
+it('a bridge that comes or goes is told of at once, and not again', () =>
+  bed(async ({ host, start, clock, checker, changes, ring }) => {
+    await start();
+    expect([checker.bridges, changes()]).toEqual([[], 1]);
+    await clock.advance(1_000);
+    host.addresses = [{ ...DOCKER, prefix: prefix('10.5.1.1/24') }];
+    ring();
+    await clock.advance(1);
+    const bridge = { name: 'docker0', network: prefix('10.5.1.0/24') };
+    expect([checker.bridges, changes()]).toEqual([[bridge], 2]);
+    await clock.advance(30_000);
+    ring();
+    await clock.advance(1_000);
+    expect(changes()).toBe(2);
+    host.addresses = [];
+    ring();
+    await clock.advance(1);
+    expect([checker.bridges, changes()]).toEqual([[], 3]);
+  }));
+
+it('bridges in another order are the same ones', () =>
+  bed(async ({ host, start, clock, changes, ring }) => {
+    const parts = ['10.5.1.1/25', '10.5.1.129/25'].map((text) => ({ ...DOCKER, prefix: prefix(text) }));
+    host.addresses = parts;
+    await start();
+    host.addresses = parts.toReversed();
+    ring();
+    await clock.advance(1_000);
+    expect(changes()).toBe(1);
+  }));
+
+it('addresses that change all the time are read at a limited rate', () =>
+  bed(async ({ start, clock, calls, ring }) => {
+    await start();
+    for (let time = 0; time < 10_000; time += 10) {
+      ring();
+      await clock.advance(10);
+    }
+    expect(calls.addressesIn).toBeGreaterThan(40);
+    expect(calls.addressesIn).toBeLessThan(55);
+  }));
+
+it('a host that tells of no change is polled, and the log says so', () =>
+  bed(
+    async ({ start, clock, calls, lines }) => {
+      await start();
+      await clock.advance(60_000);
+      expect(calls.addressesIn).toBe(11);
+      expect(lines).toEqual([expect.stringContaining('polling the addresses: cannot watch')]);
+    },
+    { isWatched: false },
+  ));
 
 it('thousands of addresses are read more rarely', () =>
   bed(async ({ host, start, clock, calls }) => {
