@@ -8,7 +8,7 @@ import { runTasks } from '../base/tasks.ts';
 import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
 import { ALL_LINKS, type HostChecks, type LocalBridge } from '../model/host-checks.ts';
 import type { HostState } from '../model/host-state.ts';
-import { formatPrefix, type Prefix } from '../model/ip.ts';
+import { formatPrefix, type Prefix, samePrefix } from '../model/ip.ts';
 import type { Plane } from '../model/plane.ts';
 import {
   type Carried,
@@ -52,6 +52,8 @@ export class HostChecker {
   #nextMs = 0;
   /** When each link was opened last. */
   readonly #openedMs = new Map<string, number>();
+  /** The subnets of this node so far, the present one last. */
+  #subnets: readonly Prefix[] = [];
   /** Warnings of the last look, each of which is in the log. */
   #warned: readonly string[] = [];
 
@@ -66,6 +68,7 @@ export class HostChecker {
     if (plane === this.#wanted?.plane) return;
     this.#wanted = plane && { plane, state };
     if (plane === undefined) this.#findings = undefined;
+    else this.#remember(plane.subnet);
     this.#bell.ring();
   }
 
@@ -85,10 +88,16 @@ export class HostChecker {
 
   /**
    * Looks at the host from time to time, and when its addresses change, until `signal` is aborted. Calls `onChange`
-   * after the first look, and when there are other bridges.
+   * after the first look, and when there are other bridges. `last`: the subnet of the agent's last run.
    */
-  async run(onChange: () => void, signal: AbortSignal): Promise<void> {
+  async run(last: Prefix | undefined, onChange: () => void, signal: AbortSignal): Promise<void> {
+    if (last !== undefined) this.#remember(last);
     await runTasks(signal, [(until) => this.#watch(until), (until) => this.#follow(onChange, until)]);
+  }
+
+  #remember(subnet: Prefix): void {
+    const others = this.#subnets.filter((each) => !samePrefix(each, subnet));
+    this.#subnets = [...others, subnet].slice(-LIMITS.knownSubnets);
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
@@ -148,7 +157,7 @@ export class HostChecker {
     if (this.#findings !== undefined && !isNew && !isOld) return this.#findings;
     if (this.#wanted === undefined) throw new Error('nothing is carried');
     const { plane, state } = this.#wanted;
-    const carried = carriedBy(plane, state());
+    const carried = carriedBy(plane, state(), this.#subnets.slice(0, -1));
     const sample = samplePeers(carried.peers);
     const { addresses, seen } = await checks.addressesIn(carried.network);
     const routes = sample.length === 0 ? [] : await checks.routesTowards(sample.map(sampleAddress));

@@ -62,6 +62,8 @@ export const LIMITS = {
   routeSamples: 8,
   checkedBridges: 16,
   hostWarnings: 10,
+  /** Subnets of this node that are remembered: a bridge may still have one. */
+  knownSubnets: 8,
   /** Debounce of looks at our firewall rules. */
   firewallDelayMs: 50,
   /** Interval of looks at our firewall rules where the kernel tells of their changes. */

@@ -129,7 +129,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('a bridge with too wide an address'
     const own = env.subnet.replaceAll('.', '\\.');
     await isNotReady(
       host,
-      new RegExp(`^docker0 has 172\\.17\\.0\\.1/16, which covers .*--bip=${own}\\), or choose another`),
+      new RegExp(`^docker0 has 172\\.17\\.0\\.1/16, which covers .*--bip=${own}, or choose another`),
     );
     await host.namespace.ip('addr del 172.17.0.1/16 dev docker0');
     await starting;

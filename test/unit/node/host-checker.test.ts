@@ -75,7 +75,7 @@ async function bed(work: (bed: Bed) => Promise<void>, { isWatched = true } = {})
   const state = await plan('vxlan', {}, [vxlanPeer(2)]);
   const [plane] = planesOf(hostFacts(), OVERLAYS, { ipv4: prefix('10.5.1.0/24') });
   const stop = new AbortController();
-  const running = checker.run(() => changes++, stop.signal);
+  const running = checker.run(prefix('10.5.7.0/24'), () => changes++, stop.signal);
   await clock.advance(1);
   await work({
     clock,
@@ -233,6 +233,24 @@ it('a bridge of our subnet that is closed is a condition, and is not opened', ()
     host.closed = new Set(['docker0']);
     await start();
     expect([reason().includes('/conf/docker0/forwarding is 0'), calls.open]).toEqual([true, 0]);
+  }));
+
+it('a bridge that still has a subnet of an earlier time is named', () =>
+  bed(async ({ checker, host, start, clock, lines, ring }) => {
+    host.addresses = [{ ...DOCKER, prefix: prefix('10.5.7.1/24') }];
+    await start();
+    const [plane] = planesOf(hostFacts(), OVERLAYS, { ipv4: prefix('10.5.2.0/24') });
+    checker.want(plane, () => []);
+    host.addresses = [
+      { ...DOCKER, prefix: prefix('10.5.2.1/25') },
+      { ...DOCKER, dev: 'podman1', prefix: prefix('10.5.1.1/24') },
+    ];
+    ring();
+    await clock.advance(1_000);
+    expect(lines).toEqual([
+      expect.stringContaining("docker0 still has 10.5.7.1/24 of this node's former subnet 10.5.7.0/24: "),
+      expect.stringContaining("podman1 still has 10.5.1.1/24 of this node's former subnet 10.5.1.0/24: "),
+    ]);
   }));
 
 it('a warning is logged once, and again when it has been gone', () =>
