@@ -1,5 +1,5 @@
 // Keeps an eye on the settings, addresses and routes of this host that stop the overlay's packets: turns forwarding on
-// where it is off, and says what only the operator can mend. `host-verdict.ts` judges; here is the loop.
+// where it is off, unless the operator forbids that, and says what only the operator can mend. `host-verdict.ts` judges; here is the loop.
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -26,6 +26,8 @@ import { LIMITS } from './limits.ts';
 
 export interface HostCheckerDeps {
   readonly checks: HostChecks;
+  /** Whether links that do not forward are opened. */
+  readonly opens: boolean;
   /** The network, whose addresses on this host are watched. */
   readonly network: Prefix;
   readonly clock: Clock;
@@ -169,7 +171,7 @@ export class HostChecker {
   }
 
   async #forward(carried: Carried, local: readonly LocalBridge[]): Promise<Verdict> {
-    const { checks, clock, log } = this.#deps;
+    const { checks, opens, clock, log } = this.#deps;
     const names = new Set(local.map(({ name }) => name));
     const bridges = [...names].slice(0, LIMITS.checkedBridges);
     const links = [ALL_LINKS, ...carried.links, ...bridges];
@@ -177,6 +179,10 @@ export class HostChecker {
     const closed = await checks.closedLinks(links);
     const opened = linksToOpen(closed);
     for (const link of opened) {
+      if (!opens) {
+        reasons.set(link, '--ip-forward=off leaves it so');
+        continue;
+      }
       const lastMs = this.#openedMs.get(link);
       const now = clock.monotonicMs();
       // A program that closes it again is not fought.

@@ -83,12 +83,12 @@ export class NodeNetwork {
     this.#bell = createBell(clock);
     this.#slot = createConditionSlot('network', log);
     this.#slot.wait('waiting for subnets');
-    const { blackholeRoute, datastoreAddresses: datastore = [] } = options;
+    const { blackholeRoute, ipForward: opens, datastoreAddresses: datastore = [] } = options;
     const overlays = overlaysOf(config, deps.world.leaseSource.lengths);
     this.#planner = createPlanner({ backend, overlays, blackholeRoute, datastore });
     this.peerFaults = new PeerFaults(log);
     this.#handOff = new HandOffKeeper({ handOff, clock, random, log });
-    this.#checker = new HostChecker({ checks, network: config.network, clock, log });
+    this.#checker = new HostChecker({ checks, opens, network: config.network, clock, log });
     this.#firewall =
       firewall &&
       new FirewallKeeper({

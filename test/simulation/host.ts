@@ -34,6 +34,7 @@ export const NODE_OPTIONS: NodeOptions = {
   randomFully: true,
   forwardRules: true,
   tunnelFilter: true,
+  ipForward: true,
   blackholeRoute: true,
   firewallResyncSeconds: 60,
 };

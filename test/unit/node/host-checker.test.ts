@@ -35,7 +35,10 @@ const DOCKER: HostAddress = {
   prefix: prefix('10.5.0.1/16'),
 };
 
-async function bed(work: (bed: Bed) => Promise<void>, { isWatched = true } = {}): Promise<void> {
+async function bed(
+  work: (bed: Bed) => Promise<void>,
+  { isWatched = true, opens = true } = {},
+): Promise<void> {
   const clock = createVirtualClock();
   const { log, lines } = captureLog('twill');
   const host: Bed['host'] = { closed: new Set(), isReadOnly: false, addresses: [], seen: 0 };
@@ -45,6 +48,7 @@ async function bed(work: (bed: Bed) => Promise<void>, { isWatched = true } = {})
   const checker = new HostChecker({
     clock,
     log,
+    opens,
     network: prefix('10.5.0.0/16'),
     checks: {
       async closedLinks(links) {
@@ -149,6 +153,21 @@ it('forwarding that cannot be turned on is a condition that goes when somebody t
     expect(reason()).toBe('fine');
     expect(lines).toHaveLength(2);
   }));
+
+it('forwarding that shall be left alone is a condition', () =>
+  bed(
+    async ({ host, start, clock, calls, reason }) => {
+      host.closed = new Set(['all', 'flannel.1']);
+      await start();
+      await clock.advance(10 * LIMITS.hostCheckMs);
+      expect(reason()).toMatch(/^\/proc\/sys\/net\/ipv4\/ip_forward is 0, .*\(--ip-forward=off .*sysctl -w/);
+      host.closed = new Set(['flannel.1']);
+      await clock.advance(LIMITS.hostCheckMs);
+      expect(reason()).toMatch(/^\S+\/flannel\.1\/forwarding is 0, .*\(--ip-forward=off /);
+      expect(calls.open).toBe(0);
+    },
+    { opens: false },
+  ));
 
 it('addresses are read rarely, and as often as forwarding while they are at fault', () =>
   bed(async ({ host, start, clock, calls, reason }) => {
