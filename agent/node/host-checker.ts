@@ -1,5 +1,6 @@
 // Keeps an eye on the settings, addresses and routes of this host that stop the overlay's packets: turns forwarding on
-// where it is off, unless the operator forbids that, and says what only the operator can mend. `host-verdict.ts` judges; here is the loop.
+// where it is off, unless the operator forbids that, and says what only the operator can mend. `host-verdict.ts`
+// judges; here is the loop.
 import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';

@@ -174,7 +174,7 @@ function remedyFor(dev: string, subnet: Prefix, mayTakeAll: boolean): string {
   if (dev === 'docker0') return `start dockerd with --bip=${own}${mayTakeAll ? '' : ' or a free part of it'}`;
   const [program, pools] = /^(?:br-[\da-f]{12}|twd-.*)$/.test(dev)
     ? ['docker', '"default-address-pools" in daemon.json']
-    : /^(?:podman\d+|twp-.*)$/.test(dev)
+    : /^podman\d+$/.test(dev)
       ? ['podman', 'default_subnet_pools in containers.conf']
       : [];
   if (program !== undefined) {

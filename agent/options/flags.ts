@@ -1,5 +1,6 @@
 // All flags of the program, as data: flannel's, with flannel's names and defaults, and three of our own (`store`,
-// `tunnel-filter` and `ip-forward`). Values are checked against their kind by flag-values.ts and further by ../options.ts.
+// `tunnel-filter` and `ip-forward`). Values are checked against their kind by flag-values.ts and further by
+// ../options.ts.
 
 /** Heading of a flag in the help. Flags of `ignored` are accepted and have no effect. */
 export type FlagGroup =
