@@ -1,4 +1,4 @@
-// `twill docker network` and `twill podman network`: the part of the subnet, and the command that makes a network there.
+// `twill docker network` and `twill podman network`: the part of the subnet, and the command that makes a network.
 import { describe, expect, it } from 'vitest';
 import { bridgeName, DOCKER } from '../../agent/cli/docker.ts';
 import { type Engine, parseWish, planNetwork, refuseOverlap } from '../../agent/cli/engine-network.ts';
