@@ -59,8 +59,16 @@ const PARTS: readonly Part[] = [
     workers: 1,
   },
   {
-    name: 'faults',
+    name: 'containers',
     group: 7,
+    include: 'test/containers/**/*.test.ts',
+    testMs: 90_000,
+    setUpMs: 90_000,
+    workers: 1,
+  },
+  {
+    name: 'faults',
+    group: 8,
     include: 'test/faults/**/*.test.ts',
     testMs: 120_000,
     setUpMs: 60_000,

@@ -51,7 +51,8 @@ export async function readAgentOptions(
     ipMasq: values.bool('ip-masq'),
     randomFully: !values.bool('ip-masq-fully-random-disable'),
     forwardRules: values.bool('iptables-forward-rules'),
-    tunnelFilter: readTunnelFilter(values),
+    tunnelFilter: readSwitch(values, 'tunnel-filter'),
+    ipForward: readSwitch(values, 'ip-forward'),
     blackholeRoute: values.bool('ip-blackhole-route'),
     firewallResyncSeconds: values.int('iptables-resync'),
     healthz: healthzPort === 0 ? undefined : { ip: healthzIP, port: healthzPort },
@@ -102,9 +103,9 @@ function readPublicIP(values: FlagValues): string | undefined {
   throw refuse(values, 'public-ip', 'must be an address that other hosts can reach', address);
 }
 
-function readTunnelFilter(values: FlagValues): boolean {
-  const text = values.text('tunnel-filter');
-  if (text !== 'auto' && text !== 'off') throw refuse(values, 'tunnel-filter', 'must be auto or off', text);
+function readSwitch(values: FlagValues, name: FlagName<'string'>): boolean {
+  const text = values.text(name);
+  if (text !== 'auto' && text !== 'off') throw refuse(values, name, 'must be auto or off', text);
   return text === 'auto';
 }
 

@@ -16,6 +16,10 @@ const MAY_BE_SKIPPED = [
     title: 'needs a build of etcd',
     reason: 'it needs Go and the Go module of that version',
   },
+  {
+    title: 'needs packages of Debian',
+    reason: 'they could not be downloaded',
+  },
 ];
 
 /**

@@ -25,6 +25,7 @@ const PARTS = [
   'kernel',
   'e2e',
   'hostile',
+  'containers',
   'faults',
 ];
 const LIMIT_MS = 40 * 60_000;
@@ -40,7 +41,7 @@ async function testAll() {
   const folder = mkdtempSync(join(tmpdir(), 'twill-test-'));
   try {
     await setUp(ALL_PROGRAMS);
-    await buildEtcds();
+    await fillCaches();
     const report = join(folder, 'report.json');
     const exitCode = await runVitest(process.argv.slice(2), report, openPrivateNetwork());
     await sweep();
@@ -59,13 +60,27 @@ async function testAll() {
   }
 }
 
-// Builds the versions of etcd that the suite `conformance` runs. Outside of the tests' network, which leads nowhere.
-async function buildEtcds() {
-  const args = process.argv.slice(2).filter((arg) => PARTS.includes(arg) || arg.includes('test/'));
-  if (args.length > 0 && !args.some((arg) => arg.includes('conformance'))) return;
-  const { buildEtcdVersions, etcdCacheFolder } = await import('../dist/lab/test/lab/etcd-versions.js');
+// Both caches are filled outside of the tests' network, which leads nowhere.
+async function fillCaches() {
   const say = (/** @type {string} */ line) => void process.stdout.write(`test: ${line}\n`);
-  await withLock('etcd', etcdCacheFolder(), () => buildEtcdVersions(say));
+  if (runs('conformance')) {
+    const { buildEtcdVersions, etcdCacheFolder } = await import('../dist/lab/test/lab/etcd-versions.js');
+    await withLock('etcd', etcdCacheFolder(), () => buildEtcdVersions(say));
+  }
+  if (runs('containers')) {
+    const { fillEngineCache, engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
+    await withLock('engines', engineCacheFolder(), () => fillEngineCache(say));
+  }
+}
+
+/**
+ * Whether a part may be among the tests to run.
+ *
+ * @param {string} part
+ */
+function runs(part) {
+  const args = process.argv.slice(2).filter((arg) => PARTS.includes(arg) || arg.includes('test/'));
+  return args.length === 0 || args.some((arg) => arg.includes(part));
 }
 
 /**

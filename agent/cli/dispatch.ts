@@ -4,7 +4,14 @@ import { echo, isSwitchedOn, parseCommandLine, readFlagValues } from '../options
 import { nearestWord } from '../options/nearest.ts';
 import { readAgentOptions, readLogLevel } from '../options.ts';
 import type { CommandContext } from './context.ts';
-import { COMMANDS, type CommandName, formatCommandHelp, formatHelp, isCommandName } from './help.ts';
+import {
+  COMMANDS,
+  type CommandName,
+  formatCommandHelp,
+  formatHelp,
+  hasOwnOptions,
+  isCommandName,
+} from './help.ts';
 
 /** A command and the arguments after it. */
 export interface Invocation {
@@ -27,10 +34,13 @@ export function parseInvocation(program: string, args: readonly string[]): Invoc
   throw misuse(`unknown command ${echo(first)}${near === undefined ? '' : `; did you mean ${near}?`}`);
 }
 
+// The agent's flags that a command with options of its own has, too.
+const STOPS = /^--?(?:h|help|version)$/;
+
 /** Runs a command to its end. */
 export async function dispatch(invocation: Invocation, context: CommandContext): Promise<void> {
-  const { command } = invocation;
-  const commandLine = parseCommandLine(invocation.args);
+  const { command, args } = invocation;
+  const commandLine = parseCommandLine(hasOwnOptions(command) ? args.filter((arg) => STOPS.test(arg)) : args);
   const { operands } = commandLine;
   if (isSwitchedOn(commandLine, 'version')) {
     await context.print(`twill ${context.readVersion()}\n`);
@@ -40,6 +50,8 @@ export async function dispatch(invocation: Invocation, context: CommandContext):
     await printHelp(command, operands, context);
     return;
   }
+  if (command === 'docker') return (await import('./docker.ts')).dockerCommand(args, context);
+  if (command === 'podman') return (await import('./podman.ts')).podmanCommand(args, context);
   if (command !== 'network' && operands.length > 0) {
     const [operand = ''] = operands;
     throw new TwillError('usage', `unexpected argument ${echo(operand)}`, {

@@ -9,6 +9,11 @@ export const COMMANDS = {
     operands: 'get | set JSON|@FILE|-',
     meaning: 'read or write the network configuration; it is checked before it is written',
   },
+  docker: {
+    operands: 'network NAME [OPTIONS]',
+    meaning: "print the command that makes a network of Docker on a part of this node's subnet",
+  },
+  podman: { operands: 'network NAME [OPTIONS]', meaning: 'the same for Podman' },
   cleanup: { operands: '', meaning: 'remove from this host all that the agent made, and nothing else' },
   help: { operands: '[COMMAND]', meaning: 'print this text, or the flags of a command' },
 } as const satisfies Readonly<Record<string, { readonly operands: string; readonly meaning: string }>>;
@@ -30,9 +35,28 @@ const RELEVANT: Readonly<Record<CommandName, readonly FlagGroup[]>> = {
   run: HEADINGS.map(([group]) => group),
   plan: ['datastore', 'underlay', 'node', 'logging', 'general'],
   network: ['datastore', 'logging', 'general'],
+  docker: [],
+  podman: [],
   cleanup: ['node', 'logging', 'general'],
   help: ['general'],
 };
+
+const OF_ENGINES: readonly (readonly [string, string])[] = [
+  ['--part I/N', 'the I-th of N equal parts of the subnet, N a power of two (default 1/1, the whole)'],
+  ['--apply', 'run the command instead of printing it'],
+  ['--subnet-file FILE', 'file with the subnet (default /run/flannel/subnet.env)'],
+];
+
+/** The options of commands that do not take the agent's flags. */
+const OWN_OPTIONS: Partial<Record<CommandName, readonly (readonly [string, string])[]>> = {
+  docker: OF_ENGINES,
+  podman: OF_ENGINES,
+};
+
+/** Whether a command has options of its own, and of the agent's flags `help` and `version` alone. */
+export function hasOwnOptions(name: CommandName): boolean {
+  return OWN_OPTIONS[name] !== undefined;
+}
 
 /** Whether there is a command of that name. */
 export function isCommandName(name: string): name is CommandName {
@@ -41,8 +65,8 @@ export function isCommandName(name: string): name is CommandName {
 
 /** The text of `twill help`. */
 export function formatHelp(version: string): string {
-  const commands = Object.entries(COMMANDS).map(
-    ([name, { operands, meaning }]) => `  ${`${name} ${operands}`.trim().padEnd(31)}${meaning}\n`,
+  const commands = Object.entries(COMMANDS).map(([name, { operands, meaning }]) =>
+    column(`${name} ${operands}`.trim(), meaning),
   );
   return [
     `twill ${version}: cross-host container networking, in place of flanneld\n\n`,
@@ -67,17 +91,23 @@ export function formatCommandHelp(name: CommandName): string {
     'A switch is turned off by --NAME=false. One dash is as good as two.\n',
     `Accepted for compatibility with flannel, without effect: ${ignored.join(' ')}\n`,
   ];
+  const own = OWN_OPTIONS[name]?.map(([option, text]) => column(option, text)) ?? [];
+  const hasFlags = name !== 'help' && own.length === 0;
   return [
-    `usage: twill ${`${name} ${operands}`.trim()}${name === 'help' ? '' : ' [FLAGS]'}\n\n${meaning}\n`,
+    `usage: twill ${`${name} ${operands}`.trim()}${hasFlags ? ' [FLAGS]' : ''}\n\n${meaning}\n`,
+    ...(own.length > 0 ? ['\n', ...own] : []),
     ...sections,
-    ...(name === 'help' ? [] : notes),
+    ...(hasFlags ? notes : []),
   ].join('');
 }
 
 function formatFlag(flag: Flag): string {
-  const name = `  ${spell(flag.name)}${flag.value === undefined ? '' : ` ${flag.value}`}`;
+  const name = `${spell(flag.name)}${flag.value === undefined ? '' : ` ${flag.value}`}`;
   const isOff = flag.kind === 'list' || flag.default === '' || flag.default === false;
   const byDefault = isOff ? '' : ` (default ${flag.default})`;
-  const text = `${flag.meaning}${byDefault}`;
-  return name.length < 33 ? `${name.padEnd(33)}${text}\n` : `${name}\n${' '.repeat(33)}${text}\n`;
+  return column(name, `${flag.meaning}${byDefault}`);
+}
+
+function column(name: string, text: string): string {
+  return name.length < 31 ? `  ${name.padEnd(31)}${text}\n` : `  ${name}\n${' '.repeat(33)}${text}\n`;
 }

@@ -3,4 +3,6 @@
 export const LIMITS = {
   /** Longest time from SIGTERM to the end of the process, in milliseconds. */
   stopMs: 900,
+  /** Longest run of an engine's program, in milliseconds. */
+  engineMs: 60_000,
 } as const;

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { errnoOf, messageOf, TwillError } from '../base/errors.ts';
 import { ALL_LINKS, type HostChecks } from '../model/host-checks.ts';
-import { readAddressesIn, readRoutesTowards } from './netlink/host-addresses.ts';
+import { readAddressesIn, readRoutesTowards, watchAddressesIn } from './netlink/host-addresses.ts';
 import { kernelError, openRouteSocket, type RtNetlinkSocket } from './netlink/socket.ts';
 
 const SETTINGS = '/proc/sys/net/ipv4';
@@ -22,6 +22,7 @@ export function createHostChecks(): HostChecks {
         seen,
       };
     },
+    watchAddressesIn,
     routesTowards: (addresses) => withSocket('routes', (socket) => readRoutesTowards(socket, addresses)),
   };
 }

@@ -49,6 +49,11 @@ export interface HostChecks {
     network: Prefix,
   ): Promise<{ readonly addresses: readonly HostAddress[]; readonly seen: number }>;
   /**
+   * Calls `onChange` when an address whose network overlaps this one has come or gone, or its link came up, until
+   * `signal` is aborted. A link that goes down is not told of. Fails as `host` where no change is reported.
+   */
+  watchAddressesIn(network: Prefix, onChange: () => void, signal: AbortSignal): Promise<void>;
+  /**
    * The routes that packets to these addresses take, in the same order. Undefined: none, or one that drops them. Fails
    * as `host`.
    */

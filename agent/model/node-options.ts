@@ -8,6 +8,8 @@ export interface NodeOptions {
   readonly forwardRules: boolean;
   /** Let packets through the tunnel port from peers alone. */
   readonly tunnelFilter: boolean;
+  /** Let the host forward packets where it does not. */
+  readonly ipForward: boolean;
   /** Drop packets to addresses of our own subnet that no container has. */
   readonly blackholeRoute: boolean;
   /** Addresses of the datastore, as far as they are known. Default: none. */

@@ -20,6 +20,8 @@ import { LIMITS } from './limits.ts';
 export interface Carried {
   readonly network: Prefix;
   readonly subnet: Prefix;
+  /** Earlier subnets of this node, which a bridge may still have. */
+  readonly former: readonly Prefix[];
   /** Name of the underlay link. */
   readonly underlay: string;
   /** Links that packets of other nodes come in by. */
@@ -42,7 +44,11 @@ export interface Verdict {
   readonly warnings: readonly string[];
 }
 
-export function carriedBy({ network, subnet, underlay }: Plane, state: HostState): Carried {
+export function carriedBy(
+  { network, subnet, underlay }: Plane,
+  state: HostState,
+  former: readonly Prefix[] = [],
+): Carried {
   const links = new Set<string>();
   const peers: CarriedPeer[] = [];
   for (const object of state) {
@@ -52,7 +58,7 @@ export function carriedBy({ network, subnet, underlay }: Plane, state: HostState
     const dst = parsePrefix(object.dst);
     if (dst !== undefined) peers.push({ subnet: dst, dev: object.dev, via: object.via });
   }
-  return { network, subnet, underlay: underlay.name, links: [...links], peers };
+  return { network, subnet, former, underlay: underlay.name, links: [...links], peers };
 }
 
 /** The bridges that hold this node's containers, one for each of their networks. */
@@ -114,11 +120,10 @@ function because(why: string | undefined): string {
 
 /** Judges addresses of the host in the network. */
 export function judgeAddresses(carried: Carried, addresses: readonly HostAddress[]): Verdict {
-  const { network, subnet, underlay, peers } = carried;
+  const { network, subnet, former, underlay, peers } = carried;
   const faults: string[] = [];
   const warnings: string[] = [];
   const hasBridge = ownBridges(carried, addresses).length > 0;
-  const own = `${addressAt(subnet, 1)}/${subnet.length}`;
   for (const { dev, isBridge, answersForOthers, prefix } of addresses) {
     const connected = networkOf(prefix);
     if (isOwnName(dev)) continue;
@@ -137,19 +142,45 @@ export function judgeAddresses(carried: Carried, addresses: readonly HostAddress
       // Containers take all addresses of their bridge's network as on the link, and ask there for those of other nodes,
       // which the host may answer. A bridge beside the one with our subnet harms its own containers alone.
       if (answersForOthers) continue;
-      const remedy = hasBridge ? `give ${dev} other addresses` : `give it ${own} (Docker: --bip=${own})`;
       (hasBridge ? warnings : faults).push(
-        `${dev} has ${formatPrefix(prefix)}, which covers the subnets of other nodes, so its containers do not reach theirs; ${remedy}, or choose another network`,
+        `${dev} has ${formatPrefix(prefix)}, which covers the subnets of other nodes, so its containers do not reach theirs; ${remedyFor(dev, subnet, !hasBridge)}, or choose another network`,
       );
     } else {
       const hidden = peers.find((peer) => overlaps(peer.subnet, connected));
+      const remedy = isBridge ? remedyFor(dev, subnet, !hasBridge) : `give ${dev} other addresses`;
+      const old = isBridge && former.find((each) => containsPrefix(each, connected));
+      if (old) {
+        const whose = hidden === undefined ? '' : ", which is another node's now";
+        warnings.push(
+          `${dev} still has ${formatPrefix(prefix)} of this node's former subnet ${formatPrefix(old)}${whose}: other nodes do not reach its containers; ${remedy}`,
+        );
+        continue;
+      }
       const what = hidden && ` and the subnet ${formatPrefix(hidden.subnet)} of another node`;
       warnings.push(
-        `${overlapping}${what ?? ''}: containers there may not be reached; give ${dev} other addresses, or choose another network`,
+        `${overlapping}${what ?? ''}: containers there may not be reached; ${remedy}, or choose another network`,
       );
     }
   }
   return { faults, warnings };
+}
+
+/**
+ * What gives a bridge other addresses, by the program that its name speaks of. `mayTakeAll`: no bridge has our subnet
+ * yet.
+ */
+function remedyFor(dev: string, subnet: Prefix, mayTakeAll: boolean): string {
+  const own = `${addressAt(subnet, 1)}/${subnet.length}`;
+  if (dev === 'docker0') return `start dockerd with --bip=${own}${mayTakeAll ? '' : ' or a free part of it'}`;
+  const [program, pools] = /^(?:br-[\da-f]{12}|twd-.*)$/.test(dev)
+    ? ['docker', '"default-address-pools" in daemon.json']
+    : /^podman\d+$/.test(dev)
+      ? ['podman', 'default_subnet_pools in containers.conf']
+      : [];
+  if (program !== undefined) {
+    return `make its network again in our subnet (see "twill ${program} network"), or elsewhere (${pools})`;
+  }
+  return mayTakeAll ? `give it ${own}` : `give ${dev} other addresses`;
 }
 
 /** Peers whose routes are looked up, from all parts of the list. */

@@ -53,6 +53,8 @@ export const LIMITS = {
   /** Interval of looks at its addresses and routes. It grows with the addresses: it is 56 s with 5,000, and no more. */
   hostCheckAllMs: 6_000,
   hostCheckMsPerAddress: 10,
+  /** Rate limit of looks at them after a change. */
+  hostCheckPauseMs: 200,
   countedAddresses: 5_000,
   /** A setting that another program has turned off again stays so for this time. */
   openAgainMs: 60_000,
@@ -60,6 +62,8 @@ export const LIMITS = {
   routeSamples: 8,
   checkedBridges: 16,
   hostWarnings: 10,
+  /** Subnets of this node that are remembered: a bridge may still have one. */
+  knownSubnets: 8,
   /** Debounce of looks at our firewall rules. */
   firewallDelayMs: 50,
   /** Interval of looks at our firewall rules where the kernel tells of their changes. */

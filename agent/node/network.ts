@@ -83,12 +83,12 @@ export class NodeNetwork {
     this.#bell = createBell(clock);
     this.#slot = createConditionSlot('network', log);
     this.#slot.wait('waiting for subnets');
-    const { blackholeRoute, datastoreAddresses: datastore = [] } = options;
+    const { blackholeRoute, ipForward: opens, datastoreAddresses: datastore = [] } = options;
     const overlays = overlaysOf(config, deps.world.leaseSource.lengths);
     this.#planner = createPlanner({ backend, overlays, blackholeRoute, datastore });
     this.peerFaults = new PeerFaults(log);
     this.#handOff = new HandOffKeeper({ handOff, clock, random, log });
-    this.#checker = new HostChecker({ checks, clock, log });
+    this.#checker = new HostChecker({ checks, opens, network: config.network, clock, log });
     this.#firewall =
       firewall &&
       new FirewallKeeper({
@@ -114,7 +114,8 @@ export class NodeNetwork {
    */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, handOff } = this.#deps.world;
-    await this.#acquire(await handOff.previousSubnet(), signal);
+    const last = await handOff.previousSubnet();
+    await this.#acquire(last, signal);
     const ring = (): void => this.#bell.ring();
     ring();
     await runTasks(signal, [
@@ -122,7 +123,7 @@ export class NodeNetwork {
       (until) => this.#follow(until),
       async (until) => this.#firewall?.run(ring, until),
       (until) => this.#handOff.run(ring, until),
-      (until) => this.#checker.run(ring, until),
+      (until) => this.#checker.run(last, ring, until),
       (until) => watchSuspension(clock, (asleepMs) => this.#noticeSuspension(asleepMs), until),
     ]);
   }
@@ -179,11 +180,10 @@ export class NodeNetwork {
     const { table } = this.#deps;
     const before = this.#holder.subnets;
     this.#holder.notice(event);
-    const own = this.#holder.subnets;
     const isChanged = change.leases === 'all' || change.leases.length > 0;
     if (change.leases === 'all') this.#planner.invalidate();
     else for (const key of change.leases) this.#planner.update(key, table.get(key));
-    if (isChanged || own !== before) this.#bell.ring();
+    if (isChanged || this.#holder.subnets !== before) this.#bell.ring();
   }
 
   // The lease may have run out meanwhile, and another node may have our subnet.

@@ -24,6 +24,7 @@ export function watchWorld(world: NodeWorld, watchdog: Watchdog): NodeWorld {
       closedLinks: (links) => watchdog.during('reading /proc/sys', () => hostChecks.closedLinks(links)),
       open: (link) => watchdog.during('writing /proc/sys', () => hostChecks.open(link)),
       addressesIn: (network) => watchdog.during('reading addresses', () => hostChecks.addressesIn(network)),
+      watchAddressesIn: (network, onChange, signal) => hostChecks.watchAddressesIn(network, onChange, signal),
       routesTowards: (addresses) =>
         watchdog.during('looking up routes', () => hostChecks.routesTowards(addresses)),
     },

@@ -1,5 +1,6 @@
-// All flags of the program, as data: flannel's, with flannel's names and defaults, and two of our own (`store` and
-// `tunnel-filter`). Values are checked against their kind by flag-values.ts and further by ../options.ts.
+// All flags of the program, as data: flannel's, with flannel's names and defaults, and three of our own (`store`,
+// `tunnel-filter` and `ip-forward`). Values are checked against their kind by flag-values.ts and further by
+// ../options.ts.
 
 /** Heading of a flag in the help. Flags of `ignored` are accepted and have no effect. */
 export type FlagGroup =
@@ -115,6 +116,13 @@ export const FLAGS = [
     'drop packets to the ports of vxlan and udp that do not come from peers; off where NAT gives peers other addresses',
   ),
 
+  text(
+    'ip-forward',
+    'node',
+    'auto|off',
+    'auto',
+    'let this host forward packets where it does not; off writes no setting of /proc/sys, and /readyz says what is closed',
+  ),
   text(
     'subnet-file',
     'node',

@@ -67,6 +67,17 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('a host that forwards no packets', 
     await host().namespace.run(['umount', '/proc/sys']);
   });
 
+  it('forwarding that the operator keeps is left alone, and makes the node not ready until it is on', async () => {
+    await cluster().agent(1).stop('SIGTERM');
+    await set('ip_forward', 0);
+    const agent = host().startAgent([...cluster().flags, '--ip-forward=off']);
+    await isNotReady(host(), /^\/proc\/sys\/net\/ipv4\/ip_forward is 0, .*\(--ip-forward=off leaves it so\)/);
+    await set('ip_forward', 1);
+    await becomesReady(host());
+    await agent.stop('SIGTERM');
+    await cluster().startAgent(1);
+  });
+
   it('forwarding that another program turns off again is not fought, and makes the node not ready', async () => {
     // The first one is mended, unless an earlier test has just done it.
     await set('ip_forward', 0);
@@ -129,7 +140,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('a bridge with too wide an address'
     const own = env.subnet.replaceAll('.', '\\.');
     await isNotReady(
       host,
-      new RegExp(`^docker0 has 172\\.17\\.0\\.1/16, which covers .*--bip=${own}\\), or choose another`),
+      new RegExp(`^docker0 has 172\\.17\\.0\\.1/16, which covers .*--bip=${own}, or choose another`),
     );
     await host.namespace.ip('addr del 172.17.0.1/16 dev docker0');
     await starting;

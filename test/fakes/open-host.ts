@@ -5,5 +5,9 @@ export const OPEN_HOST: HostChecks = {
   closedLinks: async () => [],
   open: async () => undefined,
   addressesIn: async () => ({ addresses: [], seen: 0 }),
+  watchAddressesIn: (_network, _onChange, signal) =>
+    new Promise((resolve) => {
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    }),
   routesTowards: async (addresses) => addresses.map(() => undefined),
 };

@@ -1,9 +1,11 @@
 // The checks of this host on Linux, in the private network namespace that the test runner starts this folder in.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createHostChecks } from '../../agent/kernel/host-checks.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
+import { waitFor } from '../lab/wait.ts';
 import { prefix } from '../support/build.ts';
 import { NEEDS_PRIVATE_NETNS, title } from '../support/needs.ts';
 
@@ -66,6 +68,40 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the checks of a host', NEEDS
     expect(await addresses('10.200.0.0/16')).toHaveLength(MANY);
   });
 
+  test('a change of addresses in the network is told of, and no change of others', async () => {
+    const stop = new AbortController();
+    let changes = 0;
+    const watching = checks.watchAddressesIn(prefix('10.5.0.0/16'), () => changes++, stop.signal);
+    const isToldOf = async (...args: string[]): Promise<boolean> => {
+      changes = 0;
+      ip(...args);
+      // The events of one command come in order: the last one is always told of.
+      ip('address', 'add', '10.5.99.1/32', 'dev', 'other');
+      await waitFor('the change is told of', 1_000, () => changes > 0);
+      ip('address', 'del', '10.5.99.1/32', 'dev', 'other');
+      await setTimeout(50);
+      return changes > 2;
+    };
+    // The kernel drops events of others once the filter stands.
+    await setTimeout(200);
+    try {
+      expect(await isToldOf('address', 'add', '10.5.3.1/24', 'dev', 'br.9')).toBe(true);
+      expect(await isToldOf('link', 'set', 'br.9', 'down')).toBe(false);
+      expect(await isToldOf('link', 'set', 'br.9', 'up')).toBe(true);
+      expect(await isToldOf('address', 'add', '10.6.3.1/24', 'dev', 'eth0')).toBe(false);
+      expect(await isToldOf('address', 'add', '10.0.0.1/8', 'dev', 'eth0')).toBe(true);
+      expect(await isToldOf('route', 'add', '10.5.7.0/24', 'dev', 'eth0', 'proto', '84')).toBe(false);
+      expect(await isToldOf('link', 'add', 'veth9', 'type', 'veth')).toBe(false);
+      expect(await isToldOf('link', 'del', 'veth9')).toBe(false);
+      ip('link', 'add', 'br.8', 'type', 'bridge');
+      ip('address', 'add', '10.5.4.1/24', 'dev', 'br.8');
+      expect(await isToldOf('link', 'del', 'br.8')).toBe(true);
+    } finally {
+      stop.abort();
+      await watching;
+    }
+  });
+
   test('routes are looked up by the rules of all programs', async () => {
     batch([
       'address add 192.168.77.1/24 dev eth0',
@@ -113,5 +149,18 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the checks of a host', NEEDS
     await expect(checks.open('gone')).rejects.toThrow(
       /^cannot write \/proc\/sys\/net\/ipv4\/conf\/gone\/forwarding: ENOENT/,
     );
+  });
+
+  test('the sysctl file of a package lets the host forward, and checks the way back of our links loosely', () => {
+    const read = (name: string): string => readFileSync(`/proc/sys/net/ipv4/${name}`, 'utf8').trim();
+    ip('link', 'add', 'flannel.9', 'type', 'bridge');
+    execFileSync('sh', ['-c', 'echo 0 > /proc/sys/net/ipv4/ip_forward']);
+    execFileSync('sysctl', ['-p', 'packaging/sysctl.d/50-twill.conf']);
+    expect([read('ip_forward'), read('conf/flannel.9/rp_filter'), read('conf/eth0/rp_filter')]).toEqual([
+      '1',
+      '2',
+      '0',
+    ]);
+    ip('link', 'del', 'flannel.9');
   });
 });

@@ -53,6 +53,16 @@ export class Host {
     this.namespace = namespaceOf(labName(place.tag, place.name), holder);
   }
 
+  /** The name of what the host keeps outside of its namespaces: a folder, a cgroup. */
+  get fullName(): string {
+    return labName(this.#tag, this.name);
+  }
+
+  /** The folder of its lab. */
+  get folder(): string {
+    return labFolder(this.#tag);
+  }
+
   /** The path, outside of the host, of a file inside it. */
   path(inside: string): string {
     return `/proc/${this.holder}/root${inside}`;
@@ -69,11 +79,9 @@ export class Host {
   }
 
   /** Starts another program, which runs until it is stopped. */
-  start(name: string, argv: readonly string[]): LabProcess {
-    return new LabProcess(
-      this.namespace.command(argv),
-      join(labFolder(this.#tag), `${this.name}-${name}.log`),
-    );
+  start(name: string, argv: readonly string[], env: Readonly<Record<string, string>> = {}): LabProcess {
+    const log = join(labFolder(this.#tag), `${this.name}-${name}.log`);
+    return new LabProcess(this.namespace.command(argv), log, env);
   }
 
   /** The agent's subnet.env; undefined: there is none yet. */

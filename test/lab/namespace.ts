@@ -35,6 +35,16 @@ export function namespaceOf(name: string, holder?: number): Namespace {
       ? [`--net=${NETNS_FOLDER}/${name}`]
       : [`--target=${holder}`, '--mount', '--uts', '--net'];
   const command = (argv: readonly string[]) => ['nsenter', ...enter, '--', ...argv] as const;
+  return namespaceBy(name, command, (lines) =>
+    run(['ip', '-n', name, '-batch', '-'], { input: `${lines.join('\n')}\n` }),
+  );
+}
+
+function namespaceBy(
+  name: string,
+  command: Namespace['command'],
+  ip: (lines: readonly string[]) => Promise<string>,
+): Namespace {
   return {
     name,
     command,
@@ -43,8 +53,17 @@ export function namespaceOf(name: string, holder?: number): Namespace {
       return exec(file, args, options);
     },
     run: (argv, options) => run(command(argv), options),
-    ip: (...lines) => run(['ip', '-n', name, '-batch', '-'], { input: `${lines.join('\n')}\n` }),
+    ip: (...lines) => ip(lines),
   };
+}
+
+/** The network namespace of a process, such as a container's. It is there while the process is. */
+export function namespaceOfProcess(name: string, pid: number): Namespace {
+  const command = (argv: readonly string[]) =>
+    ['nsenter', `--target=${pid}`, '--net', '--', ...argv] as const;
+  return namespaceBy(name, command, (lines) =>
+    run(command(['ip', '-batch', '-']), { input: `${lines.join('\n')}\n` }),
+  );
 }
 
 /** Makes a namespace with its loopback up. */

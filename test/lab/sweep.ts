@@ -4,6 +4,7 @@ import { readdir, readlink, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exec } from '../../agent/base/exec.ts';
+import { cgroupsOf, processesOf, removeCgroup } from './cgroups.ts';
 import { NETNS_FOLDER } from './namespace.ts';
 import { waitFor } from './wait.ts';
 
@@ -28,7 +29,9 @@ export async function labExists(tag: string): Promise<boolean> {
 export async function removeLab(tag: string): Promise<boolean> {
   const hadAny = await labExists(tag);
   const names = await namespacesOf(tag);
-  await endProcessesIn(names);
+  const cgroups = await cgroupsOf(labName(tag, ''));
+  await endProcessesIn(names, cgroups);
+  for (const cgroup of cgroups) await removeCgroup(cgroup);
   // One after the other: parallel deletions are no faster.
   for (const name of names) await exec('ip', ['netns', 'delete', name]);
   await rm(labFolder(tag), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
@@ -67,15 +70,17 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function endProcessesIn(names: readonly string[]): Promise<void> {
+// The containers of an engine are in network namespaces without a name, but in a cgroup of the lab.
+async function endProcessesIn(names: readonly string[], cgroups: readonly string[]): Promise<void> {
   const inodes = new Set<string>();
   for (const name of names) {
     const found = await stat(join(NETNS_FOLDER, name)).catch(() => undefined);
     if (found !== undefined) inodes.add(`net:[${found.ino}]`);
   }
-  if (inodes.size === 0) return;
+  if (inodes.size === 0 && cgroups.length === 0) return;
   await waitFor('processes of the lab end', 5_000, async () => {
-    const pids = await processesIn(inodes);
+    const inCgroups = await Promise.all(cgroups.map(processesOf));
+    const pids = [...(await processesIn(inodes)), ...inCgroups.flat()];
     for (const pid of pids) kill(pid);
     return pids.length === 0;
   });

@@ -8,7 +8,8 @@ import { formatPrefix } from '../../agent/model/ip.ts';
 import { formatSubnetKey, formatSubnets, type Lease } from '../../agent/model/lease.ts';
 import { planHostState } from '../../agent/node/plan.ts';
 import type { Cluster } from './cluster.ts';
-import { type Host, NODE_OPTIONS } from './host.ts';
+import type { Host } from './host.ts';
+import { NODE_OPTIONS } from './node-options.ts';
 import { unreachable } from './reach.ts';
 
 /** The first condition that does not hold; undefined: the cluster has converged. */

@@ -10,7 +10,6 @@ import { formatPrefix } from '../../agent/model/ip.ts';
 import type { Change } from '../../agent/model/kernel.ts';
 import { formatSubnets, type NodeIdentity } from '../../agent/model/lease.ts';
 import type { LeaseHolder } from '../../agent/model/lease-holder.ts';
-import type { NodeOptions } from '../../agent/model/node-options.ts';
 import { Node } from '../../agent/node/node.ts';
 import { createMemoryFirewall } from '../fakes/memory-firewall.ts';
 import { createMemoryHandOff } from '../fakes/memory-hand-off.ts';
@@ -21,6 +20,7 @@ import { Ability } from './ability.ts';
 import type { Cluster } from './cluster.ts';
 import { Life } from './life.ts';
 import { Machine } from './machine.ts';
+import { NODE_OPTIONS } from './node-options.ts';
 import { openSimKernel } from './sim-kernel.ts';
 import { openSimStore, type StoreWay } from './sim-store.ts';
 import { openSimTunnelFilter } from './sim-tunnel-filter.ts';
@@ -28,15 +28,6 @@ import { drawDelayMs } from './weather.ts';
 import { Witness } from './witness.ts';
 
 export const NETWORK_PREFIX = '/coreos.com/network';
-
-export const NODE_OPTIONS: NodeOptions = {
-  ipMasq: true,
-  randomFully: true,
-  forwardRules: true,
-  tunnelFilter: true,
-  blackholeRoute: true,
-  firewallResyncSeconds: 60,
-};
 
 /** Time from the stop signal until the process is killed. */
 const STOP_MS = 900;

@@ -27,8 +27,8 @@ export interface KnownLinks {
 
 // include/uapi/linux/bpf_common.h
 const [LOAD_WORD, LOAD_HALF, LOAD_BYTE, JUMP, JUMP_IF_EQUAL, RETURN] = [0x20, 0x28, 0x30, 0x05, 0x15, 0x06];
-const [JUMP_IF_GREATER, LOAD_NUMBER, LOAD_NUMBER_TO_X, A_TO_X, LOAD_WORD_BEHIND_X] = [
-  0x25, 0x00, 0x01, 0x07, 0x40,
+const [JUMP_IF_GREATER, LOAD_NUMBER, LOAD_NUMBER_TO_X, A_TO_X, LOAD_WORD_BEHIND_X, AND] = [
+  0x25, 0x00, 0x01, 0x07, 0x40, 0x54,
 ];
 const PASS: FilterInstruction = [RETURN, 0, 0, 0xffff_ffff];
 const DROP: FilterInstruction = [RETURN, 0, 0, 0];
@@ -50,6 +50,60 @@ const ATTRIBUTE_HEADER_BYTES = 4;
 const OWN_NAMES = 'flan';
 /** The program that passes all events. */
 export const PASS_ALL: readonly FilterInstruction[] = [PASS];
+
+/** RTPROT_KERNEL: Linux makes such a route for the network of each address of a link that is up. */
+export const KERNEL_PROTOCOL = 2;
+/** The length of the prefix stands there in messages about addresses and in those about routes. */
+const PREFIX_LENGTH_AT = 17;
+const ADDRESS_ATTRIBUTES_AT = 24;
+/** IFA_ADDRESS, and RTA_DST as well. */
+const PREFIX = 1;
+
+/**
+ * The program for the addresses of one network, with `bits` and `length`: passes addresses whose networks overlap it,
+ * and routes that say that a link with such an address is up. Linux tells of no route when a link goes down.
+ */
+export function formatAddressFilter(bits: number, length: number): readonly FilterInstruction[] {
+  const ofRoute: readonly FilterInstruction[] = [
+    [LOAD_BYTE, 0, 0, TABLE_AT],
+    [JUMP_IF_EQUAL, 0, 1, LOCAL_TABLE],
+    DROP,
+    [LOAD_BYTE, 0, 0, PROTOCOL_AT],
+    [JUMP_IF_EQUAL, 1, 0, KERNEL_PROTOCOL],
+    DROP,
+    ...overlapPart(bits, length, ROUTE_ATTRIBUTES_AT),
+  ];
+  const ofAddress = overlapPart(bits, length, ADDRESS_ATTRIBUTES_AT);
+  return [
+    [LOAD_HALF, 0, 0, TYPE_AT],
+    ...jumpOver([NEWADDR, DELADDR], ofAddress.length),
+    ...ofAddress,
+    ...jumpOver([NEWROUTE], ofRoute.length),
+    ...ofRoute,
+    DROP,
+  ];
+}
+
+/** Passes a message about a prefix that overlaps the network, and drops all others. */
+function overlapPart(bits: number, length: number, attributesAt: number): readonly FilterInstruction[] {
+  const mask = length === 0 ? 0 : (-1 << (32 - length)) >>> 0;
+  return [
+    [LOAD_BYTE, 0, 0, PREFIX_LENGTH_AT],
+    [JUMP_IF_GREATER, 1, 0, length],
+    // A wide one is rare, and is left to the reader.
+    PASS,
+    [LOAD_NUMBER, 0, 0, attributesAt],
+    [LOAD_NUMBER_TO_X, 0, 0, PREFIX],
+    [LOAD_WORD, 0, 0, FIND_ATTRIBUTE],
+    [JUMP_IF_EQUAL, 0, 1, 0],
+    PASS,
+    [A_TO_X, 0, 0, 0],
+    [LOAD_WORD_BEHIND_X, 0, 0, ATTRIBUTE_HEADER_BYTES],
+    [AND, 0, 0, mask],
+    ...passIf([[undefined, (bits & mask) >>> 0]]),
+    DROP,
+  ];
+}
 
 /** A longer program would do more than it saves. */
 const MOST_LINKS = 64;

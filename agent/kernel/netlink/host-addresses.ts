@@ -1,16 +1,21 @@
 // Reads the addresses of all links in one network, and the links that packets leave by. A host may have thousands of
 // addresses that mean nothing here: their messages are looked at as bytes, and never parsed.
-import type { HostAddress, HostRoute } from '../../model/host-checks.ts';
+import { type HostAddress, type HostRoute, LOCAL_TABLE } from '../../model/host-checks.ts';
 import { addressBytes, addressFromBytes, type Prefix } from '../../model/ip.ts';
 import { attributeOf, placeOf } from './bytes.ts';
-import { FlagsGet, ifla, type RtNetlinkSocket, rt } from './library.ts';
+import { formatAddressFilter, KERNEL_PROTOCOL } from './event-filter.ts';
+import { FlagsGet, ifla, Protocol, type RtNetlinkSocket, rt } from './library.ts';
+import { createEventFilter, ROUTING, silenceOverrun } from './overrun.ts';
 import { formatPayload, u32 } from './payload.ts';
 import { type MayBeWanted, sifting } from './sift.ts';
-import { BOUNDED, IPV4, refusalOf } from './socket.ts';
+import { BOUNDED, IPV4, openEventSocket, refusalOf } from './socket.ts';
 
 // include/uapi/linux/if_addr.h: struct ifaddrmsg is family, prefixlen, flags, scope, index.
 const HEADER_BYTES = 8;
 const IFA_ADDRESS = 1;
+// include/uapi/linux/rtnetlink.h: struct rtmsg is family, dst_len, src_len, tos, table, protocol, scope, type, flags.
+const ROUTE_HEADER_BYTES = 12;
+const RTA_DST = 1;
 
 /** An address as netlink tells it. */
 export type LinkAddress = Omit<HostAddress, 'answersForOthers'>;
@@ -22,11 +27,7 @@ export async function readAddressesIn(
 ): Promise<{ readonly addresses: readonly LinkAddress[]; readonly seen: number }> {
   const { GETADDR } = rt.MessageType;
   const request = formatPayload([IPV4, 0, 0, 0, 0, 0, 0, 0], []);
-  const bits = bitsOf(addressBytes(network.address));
-  const overlaps = (length: number, address: number): boolean => {
-    const shift = 32 - Math.min(length, network.length);
-    return shift === 32 || address >>> shift === bits >>> shift;
-  };
+  const overlaps = overlapWith(network);
   let seen = 0;
   const mayBeWanted: MayBeWanted = (bytes, start, end) => {
     seen++;
@@ -52,6 +53,51 @@ export async function readAddressesIn(
   return { addresses: found, seen };
 }
 
+const { NEWADDR, DELADDR, NEWROUTE } = rt.MessageType;
+const { IPV4_IFADDR, IPV4_ROUTE } = rt.MulticastGroups;
+
+/**
+ * Calls `onChange` after an address whose network overlaps `network` has come or gone, or its link came up, until
+ * `signal` is aborted. Links without an address, such as those of containers, wake nobody.
+ */
+export async function watchAddressesIn(
+  network: Prefix,
+  onChange: () => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const overlaps = overlapWith(network);
+  const concerns = ({ type, data }: { readonly type: number; readonly data: Buffer }): boolean => {
+    const [, length = 32, , , table, protocol] = data;
+    const isRoute = type === NEWROUTE;
+    if (
+      isRoute ? table === LOCAL_TABLE || protocol !== KERNEL_PROTOCOL : type !== NEWADDR && type !== DELADDR
+    )
+      return false;
+    const at = isRoute ? ROUTE_HEADER_BYTES : HEADER_BYTES;
+    const prefix = attributeOf(data, at, isRoute ? RTA_DST : IFA_ADDRESS);
+    return prefix?.length === 4 && overlaps(length, bitsOf(prefix));
+  };
+  const socket = openEventSocket(Protocol.ROUTE, 'watch the addresses');
+  try {
+    socket.on('error', onChange);
+    socket.on('invalid', onChange);
+    socket.on('message', (messages) => {
+      if (messages.some(concerns)) onChange();
+    });
+    const { port } = socket.address();
+    const bits = bitsOf(addressBytes(network.address));
+    createEventFilter(ROUTING, port, signal)(formatAddressFilter(bits, network.length));
+    for (const group of [IPV4_IFADDR, IPV4_ROUTE]) socket.addMembership(group);
+    silenceOverrun(ROUTING, port, signal).catch(() => undefined);
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  } finally {
+    socket.close();
+  }
+}
+
 /** Looks up the routes that packets to these addresses take, by the rules and tables of every program. */
 export async function readRoutesTowards(
   socket: RtNetlinkSocket,
@@ -67,8 +113,6 @@ export async function readRoutesTowards(
   return found;
 }
 
-// include/uapi/linux/rtnetlink.h: struct rtmsg is family, dst_len, src_len, tos, table, protocol, scope, type, flags.
-const RTA_DST = 1;
 // The answer is the entry of the table, and not a route of the one address, and it names its table.
 const RTM_F_LOOKUP_TABLE = 0x1000;
 const RTM_F_FIB_MATCH = 0x2000;
@@ -129,6 +173,15 @@ async function readLink(socket: RtNetlinkSocket, index: number): Promise<LinkFac
     if (refusalOf(error) === 'ENODEV') return undefined;
     throw error;
   }
+}
+
+/** Whether the network of an address overlaps this one. */
+function overlapWith(network: Prefix): (length: number, address: number) => boolean {
+  const bits = bitsOf(addressBytes(network.address));
+  return (length, address) => {
+    const shift = 32 - Math.min(length, network.length);
+    return shift === 32 || address >>> shift === bits >>> shift;
+  };
 }
 
 function bitsOf(bytes: ArrayLike<number>): number {

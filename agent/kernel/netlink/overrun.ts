@@ -35,12 +35,8 @@ export async function guardAgainstOverrun(
   onLoss: () => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const fd = await descriptorOf(protocol, port);
-  const { getSocketOption, setSocketOption } = await import('dgram-native');
-  // The descriptor's number may be another file's once the socket is closed.
-  if (signal.aborted) return;
-  setSocketOption(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
-  setSocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, LIMITS.kernelEventBytes);
+  const fd = await silenceOverrun(protocol, port, signal);
+  const { getSocketOption } = await import('dgram-native');
   let drops = 0;
   while (!signal.aborted) {
     const info = getSocketOption(fd, SOL_SOCKET, SO_MEMINFO, MEMINFO_BYTES);
@@ -49,6 +45,20 @@ export async function guardAgainstOverrun(
     drops = now;
     await systemClock.sleep(LIMITS.kernelLossMs, signal).catch(() => undefined);
   }
+}
+
+/**
+ * Lets the socket with this protocol and port lose messages without a word, unless `signal` is aborted: enough where
+ * something else looks from time to time. Gives its descriptor. When it fails, the socket stays as it was made.
+ */
+export async function silenceOverrun(protocol: number, port: number, signal: AbortSignal): Promise<number> {
+  const fd = await descriptorOf(protocol, port);
+  const { setSocketOption } = await import('dgram-native');
+  // The descriptor's number may be another file's once the socket is closed.
+  if (signal.aborted) return fd;
+  setSocketOption(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
+  setSocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, LIMITS.kernelEventBytes);
+  return fd;
 }
 
 /**

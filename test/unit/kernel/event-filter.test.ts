@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { formatEventFilter } from '../../../agent/kernel/netlink/event-filter.ts';
+import { formatAddressFilter, formatEventFilter } from '../../../agent/kernel/netlink/event-filter.ts';
 import { formatPayload, u16, u32 } from '../../../agent/kernel/netlink/payload.ts';
+import { addressBytes } from '../../../agent/model/ip.ts';
+import { prefix } from '../../support/build.ts';
 
 // rtnetlink's numbers of new links, addresses, routes and neighbours. A deletion is the next one.
 const [LINK, ADDRESS, ROUTE, NEIGHBOUR] = [16, 20, 24, 28];
@@ -16,6 +18,7 @@ function passes(filter: ReturnType<typeof formatEventFilter>, message: Buffer): 
     else if (code === 0x00) loaded = number;
     else if (code === 0x01) index = number;
     else if (code === 0x07) index = loaded;
+    else if (code === 0x54) loaded = (loaded & number) >>> 0;
     else if (code === 0x25) at += loaded > number ? ifTrue : ifFalse;
     else if (code === 0x28) loaded = message.readUInt16BE(number);
     else if (code === 0x30) loaded = message.readUInt8(number);
@@ -124,5 +127,45 @@ describe('formatEventFilter', () => {
     expect(
       formatEventFilter({ indexes: Array.from({ length: 100 }, (_, i) => i), names: [], reader: 'underlay' }),
     ).toBeUndefined();
+  });
+});
+
+describe('formatAddressFilter', () => {
+  const address = (type: number, text: string): Buffer =>
+    messageOf(type, payloadOf(text, [0, 0, 0, ...u32(9)], 1));
+  const connected = (type: number, text: string, table = 254, protocol = 2): Buffer =>
+    messageOf(type, payloadOf(text, [0, 0, table, protocol, 0, 1, 0, 0, 0, 0], 1, [[15, u32(table)]]));
+
+  // Family and length, the rest of the header, and an attribute of the prefix behind others.
+  function payloadOf(
+    text: string,
+    rest: readonly number[],
+    attribute: number,
+    before: readonly (readonly [number, readonly number[]])[] = [],
+  ): Buffer {
+    const { address: of, length } = prefix(text);
+    const header = [2, length, ...rest].slice(0, before.length > 0 ? 12 : 8);
+    return formatPayload(header, [...before, [attribute, addressBytes(of)]]);
+  }
+
+  it.each([
+    ['an address in it', address(ADDRESS, '10.5.34.1/24'), true],
+    ['an address of it that has gone', address(ADDRESS + 1, '10.5.34.1/24'), true],
+    ['an address whose network is it', address(ADDRESS, '10.5.0.1/16'), true],
+    ['an address whose network covers it', address(ADDRESS, '10.0.0.9/8'), true],
+    ['an address beside it', address(ADDRESS, '10.6.34.1/24'), false],
+    ['a route that comes with an address in it', connected(ROUTE, '10.5.34.0/24'), true],
+    ['a route that comes with an address beside it', connected(ROUTE, '10.6.34.0/24'), false],
+    ['the route of a local address', connected(ROUTE, '10.5.34.1/32', 255), false],
+    ['a route of another program', connected(ROUTE, '10.5.34.0/24', 254, 84), false],
+    ['a route that has gone', connected(ROUTE + 1, '10.5.34.0/24'), false],
+    ['a link', link(LINK, 9, 'docker0'), false],
+  ])('the filter of a network judges %s', (_, message, expected) => {
+    const bits = Buffer.from(addressBytes('10.5.0.0')).readUInt32BE(0);
+    expect(passes(formatAddressFilter(bits, 16), message)).toBe(expected);
+  });
+
+  it('the filter of all addresses passes each of them', () => {
+    expect(passes(formatAddressFilter(0, 0), address(ADDRESS, '192.168.77.1/24'))).toBe(true);
   });
 });

@@ -23,6 +23,8 @@ interface Bed {
   /** Calls so far, by name. */
   readonly calls: Record<'closedLinks' | 'open' | 'addressesIn' | 'routesTowards', number>;
   readonly changes: () => number;
+  /** Tells that addresses have changed. */
+  readonly ring: () => void;
   readonly start: () => Promise<void>;
 }
 
@@ -33,15 +35,21 @@ const DOCKER: HostAddress = {
   prefix: prefix('10.5.0.1/16'),
 };
 
-async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
+async function bed(
+  work: (bed: Bed) => Promise<void>,
+  { isWatched = true, opens = true } = {},
+): Promise<void> {
   const clock = createVirtualClock();
   const { log, lines } = captureLog('twill');
   const host: Bed['host'] = { closed: new Set(), isReadOnly: false, addresses: [], seen: 0 };
   const calls = { closedLinks: 0, open: 0, addressesIn: 0, routesTowards: 0 };
   let changes = 0;
+  let ring = (): void => undefined;
   const checker = new HostChecker({
     clock,
     log,
+    opens,
+    network: prefix('10.5.0.0/16'),
     checks: {
       async closedLinks(links) {
         calls.closedLinks++;
@@ -58,6 +66,10 @@ async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
         if (host.addresses === undefined) throw new TwillError('host', 'cannot read addresses');
         return { addresses: host.addresses, seen: host.seen };
       },
+      async watchAddressesIn(_network, onChange) {
+        if (!isWatched) throw new TwillError('host', 'cannot watch the addresses');
+        ring = onChange;
+      },
       async routesTowards(addresses) {
         calls.routesTowards++;
         return addresses.map(() => undefined);
@@ -67,7 +79,7 @@ async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
   const state = await plan('vxlan', {}, [vxlanPeer(2)]);
   const [plane] = planesOf(hostFacts(), OVERLAYS, { ipv4: prefix('10.5.1.0/24') });
   const stop = new AbortController();
-  const running = checker.run(() => changes++, stop.signal);
+  const running = checker.run(prefix('10.5.7.0/24'), () => changes++, stop.signal);
   await clock.advance(1);
   await work({
     clock,
@@ -77,6 +89,7 @@ async function bed(work: (bed: Bed) => Promise<void>): Promise<void> {
     calls,
     reason: () => checker.conditions()[0]?.reason ?? 'fine',
     changes: () => changes,
+    ring: () => ring(),
     async start() {
       checker.want(plane as Plane, () => state);
       await clock.advance(1);
@@ -141,6 +154,21 @@ it('forwarding that cannot be turned on is a condition that goes when somebody t
     expect(lines).toHaveLength(2);
   }));
 
+it('forwarding that shall be left alone is a condition', () =>
+  bed(
+    async ({ host, start, clock, calls, reason }) => {
+      host.closed = new Set(['all', 'flannel.1']);
+      await start();
+      await clock.advance(10 * LIMITS.hostCheckMs);
+      expect(reason()).toMatch(/^\/proc\/sys\/net\/ipv4\/ip_forward is 0, .*\(--ip-forward=off .*sysctl -w/);
+      host.closed = new Set(['flannel.1']);
+      await clock.advance(LIMITS.hostCheckMs);
+      expect(reason()).toMatch(/^\S+\/flannel\.1\/forwarding is 0, .*\(--ip-forward=off /);
+      expect(calls.open).toBe(0);
+    },
+    { opens: false },
+  ));
+
 it('addresses are read rarely, and as often as forwarding while they are at fault', () =>
   bed(async ({ host, start, clock, calls, reason }) => {
     await start();
@@ -153,6 +181,59 @@ it('addresses are read rarely, and as often as forwarding while they are at faul
     await clock.advance(LIMITS.hostCheckMs);
     expect(reason()).toBe('fine');
   }));
+
+it('a bridge that comes or goes is told of at once, and not again', () =>
+  bed(async ({ host, start, clock, checker, changes, ring }) => {
+    await start();
+    expect([checker.bridges, changes()]).toEqual([[], 1]);
+    await clock.advance(1_000);
+    host.addresses = [{ ...DOCKER, prefix: prefix('10.5.1.1/24') }];
+    ring();
+    await clock.advance(1);
+    const bridge = { name: 'docker0', network: prefix('10.5.1.0/24') };
+    expect([checker.bridges, changes()]).toEqual([[bridge], 2]);
+    await clock.advance(30_000);
+    ring();
+    await clock.advance(1_000);
+    expect(changes()).toBe(2);
+    host.addresses = [];
+    ring();
+    await clock.advance(1);
+    expect([checker.bridges, changes()]).toEqual([[], 3]);
+  }));
+
+it('bridges in another order are the same ones', () =>
+  bed(async ({ host, start, clock, changes, ring }) => {
+    const parts = ['10.5.1.1/25', '10.5.1.129/25'].map((text) => ({ ...DOCKER, prefix: prefix(text) }));
+    host.addresses = parts;
+    await start();
+    host.addresses = parts.toReversed();
+    ring();
+    await clock.advance(1_000);
+    expect(changes()).toBe(1);
+  }));
+
+it('addresses that change all the time are read at a limited rate', () =>
+  bed(async ({ start, clock, calls, ring }) => {
+    await start();
+    for (let time = 0; time < 10_000; time += 10) {
+      ring();
+      await clock.advance(10);
+    }
+    expect(calls.addressesIn).toBeGreaterThan(40);
+    expect(calls.addressesIn).toBeLessThan(55);
+  }));
+
+it('a host that tells of no change is polled, and the log says so', () =>
+  bed(
+    async ({ start, clock, calls, lines }) => {
+      await start();
+      await clock.advance(60_000);
+      expect(calls.addressesIn).toBe(11);
+      expect(lines).toEqual([expect.stringContaining('polling the addresses: cannot watch')]);
+    },
+    { isWatched: false },
+  ));
 
 it('thousands of addresses are read more rarely', () =>
   bed(async ({ host, start, clock, calls }) => {
@@ -171,6 +252,24 @@ it('a bridge of our subnet that is closed is a condition, and is not opened', ()
     host.closed = new Set(['docker0']);
     await start();
     expect([reason().includes('/conf/docker0/forwarding is 0'), calls.open]).toEqual([true, 0]);
+  }));
+
+it('a bridge that still has a subnet of an earlier time is named', () =>
+  bed(async ({ checker, host, start, clock, lines, ring }) => {
+    host.addresses = [{ ...DOCKER, prefix: prefix('10.5.7.1/24') }];
+    await start();
+    const [plane] = planesOf(hostFacts(), OVERLAYS, { ipv4: prefix('10.5.2.0/24') });
+    checker.want(plane, () => []);
+    host.addresses = [
+      { ...DOCKER, prefix: prefix('10.5.2.1/25') },
+      { ...DOCKER, dev: 'podman1', prefix: prefix('10.5.1.1/24') },
+    ];
+    ring();
+    await clock.advance(1_000);
+    expect(lines).toEqual([
+      expect.stringContaining("docker0 still has 10.5.7.1/24 of this node's former subnet 10.5.7.0/24: "),
+      expect.stringContaining("podman1 still has 10.5.1.1/24 of this node's former subnet 10.5.1.0/24: "),
+    ]);
   }));
 
 it('a warning is logged once, and again when it has been gone', () =>

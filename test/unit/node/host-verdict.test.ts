@@ -18,6 +18,7 @@ import { hostGwPeer, peer, plan, vxlanPeer } from '../../support/golden-states.t
 const CARRIED: Carried = {
   network: prefix('172.17.0.0/16'),
   subnet: prefix('172.17.5.0/24'),
+  former: [prefix('172.17.7.0/24')],
   underlay: 'eth0',
   links: ['flannel.1'],
   peers: [{ subnet: prefix('172.17.9.0/24'), dev: 'flannel.1' }],
@@ -26,7 +27,7 @@ const CARRIED: Carried = {
 // `docker0 172.17.0.1/16 proxy_arp`; a name that begins as those of bridges do is one.
 function address(text: string): HostAddress {
   const [dev = '', of = '', flag] = text.split(' ');
-  const isBridge = /^(?:br|docker|cni|virbr)/.test(dev);
+  const isBridge = /^(?:br|docker|cni|podman|virbr)/.test(dev);
   return { dev, isBridge, answersForOthers: flag === 'proxy_arp', prefix: prefix(of) };
 }
 
@@ -45,7 +46,9 @@ describe('an address of the host', () => {
     [
       'of Docker’s default makes a fault',
       ['docker0 172.17.0.1/16'],
-      [/^fault: docker0 has 172\.17\.0\.1\/16, which covers .* give it 172\.17\.5\.1\/24 \(Docker: --bip=/],
+      [
+        /^fault: docker0 has 172\.17\.0\.1\/16, which covers .* start dockerd with --bip=172\.17\.5\.1\/24, or choose/,
+      ],
     ],
     [
       'of a bridge that takes a neighbouring subnet makes a fault',
@@ -56,7 +59,9 @@ describe('an address of the host', () => {
     [
       'of Docker’s default beside a bridge with our subnet is told',
       ['docker0 172.17.0.1/16', 'cni0 172.17.5.1/24'],
-      [/^warning: docker0 has 172\.17\.0\.1\/16, which covers .*; give docker0 other addresses, or choose/],
+      [
+        /^warning: docker0 has 172\.17\.0\.1\/16, which covers .*; start dockerd with --bip=172\.17\.5\.1\/24 or a free part of it, or choose/,
+      ],
     ],
     [
       'of a bridge in a part of a peer’s subnet is told with that subnet',
@@ -67,6 +72,42 @@ describe('an address of the host', () => {
       'of a bridge with a subnet that is nobody’s is told',
       ['virbr0 172.17.122.1/24'],
       [/^warning: virbr0 has 172\.17\.122\.1\/24, which overlaps the network 172\.17\.0\.0\/16: containers/],
+    ],
+    [
+      'of a network of Docker’s default pool is told with its remedy',
+      ['br-0123456789ab 172.17.64.1/20'],
+      [
+        /^warning: br-0123456789ab has .* \(see "twill docker network"\), .*"default-address-pools" in daemon\.json/,
+      ],
+    ],
+    [
+      'of a network of Podman’s default pool is told with its remedy',
+      ['podman1 172.17.89.1/24'],
+      [/^warning: podman1 has .* \(see "twill podman network"\), .*default_subnet_pools in containers\.conf/],
+    ],
+    [
+      'of another program’s bridge is told with our subnet',
+      ['cni0 172.17.89.1/24'],
+      [/^warning: cni0 has .*; give it 172\.17\.5\.1\/24, or choose another network$/],
+    ],
+    [
+      'of Docker’s bridge in our former subnet is told with its remedy',
+      ['docker0 172.17.7.1/24'],
+      [
+        /^warning: docker0 still has 172\.17\.7\.1\/24 of this node's former subnet 172\.17\.7\.0\/24: .* --bip=172\.17\.5\.1\/24$/,
+      ],
+    ],
+    [
+      'of a bridge in a part of our former subnet is told beside one with our subnet',
+      ['cni0 172.17.5.1/24', 'podman1 172.17.7.129/25'],
+      [
+        /^warning: podman1 still has 172\.17\.7\.129\/25 of this node's former subnet .*"twill podman network"/,
+      ],
+    ],
+    [
+      'of one container in our former subnet is told as any other',
+      ['veth1 172.17.7.9/32'],
+      [/^warning: veth1 has 172\.17\.7\.9\/32, which overlaps .*; give veth1 other addresses/],
     ],
     [
       'of the underlay in the network is told',
@@ -94,6 +135,13 @@ describe('an address of the host', () => {
       expected.map((pattern) => expect.stringMatching(pattern)),
     );
   });
+});
+
+it('a former subnet that is another node’s now is told as such', () => {
+  const [former] = CARRIED.former;
+  const peers = [{ subnet: former ?? prefix('0.0.0.0/0'), dev: 'flannel.1' }];
+  const { warnings } = judgeAddresses({ ...CARRIED, peers }, [address('docker0 172.17.7.1/24')]);
+  expect(warnings).toEqual([expect.stringContaining("172.17.7.0/24, which is another node's now: other")]);
 });
 
 describe('forwarding', () => {

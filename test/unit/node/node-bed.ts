@@ -121,6 +121,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         randomFully: true,
         forwardRules: true,
         tunnelFilter: true,
+        ipForward: true,
         blackholeRoute: false,
         firewallResyncSeconds: 5,
       },

@@ -1,0 +1,13 @@
+// Fills the cache of the engines: everything that the tests of engines start. `scripts/test.mjs` calls it before the
+// suite enters its own network, which leads nowhere.
+import { fillRoot } from './debian-root.ts';
+import { DOCKER_SUITES, rootsOfDocker } from './dockers.ts';
+import { makeImage } from './image.ts';
+
+export { engineCacheFolder } from './debian-root.ts';
+
+/** Unpacks the programs that are missing. `say` is given a line for each step, and for each failure. */
+export async function fillEngineCache(say: (line: string) => void): Promise<void> {
+  for (const root of new Set(DOCKER_SUITES.flatMap(rootsOfDocker))) await fillRoot(root, say);
+  await makeImage(say);
+}
