@@ -1,9 +1,8 @@
-// Makes our chains in the tables of iptables as wanted, by either backend of the program (nf_tables or legacy). It reads
-// the state first and writes nothing if it is as wanted. Otherwise it writes all tables in one run, each in one
-// transaction, so that there is no moment without rules.
+// Makes our chains in the tables of iptables as wanted, by either backend of the program (nf_tables or legacy).
 //
-// It lists our chains and their parents by name: the cost does not grow with the rules of others. kube-proxy alone may
-// have 100,000. iptables-save would print them all.
+// It reads the state first and writes nothing if it is as wanted. Otherwise it writes all tables in one run, each in
+// one transaction, so that there is no moment without rules. It lists our chains and their parents by name: the cost
+// does not grow with the rules of others. kube-proxy alone may have 100,000. iptables-save would print them all.
 import { type Clock, systemClock } from '../base/clock.ts';
 import { errnoOf } from '../base/errors.ts';
 import type { Exec, ExecResult } from '../base/exec.ts';
