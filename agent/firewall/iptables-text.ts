@@ -2,11 +2,15 @@
 import type { FirewallRule } from '../model/firewall.ts';
 import { formatPrefix } from '../model/ip.ts';
 
-/** A chain of ours with its rules and the chain that calls it. */
-export interface OwnChain {
+/** Our chains in one table, which one chain of the kernel calls. */
+export interface OwnTable {
   readonly table: 'nat' | 'filter';
-  /** The kernel's chain whose first rule is the jump to ours. */
   readonly parent: 'POSTROUTING' | 'FORWARD';
+  /** In the order of their jumps, which are the first rules of the parent. */
+  readonly chains: readonly OwnChain[];
+}
+
+export interface OwnChain {
   readonly name: string;
   /** Comment of the jump. */
   readonly comment: string;
@@ -14,11 +18,11 @@ export interface OwnChain {
   readonly rules: readonly string[];
 }
 
-/** The rules of the kernel that decide about a chain of ours, as lines `-A <chain> …`. */
+/** The rules of the kernel that decide about a table of ours, as lines `-A <chain> …`. */
 export interface FoundRules {
-  /** Those of our chain, in order; undefined: there is no such chain. */
-  readonly own: readonly string[] | undefined;
-  /** Those of the parent, in order. In a long parent: the first rule, and our jump where it stands elsewhere. */
+  /** Those of our chains that exist, in order, by the name of the chain. */
+  readonly own: ReadonlyMap<string, readonly string[]>;
+  /** Those of the parent, in order. In a long parent: the first ones, and our jumps where they stand elsewhere. */
   readonly parent: readonly string[];
   /** Rules of other chains that call ours, as far as they are known. */
   readonly calls: readonly string[];
@@ -32,7 +36,13 @@ function formatComment(comment: string): string {
   return `-m comment --comment ${text}`;
 }
 
-const TARGETS = { return: 'RETURN', accept: 'ACCEPT', masquerade: 'MASQUERADE' } as const;
+// An accept sets up no mapping, so it only keeps the masquerades of the same table away.
+const TARGETS = {
+  return: 'RETURN',
+  accept: 'ACCEPT',
+  masquerade: 'MASQUERADE',
+  'keep-source': 'ACCEPT',
+} as const;
 
 /** Formats a rule as iptables prints it, without its leading `-A <chain>`. */
 export function formatIptablesRule(rule: FirewallRule, randomFully: boolean): string {
@@ -50,9 +60,14 @@ export function formatIptablesRule(rule: FirewallRule, randomFully: boolean): st
   return words.join(' ');
 }
 
-/** The words of the jump to our chain, behind the parent's name. */
-export function jumpOf(own: OwnChain): string {
-  return `${formatComment(own.comment)} -j ${own.name}`;
+/** The rule that calls our chain. */
+export function jumpTo({ name, comment }: OwnChain, { parent }: Pick<OwnTable, 'parent'>): string {
+  return `-A ${parent} ${formatComment(comment)} -j ${name}`;
+}
+
+/** The rules that call our chains, as they are wanted. */
+export function jumpsOf(own: OwnTable): readonly string[] {
+  return own.chains.filter(({ rules }) => rules.length > 0).map((chain) => jumpTo(chain, own));
 }
 
 /** The rules in a listing by `iptables -S` or iptables-save. Other lines are skipped. */
@@ -61,47 +76,54 @@ export function parseRules(listing: string): readonly string[] {
 }
 
 /**
- * Plans the input of iptables-restore that makes the chain as wanted, with one jump, first in the parent. Undefined:
- * nothing is to be done.
+ * Plans the input of iptables-restore that makes the chains as wanted, with one jump to each, first in the parent.
+ * Undefined: nothing is to be done.
  */
-export function planRestore(own: OwnChain, found: FoundRules): string | undefined {
-  if (own.rules.length === 0) return planRemoval(own, found);
-  const jump = `-A ${own.parent} ${jumpOf(own)}`;
-  const wanted = own.rules.map((rule) => `-A ${own.name} ${rule}`);
-  const jumps = callsOf(own, found.parent);
-  const isFirstAndOnly = jumps.length === 1 && found.parent[0] === jump;
-  const isSame = found.own?.length === wanted.length && found.own.every((rule, i) => rule === wanted[i]);
-  if (isFirstAndOnly && isSame) return undefined;
+export function planRestore(own: OwnTable, found: FoundRules): string | undefined {
+  const kept = own.chains.filter(({ rules }) => rules.length > 0);
+  const gone = own.chains.filter(({ name, rules }) => rules.length === 0 && found.own.has(name));
+  const jumps = jumpsOf(own);
+  const calls = callsOf(own, found.parent);
+  const isInPlace = isSame(calls, jumps) && isSame(found.parent.slice(0, jumps.length), jumps);
+  if (
+    isInPlace &&
+    gone.length === 0 &&
+    kept.every((chain) => isSame(found.own.get(chain.name), linesOf(chain)))
+  )
+    return undefined;
   return transaction(own, [
     // With --noflush, naming a chain creates or empties it, within the transaction.
-    `:${own.name} - [0:0]`,
-    ...wanted,
-    ...jumps.map(deletionOf),
-    `-I ${own.parent} 1 ${jumpOf(own)}`,
+    ...kept.flatMap((chain) => [`:${chain.name} - [0:0]`, ...linesOf(chain)]),
+    // A chain can be deleted only if nothing calls it. Foreign calls are deleted too.
+    ...[...calls, ...found.calls].map((rule) => changed(rule, '-D')),
+    ...jumps.toReversed().map((jump) => changed(jump, '-I')),
+    ...gone.map(({ name }) => `-F ${name}`),
+    ...gone.map(({ name }) => `-X ${name}`),
   ]);
 }
 
-// A chain can be deleted only if nothing calls it. Foreign calls are deleted too.
-function planRemoval(own: OwnChain, { own: rules, parent, calls }: FoundRules): string | undefined {
-  if (rules === undefined) return undefined;
-  const deletions = [...callsOf(own, parent), ...calls].map(deletionOf);
-  return transaction(own, [...deletions, `-F ${own.name}`, `-X ${own.name}`]);
+function linesOf({ name, rules }: OwnChain): readonly string[] {
+  return rules.map((rule) => `-A ${name} ${rule}`);
 }
 
-/** The rules that call our chain. */
-export function callsOf(own: OwnChain, rules: readonly string[]): readonly string[] {
-  return rules.filter((rule) => goesTo(rule, own.name));
+function isSame(a: readonly string[] | undefined, b: readonly string[]): boolean {
+  return a?.length === b.length && a.every((rule, i) => rule === b[i]);
+}
+
+/** The rules that call a chain of ours. */
+export function callsOf({ chains }: OwnTable, rules: readonly string[]): readonly string[] {
+  return rules.filter((rule) => chains.some(({ name }) => goesTo(rule, name)));
 }
 
 // A jump to a user chain has no options, so the chain's name ends the line. A comment that looks like a jump is quoted.
-function goesTo(rule: string, chain: string): boolean {
+export function goesTo(rule: string, chain: string): boolean {
   return rule.endsWith(` -j ${chain}`) || rule.endsWith(` -g ${chain}`);
 }
 
-function deletionOf(rule: string): string {
-  return `-D ${rule.slice('-A '.length)}`;
+function changed(rule: string, command: '-D' | '-I'): string {
+  return `${command} ${rule.slice('-A '.length)}`;
 }
 
-function transaction(own: OwnChain, lines: readonly string[]): string {
-  return `${[`*${own.table}`, ...lines, 'COMMIT'].join('\n')}\n`;
+function transaction({ table }: OwnTable, lines: readonly string[]): string {
+  return `${[`*${table}`, ...lines, 'COMMIT'].join('\n')}\n`;
 }

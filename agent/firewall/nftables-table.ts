@@ -1,4 +1,4 @@
-// Our nftables table as the JSON of libnftables. The entries that we write are compared with the kernel's listing, so
+// Our nftables tables as the JSON of libnftables. The entries that we write are compared with the kernel's listing, so
 // that a rule that was deleted, changed or added by hand is noticed. Pure.
 import { isDeepStrictEqual } from 'node:util';
 import { type JsonValue, parseJson } from '../base/schema.ts';
@@ -6,8 +6,15 @@ import * as v from '../base/valibot.ts';
 import type { FirewallRule, FirewallRules } from '../model/firewall.ts';
 import type { Prefix } from '../model/ip.ts';
 
+export interface NftTable {
+  readonly family: 'ip';
+  readonly name: string;
+}
+
 /** Flannel's names: one agent replaces the rules of the other. */
-export const NFT_TABLE = { family: 'ip', name: 'flannel-ipv4' } as const;
+export const FLANNEL_TABLE: NftTable = { family: 'ip', name: 'flannel-ipv4' };
+/** For the containers of other programs' networks. Beside flannel's, whose table stays as flannel makes it. */
+export const CONTAINERS_TABLE: NftTable = { family: 'ip', name: 'twill-containers' };
 
 interface Chain {
   readonly name: string;
@@ -19,25 +26,45 @@ interface Chain {
 
 const POSTROUTING: Chain = { name: 'postrtg', type: 'nat', hook: 'postrouting', prio: 100 };
 const FORWARD: Chain = { name: 'forward', type: 'filter', hook: 'forward', prio: 0 };
+// The kernel asks the chains for NAT in turn, old iptables included, until one of them sets up a mapping. An accept is
+// none. Masquerades of others come at 100.
+const SOURCE: Chain = { name: 'twill-source', type: 'nat', hook: 'postrouting', prio: 99 };
 
 /** The names of our chains there. */
-export const NFT_CHAINS: readonly string[] = [POSTROUTING.name, FORWARD.name];
+export const NFT_CHAINS: readonly string[] = [POSTROUTING.name, FORWARD.name, SOURCE.name];
 
 /** An object of nftables, such as `{ "rule": { … } }`. */
 export type NftEntry = Readonly<Record<string, JsonValue>>;
 
-/** All objects of our table. Empty if there are no rules. */
-export function planNftTable(rules: FirewallRules): readonly NftEntry[] {
-  const chains = [
-    ...planChain(POSTROUTING, rules.postrouting, rules.randomFully),
-    ...planChain(FORWARD, rules.forward, rules.randomFully),
-  ];
-  return chains.length === 0 ? [] : [{ table: NFT_TABLE }, ...chains];
+/** All objects of flannel's table. Empty if there are no rules. */
+export function planFlannelTable(rules: FirewallRules): readonly NftEntry[] {
+  return planTable(FLANNEL_TABLE, [
+    planChain(FLANNEL_TABLE, POSTROUTING, rules.postrouting, rules.randomFully),
+    planChain(FLANNEL_TABLE, FORWARD, rules.forward, rules.randomFully),
+  ]);
 }
 
-function planChain(chain: Chain, rules: readonly FirewallRule[], randomFully: boolean): readonly NftEntry[] {
+/** All objects of the table for containers. Empty if there are no rules. */
+export function planContainersTable(rules: FirewallRules): readonly NftEntry[] {
+  return planTable(CONTAINERS_TABLE, [planChain(CONTAINERS_TABLE, SOURCE, rules.source, false)]);
+}
+
+function planTable(
+  { family, name }: NftTable,
+  chains: readonly (readonly NftEntry[])[],
+): readonly NftEntry[] {
+  const entries = chains.flat();
+  return entries.length === 0 ? [] : [{ table: { family, name } }, ...entries];
+}
+
+function planChain(
+  { family, name: table }: NftTable,
+  chain: Chain,
+  rules: readonly FirewallRule[],
+  randomFully: boolean,
+): readonly NftEntry[] {
   if (rules.length === 0) return [];
-  const inTable = { family: NFT_TABLE.family, table: NFT_TABLE.name };
+  const inTable = { family, table };
   return [
     { chain: { ...inTable, ...chain, policy: 'accept' } },
     ...rules.map((rule) => ({
@@ -59,8 +86,14 @@ function formatNftRule(rule: FirewallRule, randomFully: boolean): JsonValue {
     ...address('saddr', '!=', notSource),
     ...address('daddr', '==', destination),
     ...address('daddr', '!=', notDestination),
-    { [rule.action]: rule.action === 'masquerade' && randomFully ? { flags: 'fully-random' } : null },
+    formatAction(rule.action, randomFully),
   ];
+}
+
+function formatAction(action: FirewallRule['action'], randomFully: boolean): JsonValue {
+  // A mapping onto the same address, so that no other chain sets up one.
+  if (action === 'keep-source') return { snat: { addr: { payload: { protocol: 'ip', field: 'saddr' } } } };
+  return { [action]: action === 'masquerade' && randomFully ? { flags: 'fully-random' } : null };
 }
 
 // nft lists a /32 as an address.
@@ -74,8 +107,8 @@ function formatNftPrefix(prefix: Prefix): JsonValue {
  * The table is added first because only an existing table can be deleted. All commands are one transaction: packets see
  * the old rules or the new ones.
  */
-export function formatNftReplacement(entries: readonly NftEntry[]): string {
-  const table = { table: NFT_TABLE };
+export function formatNftReplacement({ family, name }: NftTable, entries: readonly NftEntry[]): string {
+  const table = { table: { family, name } };
   const commands = [{ add: table }, { delete: table }, ...entries.map((add) => ({ add }))];
   return JSON.stringify({ nftables: commands });
 }
@@ -89,7 +122,7 @@ const listing = v.object({
   ),
 });
 
-/** Parses a listing of nft into the form of `planNftTable`. Fails as `host` when it is no listing. */
+/** Parses a listing of nft into the form of `planFlannelTable`. Fails as `host` when it is no listing. */
 export function parseNftListing(text: string): readonly NftEntry[] {
   const { nftables } = parseJson(listing, text, 'listing of nft', 'host');
   return nftables.filter((entry) => !('metainfo' in entry)).map((entry) => normalise(entry) as NftEntry);
@@ -122,9 +155,8 @@ function inOrder(entries: readonly NftEntry[]): readonly NftEntry[] {
   return entries.toSorted((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
 }
 
-/** Whether a listing of chains (`nft -j list chains`) contains one of our table. */
-export function hasChainOfOurs(entries: readonly NftEntry[]): boolean {
-  const { family, name: table } = NFT_TABLE;
+/** Whether a listing of chains (`nft -j list chains`) contains one of this table. */
+export function hasChainOf({ family, name: table }: NftTable, entries: readonly NftEntry[]): boolean {
   return entries.some(({ chain }) =>
     v.is(v.object({ family: v.literal(family), table: v.literal(table) }), chain),
   );

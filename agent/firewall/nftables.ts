@@ -1,15 +1,18 @@
-// Applies the rules with nftables, in a table of our own. A chain of another table may still drop packets that ours
-// accepts: nftables evaluates all chains of a hook, and one drop is enough.
+// Applies rules with nftables, in tables of our own. A chain of another table may still drop packets that ours accepts:
+// nftables evaluates all chains of a hook, and one drop is enough.
 import type { Exec } from '../base/exec.ts';
-import type { Firewall } from '../model/firewall.ts';
+import type { Firewall, FirewallPart, FirewallRules } from '../model/firewall.ts';
 import type { RulesetReader } from '../model/ruleset.ts';
 import {
+  CONTAINERS_TABLE,
+  FLANNEL_TABLE,
   formatNftReplacement,
-  hasChainOfOurs,
-  NFT_TABLE,
+  hasChainOf,
   type NftEntry,
+  type NftTable,
   parseNftListing,
-  planNftTable,
+  planContainersTable,
+  planFlannelTable,
   sameNftTable,
 } from './nftables-table.ts';
 import { failureOf, type ProgramRun, runProgram, runToSuccess } from './program.ts';
@@ -21,7 +24,21 @@ export interface NftablesOptions {
 }
 
 /** A firewall in the nftables table `ip flannel-ipv4`. */
-export function createNftablesFirewall({ exec, reader }: NftablesOptions): Firewall {
+export function createNftablesFirewall(options: NftablesOptions): Firewall {
+  return { mode: 'nftables', isAnnounced: true, ...createTable(options, FLANNEL_TABLE, planFlannelTable) };
+}
+
+/** The nftables table `ip twill-containers`, in either mode: it keeps the source addresses of containers. */
+export function createContainersTable(options: NftablesOptions): FirewallPart {
+  return createTable(options, CONTAINERS_TABLE, planContainersTable);
+}
+
+function createTable(
+  { exec, reader }: NftablesOptions,
+  table: NftTable,
+  plan: (rules: FirewallRules) => readonly NftEntry[],
+): FirewallPart {
+  const { family, name } = table;
   const nft = (purpose: string, args: readonly string[], signal?: AbortSignal): ProgramRun => ({
     purpose,
     file: 'nft',
@@ -33,34 +50,27 @@ export function createNftablesFirewall({ exec, reader }: NftablesOptions): Firew
   // nft reports a missing table in words that may be translated, so the list of chains decides. For a list of tables it
   // would read all rules of all tables.
   const read = async (signal?: AbortSignal): Promise<readonly NftEntry[]> => {
-    if (reader !== undefined && !(await reader.hasTable(NFT_TABLE))) return [];
-    const run = nft(
-      'cannot read the nftables rules',
-      ['list', 'table', NFT_TABLE.family, NFT_TABLE.name],
-      signal,
-    );
+    if (reader !== undefined && !(await reader.hasTable(table))) return [];
+    const run = nft('cannot read the nftables rules', ['list', 'table', family, name], signal);
     const result = await runProgram(exec, run);
     if (result.exitCode === 0) return parseNftListing(result.stdout);
     if (reader !== undefined) throw failureOf(run, result);
-    const chains = await runToSuccess(exec, { ...run, args: ['-j', 'list', 'chains', NFT_TABLE.family] });
-    if (hasChainOfOurs(parseNftListing(chains))) throw failureOf(run, result);
+    const chains = await runToSuccess(exec, { ...run, args: ['-j', 'list', 'chains', family] });
+    if (hasChainOf(table, parseNftListing(chains))) throw failureOf(run, result);
     return [];
   };
 
   const replaceBy = async (wanted: readonly NftEntry[], signal?: AbortSignal): Promise<boolean> => {
     if (sameNftTable(await read(signal), wanted)) return false;
     // As an argument: nft opens /dev/stdin by name, which fails for the socket that Node passes as standard input.
-    const run = nft('cannot write the nftables rules', [formatNftReplacement(wanted)], signal);
+    const run = nft('cannot write the nftables rules', [formatNftReplacement(table, wanted)], signal);
     await runToSuccess(exec, run);
     return true;
   };
 
   return {
-    mode: 'nftables',
-    ensure: async (rules, signal) =>
-      (await replaceBy(planNftTable(rules), signal)) ? 'repaired' : 'present',
+    ensure: async (rules, signal) => ((await replaceBy(plan(rules), signal)) ? 'repaired' : 'present'),
     remove: (signal) => replaceBy([], signal),
-    isAnnounced: true,
-    isConcerned: ({ table }) => table === `${NFT_TABLE.family} ${NFT_TABLE.name}`,
+    isConcerned: (change) => change.table === `${family} ${name}`,
   };
 }

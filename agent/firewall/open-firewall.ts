@@ -3,12 +3,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { errnoOf, messageOf, TwillError } from '../base/errors.ts';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
-import type { Firewall, NodeFirewall } from '../model/firewall.ts';
+import type { Firewall, FirewallPart, NodeFirewall } from '../model/firewall.ts';
 import type { Prefix } from '../model/ip.ts';
 import type { ChainsInUse, ReadTableSizes, RulesetReader } from '../model/ruleset.ts';
 import { createIptablesFirewall, IPTABLES_CHAINS } from './iptables.ts';
 import { LIMITS } from './limits.ts';
-import { createNftablesFirewall } from './nftables.ts';
+import { createContainersTable, createNftablesFirewall } from './nftables.ts';
 import { NFT_CHAINS } from './nftables-table.ts';
 import { chainNameOf, findObstacles, mayObstruct, type ReadChains } from './obstacles.ts';
 import { complaintOf } from './program.ts';
@@ -41,12 +41,18 @@ export async function openFirewall(options: FirewallOptions): Promise<OpenedFire
   const { enableNFTables, log, exec, reader, readSizes } = options;
   const [first, second] = await Promise.all([versionOf(exec, 'iptables'), versionOf(exec, 'nft')]);
   const { version } = first;
-  const iptables = version === undefined ? undefined : createIptablesFirewall({ exec, version, readSizes });
   const nftables = second.version === undefined ? undefined : createNftablesFirewall({ exec, reader });
+  const keepsSource = nftables === undefined || !(await reader.isAvailable());
+  const iptables =
+    version === undefined
+      ? undefined
+      : createIptablesFirewall({ exec, version, reader, readSizes, keepsSource });
+  const parts = keepsSource ? [] : [createContainersTable({ exec, reader })];
   const obstacles = nftables === undefined ? NO_OBSTACLES : reportObstacles(options);
   const [wanted, other] = enableNFTables ? [nftables, iptables] : [iptables, nftables];
   if (wanted !== undefined) {
-    return { active: { ...withCleanup(wanted, other, log), ...obstacles }, inactive: other };
+    const active = withParts(withCleanup(wanted, other, log), parts);
+    return { active: { ...active, ...obstacles }, inactive: other };
   }
   if (other === undefined) {
     const faults = [first.fault, second.fault].filter((fault) => fault !== undefined);
@@ -61,7 +67,7 @@ export async function openFirewall(options: FirewallOptions): Promise<OpenedFire
       ? `EnableNFTables is true but nft ${why(second)}; using iptables`
       : `iptables ${why(first)}; using nftables`,
   );
-  return { active: { ...other, ...obstacles }, inactive: undefined };
+  return { active: { ...withParts(other, parts), ...obstacles }, inactive: undefined };
 }
 
 interface Version {
@@ -79,6 +85,32 @@ async function versionOf(exec: Exec, program: string): Promise<Version> {
     if (errnoOf(error) === 'ENOENT') return {};
     throw error;
   }
+}
+
+// Puts the parts that each mode has beside the rules of the mode.
+function withParts(firewall: Firewall, parts: readonly FirewallPart[]): Firewall {
+  const all: readonly FirewallPart[] = [firewall, ...parts];
+  return {
+    ...firewall,
+    async ensure(rules, signal) {
+      const found = await allOf(all, (part) => part.ensure(rules, signal));
+      return found.includes('repaired') ? 'repaired' : 'present';
+    },
+    remove: async (signal) => (await allOf(all, (part) => part.remove(signal))).includes(true),
+    isConcerned: (change) => all.some((part) => part.isConcerned(change)),
+  };
+}
+
+// The parts do not depend on each other: where one fails, the others have their rules all the same.
+async function allOf<T>(
+  parts: readonly FirewallPart[],
+  work: (part: FirewallPart) => Promise<T>,
+): Promise<T[]> {
+  const results = await Promise.allSettled(parts.map(work));
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
 }
 
 // Removes the old rules after the new ones are in place, so that a change of mode has no moment without rules. It tries

@@ -1,6 +1,7 @@
-// Plans the firewall rules of a node. Pure: the appliers put them into the kernel. Rules, order and comments are
-// flannel's to the byte, so that no rule exists twice after a change of agents, and tools that look for these rules
-// find them.
+// Plans the firewall rules of a node. Pure: the appliers put them into the kernel.
+//
+// Of `postrouting` and `forward`, rules, order and comments are flannel's to the byte, so that no rule exists twice
+// after a change of agents, and tools that look for these rules find them. The other lists are ours.
 import type { FirewallRule, FirewallRules } from '../model/firewall.ts';
 import { networkOf, type Prefix } from '../model/ip.ts';
 
@@ -20,6 +21,8 @@ export interface FirewallInput {
 
 // kube-proxy marks packets that it masquerades itself. A second masquerade breaks connections on some kernels.
 const KUBE_PROXY_MARK = { value: 0x4000, mask: 0x4000 };
+// netavark marks packets that it masquerades so that a container reaches itself at a published port.
+const NETAVARK_MARK = { value: 0x2000, mask: 0x2000 };
 const MULTICAST: Prefix = { family: 'ipv4', address: '224.0.0.0', length: 4 };
 
 /** The rules of a node. A kind that is switched off is an empty list, so that earlier rules are removed. */
@@ -30,6 +33,7 @@ export function planFirewall(input: FirewallInput): FirewallRules {
     postrouting: input.ipMasq ? planPostrouting(network, subnet) : [],
     forward: input.forwardRules ? planForward(network) : [],
     randomFully: input.randomFully,
+    source: planSource(network, subnet),
   };
 }
 
@@ -53,5 +57,17 @@ function planForward(network: Prefix): readonly FirewallRule[] {
   return [
     { match: { source: network }, action: 'accept', comment },
     { match: { destination: network }, action: 'accept', comment },
+  ];
+}
+
+// Docker, Podman and the CNI plugins masquerade each packet that leaves a network of theirs. A masquerade within our
+// subnet stays: a container that reaches a published port of its own network needs it.
+function planSource(network: Prefix, subnet: Prefix): readonly FirewallRule[] {
+  const comment = 'twill source';
+  return [
+    { match: { mark: KUBE_PROXY_MARK }, action: 'return', comment },
+    { match: { mark: NETAVARK_MARK }, action: 'return', comment },
+    { match: { source: subnet, destination: subnet }, action: 'return', comment },
+    { match: { source: subnet, destination: network }, action: 'keep-source', comment },
   ];
 }

@@ -18,13 +18,14 @@ export interface FirewallRule {
    * - `return`: the packet leaves our chain.
    * - `accept`: the packet passes.
    * - `masquerade`: the packet gets the source address of the outgoing link.
+   * - `keep-source`: the packet keeps its source address, whatever masquerade comes later.
    */
-  readonly action: 'return' | 'accept' | 'masquerade';
+  readonly action: 'return' | 'accept' | 'masquerade' | 'keep-source';
   /** For people reading the rule set. */
   readonly comment: string;
 }
 
-/** The rules of one node, in order, for its two chains. An empty list means: no chain of ours. */
+/** The rules of one node, in order, a list for each chain. An empty list means: no chain of ours. */
 export interface FirewallRules {
   /** After routing, in the nat table. */
   readonly postrouting: readonly FirewallRule[];
@@ -32,22 +33,28 @@ export interface FirewallRules {
   readonly forward: readonly FirewallRule[];
   /** Masquerade with a random source port where the kernel can. */
   readonly randomFully: boolean;
+  /** After routing, before each masquerade of whatever program: containers see each other's own addresses. */
+  readonly source: readonly FirewallRule[];
 }
 
-/** Puts rules in place by one of the kernel's firewalls. Fails as `host`. */
-export interface Firewall {
-  readonly mode: 'iptables' | 'nftables';
+/** Puts some of the rules in place. Fails as `host`. */
+export interface FirewallPart {
   /**
    * Makes the kernel hold exactly these rules, in one transaction a table, before all foreign rules where the
    * firewall has an order. `present`: the kernel held them already.
    */
   ensure(rules: FirewallRules, signal?: AbortSignal): Promise<'present' | 'repaired'>;
-  /** Removes our rules of this mode. True: there were some. */
+  /** Removes these rules of ours. True: there were some. */
   remove(signal?: AbortSignal): Promise<boolean>;
-  /** Whether the kernel tells of each change of the rules. It tells of none in the old iptables tables. */
-  readonly isAnnounced: boolean;
   /** Whether a change that the kernel tells of may have undone our rules or their place. */
   isConcerned(change: RulesetChange): boolean;
+}
+
+/** Puts rules in place by one of the kernel's firewalls. Fails as `host`. */
+export interface Firewall extends FirewallPart {
+  readonly mode: 'iptables' | 'nftables';
+  /** Whether the kernel tells of each change of the rules. It tells of none in the old iptables tables. */
+  readonly isAnnounced: boolean;
 }
 
 /** The firewall in use on a node. Foreign chains judge each packet too, and one that drops is enough. */

@@ -48,6 +48,10 @@ export interface RulesetReader {
   forwardChains(mostRules: number): Promise<ForwardChains>;
   /** Whether there is a table of this family and name. */
   hasTable(table: { readonly family: 'ip'; readonly name: string }): Promise<boolean>;
+  /** Whether there is a chain of this name in a table of the family `ip`. */
+  hasChain(table: string, name: string): Promise<boolean>;
+  /** Whether the kernel has nftables. */
+  isAvailable(): Promise<boolean>;
 }
 
 /** A set of addresses in a table of the family `ip`. */

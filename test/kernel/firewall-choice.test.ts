@@ -25,6 +25,7 @@ const readerIn = (ns: Netns): typeof reader => ({
   ...reader,
   hasTable: async ({ family, name }) =>
     (await ns.exec('nft', 'list', 'tables')).includes(`table ${family} ${name}\n`),
+  hasChain: async (table, name) => (await ns.run('nft', ['list', 'chain', 'ip', table, name])).exitCode === 0,
 });
 
 const modesInUse = async (ns: Netns): Promise<readonly string[]> => {
@@ -93,10 +94,14 @@ describe.skipIf(need.missing)(title('openFirewall', need), () => {
     await using ns = await createNetns();
     const { log, lines } = captureLog('firewall');
     const exec: Exec = (file, args, options) =>
-      args.includes('list')
+      args.includes('flannel-ipv4')
         ? Promise.reject(new TwillError('host', 'nft is broken'))
         : ns.run(file, args, options);
-    const withTable = { ...reader, hasTable: async () => true };
+    const known = readerIn(ns);
+    const withTable: typeof reader = {
+      ...known,
+      hasTable: async (table) => table.name === 'flannel-ipv4' || known.hasTable(table),
+    };
     const { active } = await openFirewall({ enableNFTables: false, log, exec, reader: withTable, readSizes });
     expect(await active.ensure(RULES)).toBe('repaired');
     expect(await active.ensure(RULES)).toBe('present');

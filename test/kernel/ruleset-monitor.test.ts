@@ -3,11 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { exec } from '../../agent/base/exec.ts';
 import { createIptablesFirewall, IPTABLES_CHAINS } from '../../agent/firewall/iptables.ts';
-import { createNftablesFirewall } from '../../agent/firewall/nftables.ts';
+import { createContainersTable, createNftablesFirewall } from '../../agent/firewall/nftables.ts';
 import { NFT_CHAINS } from '../../agent/firewall/nftables-table.ts';
 import { rulesetReader } from '../../agent/kernel/netlink/ruleset.ts';
 import { watchRuleset } from '../../agent/kernel/netlink/ruleset-monitor.ts';
-import type { Firewall } from '../../agent/model/firewall.ts';
+import type { FirewallPart } from '../../agent/model/firewall.ts';
 import type { RulesetChange } from '../../agent/model/ruleset.ts';
 import { allOf, NEEDS_PRIVATE_NETNS, needsNetns, title } from '../support/needs.ts';
 import { RULES } from './firewall-suite.ts';
@@ -28,7 +28,7 @@ const run = (...lines: readonly string[]): void => {
 
 /** Gives the changes that concern the firewall, of those that the commands make. */
 async function concerning(
-  firewall: Firewall,
+  firewall: FirewallPart,
   ...lines: readonly string[]
 ): Promise<readonly RulesetChange[]> {
   const changes = await changesBy(lines);
@@ -183,5 +183,30 @@ describe.skipIf(need.missing)(title('the events of the rule set', need), () => {
     expect(await concerning(firewall, ...THEIRS, ...CHURN)).toEqual([]);
     expect(await concerning(firewall, 'nft flush chain ip flannel-ipv4 forward')).not.toEqual([]);
     expect(await concerning(firewall, 'nft delete table ip flannel-ipv4')).not.toEqual([]);
+  });
+
+  it('a flushed chain of ours for containers concerns its table, and flannel does not', async () => {
+    await using _ns = ownNetns();
+    const table = createContainersTable({ exec, reader: rulesetReader });
+    expect(await table.ensure(RULES)).toBe('repaired');
+    const firewall = createNftablesFirewall({ exec, reader: rulesetReader });
+    await firewall.ensure(RULES);
+    const flush = 'nft flush chain ip twill-containers twill-source';
+    expect(await concerning(table, flush)).not.toEqual([]);
+    expect(await concerning(firewall, flush)).toEqual([]);
+    expect(await concerning(table, 'nft flush chain ip flannel-ipv4 forward')).toEqual([]);
+  });
+
+  it('the reader knows chains by table and name', async () => {
+    await using _ns = ownNetns();
+    expect(await rulesetReader.isAvailable()).toBe(true);
+    run('nft add table ip t', 'nft add chain ip t c', 'nft add table inet u', 'nft add chain inet u d');
+    expect(await rulesetReader.hasChain('t', 'c')).toBe(true);
+    const absent = [
+      ['t', 'd'],
+      ['u', 'd'],
+      ['none', 'c'],
+    ] as const;
+    for (const [table, name] of absent) expect(await rulesetReader.hasChain(table, name)).toBe(false);
   });
 });

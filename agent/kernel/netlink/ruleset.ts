@@ -6,7 +6,7 @@ import { attributeOf, placeOf, textOf } from './bytes.ts';
 import { createNetlink, FlagsGet, type NetlinkSocket, Protocol } from './library.ts';
 import { formatPayload } from './payload.ts';
 import { type MayBeWanted, sifting } from './sift.ts';
-import { BOUNDED, kernelError, LARGE_READS, refusalOf } from './socket.ts';
+import { BOUNDED, IPV4, kernelError, LARGE_READS, refusalOf } from './socket.ts';
 
 // include/uapi/linux/netfilter/nf_tables.h. A type is the number of the subsystem, then that of the message.
 const NEW_TABLE = 0x0a00;
@@ -115,6 +115,22 @@ export const rulesetReader: RulesetReader = {
       const tables = await readTables(socket);
       return [...FAMILIES].some(([number, text]) => text === family && tables.has(`${number} ${name}`));
     }),
+  hasChain: (table, name) =>
+    reading(false, async (socket) => {
+      const text = (value: string): readonly number[] => [...Buffer.from(`${value}\0`)];
+      const attributes = [
+        [CHAIN_TABLE, text(table)],
+        [CHAIN_NAME, text(name)],
+      ] as const;
+      try {
+        await socket.request(GET_CHAIN, [formatPayload([IPV4, 0, 0, 0], attributes)], BOUNDED);
+        return true;
+      } catch (error) {
+        if (refusalOf(error) === 'ENOENT') return false;
+        throw error;
+      }
+    }),
+  isAvailable: () => reading(false, async (socket) => (await readTables(socket)) !== undefined),
 };
 
 /** Reads with a socket of its own. Gives `nothing` where the kernel has no nftables. */

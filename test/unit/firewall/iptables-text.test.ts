@@ -2,29 +2,30 @@ import { describe, expect, it } from 'vitest';
 import { supportsRandomFully } from '../../../agent/firewall/iptables.ts';
 import {
   formatIptablesRule,
-  type OwnChain,
+  type OwnTable,
   parseRules,
   planRestore,
 } from '../../../agent/firewall/iptables-text.ts';
 
-const own: OwnChain = {
-  table: 'filter',
-  parent: 'FORWARD',
+const forward = {
   name: 'FLANNEL-FWD',
   comment: 'flanneld forward',
   rules: ['-s 10.5.0.0/16 -j ACCEPT', '-d 10.5.0.0/16 -j ACCEPT'],
-};
+} as const;
+const own: OwnTable = { table: 'filter', parent: 'FORWARD', chains: [forward] };
+const nothing: OwnTable = { ...own, chains: [{ ...forward, rules: [] }] };
 const JUMP = '-A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD';
 const RULES = ['-A FLANNEL-FWD -s 10.5.0.0/16 -j ACCEPT', '-A FLANNEL-FWD -d 10.5.0.0/16 -j ACCEPT'];
 const FOREIGN = '-A FORWARD -i docker0 -j DROP';
 const CHAIN = ':FLANNEL-FWD - [0:0]';
 
 /** The rules of a filter table with these lines. */
-const plan = (chain: OwnChain, ...lines: readonly string[]): string | undefined => {
+const plan = (table: OwnTable, ...lines: readonly string[]): string | undefined => {
   const rules = parseRules(lines.join('\n'));
   const of = (name: string): readonly string[] => rules.filter((rule) => rule.startsWith(`-A ${name} `));
-  const own = lines.includes(CHAIN) ? of(chain.name) : undefined;
-  return planRestore(chain, { own, parent: of(chain.parent), calls: of('MINE') });
+  const there = table.chains.filter(({ name }) => lines.includes(`:${name} - [0:0]`));
+  const found = new Map(there.map(({ name }) => [name, of(name)]));
+  return planRestore(table, { own: found, parent: of(table.parent), calls: of('MINE') });
 };
 
 const rewrite = (...deletions: readonly string[]): string =>
@@ -33,7 +34,7 @@ const rewrite = (...deletions: readonly string[]): string =>
     CHAIN,
     ...RULES,
     ...deletions,
-    '-I FORWARD 1 -m comment --comment "flanneld forward" -j FLANNEL-FWD',
+    '-I FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD',
     'COMMIT',
     '',
   ].join('\n');
@@ -63,8 +64,9 @@ describe('planRestore', () => {
   });
 
   it('planRestore leaves a long parent alone whose first rule is the jump', () => {
-    expect(planRestore(own, { own: RULES, parent: [JUMP], calls: [] })).toBeUndefined();
-    expect(planRestore(own, { own: RULES, parent: [FOREIGN], calls: [] })).toBe(rewrite());
+    const found = new Map([[forward.name, RULES]]);
+    expect(planRestore(own, { own: found, parent: [JUMP], calls: [] })).toBeUndefined();
+    expect(planRestore(own, { own: found, parent: [FOREIGN], calls: [] })).toBe(rewrite());
   });
 
   it('planRestore does not mistake a comment for a jump', () => {
@@ -78,13 +80,51 @@ describe('planRestore', () => {
 
   it('planRestore removes the chain and all calls of it when there are no rules', () => {
     const call = '-A MINE -g FLANNEL-FWD';
-    expect(plan({ ...own, rules: [] }, CHAIN, ':MINE - [0:0]', JUMP, FOREIGN, call, ...RULES)).toBe(
+    expect(plan(nothing, CHAIN, ':MINE - [0:0]', JUMP, FOREIGN, call, ...RULES)).toBe(
       `*filter\n${deletion}\n-D MINE -g FLANNEL-FWD\n-F FLANNEL-FWD\n-X FLANNEL-FWD\nCOMMIT\n`,
     );
   });
 
   it('planRestore writes nothing when no rules are wanted and none exist', () => {
-    expect(plan({ ...own, rules: [] }, FOREIGN)).toBeUndefined();
+    expect(plan(nothing, FOREIGN)).toBeUndefined();
+  });
+});
+
+describe('planRestore for two chains of one parent', () => {
+  const first = { name: 'TWILL-FIRST', comment: 'twill', rules: ['-j RETURN'] } as const;
+  const both: OwnTable = { ...own, chains: [first, forward] };
+  const FIRST_JUMP = '-A FORWARD -m comment --comment twill -j TWILL-FIRST';
+  const FIRST = [':TWILL-FIRST - [0:0]', '-A TWILL-FIRST -j RETURN'] as const;
+
+  it('planRestore writes nothing when both jumps come first, in order', () => {
+    expect(plan(both, ...FIRST, CHAIN, FIRST_JUMP, JUMP, FOREIGN, ...RULES)).toBeUndefined();
+  });
+
+  it.each([
+    { found: 'the jumps in another order', jumps: [JUMP, FIRST_JUMP] },
+    { found: 'a rule between the jumps', jumps: [FIRST_JUMP, FOREIGN, JUMP] },
+    { found: 'one jump', jumps: [FIRST_JUMP] },
+  ])('planRestore puts both jumps first when it finds $found', ({ jumps }) => {
+    const text = plan(both, ...FIRST, CHAIN, ...jumps, ...RULES);
+    const deletions = jumps.filter((rule) => rule !== FOREIGN).map((rule) => rule.replace('-A', '-D'));
+    const insertions = [JUMP, FIRST_JUMP].map((rule) => rule.replace('-A', '-I'));
+    expect(text?.split('\n').slice(1, -2)).toEqual([...FIRST, CHAIN, ...RULES, ...deletions, ...insertions]);
+  });
+
+  it('planRestore removes one of two chains in the transaction that keeps the other', () => {
+    const one: OwnTable = { ...own, chains: [{ ...first, rules: [] }, forward] };
+    expect(
+      plan(one, ...FIRST, CHAIN, FIRST_JUMP, JUMP, ...RULES)
+        ?.split('\n')
+        .slice(1, -2),
+    ).toEqual([
+      CHAIN,
+      ...RULES,
+      ...[FIRST_JUMP, JUMP].map((rule) => rule.replace('-A', '-D')),
+      JUMP.replace('-A', '-I'),
+      '-F TWILL-FIRST',
+      '-X TWILL-FIRST',
+    ]);
   });
 });
 

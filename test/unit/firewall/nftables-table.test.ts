@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import {
+  FLANNEL_TABLE,
   formatNftReplacement,
   type NftEntry,
   parseNftListing,
-  planNftTable,
+  planFlannelTable,
   sameNftTable,
 } from '../../../agent/firewall/nftables-table.ts';
 import { planFirewall } from '../../../agent/firewall/rules.ts';
@@ -15,7 +16,7 @@ const rules = planFirewall({
   forwardRules: true,
   randomFully: true,
 });
-const wanted = planNftTable(rules);
+const wanted = planFlannelTable(rules);
 
 /** The entries as nft lists them: with a header and with handles, all chains first. */
 function listing(entries: readonly NftEntry[]): string {
@@ -65,21 +66,23 @@ describe('sameNftTable', () => {
   });
 });
 
-describe('planNftTable', () => {
-  it('planNftTable has no chain without rules, and no table without chains', () => {
+describe('planFlannelTable', () => {
+  it('planFlannelTable has no chain without rules, and no table without chains', () => {
     const names = (entries: readonly NftEntry[]): unknown =>
       entries.filter((entry) => !('rule' in entry)).map((entry) => Object.values(entry)[0]);
-    expect(names(planNftTable({ ...rules, postrouting: [] }))).toMatchObject([
+    expect(names(planFlannelTable({ ...rules, postrouting: [] }))).toMatchObject([
       { name: 'flannel-ipv4' },
       { name: 'forward' },
     ]);
-    expect(planNftTable({ ...rules, postrouting: [], forward: [] })).toEqual([]);
+    expect(planFlannelTable({ ...rules, postrouting: [], forward: [] })).toEqual([]);
   });
 });
 
 describe('formatNftReplacement', () => {
   it('formatNftReplacement adds and deletes the table before it makes the new one, so that the table may be missing', () => {
-    const { nftables } = JSON.parse(formatNftReplacement(wanted)) as { nftables: readonly object[] };
+    const { nftables } = JSON.parse(formatNftReplacement(FLANNEL_TABLE, wanted)) as {
+      nftables: readonly object[];
+    };
     expect(nftables.map((command) => Object.keys(command)[0]).slice(0, 3)).toEqual(['add', 'delete', 'add']);
     expect(nftables).toHaveLength(2 + wanted.length);
   });

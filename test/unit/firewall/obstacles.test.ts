@@ -23,6 +23,8 @@ const readerOf = (isActive: ForwardChain['isActive']): RulesetReader => ({
     long: new Set(),
   }),
   hasTable: async () => false,
+  hasChain: async () => false,
+  isAvailable: async () => true,
 });
 
 const verdicts = async (

@@ -33,6 +33,13 @@ const FORWARD = `
 -d 10.5.0.0/16 -m comment --comment "flanneld forward" -j ACCEPT
 `.trim();
 
+const SOURCE = `
+-m mark --mark 0x4000/0x4000 -m comment --comment "twill source" -j RETURN
+-m mark --mark 0x2000/0x2000 -m comment --comment "twill source" -j RETURN
+-s 10.5.34.0/24 -d 10.5.34.0/24 -m comment --comment "twill source" -j RETURN
+-s 10.5.34.0/24 -d 10.5.0.0/16 -m comment --comment "twill source" -j ACCEPT
+`.trim();
+
 const WITHOUT_RANDOM = POSTROUTING.replaceAll(' --random-fully', '');
 
 describe('planFirewall', () => {
@@ -64,5 +71,6 @@ describe('planFirewall', () => {
       list.map((rule) => formatIptablesRule(rule, rules.randomFully)).join('\n');
     expect(text(rules.postrouting)).toBe(postrouting);
     expect(text(rules.forward)).toBe(forward);
+    expect(text(rules.source)).toBe(SOURCE);
   });
 });
