@@ -27,10 +27,14 @@ export function parseInvocation(program: string, args: readonly string[]): Invoc
   throw misuse(`unknown command ${echo(first)}${near === undefined ? '' : `; did you mean ${near}?`}`);
 }
 
+// The agent's flags that a command with options of its own has, too.
+const STOPS = /^--?(?:h|help|version)$/;
+
 /** Runs a command to its end. */
 export async function dispatch(invocation: Invocation, context: CommandContext): Promise<void> {
-  const { command } = invocation;
-  const commandLine = parseCommandLine(invocation.args);
+  const { command, args } = invocation;
+  const hasOwnOptions = command === 'docker-opts';
+  const commandLine = parseCommandLine(hasOwnOptions ? args.filter((arg) => STOPS.test(arg)) : args);
   const { operands } = commandLine;
   if (isSwitchedOn(commandLine, 'version')) {
     await context.print(`twill ${context.readVersion()}\n`);
@@ -40,6 +44,7 @@ export async function dispatch(invocation: Invocation, context: CommandContext):
     await printHelp(command, operands, context);
     return;
   }
+  if (hasOwnOptions) return (await import('./docker-opts.ts')).dockerOptsCommand(args, context);
   if (command !== 'network' && operands.length > 0) {
     const [operand = ''] = operands;
     throw new TwillError('usage', `unexpected argument ${echo(operand)}`, {

@@ -9,6 +9,10 @@ export const COMMANDS = {
     operands: 'get | set JSON|@FILE|-',
     meaning: 'read or write the network configuration; it is checked before it is written',
   },
+  'docker-opts': {
+    operands: '[-f FILE] [-d FILE] [-i] [-c] [-k KEY] [-m]',
+    meaning: "write dockerd's flags for this node's subnet, as mk-docker-opts.sh does",
+  },
   cleanup: { operands: '', meaning: 'remove from this host all that the agent made, and nothing else' },
   help: { operands: '[COMMAND]', meaning: 'print this text, or the flags of a command' },
 } as const satisfies Readonly<Record<string, { readonly operands: string; readonly meaning: string }>>;
@@ -20,6 +24,7 @@ const HEADINGS: readonly (readonly [FlagGroup, string])[] = [
   ['underlay', 'Interface between hosts'],
   ['firewall', 'Firewall'],
   ['node', 'This node'],
+  ['hand-off', 'Files for engines: each gives the whole subnet to one'],
   ['logging', 'Logging'],
   ['kubernetes', 'Kubernetes'],
   ['general', 'General'],
@@ -30,9 +35,23 @@ const RELEVANT: Readonly<Record<CommandName, readonly FlagGroup[]>> = {
   run: HEADINGS.map(([group]) => group),
   plan: ['datastore', 'underlay', 'node', 'logging', 'general'],
   network: ['datastore', 'logging', 'general'],
-  cleanup: ['node', 'logging', 'general'],
+  'docker-opts': [],
+  cleanup: ['node', 'hand-off', 'logging', 'general'],
   help: ['general'],
 };
+
+// The options of mk-docker-opts.sh.
+const DOCKER_OPTS: readonly (readonly [string, string])[] = [
+  ['-f FILE', 'file with the subnet (default /run/flannel/subnet.env)'],
+  ['-d FILE', 'file that is written (default /run/docker_opts.env)'],
+  ['-i', 'write a variable for each flag: DOCKER_OPT_BIP, DOCKER_OPT_IPMASQ, DOCKER_OPT_MTU'],
+  ['-c', 'write one variable with all flags; without -i and -c both are written'],
+  [
+    '-k KEY',
+    'name of that one variable (default DOCKER_OPTS); its value in the environment comes first in it',
+  ],
+  ['-m', 'leave out --ip-masq'],
+];
 
 /** Whether there is a command of that name. */
 export function isCommandName(name: string): name is CommandName {
@@ -41,8 +60,8 @@ export function isCommandName(name: string): name is CommandName {
 
 /** The text of `twill help`. */
 export function formatHelp(version: string): string {
-  const commands = Object.entries(COMMANDS).map(
-    ([name, { operands, meaning }]) => `  ${`${name} ${operands}`.trim().padEnd(31)}${meaning}\n`,
+  const commands = Object.entries(COMMANDS).map(([name, { operands, meaning }]) =>
+    column(`${name} ${operands}`.trim(), meaning),
   );
   return [
     `twill ${version}: cross-host container networking, in place of flanneld\n\n`,
@@ -67,17 +86,24 @@ export function formatCommandHelp(name: CommandName): string {
     'A switch is turned off by --NAME=false. One dash is as good as two.\n',
     `Accepted for compatibility with flannel, without effect: ${ignored.join(' ')}\n`,
   ];
+  const hasFlags = name !== 'help' && name !== 'docker-opts';
+  const own =
+    name === 'docker-opts' ? ['\n', ...DOCKER_OPTS.map(([option, text]) => column(option, text))] : [];
   return [
-    `usage: twill ${`${name} ${operands}`.trim()}${name === 'help' ? '' : ' [FLAGS]'}\n\n${meaning}\n`,
+    `usage: twill ${`${name} ${operands}`.trim()}${hasFlags ? ' [FLAGS]' : ''}\n\n${meaning}\n`,
+    ...own,
     ...sections,
-    ...(name === 'help' ? [] : notes),
+    ...(hasFlags ? notes : []),
   ].join('');
 }
 
 function formatFlag(flag: Flag): string {
-  const name = `  ${spell(flag.name)}${flag.value === undefined ? '' : ` ${flag.value}`}`;
+  const name = `${spell(flag.name)}${flag.value === undefined ? '' : ` ${flag.value}`}`;
   const isOff = flag.kind === 'list' || flag.default === '' || flag.default === false;
   const byDefault = isOff ? '' : ` (default ${flag.default})`;
-  const text = `${flag.meaning}${byDefault}`;
-  return name.length < 33 ? `${name.padEnd(33)}${text}\n` : `${name}\n${' '.repeat(33)}${text}\n`;
+  return column(name, `${flag.meaning}${byDefault}`);
+}
+
+function column(name: string, text: string): string {
+  return name.length < 31 ? `  ${name.padEnd(31)}${text}\n` : `  ${name}\n${' '.repeat(33)}${text}\n`;
 }
