@@ -10,7 +10,7 @@ const MODE = 0o644;
 const NAME = 'twill';
 const BRIDGE = 'cni-twill0';
 
-// Whatever its other values are: another version of this program may have written them.
+// Its other values may differ: another version of this program may have written them.
 const ours = v.object({
   name: v.literal(NAME),
   plugins: v.looseTuple([v.object({ bridge: v.literal(BRIDGE) })]),

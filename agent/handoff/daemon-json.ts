@@ -38,16 +38,16 @@ export async function readDaemonVerdict(path: string, flags: DockerFlags): Promi
   return judgeDaemonFile(bytes.toString(), path, flags);
 }
 
-const settings = v.custom<Readonly<Record<string, unknown>>>(
-  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+const settings = v.custom<Readonly<Record<string, unknown>> | null>(
+  (value) => typeof value === 'object' && !Array.isArray(value),
   'must be an object',
 );
 
 /** Judges the text of the file. Fails as `host` where it is no JSON object. Pure. */
 export function judgeDaemonFile(text: string, path: string, flags: DockerFlags): DaemonVerdict {
-  // Docker reads past a byte order mark, and takes an empty file for none.
+  // Docker reads past a byte order mark, and takes an empty file and null for no settings.
   const bare = text.replace(/^\ufeff/, '').trim();
-  const found = bare === '' ? {} : parseJson(settings, bare, path, 'host');
+  const found = (bare === '' ? undefined : parseJson(settings, bare, path, 'host')) ?? {};
   const conflicts: string[] = [];
   for (const [name, value] of [
     ['bip', flags.bip],

@@ -15,8 +15,8 @@ export interface Form {
   /** The text for these values. `old` is the file's present text; undefined: there is none. Pure, but for the time. */
   format(env: SubnetEnv, old: string | undefined): string;
   /**
-   * Whether the agent may have written this text. Only such a file, or an empty one, is replaced and removed. Without
-   * it the path is the agent's own, and any file there is.
+   * Whether the agent may have written this text. Only such a file, or an empty one, is replaced and removed. Default:
+   * it may have written any text, since the path is its own.
    */
   readonly isOurs?: (text: string) => boolean;
   /** A line for each thing of this host that keeps the program from taking these values. */

@@ -28,6 +28,10 @@ export interface HandOffFilesOptions {
 }
 
 export function handOffFiles({ subnetFile, forms, log }: HandOffFilesOptions): HandOff {
+  if (forms.length > 1) {
+    const paths = forms.map(({ path }) => path).join(', ');
+    log.warn(`each of these files gives the whole subnet to one engine; run one of them: ${paths}`);
+  }
   let warnings: readonly string[] = [];
   const warn = async (env: SubnetEnv): Promise<void> => {
     const found: string[] = [];

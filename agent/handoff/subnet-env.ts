@@ -48,7 +48,7 @@ function parseIPv4Prefix(text = ''): Prefix | undefined {
   return prefix?.family === 'ipv4' ? networkOf(prefix) : undefined;
 }
 
-/** What the subnet file said before this run. */
+/** The subnet file as the agent finds it at its start. */
 export interface PreviousSubnet {
   /** The subnet, host bits cleared; undefined: the file is missing, unreadable or invalid. */
   readonly subnet: Prefix | undefined;
