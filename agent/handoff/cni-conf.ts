@@ -29,7 +29,9 @@ function formatCniConf({ subnet, mtuBytes }: SubnetEnv): string {
   const bridge = {
     type: 'bridge',
     bridge: BRIDGE,
+    // The second follows from the first, but Podman looks for it alone.
     isDefaultGateway: true,
+    isGateway: true,
     // The agent masquerades, and only what leaves the overlay: a peer sees the container's own address.
     ipMasq: false,
     hairpinMode: true,

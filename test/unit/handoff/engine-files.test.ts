@@ -25,6 +25,7 @@ describe('the file for CNI', () => {
           type: 'bridge',
           bridge: 'cni-twill0',
           isDefaultGateway: true,
+          isGateway: true,
           ipMasq: false,
           hairpinMode: true,
           mtu: 1450,
