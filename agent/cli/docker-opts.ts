@@ -83,12 +83,12 @@ export async function dockerOptsCommand(
     }
   }
   const variables = parseEnvironmentFile(await readText(subnetFile));
-  const { subnet, ...flags } = parseFlags(variables, subnetFile, options.ipMasq);
+  const flags = parseFlags(variables, subnetFile, options.ipMasq);
   const verdict = await readDaemonVerdict(daemonFile, flags);
   if (verdict.conflicts.length > 0) {
     throw new TwillError('host', formatConflicts(daemonFile, verdict), { hint: CONFLICT_REMEDY });
   }
-  await refuseForeignRoute(subnet);
+  await refuseForeignRoute(flags.bip);
   const before = variables.get(key) ?? context.environment[key] ?? '';
   const form = { individual, ...(combined ? { combined: { key, before } } : {}) };
   await writeFileAtomic(optionsFile, formatDockerOpts(flags, form), DOCKER_OPTS_MODE);
@@ -100,25 +100,20 @@ export async function dockerOptsCommand(
 type Variables = ReadonlyMap<string, string>;
 
 // Strict, because dockerd would start on a network of its own without --bip.
-function parseFlags(
-  variables: Variables,
-  path: string,
-  withIpMasq: boolean,
-): DockerFlags & { readonly subnet: Prefix } {
+function parseFlags(variables: Variables, path: string, withIpMasq: boolean): DockerFlags {
   const refusal = (name: string, rule: string): TwillError => {
     const value = variables.get(name);
     const found = value === undefined ? 'missing' : excerpt(value);
     return new TwillError('host', `${path}: ${name} must be ${rule}, is ${found}`);
   };
-  const subnet = parsePrefix(variables.get('FLANNEL_SUBNET') ?? '');
-  if (subnet?.family !== 'ipv4') throw refusal('FLANNEL_SUBNET', 'an IPv4 subnet such as 10.5.34.1/24');
+  const bip = parsePrefix(variables.get('FLANNEL_SUBNET') ?? '');
+  if (bip?.family !== 'ipv4') throw refusal('FLANNEL_SUBNET', 'an IPv4 subnet such as 10.5.34.1/24');
   const mtu = variables.get('FLANNEL_MTU') ?? '';
   if (mtu !== '' && !/^[1-9]\d{1,4}$/.test(mtu)) throw refusal('FLANNEL_MTU', 'a number of bytes');
   const ipMasq = withIpMasq ? (variables.get('FLANNEL_IPMASQ') ?? '') : '';
   if (!['', 'true', 'false'].includes(ipMasq)) throw refusal('FLANNEL_IPMASQ', 'true or false');
   return {
-    subnet,
-    bip: formatPrefix(subnet),
+    bip,
     ipMasq: ipMasq === '' ? undefined : ipMasq === 'false',
     mtuBytes: mtu === '' ? undefined : Number(mtu),
   };

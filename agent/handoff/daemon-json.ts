@@ -4,17 +4,27 @@ import { asTwillError, errnoOf } from '../base/errors.ts';
 import { readWholeFile } from '../base/read-file.ts';
 import { parseJson } from '../base/schema.ts';
 import * as v from '../base/valibot.ts';
-import { containsAddress, containsPrefix, networkOf, parseIPv4, parsePrefix } from '../model/ip.ts';
+import {
+  containsAddress,
+  formatPrefix,
+  networkOf,
+  overlaps,
+  type Prefix,
+  parseIPv4,
+  parsePrefix,
+} from '../model/ip.ts';
 import { LIMITS } from './limits.ts';
 
 /** The file that dockerd reads unless its command line says otherwise. */
 export const DAEMON_FILE = '/etc/docker/daemon.json';
 
-/** The flags of dockerd for this node's network; undefined: leave a flag out. */
+/** The flags of dockerd for this node's network. */
 export interface DockerFlags {
-  readonly bip: string | undefined;
-  /** Whether Docker masquerades: only where the agent does not. */
+  /** Our subnet, with the address of docker0. */
+  readonly bip: Prefix;
+  /** Whether Docker masquerades: only where the agent does not. Undefined: the flag is left out. */
   readonly ipMasq: boolean | undefined;
+  /** Undefined: the flag is left out. */
   readonly mtuBytes: number | undefined;
 }
 
@@ -56,24 +66,28 @@ export function judgeDaemonFile(text: string, path: string, flags: DockerFlags):
   ] as const) {
     if (value !== undefined && Object.hasOwn(found, name)) conflicts.push(`"${name}" is set there, too`);
   }
-  const bip = flags.bip === undefined ? undefined : parsePrefix(flags.bip);
-  const [bridge, pool, gateway] = [found['bridge'], found['fixed-cidr'], found['default-gateway']].map(
-    (value) => (typeof value === 'string' && value !== '' ? value : undefined),
+  const [bridge = '', pool = '', gateway = ''] = ['bridge', 'fixed-cidr', 'default-gateway'].map((name) =>
+    typeof found[name] === 'string' ? found[name] : undefined,
   );
-  if (bip !== undefined) {
-    if (bridge !== undefined) conflicts.push('"bridge" excludes --bip');
-    const network = networkOf(bip);
-    const poolPrefix = parsePrefix(pool ?? '');
-    if (poolPrefix !== undefined && !containsPrefix(network, poolPrefix))
-      conflicts.push(`"fixed-cidr" lies outside --bip=${flags.bip}`);
-    const address = parseIPv4(gateway ?? '');
-    if (address !== undefined && !containsAddress(network, address))
-      conflicts.push(`"default-gateway" lies outside --bip=${flags.bip}`);
+  if (bridge !== '') conflicts.push('"bridge" excludes --bip');
+  const network = networkOf(flags.bip);
+  const gatewayAddress = parseIPv4(gateway);
+  if (gatewayAddress !== undefined && !containsAddress(network, gatewayAddress)) {
+    conflicts.push(`"default-gateway" lies outside ${formatPrefix(network)}`);
   }
-  return { conflicts, notes: found['iptables'] === false ? [WITHOUT_RULES] : [] };
+  const notes: string[] = [];
+  const poolPrefix = parsePrefix(pool);
+  // dockerd starts with it. Older ones then ignore it.
+  if (poolPrefix !== undefined && !overlaps(network, poolPrefix)) {
+    notes.push(
+      `"fixed-cidr" lies outside ${formatPrefix(network)}: Docker 28 has no address for a container`,
+    );
+  }
+  if (found['iptables'] === false) {
+    notes.push('"iptables" is false: Docker publishes no ports and masquerades nothing');
+  }
+  return { conflicts, notes };
 }
-
-const WITHOUT_RULES = '"iptables" is false: Docker publishes no ports and masquerades nothing';
 
 /** The conflicts of the file at `path` in one line. */
 export function formatConflicts(path: string, { conflicts }: DaemonVerdict): string {

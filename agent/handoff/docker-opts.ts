@@ -1,7 +1,7 @@
 // The flags of dockerd in a file of variables, as flannel's mk-docker-opts.sh writes them. A unit reads the file with
 // EnvironmentFile= and has $DOCKER_OPTS on its command line.
 import type { SubnetEnv } from '../model/hand-off.ts';
-import { addressAt } from '../model/ip.ts';
+import { addressAt, formatPrefix } from '../model/ip.ts';
 import { DAEMON_FILE, type DockerFlags, daemonWarnings } from './daemon-json.ts';
 import type { Form } from './form.ts';
 
@@ -27,7 +27,7 @@ export function formatDockerOpts(
   { individual, combined }: DockerOptsForm,
 ): string {
   const flags = [
-    ['BIP', bip === undefined ? undefined : `--bip=${bip}`],
+    ['BIP', `--bip=${formatPrefix(bip)}`],
     ['IPMASQ', ipMasq === undefined ? undefined : `--ip-masq=${ipMasq}`],
     ['MTU', mtuBytes === undefined ? undefined : `--mtu=${mtuBytes}`],
   ].filter((flag): flag is [string, string] => flag[1] !== undefined);
@@ -41,7 +41,7 @@ export function formatDockerOpts(
 }
 
 function dockerFlags({ subnet, mtuBytes, ipMasq }: SubnetEnv): DockerFlags {
-  return { bip: `${addressAt(subnet, 1)}/${subnet.length}`, ipMasq: !ipMasq, mtuBytes };
+  return { bip: { ...subnet, address: addressAt(subnet, 1) }, ipMasq: !ipMasq, mtuBytes };
 }
 
 /** The form of the file at `path`, in both forms. `daemonFile` is Docker's own configuration. */

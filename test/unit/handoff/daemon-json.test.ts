@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { daemonWarnings, judgeDaemonFile, readDaemonVerdict } from '../../../agent/handoff/daemon-json.ts';
+import { prefix } from '../../support/build.ts';
 
-const FLAGS = { bip: '10.5.34.1/24', ipMasq: false, mtuBytes: 1450 };
+const FLAGS = { bip: prefix('10.5.34.1/24'), ipMasq: false, mtuBytes: 1450 };
 const set = (name: string): string => `"${name}" is set there, too`;
 
 describe("Docker's own configuration beside our flags", () => {
@@ -24,14 +25,23 @@ describe("Docker's own configuration beside our flags", () => {
     ['{"bridge":"none"}', ['"bridge" excludes --bip']],
     ['{"bridge":""}', []],
     ['{"fixed-cidr":"10.5.34.0/25"}', []],
-    ['{"fixed-cidr":"10.5.35.0/25"}', ['"fixed-cidr" lies outside --bip=10.5.34.1/24']],
-    ['{"fixed-cidr":"10.5.0.0/16"}', ['"fixed-cidr" lies outside --bip=10.5.34.1/24']],
+    ['{"fixed-cidr":"10.5.0.0/16"}', []],
     ['{"default-gateway":"10.5.34.254"}', []],
-    ['{"default-gateway":"10.5.35.1"}', ['"default-gateway" lies outside --bip=10.5.34.1/24']],
+    ['{"default-gateway":"10.5.35.1"}', ['"default-gateway" lies outside 10.5.34.0/24']],
     ['{"bridge":7,"fixed-cidr":[],"default-gateway":{}}', []],
     ['{"__proto__":{"bip":1},"hasOwnProperty":1}', []],
   ])("Docker's file %j has the conflicts %j", (text, conflicts) => {
     expect(judgeDaemonFile(text, 'd', FLAGS)).toEqual({ conflicts, notes: [] });
+  });
+
+  it("Docker's file is noted where dockerd starts with it, and containers miss something", () => {
+    expect(judgeDaemonFile('{"fixed-cidr":"10.5.35.0/25","iptables":false}', 'd', FLAGS)).toEqual({
+      conflicts: [],
+      notes: [
+        '"fixed-cidr" lies outside 10.5.34.0/24: Docker 28 has no address for a container',
+        '"iptables" is false: Docker publishes no ports and masquerades nothing',
+      ],
+    });
   });
 
   it('a flag that is not written conflicts with nothing', () => {

@@ -14,15 +14,14 @@ const env: SubnetEnv = {
   mtuBytes: 1450,
   ipMasq: true,
 };
-const FLAGS = { bip: '10.1.74.1/24', ipMasq: true, mtuBytes: 1472 };
+const FLAGS = { bip: prefix('10.1.74.1/24'), ipMasq: true, mtuBytes: 1472 };
 
 describe('formatDockerOpts', () => {
   it('formatDockerOpts leaves out the flags that have no value', () => {
-    const none = { bip: undefined, ipMasq: undefined, mtuBytes: undefined };
+    const none = { ...FLAGS, ipMasq: undefined, mtuBytes: undefined };
     const both = { individual: true, combined: { key: 'K', before: '' } };
-    expect(formatDockerOpts(none, both)).toBe('K=""\n');
-    expect(formatDockerOpts({ ...none, mtuBytes: 1500 }, both)).toBe(
-      'DOCKER_OPT_MTU="--mtu=1500"\nK=" --mtu=1500"\n',
+    expect(formatDockerOpts(none, both)).toBe(
+      'DOCKER_OPT_BIP="--bip=10.1.74.1/24"\nK=" --bip=10.1.74.1/24"\n',
     );
   });
 

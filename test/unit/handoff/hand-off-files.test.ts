@@ -37,7 +37,9 @@ describe('the hand-off by files', () => {
     const captured = captureLog('twill');
     lines = captured.lines;
     handOff = handOffFiles({ subnetFile: at('subnet.env'), forms, log: captured.log });
-    expect(lines).toEqual([expect.stringContaining('each of these files gives the whole subnet to one engine; ')]);
+    expect(lines).toEqual([
+      expect.stringContaining('each of these files gives the whole subnet to one engine; '),
+    ]);
     lines.length = 0;
   });
   afterEach(() => rm(folder, { recursive: true }));
