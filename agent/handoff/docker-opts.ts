@@ -55,8 +55,11 @@ export function dockerOptsForm(path: string, daemonFile = DAEMON_FILE): Form {
   };
 }
 
-const OPTS_LINE =
-  /^(?:DOCKER_OPT_(?:BIP|IPMASQ|MTU)="--(?:bip|ip-masq|mtu)=[^"]*"|[A-Za-z_]\w*=".*--bip=[^"]*")$/;
+// All flags in one variable come after two blanks, or after one where they are alone: few people write them so.
+const FLAGS = '--bip=[\\d./]+(?: --ip-masq=(?:true|false))?(?: --mtu=\\d+)?';
+const OPTS_LINE = new RegExp(
+  `^(?:DOCKER_OPT_(?:BIP|IPMASQ|MTU)="--(?:bip|ip-masq|mtu)=[^"]*"|[A-Za-z_]\\w*="(?:.* )? ${FLAGS}")$`,
+);
 
 /** Whether a text is in the form of mk-docker-opts.sh: nothing but variables with our flags. */
 function isDockerOpts(text: string): boolean {

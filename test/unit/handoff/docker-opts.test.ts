@@ -61,10 +61,14 @@ DOCKER_OPTS=" --bip=10.5.34.1/24 --ip-masq=false --mtu=1450"
   it.each([
     [text, true],
     ['DOCKER_NETWORK_OPTIONS=" --bip=10.5.34.1/24 --mtu=1450"\n', true],
+    ['DOCKER_OPTS="-D --label \\"a b\\"  --bip=10.5.34.1/24 --ip-masq=true --mtu=1450"\n', true],
     ['DOCKER_OPT_MTU="--mtu=1450"\n', true],
     // Debian's /etc/default/docker, a file of systemd, and flags of somebody's own beside ours.
     ['# Docker Upstart and SysVinit configuration file\n#DOCKER_OPTS="--dns 8.8.8.8"\n', false],
     ['DOCKER_OPTS="--dns 8.8.8.8"\n', false],
+    ['DOCKER_OPTS="--dns 8.8.8.8 --bip=172.17.0.1/16"\n', false],
+    ['DOCKER_OPTS=" --bip=10.5.34.1/24 --mtu=1450 --dns 8.8.8.8"\n', false],
+    ['DOCKER_OPTS=""\n', false],
     [`${text}HTTP_PROXY="http://proxy:3128"\n`, false],
     ['{ "bip": "10.5.34.1/24" }', false],
     ['FLANNEL_SUBNET=10.5.34.1/24\n', false],
