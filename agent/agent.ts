@@ -8,7 +8,7 @@ import { systemRandom as random } from './base/random.ts';
 import { openLeaseStore } from './datastore/open-store.ts';
 import { openFirewall } from './firewall/open-firewall.ts';
 import { createTunnelFilter } from './firewall/tunnel-filter.ts';
-import { subnetFile } from './handoff/subnet-env.ts';
+import { engineForms, handOffFiles } from './handoff/hand-off-files.ts';
 import { createHostChecks } from './kernel/host-checks.ts';
 import { createHostSource } from './kernel/host-facts.ts';
 import { addressSets } from './kernel/netlink/address-sets.ts';
@@ -36,7 +36,8 @@ export interface AgentContext {
 /** Runs this host's node until `signal` is aborted. Everything stays in place then, see `Node.run`. Fails like it. */
 export async function runAgent(options: AgentOptions, context: AgentContext): Promise<void> {
   const log = createLogger('twill', options.logLevel);
-  await assertWritable(options.subnetFile);
+  const forms = await engineForms(options.handOff, clock);
+  for (const path of [options.subnetFile, ...forms.map((form) => form.path)]) await assertWritable(path);
   await using store = await openLeaseStore(options.datastore, { clock, random, log: log.for('datastore') });
   await using kernel = openNetlinkKernel();
   const notifier = createServiceNotifier({ socket: context.notifySocket, exec, log });
@@ -60,7 +61,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     kernel,
     hostSource: createHostSource({ ...options, lastAddress: lastRun?.planes[0]?.plane.end.address }),
     hostChecks: createHostChecks(),
-    handOff: subnetFile(options.subnetFile),
+    handOff: handOffFiles({ subnetFile: options.subnetFile, forms, log }),
     dataPlaneMemory: context.dataPlaneMemory,
     async openFirewall({ enableNFTables }) {
       const reads = { reader: rulesetReader, readSizes: readTableSizes, chains };

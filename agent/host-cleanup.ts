@@ -8,6 +8,8 @@ import { createLogger } from './base/log.ts';
 import { openFirewall } from './firewall/open-firewall.ts';
 import { createTunnelFilter } from './firewall/tunnel-filter.ts';
 import { dataPlaneFile } from './handoff/data-plane-file.ts';
+import { removeForm } from './handoff/form.ts';
+import { engineForms } from './handoff/hand-off-files.ts';
 import { diff, formatChange } from './kernel/diff.ts';
 import { addressSets } from './kernel/netlink/address-sets.ts';
 import { rulesetReader } from './kernel/netlink/ruleset.ts';
@@ -42,6 +44,13 @@ export async function cleanupHost(options: AgentOptions, signal: AbortSignal): P
   const dataPlane = dataPlaneFile(options.subnetFile, systemClock);
   for (const path of [options.subnetFile, dataPlane.path]) {
     await remove(`file ${path}`, () => removeFile(path));
+  }
+  for (const form of await engineForms(options.handOff, systemClock)) {
+    await remove(`file ${form.path}`, async () => {
+      const outcome = await removeForm(form);
+      if (outcome === 'kept') lines.push(`  file ${form.path} stays: another program or user wrote it`);
+      return outcome === 'removed';
+    });
   }
   if (errors.length > 0) throw errors[0];
   return lines;

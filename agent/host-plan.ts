@@ -36,7 +36,7 @@ export async function planHost(options: AgentOptions, signal: AbortSignal): Prom
   const table = await readTable(store, signal);
   const text = requireConfig(table.config, store.config);
   const { config, backend } = await readNetwork(text, store.config.where, table.leases);
-  const subnet = await readPreviousSubnet(options.subnetFile);
+  const { subnet } = await readPreviousSubnet(options.subnetFile);
   const previous = subnet && { [subnet.family]: subnet };
   const { leases } = table;
   const known = { ...options, datastoreAddresses: datastoreAddresses(options.datastore) };

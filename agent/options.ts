@@ -4,11 +4,13 @@ import { TwillError } from './base/errors.ts';
 import type { LogLevel } from './base/log.ts';
 import { excerpt } from './base/schema.ts';
 import type { DatastoreOptions } from './model/datastore-options.ts';
+import type { HandOffOptions } from './model/hand-off.ts';
 import { isHostAddress, parseAddress, parseIPv4 } from './model/ip.ts';
 import type { NodeOptions } from './model/node-options.ts';
 import { readDatastoreOptions } from './options/datastore-flags.ts';
 import { type CommandLine, type FlagValues, readFlagValues } from './options/flag-values.ts';
 import type { FlagName } from './options/flags.ts';
+import { readHandOffOptions } from './options/hand-off-flags.ts';
 import { type InterfaceRegex, parseInterfaceRegex } from './options/interface-regex.ts';
 
 export interface AgentOptions extends NodeOptions {
@@ -22,6 +24,7 @@ export interface AgentOptions extends NodeOptions {
   /** The address announced to peers; undefined: the underlay's address. */
   readonly publicIP: string | undefined;
   readonly subnetFile: string;
+  readonly handOff: HandOffOptions;
   /** A lease is renewed when this many minutes of it are left, 1 to 1439. */
   readonly renewMarginMinutes: number;
   /** An address, a host name, or empty for all addresses. Undefined: no HTTP server. */
@@ -47,6 +50,7 @@ export async function readAgentOptions(
     ifaceCanReach: readIPv4(values, 'iface-can-reach'),
     publicIP: readPublicIP(values),
     subnetFile: readSubnetFile(values),
+    handOff: readHandOffOptions(values),
     renewMarginMinutes: values.int('subnet-lease-renew-margin'),
     ipMasq: values.bool('ip-masq'),
     randomFully: !values.bool('ip-masq-fully-random-disable'),

@@ -52,6 +52,7 @@ export async function dispatch(invocation: Invocation, context: CommandContext):
   }
   if (command === 'docker') return (await import('./docker.ts')).dockerCommand(args, context);
   if (command === 'podman') return (await import('./podman.ts')).podmanCommand(args, context);
+  if (command === 'docker-opts') return (await import('./docker-opts.ts')).dockerOptsCommand(args, context);
   if (command !== 'network' && operands.length > 0) {
     const [operand = ''] = operands;
     throw new TwillError('usage', `unexpected argument ${echo(operand)}`, {

@@ -14,6 +14,10 @@ export const COMMANDS = {
     meaning: "print the command that makes a network of Docker on a part of this node's subnet",
   },
   podman: { operands: 'network NAME [OPTIONS]', meaning: 'the same for Podman' },
+  'docker-opts': {
+    operands: '[-f FILE] [-d FILE] [-i] [-c] [-k KEY] [-m]',
+    meaning: "write dockerd's flags for this node's subnet, as mk-docker-opts.sh does",
+  },
   cleanup: { operands: '', meaning: 'remove from this host all that the agent made, and nothing else' },
   help: { operands: '[COMMAND]', meaning: 'print this text, or the flags of a command' },
 } as const satisfies Readonly<Record<string, { readonly operands: string; readonly meaning: string }>>;
@@ -25,6 +29,7 @@ const HEADINGS: readonly (readonly [FlagGroup, string])[] = [
   ['underlay', 'Interface between hosts'],
   ['firewall', 'Firewall'],
   ['node', 'This node'],
+  ['hand-off', 'Files for engines: each gives the whole subnet to one'],
   ['logging', 'Logging'],
   ['kubernetes', 'Kubernetes'],
   ['general', 'General'],
@@ -37,7 +42,8 @@ const RELEVANT: Readonly<Record<CommandName, readonly FlagGroup[]>> = {
   network: ['datastore', 'logging', 'general'],
   docker: [],
   podman: [],
-  cleanup: ['node', 'logging', 'general'],
+  'docker-opts': [],
+  cleanup: ['node', 'hand-off', 'logging', 'general'],
   help: ['general'],
 };
 
@@ -47,10 +53,24 @@ const OF_ENGINES: readonly (readonly [string, string])[] = [
   ['--subnet-file FILE', 'file with the subnet (default /run/flannel/subnet.env)'],
 ];
 
+// The options of mk-docker-opts.sh.
+const DOCKER_OPTS: readonly (readonly [string, string])[] = [
+  ['-f FILE', 'file with the subnet (default /run/flannel/subnet.env)'],
+  ['-d FILE', 'file that is written (default /run/docker_opts.env)'],
+  ['-i', 'write a variable for each flag: DOCKER_OPT_BIP, DOCKER_OPT_IPMASQ, DOCKER_OPT_MTU'],
+  ['-c', 'write one variable with all flags; without -i and -c both are written'],
+  [
+    '-k KEY',
+    'name of that one variable (default DOCKER_OPTS); its value in the environment comes first in it',
+  ],
+  ['-m', 'leave out --ip-masq'],
+];
+
 /** The options of commands that do not take the agent's flags. */
 const OWN_OPTIONS: Partial<Record<CommandName, readonly (readonly [string, string])[]>> = {
   docker: OF_ENGINES,
   podman: OF_ENGINES,
+  'docker-opts': DOCKER_OPTS,
 };
 
 /** Whether a command has options of its own, and of the agent's flags `help` and `version` alone. */

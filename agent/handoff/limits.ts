@@ -1,8 +1,10 @@
 // Limits of the hand-off files.
 
 export const LIMITS = {
-  /** Bytes of subnet.env that are read; flannel's has less than 200. */
-  subnetFileBytes: 4_096,
+  /** Bytes of subnet.env and of the files for engines that are read; none of ours has 1,000. */
+  formBytes: 4_096,
+  /** Bytes of Docker's daemon.json that are read; one of more than this is nobody's. */
+  daemonFileBytes: 1_048_576,
   /** Bytes of the data plane's file that are read: 16,000 peers. */
   dataPlaneFileBytes: 1_048_576,
   /**

@@ -1,21 +1,16 @@
 // /run/flannel/subnet.env, which tells Docker, CNI plugins and scripts the network of this node, in flannel's format to
 // the byte. The file outlives the agent: the next start reads the previous subnet from it.
-import { writeFileAtomic } from '../base/atomic-file.ts';
 import { readFileStart } from '../base/read-file.ts';
-import type { HandOff, SubnetEnv } from '../model/hand-off.ts';
+import type { SubnetEnv } from '../model/hand-off.ts';
 import { addressAt, formatPrefix, networkOf, type Prefix, parsePrefix } from '../model/ip.ts';
 import { parseEnvironmentFile } from './environment-file.ts';
+import type { Form } from './form.ts';
 import { LIMITS } from './limits.ts';
 
 const MODE = 0o644;
 
-/** The hand-off by the file at `path`. */
-export function subnetFile(path: string): HandOff {
-  return {
-    name: path,
-    previousSubnet: () => readPreviousSubnet(path),
-    write: (env) => writeSubnetEnv(path, env),
-  };
+export function subnetEnvForm(path: string): Form {
+  return { path, mode: MODE, format: formatSubnetEnv };
 }
 
 /** Formats the file. */
@@ -53,40 +48,22 @@ function parseIPv4Prefix(text = ''): Prefix | undefined {
   return prefix?.family === 'ipv4' ? networkOf(prefix) : undefined;
 }
 
-/**
- * The subnet in the file at `path`, host bits cleared. Undefined when the file is missing, unreadable or invalid: it is
- * only a preference, and a node starts without it.
- */
-export async function readPreviousSubnet(path: string): Promise<Prefix | undefined> {
-  const file = await readStart(path);
-  if (file === undefined) return undefined;
-  const { text, isPart } = file;
+/** The subnet file as the agent finds it at its start. */
+export interface PreviousSubnet {
+  /** The subnet, host bits cleared; undefined: the file is missing, unreadable or invalid. */
+  readonly subnet: Prefix | undefined;
+  /** Whether flags of Docker stand in place of our values: mk-docker-opts.sh was told to write there. */
+  readonly isOverwritten: boolean;
+}
+
+/** Reads the file at `path`. Never fails: it is only a preference, and a node starts without it. */
+export async function readPreviousSubnet(path: string): Promise<PreviousSubnet> {
+  const start = await readFileStart(path, { maxBytes: LIMITS.formBytes }).catch(() => undefined);
+  if (start === undefined) return { subnet: undefined, isOverwritten: false };
+  const whole = start.bytes.toString();
   // Half a line is another value: 10.5.34.1/2 of 10.5.34.1/24.
-  return parseSubnetEnv(isPart ? text.slice(0, text.lastIndexOf('\n') + 1) : text).subnet;
-}
-
-/**
- * Writes the file at `path` if its content or mode differs. True: it was written. Fails as `host`, and then keeps the
- * old file.
- */
-export async function writeSubnetEnv(path: string, env: SubnetEnv): Promise<boolean> {
-  const text = formatSubnetEnv(env);
-  const old = await readStart(path);
-  if (old?.text === text && old.mode === MODE) return false;
-  await writeFileAtomic(path, text, MODE);
-  return true;
-}
-
-interface Start {
-  readonly text: string;
-  /** Whether the file may go on after it. */
-  readonly isPart: boolean;
-  readonly mode: number;
-}
-
-async function readStart(path: string): Promise<Start | undefined> {
-  const start = await readFileStart(path, { maxBytes: LIMITS.subnetFileBytes }).catch(() => undefined);
-  if (start === undefined) return undefined;
-  const { bytes, isPart, stats } = start;
-  return { text: bytes.toString(), isPart, mode: stats.mode & 0o7777 };
+  const text = start.isPart ? whole.slice(0, whole.lastIndexOf('\n') + 1) : whole;
+  const { subnet } = parseSubnetEnv(text);
+  const bip = subnet === undefined ? /^\w+=".*--bip=([\d./]+)/m.exec(text)?.[1] : undefined;
+  return { subnet: subnet ?? parseIPv4Prefix(bip), isOverwritten: bip !== undefined };
 }

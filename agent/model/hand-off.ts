@@ -12,6 +12,16 @@ export interface SubnetEnv {
   readonly ipMasq: boolean;
 }
 
+/** Paths of the files for engines that the agent writes beside the subnet file; undefined: not this one. */
+export interface HandOffOptions {
+  /** Flags of dockerd. */
+  readonly dockerOpts: string | undefined;
+  /** A network of CNI. */
+  readonly cniConf: string | undefined;
+  /** A network of Podman, whose name is that of the file without .json. */
+  readonly podmanNetwork: string | undefined;
+}
+
 /** Outlives the agent: at the next start it says which subnet was ours before. */
 export interface HandOff {
   /** For messages. */

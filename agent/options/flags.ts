@@ -1,6 +1,6 @@
-// All flags of the program, as data: flannel's, with flannel's names and defaults, and three of our own (`store`,
-// `tunnel-filter` and `ip-forward`). Values are checked against their kind by flag-values.ts and further by
-// ../options.ts.
+// All flags of the program, as data: flannel's, with flannel's names and defaults, and some of our own (`store`,
+// `tunnel-filter`, `ip-forward` and the group `hand-off`). Values are checked against their kind by flag-values.ts and
+// further by ../options.ts.
 
 /** Heading of a flag in the help. Flags of `ignored` are accepted and have no effect. */
 export type FlagGroup =
@@ -8,6 +8,7 @@ export type FlagGroup =
   | 'underlay'
   | 'firewall'
   | 'node'
+  | 'hand-off'
   | 'kubernetes'
   | 'logging'
   | 'general'
@@ -156,6 +157,28 @@ export const FLAGS = [
     'PORT',
     { default: 0, min: 0, max: 65_535, clamps: 'below' },
     'port of /healthz and /readyz; 0: not served',
+  ),
+
+  text(
+    'docker-opts-file',
+    'hand-off',
+    'FILE',
+    '',
+    "dockerd's flags, as mk-docker-opts.sh writes them: DOCKER_OPT_BIP and the like, and all of them in DOCKER_OPTS",
+  ),
+  text(
+    'cni-conf-file',
+    'hand-off',
+    'FILE.conflist',
+    '',
+    'the network twill for containerd, nerdctl, CRI-O and Podman 4; only ip-masq leads its containers outside',
+  ),
+  text(
+    'podman-network-file',
+    'hand-off',
+    'NAME.json',
+    '',
+    'the network NAME for Podman with netavark, in /etc/containers/networks',
   ),
 
   toggle('kube-subnet-mgr', 'kubernetes', false, 'not supported yet'),

@@ -212,6 +212,12 @@ export const HOST_ROWS: readonly HostRow[] = [
     message: /^cannot write \/run\/flannel: /,
   },
   {
+    title: 'a file for Docker that cannot be written',
+    flags: ['--docker-opts-file=/dev/null/docker'],
+    exitCode: EXIT.host,
+    message: /^cannot write \/dev\/null\/docker: /,
+  },
+  {
     title: 'neither iptables nor nft',
     flags: ['--ip-masq'],
     starter: ['env', 'PATH=/nonexistent'],

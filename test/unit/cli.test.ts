@@ -58,6 +58,7 @@ describe('a command line', () => {
     [['network', 'etcd-password=hunter2'], 'network takes get or set, not "etcd-password…"'],
     [['network'], 'network needs get or set'],
     [['network', 'delete'], 'network takes get or set, not "delete"'],
+    [['docker-opts', '--ip-masq'], 'unexpected argument "--ip-masq"'],
     [['network', 'get', 'x'], 'network get takes no arguments, but got 1'],
     [['network', 'set'], 'network set needs the configuration'],
     [['network', 'set', '{', '}'], 'network set takes one argument, but got 2'],
@@ -65,19 +66,22 @@ describe('a command line', () => {
     await expect(print(args)).rejects.toMatchObject({ code: 'usage', message });
   });
 
-  it.each([['--version'], ['run', '-version'], ['network', 'get', '--version'], ['help', '--version']])(
-    'the command line %s %s prints the version',
-    async (...args) => {
-      expect(await print(args.filter((arg) => arg !== undefined))).toBe('twill 1.2.3\n');
-    },
-  );
+  it.each([
+    ['--version'],
+    ['run', '-version'],
+    ['network', 'get', '--version'],
+    ['docker-opts', '-i', '--version'],
+    ['help', '--version'],
+  ])('the command line %s %s prints the version', async (...args) => {
+    expect(await print(args.filter((arg) => arg !== undefined))).toBe('twill 1.2.3\n');
+  });
 
   it('run --help prints every flag', async () => {
     const text = await print(['run', '--help']);
     for (const flag of FLAGS) expect(text).toContain(spell(flag.name));
   });
 
-  it.each([['plan'], ['network'], ['cleanup'], ['run']])(
+  it.each([['plan'], ['network'], ['cleanup'], ['docker-opts'], ['run']])(
     'help %s prints the help of the command',
     async (name) => {
       const text = await print(['help', name]);

@@ -68,6 +68,28 @@ describe('options', () => {
       '--iface-regex: must be a regular expression in Go\'s syntax, is "eth(": missing closing ) in "eth("',
     ],
     [['--subnet-file='], '--subnet-file: must be the path of a file, is ""'],
+    [['--docker-opts-file=/a/'], '--docker-opts-file: must be the path of a file, is "/a/"'],
+    [
+      ['--docker-opts-file=/run/flannel/../flannel/subnet.env'],
+      '--docker-opts-file: must be another file than --subnet-file, is "/run/flannel/../flannel/subnet.env"',
+    ],
+    [
+      ['--docker-opts-file=/a.json', '--podman-network-file=//a.json'],
+      '--podman-network-file: must be another file than --docker-opts-file, is "//a.json"',
+    ],
+    ...['/etc/cni/net.d/twill.conf', '/etc/cni/net.d/.conflist', 'conflist'].map(
+      (path): readonly [readonly string[], string] => [
+        ['--cni-conf-file', path],
+        `--cni-conf-file: must be the path of a file that ends in .conflist, is "${path}"`,
+      ],
+    ),
+    ...['/a/twill', '/a/.json', '/a/-b.json', '/a/a b.json', '/a/é.json', '/a/b.json/'].map(
+      (path): readonly [readonly string[], string] => [
+        ['--podman-network-file', path],
+        `--podman-network-file: must be the path of a file named NAME.json, with a NAME of letters, digits, _ . - that ` +
+          `begins with a letter or a digit, is "${path}"`,
+      ],
+    ),
     [['--etcd-certfile=/c'], '--etcd-certfile: needs --etcd-keyfile too'],
     [['--etcd-keyfile=/k'], '--etcd-keyfile: needs --etcd-certfile too'],
     [['--etcd-username=u'], '--etcd-username: needs --etcd-password too'],

@@ -20,6 +20,8 @@ const ETCD = {
   password: undefined,
 } as const;
 
+const NO_FILES = { dockerOpts: undefined, cniConf: undefined, podmanNetwork: undefined };
+
 describe('options', () => {
   it("options have flannel's defaults", async () => {
     expect(await read([])).toEqual({
@@ -29,6 +31,7 @@ describe('options', () => {
       ifaceCanReach: undefined,
       publicIP: undefined,
       subnetFile: '/run/flannel/subnet.env',
+      handOff: NO_FILES,
       renewMarginMinutes: 60,
       ipMasq: false,
       randomFully: true,
@@ -46,6 +49,12 @@ describe('options', () => {
     ['a value after a space', ['--subnet-file', '/a'], { subnetFile: '/a' }],
     ['one dash', ['-subnet-file', '/a'], { subnetFile: '/a' }],
     ['a value after an equals sign', ['-subnet-file=/a=b'], { subnetFile: '/a=b' }],
+    ['a file for Docker', ['--docker-opts-file=/a'], { handOff: { ...NO_FILES, dockerOpts: '/a' } }],
+    [
+      'files for CNI and Podman',
+      ['--cni-conf-file=/a/10-b.conflist', '--podman-network-file=c.d_1-2.json'],
+      { handOff: { ...NO_FILES, cniConf: '/a/10-b.conflist', podmanNetwork: 'c.d_1-2.json' } },
+    ],
     ['a value that looks like a flag', ['--iface', '--x'], { iface: ['--x'] }],
     ['a switch alone', ['--ip-masq'], { ipMasq: true }],
     ...['true', 'TRUE', 'True', 't', 'T', '1'].map(
