@@ -3,8 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { errnoOf, messageOf, TwillError } from '../base/errors.ts';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
-import type { Firewall, NodeFirewall } from '../model/firewall.ts';
-import type { Prefix } from '../model/ip.ts';
+import type { Firewall, NodeFirewall, Traffic } from '../model/firewall.ts';
 import type { ChainsInUse, ReadTableSizes, RulesetReader } from '../model/ruleset.ts';
 import { createIptablesFirewall, IPTABLES_CHAINS } from './iptables.ts';
 import { LIMITS } from './limits.ts';
@@ -102,20 +101,20 @@ function withCleanup(active: Firewall, inactive: Firewall | undefined, log: Logg
   };
 }
 
-// Returns the chains that certainly drop, and logs those that may when they appear. A failed search keeps the last
-// result: if a chain was deleted while it was read, another event follows.
+// Returns the obstacles that are faults, and logs the others when they appear. A failed search keeps the last result:
+// if a chain was deleted while it was read, another event follows.
 function reportObstacles({ exec, reader, log, chains }: FirewallOptions): ObstacleSearch {
-  let certain: readonly string[] = [];
-  let possible: readonly string[] = [];
+  let faults: readonly string[] = [];
+  let warnings: readonly string[] = [];
   let failure: string | undefined;
   let readChains: ReadChains | undefined;
-  const search = async (network: Prefix, signal?: AbortSignal): Promise<void> => {
-    const { obstacles, read } = await findObstacles({ exec, reader }, network, signal);
-    const messages = (verdict: (typeof obstacles)[number]['verdict']): readonly string[] =>
-      obstacles.filter((obstacle) => obstacle.verdict === verdict).map(({ message }) => message);
-    for (const message of messages('may drop')) if (!possible.includes(message)) log.warn(message);
-    certain = messages('drops');
-    possible = messages('may drop');
+  const search = async (traffic: Traffic, signal?: AbortSignal): Promise<void> => {
+    const { obstacles, read } = await findObstacles({ exec, reader }, traffic, signal);
+    const messages = (areFaults: boolean): readonly string[] =>
+      obstacles.filter(({ isFault }) => isFault === areFaults).map(({ message }) => message);
+    for (const message of messages(false)) if (!warnings.includes(message)) log.warn(message);
+    faults = messages(true);
+    warnings = messages(false);
     readChains = read;
     use(new Set([...OWN_CHAIN_NAMES, ...Array.from(read, chainNameOf)]));
     failure = undefined;
@@ -127,9 +126,9 @@ function reportObstacles({ exec, reader, log, chains }: FirewallOptions): Obstac
     if (!isSame) chains.changed();
   };
   return {
-    async obstacles(network, signal) {
+    async obstacles(traffic, signal) {
       try {
-        await search(network, signal);
+        await search(traffic, signal);
       } catch (error) {
         signal?.throwIfAborted();
         const message = messageOf(error);
@@ -139,7 +138,7 @@ function reportObstacles({ exec, reader, log, chains }: FirewallOptions): Obstac
         readChains = undefined;
         use(undefined);
       }
-      return certain;
+      return faults;
     },
     mayObstruct: (change) => readChains === undefined || mayObstruct(change, readChains),
   };

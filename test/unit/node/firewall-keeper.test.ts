@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { planFirewall } from '../../../agent/firewall/rules.ts';
-import type { NodeFirewall } from '../../../agent/model/firewall.ts';
+import type { NodeFirewall, Traffic } from '../../../agent/model/firewall.ts';
 import type { RulesetChange } from '../../../agent/model/ruleset.ts';
 import { FirewallKeeper } from '../../../agent/node/firewall-keeper.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
@@ -10,6 +10,7 @@ import { captureLog } from '../../support/capture-log.ts';
 const network = { family: 'ipv4', address: '10.5.0.0', length: 16 } as const;
 const subnet = { family: 'ipv4', address: '10.5.3.0', length: 24 } as const;
 const RULES = planFirewall({ network, subnet, ipMasq: true, forwardRules: true, randomFully: true });
+const TRAFFIC: Traffic = { network, subnet, peerLinks: ['flannel.1'], underlay: 'eth0', bridges: [] };
 const SECOND = 1_000;
 const RESYNC_MS = 5 * SECOND;
 
@@ -18,7 +19,7 @@ const changeOf = (chain: string): RulesetChange => ({
   isGone: true,
   table: 'ip filter',
   chain,
-  isForwardHook: false,
+  isHooked: false,
   isBehind: false,
   mentions: () => false,
 });
@@ -66,7 +67,6 @@ async function withKeeper(world: World, work: (bed: Bed) => Promise<void>): Prom
   };
   const keeper = new FirewallKeeper({
     firewall,
-    forwards: network,
     resyncMs: RESYNC_MS,
     isWatched: () => isWatched,
     clock,
@@ -76,7 +76,7 @@ async function withKeeper(world: World, work: (bed: Bed) => Promise<void>): Prom
   const running = keeper.run(() => undefined, stop.signal);
   await clock.advance(SECOND);
   expect([looks, searches]).toEqual([0, 0]);
-  keeper.want(RULES);
+  keeper.want(RULES, TRAFFIC);
   await clock.advance(lookMs + searchMs + SECOND);
   const counts: Bed['counts'] = () => {
     const now = { looks, searches };
