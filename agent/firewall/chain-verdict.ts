@@ -3,7 +3,7 @@
 // chains, which are read when the flow reaches them.
 import { formatNumber } from './flow.ts';
 import type { ForeignRule, MapEntry, RuleTest, RuleVerdict } from './foreign-rule.ts';
-import { changeMark, type Mark, matchOf, type Sight, type Truth } from './rule-match.ts';
+import { changeMark, matchOf, type Sight, type Truth } from './rule-match.ts';
 
 /** The rules of a chain of the same table; undefined: unknown. */
 export type ReadChain = (name: string) => Promise<readonly ForeignRule[] | undefined>;
@@ -30,11 +30,9 @@ export interface Passage {
   readonly isCertain: boolean;
   /** Single addresses of ours that a rule drops for all links but the bridge: Docker writes such rules. */
   readonly addresses: readonly { readonly text: string; readonly by: RulePlace }[];
-  /** The packet's mark behind the chain. */
-  readonly mark: Mark;
 }
 
-/** Follows the flow through a base chain. */
+/** Follows the flow through a base chain. The mark in `sight` is that behind the chain then. */
 export async function passThrough(
   base: { readonly name: string; readonly policy: 'accept' | 'drop' },
   sight: Sight,
@@ -43,9 +41,9 @@ export async function passThrough(
 ): Promise<Passage> {
   const walk = new Walk(sight, readChain, budget);
   const { end, by, mayEnd, mayReturn } = await walk.through(base.name, 0);
-  const { addresses, mark } = walk;
-  if (end === 'return') return { end: base.policy, by: undefined, isCertain: !mayEnd, addresses, mark };
-  return { end, by, isCertain: !(mayEnd || (mayReturn && end !== base.policy)), addresses, mark };
+  const { addresses } = walk;
+  if (end === 'return') return { end: base.policy, by: undefined, isCertain: !mayEnd, addresses };
+  return { end, by, isCertain: !(mayEnd || (mayReturn && end !== base.policy)), addresses };
 }
 
 interface WalkEnd {
@@ -64,7 +62,6 @@ class Walk {
   readonly #sight: Sight;
   readonly #readChain: ReadChain;
   readonly #budget: Budget;
-  mark: Mark;
   readonly addresses: { readonly text: string; readonly by: RulePlace }[] = [];
   /** Single addresses that a rule has accepted, or may have. */
   readonly #spared = new Set<number>();
@@ -73,7 +70,6 @@ class Walk {
     this.#sight = sight;
     this.#readChain = readChain;
     this.#budget = budget;
-    this.mark = sight.mark;
   }
 
   async through(chain: string, depth: number): Promise<WalkEnd> {
@@ -124,7 +120,7 @@ class Walk {
     let singles: readonly number[] | undefined;
     for (const part of rule.parts) {
       if (part.kind === 'test') {
-        const match = matchOf(part, { ...this.#sight, mark: this.mark });
+        const match = matchOf(part, this.#sight);
         if (match.truth === 'no') return [];
         // Rules for single hosts of others decide about few packets.
         if (match.truth === 'single' && part.of !== 'destination') return [];
@@ -133,19 +129,14 @@ class Walk {
         isAboutUs ||= match.isAboutUs;
         isForOtherLinks ||= part.of === 'linkIn' && part.isNegated;
       } else if (part.kind === 'mark') {
-        this.mark = changeMark(this.mark, part, truth === 'yes' && singles === undefined);
+        this.#sight.mark = changeMark(this.#sight.mark, part, truth === 'yes' && singles === undefined);
       } else if (singles !== undefined) {
         if (part.verdict === 'accept') for (const single of singles) this.#spared.add(single);
         else if (part.verdict === 'drop' && truth === 'yes' && isForOtherLinks && !mayEnd)
           this.#drop(singles, by);
         return [];
       } else {
-        return reachedBy(
-          part,
-          truth,
-          isAboutUs,
-          (test) => matchOf(test, { ...this.#sight, mark: this.mark }).truth,
-        );
+        return reachedBy(part, truth, isAboutUs, (test) => matchOf(test, this.#sight).truth);
       }
     }
     return [];

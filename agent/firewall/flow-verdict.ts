@@ -2,7 +2,7 @@
 import type { BaseChain } from '../model/ruleset.ts';
 import { type Budget, type Passage, passThrough, type ReadChain, type RulePlace } from './chain-verdict.ts';
 import type { Flow } from './flow.ts';
-import { UNKNOWN_MARK } from './rule-match.ts';
+import { type Sight, UNKNOWN_MARK } from './rule-match.ts';
 
 /** A base chain, and where it stands. */
 export interface PlacedChain extends BaseChain {
@@ -43,12 +43,13 @@ export async function judgeFlow(
   const pass = async (chain: PlacedChain): Promise<Passage> => {
     const { hook, priority, readChain } = chain;
     const isTracked = hook !== 'prerouting' || priority > TRACKING;
-    return passThrough(chain, { flow, hook, isTracked, mark }, readChain, budget);
+    const sight: Sight = { flow, hook, isTracked, mark };
+    const passage = await passThrough(chain, sight, readChain, budget);
+    mark = sight.mark;
+    return passage;
   };
   for (const chain of chains.filter(({ type }) => type === 'filter')) {
-    const passage = await pass(chain);
-    mark = passage.mark;
-    const { end, by, isCertain, addresses } = passage;
+    const { end, by, isCertain, addresses } = await pass(chain);
     const isSure = chain.isActive === 'yes';
     if (end === 'drop')
       findings.push({ effect: isCertain && isSure ? 'drops' : 'may drop', flow, chain, by });

@@ -41,7 +41,7 @@ function packetsOf(findings: readonly Finding[], range: string): string {
   return directions.has('to peers') ? `from ${ours} to other nodes` : `from ${ours} to the outside`;
 }
 
-function remedyOf({ chain, by, effect, flow }: Finding, traffic: Traffic, range: string): string {
+function remedyOf({ chain, effect, flow }: Finding, traffic: Traffic, range: string): string {
   if (flow.direction === 'to outside')
     return `accept packets from ${formatPrefix(networkOf(traffic.subnet))} there`;
   if (chain.table === 'docker-bridges') {
@@ -53,8 +53,7 @@ function remedyOf({ chain, by, effect, flow }: Finding, traffic: Traffic, range:
   if (chain.table === 'firewalld') {
     return `accept ${range} there: firewall-cmd --permanent --zone=trusted --add-source=${range}`;
   }
-  // Docker puts its own rules before all others but those of its chain for the operator.
-  return by?.chain.startsWith('DOCKER') === true
-    ? `accept ${range} in the chain DOCKER-USER, as source and as destination`
-    : `accept ${range} there`;
+  // Docker puts its own rules before those of others, but for its chain for the operator.
+  const docker = chain.name === 'FORWARD' ? ' (with Docker, in its chain DOCKER-USER)' : '';
+  return `accept ${range} there${docker}`;
 }

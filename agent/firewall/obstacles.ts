@@ -2,12 +2,13 @@
 // hook, and one drop is enough. No rule of ours can overrule such a chain, so we name it to the operator.
 import type { Exec } from '../base/exec.ts';
 import type { Traffic } from '../model/firewall.ts';
-import type { RulesetChange, RulesetReader } from '../model/ruleset.ts';
+import type { RulesetChange, RulesetReader, TableSizes } from '../model/ruleset.ts';
 import { createChainReader } from './chain-reader.ts';
 import { flowsOf } from './flow.ts';
 import { type Finding, judgeFlow, type PlacedChain } from './flow-verdict.ts';
 import { LIMITS } from './limits.ts';
 import { formatObstacle } from './obstacle-text.ts';
+import { type OldChains, readOldChains } from './old-rules.ts';
 import { TUNNEL_TABLE } from './tunnel-table.ts';
 
 /** An effect of a foreign chain on packets of our containers. */
@@ -24,18 +25,27 @@ export type ReadChains = ReadonlySet<string>;
 export interface SearchDeps {
   readonly exec: Exec;
   readonly reader: RulesetReader;
+  /** The tables of the old iptables and the program that lists them. Default: there are none. */
+  readonly old?: { readonly program: string; readonly sizes: ReadonlyMap<string, TableSizes> } | undefined;
+}
+
+export interface Search {
+  readonly obstacles: readonly Obstacle[];
+  readonly read: ReadChains;
+  /** Why chains of the old iptables could not be read, one line each. */
+  readonly unseen: readonly string[];
 }
 
 /**
  * All obstacles for this traffic. Fails as `host` when nft cannot be run, or a chain is deleted while it is read.
  *
- * Reads only the chains that a new connection surely reaches, and none that is long.
+ * Of nftables it reads only the chains that a new connection surely reaches, and none that is long.
  */
 export async function findObstacles(
-  { exec, reader }: SearchDeps,
+  { exec, reader, old }: SearchDeps,
   traffic: Traffic,
   signal?: AbortSignal,
-): Promise<{ readonly obstacles: readonly Obstacle[]; readonly read: ReadChains }> {
+): Promise<Search> {
   const { chains, long } = await reader.baseChains(LIMITS.foreignRules);
   const rules = createChainReader(exec, long, signal);
   const placed = chains
@@ -45,13 +55,18 @@ export async function findObstacles(
       where: `nftables table ${chain.family} ${chain.table}`,
       readChain: rules.in(chain),
     }));
+  const { chains: oldChains, unseen }: OldChains =
+    old === undefined ? NO_OLD_CHAINS : await readOldChains(exec, old.program, old.sizes, signal);
+  const all = inKernelOrder([...placed, ...oldChains]);
   const budget = { rules: LIMITS.evaluatedRules };
   const findings: Finding[] = [];
   for (const flow of flowsOf(traffic, LIMITS.followedBridges)) {
-    findings.push(...(await judgeFlow(flow, inKernelOrder(placed), budget)));
+    findings.push(...(await judgeFlow(flow, all, budget)));
   }
-  return { obstacles: obstaclesOf(findings, traffic), read: rules.read };
+  return { obstacles: obstaclesOf(findings, traffic).slice(0, LIMITS.obstacles), read: rules.read, unseen };
 }
+
+const NO_OLD_CHAINS: OldChains = { chains: [], unseen: [] };
 
 const HOOKS: readonly PlacedChain['hook'][] = ['prerouting', 'forward', 'postrouting'];
 

@@ -1,15 +1,14 @@
 // Chooses the firewall of this node, by the network configuration and the installed programs.
-import { isDeepStrictEqual } from 'node:util';
 import { errnoOf, messageOf, TwillError } from '../base/errors.ts';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
-import type { Firewall, NodeFirewall, Traffic } from '../model/firewall.ts';
+import type { Firewall, NodeFirewall } from '../model/firewall.ts';
 import type { ChainsInUse, ReadTableSizes, RulesetReader } from '../model/ruleset.ts';
 import { createIptablesFirewall, IPTABLES_CHAINS } from './iptables.ts';
 import { LIMITS } from './limits.ts';
 import { createNftablesFirewall } from './nftables.ts';
 import { NFT_CHAINS } from './nftables-table.ts';
-import { chainNameOf, findObstacles, mayObstruct, type ReadChains } from './obstacles.ts';
+import { createObstacleSearch, NO_OBSTACLES } from './obstacle-search.ts';
 import { complaintOf } from './program.ts';
 import { TUNNEL_CHAINS } from './tunnel-table.ts';
 
@@ -42,7 +41,10 @@ export async function openFirewall(options: FirewallOptions): Promise<OpenedFire
   const { version } = first;
   const iptables = version === undefined ? undefined : createIptablesFirewall({ exec, version, readSizes });
   const nftables = second.version === undefined ? undefined : createNftablesFirewall({ exec, reader });
-  const obstacles = nftables === undefined ? NO_OBSTACLES : reportObstacles(options);
+  const obstacles =
+    nftables === undefined
+      ? NO_OBSTACLES
+      : createObstacleSearch(options, { ownChains: OWN_CHAIN_NAMES, iptablesVersion: version });
   const [wanted, other] = enableNFTables ? [nftables, iptables] : [iptables, nftables];
   if (wanted !== undefined) {
     return { active: { ...withCleanup(wanted, other, log), ...obstacles }, inactive: other };
@@ -100,50 +102,3 @@ function withCleanup(active: Firewall, inactive: Firewall | undefined, log: Logg
     },
   };
 }
-
-// Returns the obstacles that are faults, and logs the others when they appear. A failed search keeps the last result:
-// if a chain was deleted while it was read, another event follows.
-function reportObstacles({ exec, reader, log, chains }: FirewallOptions): ObstacleSearch {
-  let faults: readonly string[] = [];
-  let warnings: readonly string[] = [];
-  let failure: string | undefined;
-  let readChains: ReadChains | undefined;
-  const search = async (traffic: Traffic, signal?: AbortSignal): Promise<void> => {
-    const { obstacles, read } = await findObstacles({ exec, reader }, traffic, signal);
-    const messages = (areFaults: boolean): readonly string[] =>
-      obstacles.filter(({ isFault }) => isFault === areFaults).map(({ message }) => message);
-    for (const message of messages(false)) if (!warnings.includes(message)) log.warn(message);
-    faults = messages(true);
-    warnings = messages(false);
-    readChains = read;
-    use(new Set([...OWN_CHAIN_NAMES, ...Array.from(read, chainNameOf)]));
-    failure = undefined;
-  };
-  const use = (names: ReadonlySet<string> | undefined): void => {
-    if (chains === undefined) return;
-    const isSame = isDeepStrictEqual(names, chains.names);
-    chains.names = names;
-    if (!isSame) chains.changed();
-  };
-  return {
-    async obstacles(traffic, signal) {
-      try {
-        await search(traffic, signal);
-      } catch (error) {
-        signal?.throwIfAborted();
-        const message = messageOf(error);
-        if (message !== failure)
-          log.info('cannot search for chains that drop packets of the network', { error: message });
-        failure = message;
-        readChains = undefined;
-        use(undefined);
-      }
-      return faults;
-    },
-    mayObstruct: (change) => readChains === undefined || mayObstruct(change, readChains),
-  };
-}
-
-type ObstacleSearch = Pick<NodeFirewall, 'obstacles' | 'mayObstruct'>;
-
-const NO_OBSTACLES: ObstacleSearch = { obstacles: async () => [], mayObstruct: () => false };

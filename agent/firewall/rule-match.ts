@@ -25,7 +25,8 @@ export interface Sight {
   readonly hook: 'prerouting' | 'forward' | 'postrouting';
   /** Whether the kernel knows by now to which connection a packet belongs. */
   readonly isTracked: boolean;
-  readonly mark: Mark;
+  /** Rules on the way change it. */
+  mark: Mark;
 }
 
 /** What is known of a packet's mark: the bits under `known` are those of `value`. */
@@ -70,9 +71,8 @@ function equalityOf(test: RuleTest, { flow, hook, isTracked, mark }: Sight): Mat
     }
     case 'linkIn':
     case 'linkOut': {
-      // Before its route is known a packet has no outgoing link, and behind that its incoming one may be forgotten.
-      const missing = { prerouting: 'linkOut', forward: undefined, postrouting: 'linkIn' }[hook];
-      if (test.of === missing) return PERHAPS;
+      // A packet has no outgoing link before its route is known.
+      if (test.of === 'linkOut' && hook === 'prerouting') return PERHAPS;
       const link = flow[test.of];
       return anyOf(test.values.map((name) => (name === undefined ? PERHAPS : linkMatch(name, link))));
     }
@@ -98,6 +98,8 @@ const OTHER_STATES: ReadonlySet<string | undefined> = new Set([
 ]);
 
 function anyOf(matches: readonly Match[]): Match {
+  const [first] = matches;
+  if (first !== undefined && matches.length === 1) return first;
   const truths = new Set(matches.map(({ truth }) => truth));
   return {
     truth: (['yes', 'perhaps', 'single'] as const).find((truth) => truths.has(truth)) ?? 'no',

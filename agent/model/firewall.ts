@@ -74,4 +74,6 @@ export interface NodeFirewall extends Firewall {
   obstacles(traffic: Traffic, signal?: AbortSignal): Promise<readonly string[]>;
   /** Whether a change that the kernel tells of may have changed the obstacles. */
   mayObstruct(change: RulesetChange): boolean;
+  /** Whether the old iptables, of whose changes the kernel does not tell, may have changed the obstacles. */
+  hasUnheardChange(): Promise<boolean>;
 }

@@ -57,15 +57,17 @@ export interface RulesetReader {
   hasTable(table: { readonly family: 'ip'; readonly name: string }): Promise<boolean>;
 }
 
-/** The sizes of a table of the old iptables, in bytes, as text: they are only compared. */
+/** The sizes of a table of the old iptables, in bytes. Those that are text are only compared. */
 export interface TableSizes {
   /** Of the chain that ours is called from. */
   readonly parent: string;
   readonly table: string;
+  /** Of the whole table. */
+  readonly bytes: number;
 }
 
 /**
- * Reads the sizes of the tables `nat` and `filter` that exist, without the rules; undefined: the kernel does not tell
- * them. Never fails.
+ * Reads the sizes of the tables `nat`, `filter` and `raw` that exist, without the rules; undefined: the kernel does not
+ * tell them. Never fails.
  */
 export type ReadTableSizes = () => Promise<ReadonlyMap<string, TableSizes> | undefined>;

@@ -114,6 +114,7 @@ export class FirewallKeeper {
       if (isNew || this.#untilLookMs() === 0) {
         this.#isLookDue = false;
         await this.#looks.during(() => this.#set(wanted, isNew, signal));
+        if (!this.#isSearchDue) this.#isSearchDue = await this.#deps.firewall.hasUnheardChange();
       }
       if (isNew || this.#untilSearchMs() === 0) {
         this.#isSearchDue = false;

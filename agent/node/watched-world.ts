@@ -48,5 +48,6 @@ function watchFirewall(firewall: NodeFirewall, watchdog: Watchdog): NodeFirewall
     isAnnounced: firewall.isAnnounced,
     isConcerned: (change) => firewall.isConcerned(change),
     mayObstruct: (change) => firewall.mayObstruct(change),
+    hasUnheardChange: () => firewall.hasUnheardChange(),
   };
 }

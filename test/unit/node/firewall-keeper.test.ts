@@ -40,11 +40,19 @@ interface World {
   readonly lookMs?: number;
   readonly searchMs?: number;
   readonly fails?: () => boolean;
+  readonly hasUnheardChange?: () => boolean;
 }
 
 /** A keeper whose rules stand, and which has nothing to do. */
 async function withKeeper(world: World, work: (bed: Bed) => Promise<void>): Promise<void> {
-  const { isAnnounced = true, isWatched = true, lookMs = 1, searchMs = 1, fails = () => false } = world;
+  const {
+    isAnnounced = true,
+    isWatched = true,
+    lookMs = 1,
+    searchMs = 1,
+    fails = () => false,
+    hasUnheardChange = () => false,
+  } = world;
   const clock = createVirtualClock();
   let [looks, searches] = [0, 0];
   const firewall: NodeFirewall = {
@@ -52,6 +60,7 @@ async function withKeeper(world: World, work: (bed: Bed) => Promise<void>): Prom
     isAnnounced,
     isConcerned: (change) => change === OURS,
     mayObstruct: (change) => change !== THEIRS,
+    hasUnheardChange: async () => hasUnheardChange(),
     async ensure() {
       looks++;
       await clock.sleep(lookMs);
@@ -115,6 +124,24 @@ describe('FirewallKeeper', () => {
     withKeeper({}, async ({ clock, counts }) => {
       await clock.advance(10 * 60 * SECOND);
       expect(counts()).toEqual({ looks: 10, searches: 0 });
+    }));
+
+  it('the keeper searches at its next look after a change that the kernel does not tell of', () => {
+    let isChanged = false;
+    return withKeeper({ hasUnheardChange: () => isChanged }, async ({ clock, counts }) => {
+      await clock.advance(2 * 60 * SECOND);
+      expect(counts()).toEqual({ looks: 2, searches: 0 });
+      isChanged = true;
+      await clock.advance(60 * SECOND);
+      expect(counts()).toEqual({ looks: 1, searches: 1 });
+    });
+  });
+
+  it('the keeper searches when other traffic must pass', () =>
+    withKeeper({}, async ({ clock, keeper, counts }) => {
+      keeper.want(RULES, { ...TRAFFIC, bridges: [{ name: 'docker0', network: subnet }] });
+      await clock.advance(SECOND);
+      expect(counts()).toEqual({ looks: 0, searches: 1 });
     }));
 
   it.each([
