@@ -129,7 +129,7 @@ async function readEnv(path: string): Promise<SubnetEnv> {
   const hint = 'start the agent first: it writes that file when this node has its subnet';
   let text: string;
   try {
-    text = (await readWholeFile(path, { maxBytes: FILE_LIMITS.subnetFileBytes })).toString();
+    text = (await readWholeFile(path, { maxBytes: FILE_LIMITS.formBytes })).toString();
   } catch (error) {
     const { message, errno } = asTwillError(error, 'host', `cannot read ${path}`);
     throw new TwillError('host', message, errno === 'ENOENT' ? { hint } : {});

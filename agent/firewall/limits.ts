@@ -23,8 +23,16 @@ export const LIMITS = {
   argumentBytes: 100_000,
   /** Attempts to write rules while other programs change the same tables. */
   firewallAttempts: 3,
-  /** Foreign chains that one search for obstacles reads. */
+  /** Foreign chains, and maps of them, that one search for obstacles reads. */
   foreignChains: 64,
   /** Rules of a foreign chain that is read. A longer one may drop. */
   foreignRules: 1_000,
+  /** Rules that one search evaluates, for all flows. It takes less than a tenth of a second. */
+  evaluatedRules: 50_000,
+  /** Bridges whose flows a search follows. */
+  followedBridges: 8,
+  /** Obstacles that are named. */
+  obstacles: 10,
+  /** Of the text of a foreign rule in a message. */
+  ruleChars: 120,
 } as const;

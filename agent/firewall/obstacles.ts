@@ -1,62 +1,111 @@
-// Finds foreign chains that drop packets that we accept. nftables evaluates every chain of a hook, and one drop is
-// enough. No rule of ours can overrule such a chain, so we name it to the operator.
+// Finds foreign chains that drop packets of our containers, or rewrite their source. The kernel calls every chain of a
+// hook, and one drop is enough. No rule of ours can overrule such a chain, so we name it to the operator.
 import type { Exec } from '../base/exec.ts';
-import type { JsonValue } from '../base/schema.ts';
-import * as v from '../base/valibot.ts';
-import { formatPrefix, networkOf, type Prefix } from '../model/ip.ts';
-import type { ForwardChain, RulesetChange, RulesetReader } from '../model/ruleset.ts';
-import { type ChainVerdict, judgeChain, type NftStatements, type ReadChain } from './chain-verdict.ts';
+import type { Traffic } from '../model/firewall.ts';
+import type { RulesetChange, RulesetReader, TableSizes } from '../model/ruleset.ts';
+import { createChainReader } from './chain-reader.ts';
+import { flowsOf } from './flow.ts';
+import { type Finding, judgeFlow, type PlacedChain } from './flow-verdict.ts';
 import { LIMITS } from './limits.ts';
-import { type NftEntry, parseNftListing } from './nftables-table.ts';
-import { runToSuccess } from './program.ts';
+import { formatObstacle } from './obstacle-text.ts';
+import { type OldChains, readOldChains } from './old-rules.ts';
 import { TUNNEL_TABLE } from './tunnel-table.ts';
 
-/** A chain that drops forwarded packets of the network, or may do so. */
+/** An effect of a foreign chain on packets of our containers. */
 export interface Obstacle {
-  readonly verdict: Exclude<ChainVerdict, 'passes'>;
-  /** One line for the operator: table, chain and remedy. */
+  /** Whether the packets that we carry surely do not pass. Else it is worth a warning. */
+  readonly isFault: boolean;
+  /** One line for the operator: table, chain, rule and remedy. */
   readonly message: string;
 }
 
 /** The chains that a search has read, as `ip filter FORWARD`: only their changes can change its result. */
 export type ReadChains = ReadonlySet<string>;
 
+export interface SearchDeps {
+  readonly exec: Exec;
+  readonly reader: RulesetReader;
+  /** The tables of the old iptables and the program that lists them. Default: there are none. */
+  readonly old?: { readonly program: string; readonly sizes: ReadonlyMap<string, TableSizes> } | undefined;
+}
+
+export interface Search {
+  readonly obstacles: readonly Obstacle[];
+  readonly read: ReadChains;
+  /** Why chains of the old iptables could not be read, one line each. */
+  readonly unseen: readonly string[];
+}
+
 /**
- * All obstacles for a network. Fails as `host` when nft cannot be run, or a chain is deleted while it is read.
+ * All obstacles for this traffic. Fails as `host` when nft cannot be run, or a chain is deleted while it is read.
  *
- * Reads only the chains that a new connection of the network certainly passes, and none that is long. Chains of legacy
- * iptables are not visible.
+ * Of nftables it reads only the chains that a new connection surely reaches, and none that is long.
  */
 export async function findObstacles(
-  { exec, reader }: { readonly exec: Exec; readonly reader: RulesetReader },
-  network: Prefix,
+  { exec, reader, old }: SearchDeps,
+  traffic: Traffic,
   signal?: AbortSignal,
-): Promise<{ readonly obstacles: readonly Obstacle[]; readonly read: ReadChains }> {
-  const list = async (...what: readonly string[]): Promise<readonly NftEntry[]> => {
-    const args = ['-j', 'list', ...what];
-    const purpose = 'cannot read the nftables rules';
-    return parseNftListing(
-      await runToSuccess(exec, { purpose, file: 'nft', args, packageName: 'nftables', signal }),
-    );
-  };
-  let readsLeft: number = LIMITS.foreignChains;
-  const read = new Set<string>();
-  const obstacles: Obstacle[] = [];
-  const { chains, long } = await reader.forwardChains(LIMITS.foreignRules);
-  for (const chain of chains) {
-    const readChain: ReadChain = async (name) => {
-      const id = `${chain.family} ${chain.table} ${name}`;
-      read.add(id);
-      if (long.has(id) || readsLeft-- <= 0) return undefined;
-      return rulesOf(await list('chain', chain.family, chain.table, name));
-    };
-    if (chain.isActive === 'no' || isOurs(`${chain.family} ${chain.table}`)) continue;
-    const judged = await judgeChain(chain, networkOf(network), readChain);
-    if (judged === 'passes') continue;
-    const verdict = chain.isActive === 'yes' ? judged : 'may drop';
-    obstacles.push({ verdict, message: messageOf(chain, verdict, network) });
+): Promise<Search> {
+  const { chains, long } = await reader.baseChains(LIMITS.foreignRules);
+  const rules = createChainReader(exec, long, signal);
+  const placed = chains
+    .filter((chain) => chain.isActive !== 'no' && !isOurs(`${chain.family} ${chain.table}`))
+    .map((chain) => ({
+      ...chain,
+      where: `nftables table ${chain.family} ${chain.table}`,
+      readChain: rules.in(chain),
+    }));
+  const { chains: oldChains, unseen }: OldChains =
+    old === undefined ? NO_OLD_CHAINS : await readOldChains(exec, old.program, old.sizes, signal);
+  const all = inKernelOrder([...placed, ...oldChains]);
+  const budget = { rules: LIMITS.evaluatedRules };
+  const findings: Finding[] = [];
+  for (const flow of flowsOf(traffic, LIMITS.followedBridges)) {
+    findings.push(...(await judgeFlow(flow, all, budget)));
   }
-  return { obstacles, read };
+  return { obstacles: obstaclesOf(findings, traffic).slice(0, LIMITS.obstacles), read: rules.read, unseen };
+}
+
+const NO_OLD_CHAINS: OldChains = { chains: [], unseen: [] };
+
+const HOOKS: readonly PlacedChain['hook'][] = ['prerouting', 'forward', 'postrouting'];
+
+function inKernelOrder(chains: readonly PlacedChain[]): readonly PlacedChain[] {
+  return chains.toSorted((a, b) => HOOKS.indexOf(a.hook) - HOOKS.indexOf(b.hook) || a.priority - b.priority);
+}
+
+/** One obstacle for each rule with an effect, whatever flows it is on. */
+function obstaclesOf(findings: readonly Finding[], traffic: Traffic): readonly Obstacle[] {
+  const isOverlay = ({ flow }: Finding): boolean => flow.direction !== 'to outside';
+  const stopped = new Set(
+    findings.filter((each) => each.effect === 'drops' && isOverlay(each)).map(({ flow }) => flow.bridge),
+  );
+  const bridges = traffic.bridges.slice(0, LIMITS.followedBridges);
+  // An operator may close one of several bridges on purpose: Docker does so for an internal network.
+  const isAllStopped =
+    stopped.has(undefined) || (stopped.size > 0 && bridges.every(({ name }) => stopped.has(name)));
+  const groups = new Map<string, Finding[]>();
+  for (const finding of findings) {
+    const group = groups.get(keyOf(finding));
+    if (group === undefined) groups.set(keyOf(finding), [finding]);
+    else group.push(finding);
+  }
+  return [...groups.values()].flatMap((group): readonly Obstacle[] => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const isAbroad = !group.some(isOverlay);
+    // An operator may mean it, or it surely drops others.
+    if (first.effect === 'may drop' && (isAbroad || groups.has(keyOf({ ...first, effect: 'drops' }))))
+      return [];
+    const isFault =
+      first.effect === 'drops an address' || (first.effect === 'drops' && isAllStopped && !isAbroad);
+    return [{ isFault, message: formatObstacle(group, traffic) }];
+  });
+}
+
+function keyOf({ effect, chain, by }: Finding): string {
+  const rule = effect === 'drops an address' ? undefined : by;
+  return [effect, chain.where, chain.name, rule?.chain, rule?.rule].join('\n');
 }
 
 /** The name of the chain, of family, table and name. */
@@ -66,39 +115,13 @@ export function chainNameOf(id: string): string {
 
 /** Whether a change of the rule set may change the result of a search that has read these chains. */
 export function mayObstruct(change: RulesetChange, read: ReadChains): boolean {
-  const { kind, table, chain, isForwardHook } = change;
+  const { kind, table, chain, isHooked } = change;
   if (isOurs(table)) return false;
   if (kind === 'table') return [...read].some((id) => id.startsWith(`${table} `));
-  return isForwardHook || read.has(`${table} ${chain}`);
+  return isHooked || read.has(`${table} ${chain}`);
 }
 
 // The tunnel filter drops no packets to containers.
 function isOurs(table: string): boolean {
   return table === `${TUNNEL_TABLE.family} ${TUNNEL_TABLE.name}`;
-}
-
-const ruleSchema = v.object({
-  expr: v.array(
-    v.record(
-      v.string(),
-      v.custom<JsonValue>(() => true),
-    ),
-  ),
-});
-
-// A rule in an unknown form becomes a statement without a known verdict.
-function rulesOf(entries: readonly NftEntry[]): readonly NftStatements[] {
-  return entries.flatMap((entry): readonly NftStatements[] => {
-    if (!('rule' in entry)) return [];
-    const { success, output } = v.safeParse(ruleSchema, entry['rule']);
-    return [success ? output.expr : [{ queue: null }]];
-  });
-}
-
-function messageOf(chain: ForwardChain, verdict: ChainVerdict, network: Prefix): string {
-  const name = `chain ${chain.name} of nftables table ${chain.family} ${chain.table}`;
-  const range = formatPrefix(networkOf(network));
-  return verdict === 'drops'
-    ? `${name} drops packets forwarded within ${range}; accept ${range} there`
-    : `${name} may drop packets forwarded within ${range}: it drops all packets that its own rules do not accept`;
 }

@@ -1,16 +1,14 @@
 // Chooses the firewall of this node, by the network configuration and the installed programs.
-import { isDeepStrictEqual } from 'node:util';
 import { errnoOf, messageOf, TwillError } from '../base/errors.ts';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
 import type { Firewall, FirewallPart, NodeFirewall } from '../model/firewall.ts';
-import type { Prefix } from '../model/ip.ts';
 import type { ChainsInUse, ReadTableSizes, RulesetReader } from '../model/ruleset.ts';
 import { createIptablesFirewall, IPTABLES_CHAINS } from './iptables.ts';
 import { LIMITS } from './limits.ts';
 import { createContainersTable, createNftablesFirewall } from './nftables.ts';
 import { NFT_CHAINS } from './nftables-table.ts';
-import { chainNameOf, findObstacles, mayObstruct, type ReadChains } from './obstacles.ts';
+import { createObstacleSearch, NO_OBSTACLES } from './obstacle-search.ts';
 import { complaintOf } from './program.ts';
 import { TUNNEL_CHAINS } from './tunnel-table.ts';
 
@@ -48,7 +46,10 @@ export async function openFirewall(options: FirewallOptions): Promise<OpenedFire
       ? undefined
       : createIptablesFirewall({ exec, version, reader, readSizes, keepsSource });
   const parts = keepsSource ? [] : [createContainersTable({ exec, reader })];
-  const obstacles = nftables === undefined ? NO_OBSTACLES : reportObstacles(options);
+  const obstacles =
+    nftables === undefined
+      ? NO_OBSTACLES
+      : createObstacleSearch(options, { ownChains: OWN_CHAIN_NAMES, iptablesVersion: version });
   const [wanted, other] = enableNFTables ? [nftables, iptables] : [iptables, nftables];
   if (wanted !== undefined) {
     const active = withParts(withCleanup(wanted, other, log), parts);
@@ -133,50 +134,3 @@ function withCleanup(active: Firewall, inactive: Firewall | undefined, log: Logg
     },
   };
 }
-
-// Returns the chains that certainly drop, and logs those that may when they appear. A failed search keeps the last
-// result: if a chain was deleted while it was read, another event follows.
-function reportObstacles({ exec, reader, log, chains }: FirewallOptions): ObstacleSearch {
-  let certain: readonly string[] = [];
-  let possible: readonly string[] = [];
-  let failure: string | undefined;
-  let readChains: ReadChains | undefined;
-  const search = async (network: Prefix, signal?: AbortSignal): Promise<void> => {
-    const { obstacles, read } = await findObstacles({ exec, reader }, network, signal);
-    const messages = (verdict: (typeof obstacles)[number]['verdict']): readonly string[] =>
-      obstacles.filter((obstacle) => obstacle.verdict === verdict).map(({ message }) => message);
-    for (const message of messages('may drop')) if (!possible.includes(message)) log.warn(message);
-    certain = messages('drops');
-    possible = messages('may drop');
-    readChains = read;
-    use(new Set([...OWN_CHAIN_NAMES, ...Array.from(read, chainNameOf)]));
-    failure = undefined;
-  };
-  const use = (names: ReadonlySet<string> | undefined): void => {
-    if (chains === undefined) return;
-    const isSame = isDeepStrictEqual(names, chains.names);
-    chains.names = names;
-    if (!isSame) chains.changed();
-  };
-  return {
-    async obstacles(network, signal) {
-      try {
-        await search(network, signal);
-      } catch (error) {
-        signal?.throwIfAborted();
-        const message = messageOf(error);
-        if (message !== failure)
-          log.info('cannot search for chains that drop packets of the network', { error: message });
-        failure = message;
-        readChains = undefined;
-        use(undefined);
-      }
-      return certain;
-    },
-    mayObstruct: (change) => readChains === undefined || mayObstruct(change, readChains),
-  };
-}
-
-type ObstacleSearch = Pick<NodeFirewall, 'obstacles' | 'mayObstruct'>;
-
-const NO_OBSTACLES: ObstacleSearch = { obstacles: async () => [], mayObstruct: () => false };

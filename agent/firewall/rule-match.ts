@@ -1,122 +1,140 @@
-// Evaluates a test of an nftables rule for a new connection between two addresses of the network. Pure.
-import type { JsonValue } from '../base/schema.ts';
-import * as v from '../base/valibot.ts';
+// Evaluates the tests of a foreign rule for a flow. Pure.
 import { matchesOwnName } from '../model/host-state.ts';
-import { addressBits, containsPrefix, hostPrefix, overlaps, type Prefix, parseAddress } from '../model/ip.ts';
+import type { Addresses, AddressRange, Flow } from './flow.ts';
+import type { MarkChange, RuleTest } from './foreign-rule.ts';
 
-export type Truth = 'yes' | 'no' | 'perhaps';
+export type Truth =
+  | 'yes'
+  | 'no'
+  /** It depends on packets, or is not known. */
+  | 'perhaps'
+  /** Yes for packets with a few single addresses, no for all others. */
+  | 'single';
 
 export interface Match {
   readonly truth: Truth;
   /** The test names the network, a part of it, or a link of ours: its author knows of the overlay. */
   readonly isAboutUs: boolean;
+  /** The addresses, where `truth` is `single`. */
+  readonly singles: readonly number[];
 }
 
-const YES: Match = { truth: 'yes', isAboutUs: false };
-const NO: Match = { truth: 'no', isAboutUs: false };
-const PERHAPS: Match = { truth: 'perhaps', isAboutUs: false };
-
-const test = v.object({
-  op: v.string(),
-  left: v.union([
-    v.object({ payload: v.object({ protocol: v.string(), field: v.string() }) }),
-    v.object({ meta: v.object({ key: v.string() }) }),
-    v.object({ ct: v.object({ key: v.string() }) }),
-  ]),
-  right: v.custom<JsonValue>(() => true),
-});
-
-/** Evaluates a `match` statement as `nft -j` lists it. */
-export function matchOf(statement: JsonValue, network: Prefix): Match {
-  const { success, output } = v.safeParse(test, statement);
-  if (!success || !['==', '!=', 'in'].includes(output.op)) return PERHAPS;
-  const found = equalityOf(output.left, alternativesOf(output.right), network);
-  return output.op === '!=' ? negate(found) : found;
+/** A flow at the hook where chains see it. */
+export interface Sight {
+  readonly flow: Flow;
+  readonly hook: 'prerouting' | 'forward' | 'postrouting';
+  /** Whether the kernel knows by now to which connection a packet belongs. */
+  readonly isTracked: boolean;
+  /** Rules on the way change it. */
+  mark: Mark;
 }
 
-function negate(match: Match): Match {
-  const truth = { yes: 'no', no: 'yes', perhaps: 'perhaps' } as const;
-  return { ...match, truth: truth[match.truth] };
+/** What is known of a packet's mark: the bits under `known` are those of `value`. */
+export interface Mark {
+  readonly known: number;
+  readonly value: number;
 }
 
-function alternativesOf(right: JsonValue): readonly JsonValue[] {
-  const { success, output } = v.safeParse(v.object({ set: v.array(v.custom<JsonValue>(() => true)) }), right);
-  if (success) return output.set;
-  return Array.isArray(right) ? right : [right as JsonValue];
+export const UNKNOWN_MARK: Mark = { known: 0, value: 0 };
+
+/** The mark after a rule that surely, or perhaps, changes it. */
+export function changeMark(mark: Mark, { mask, value }: MarkChange, isSure: boolean): Mark {
+  const rest = { known: (mark.known & ~mask) >>> 0, value: (mark.value & ~mask) >>> 0 };
+  if (value === undefined) return rest;
+  if (isSure) return { known: (rest.known | mask) >>> 0, value: (rest.value | (value & mask)) >>> 0 };
+  const same = mark.known & mask & ~(mark.value ^ value);
+  return { known: (rest.known | same) >>> 0, value: (rest.value | (value & same)) >>> 0 };
 }
 
-function equalityOf(
-  left: v.InferOutput<typeof test>['left'],
-  values: readonly JsonValue[],
-  network: Prefix,
-): Match {
-  if ('payload' in left) {
-    const { protocol, field } = left.payload;
-    if (protocol === 'ip6') return NO;
-    if (protocol !== 'ip' || (field !== 'saddr' && field !== 'daddr')) return PERHAPS;
-    return anyOf(values.map((value) => addressMatch(value, network)));
+/** Evaluates a test. */
+export function matchOf(test: RuleTest, sight: Sight): Match {
+  const found = equalityOf(test, sight);
+  return test.isNegated ? negate(found) : found;
+}
+
+const YES: Match = { truth: 'yes', isAboutUs: false, singles: [] };
+const NO: Match = { truth: 'no', isAboutUs: false, singles: [] };
+const PERHAPS: Match = { truth: 'perhaps', isAboutUs: false, singles: [] };
+
+const OPPOSITE = { yes: 'no', no: 'yes', perhaps: 'perhaps', single: 'perhaps' } as const;
+
+function negate({ truth, isAboutUs }: Match): Match {
+  return { truth: OPPOSITE[truth], isAboutUs, singles: [] };
+}
+
+function equalityOf(test: RuleTest, { flow, hook, isTracked, mark }: Sight): Match {
+  switch (test.of) {
+    case 'source':
+    case 'destination': {
+      const of = flow[test.of];
+      return anyOf(test.values.map((range) => (range ? addressMatch(range, of, flow.network) : PERHAPS)));
+    }
+    case 'linkIn':
+    case 'linkOut': {
+      // A packet has no outgoing link before its route is known.
+      if (test.of === 'linkOut' && hook === 'prerouting') return PERHAPS;
+      const link = flow[test.of];
+      return anyOf(test.values.map((name) => (name === undefined ? PERHAPS : linkMatch(name, link))));
+    }
+    case 'state':
+      if (!isTracked) return PERHAPS;
+      return anyOf(
+        test.values.map((state) => (state === 'new' ? YES : OTHER_STATES.has(state) ? NO : PERHAPS)),
+      );
+    case 'mark':
+      return anyOf(test.values.map((value) => markMatch(mark, test.mask, value)));
+    case 'constant':
+      return anyOf(test.values.map((value) => (value === undefined ? PERHAPS : value ? YES : NO)));
   }
-  if ('ct' in left) {
-    const states = left.ct.key === 'state' ? NOT_NEW : left.ct.key === 'status' ? TRANSLATED : undefined;
-    if (states === undefined) return PERHAPS;
-    return anyOf(values.map((value) => (value === 'new' ? YES : states.has(value) ? NO : PERHAPS)));
-  }
-  switch (left.meta.key) {
-    case 'nfproto':
-    case 'protocol':
-      return anyOf(values.map((value) => (value === 'ipv4' || value === 'ip' ? YES : NO)));
-    case 'iif':
-    case 'oif':
-    case 'iifname':
-    case 'oifname':
-      return anyOf(values.map(linkMatch));
-    default:
-      return PERHAPS;
-  }
 }
 
-const NOT_NEW: ReadonlySet<JsonValue> = new Set(['established', 'related', 'invalid', 'untracked']);
-const TRANSLATED: ReadonlySet<JsonValue> = new Set(['dnat', 'snat']);
+const OTHER_STATES: ReadonlySet<string | undefined> = new Set([
+  'established',
+  'related',
+  'invalid',
+  'untracked',
+  'dnat',
+  'snat',
+]);
 
 function anyOf(matches: readonly Match[]): Match {
-  const isAboutUs = matches.some((match) => match.isAboutUs);
+  const [first] = matches;
+  if (first !== undefined && matches.length === 1) return first;
   const truths = new Set(matches.map(({ truth }) => truth));
-  return { truth: truths.has('yes') ? 'yes' : truths.has('perhaps') ? 'perhaps' : 'no', isAboutUs };
+  return {
+    truth: (['yes', 'perhaps', 'single'] as const).find((truth) => truths.has(truth)) ?? 'no',
+    isAboutUs: matches.some((match) => match.isAboutUs),
+    singles: matches.flatMap(({ singles }) => singles),
+  };
 }
 
-// Forwarded packets neither come from nor go to the loopback.
-function linkMatch(name: JsonValue): Match {
-  if (name === 'lo') return NO;
-  return { truth: 'perhaps', isAboutUs: typeof name === 'string' && matchesOwnName(name) };
+// Forwarded packets neither come from nor go to the loopback, and none of our own links is a bridge.
+function linkMatch(name: string, link: string | undefined): Match {
+  const isAboutUs = matchesOwnName(name);
+  if (link === undefined) return name === 'lo' || isAboutUs ? { ...NO, isAboutUs } : PERHAPS;
+  const fits = name.endsWith('*') ? link.startsWith(name.slice(0, -1)) : link === name;
+  return { ...(fits ? YES : NO), isAboutUs };
 }
 
-const prefixValue = v.object({ prefix: v.object({ addr: v.string(), len: v.number() }) });
-const rangeValue = v.object({ range: v.tuple([v.string(), v.string()]) });
-
-function addressMatch(value: JsonValue, network: Prefix): Match {
-  const range = v.safeParse(rangeValue, value);
-  if (range.success) return rangeMatch(range.output.range, network);
-  const prefix = prefixOf(value);
-  // The name of a set, or an expression.
-  if (prefix === undefined) return PERHAPS;
-  if (containsPrefix(prefix, network)) return { truth: 'yes', isAboutUs: prefix.length === network.length };
-  return overlaps(prefix, network) ? { truth: 'perhaps', isAboutUs: true } : NO;
+function markMatch(mark: Mark, mask: number, value: number | undefined): Match {
+  if (value === undefined) return PERHAPS;
+  if (((mark.value ^ value) & mask & mark.known) !== 0) return NO;
+  return (mask & ~mark.known) === 0 ? YES : PERHAPS;
 }
 
-function prefixOf(value: JsonValue): Prefix | undefined {
-  const block = v.safeParse(prefixValue, value);
-  const text = block.success ? block.output.prefix.addr : value;
-  const parsed = typeof text === 'string' ? parseAddress(text) : undefined;
-  if (parsed === undefined) return undefined;
-  return block.success ? { ...parsed, length: block.output.prefix.len } : hostPrefix(parsed.address);
+function addressMatch(range: AddressRange, { within, except }: Addresses, network: AddressRange): Match {
+  const isAboutUs = contains(network, range) && range[0] < range[1];
+  if (contains(range, within)) return { ...YES, isAboutUs };
+  const isApart = range[1] < within[0] || within[1] < range[0];
+  if (isApart || (except !== undefined && contains(except, clip(range, within)))) return { ...NO, isAboutUs };
+  if (range[0] === range[1]) return { truth: 'single', isAboutUs: false, singles: [range[0]] };
+  return { ...PERHAPS, isAboutUs };
 }
 
-function rangeMatch(texts: readonly [string, string], network: Prefix): Match {
-  const [first, last] = texts.map((text) => parseAddress(text));
-  if (first?.family !== 'ipv4' || last?.family !== 'ipv4') return PERHAPS;
-  const [from, to, start] = [first, last, network].map(({ address }) => addressBits(address));
-  if (from === undefined || to === undefined || start === undefined) return PERHAPS;
-  const end = start + (1n << BigInt(32 - network.length)) - 1n;
-  if (from <= start && end <= to) return { truth: 'yes', isAboutUs: from === start && end === to };
-  return to < start || end < from ? NO : { truth: 'perhaps', isAboutUs: true };
+function contains(outer: AddressRange, inner: AddressRange): boolean {
+  return outer[0] <= inner[0] && inner[1] <= outer[1];
+}
+
+function clip(range: AddressRange, within: AddressRange): AddressRange {
+  return [Math.max(range[0], within[0]), Math.min(range[1], within[1])];
 }

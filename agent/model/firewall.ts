@@ -1,4 +1,5 @@
 // The firewall rules of a node as a value, and the contract of the firewall that puts them in place.
+import type { LocalBridge } from './host-checks.ts';
 import type { Prefix } from './ip.ts';
 import type { RulesetChange } from './ruleset.ts';
 
@@ -57,13 +58,29 @@ export interface Firewall extends FirewallPart {
   readonly isAnnounced: boolean;
 }
 
+/** The connections that a node carries for containers, and that no other program's rules should stop. */
+export interface Traffic {
+  /** The whole overlay. */
+  readonly network: Prefix;
+  /** This node's slice of it. */
+  readonly subnet: Prefix;
+  /** Links that packets of other nodes come in by, and packets to them go out by. */
+  readonly peerLinks: readonly string[];
+  /** The link to the outside. */
+  readonly underlay: string;
+  /** Bridges that hold this node's containers. Empty: there may be one, of an unknown name. */
+  readonly bridges: readonly LocalBridge[];
+}
+
 /** The firewall in use on a node. Foreign chains judge each packet too, and one that drops is enough. */
 export interface NodeFirewall extends Firewall {
   /**
-   * Foreign chains that surely drop packets that the rules accept within `network`, one line each that names the chain.
-   * Chains that only may drop them are logged when they appear. Gives the last answer where chains cannot be read.
+   * Foreign chains that surely drop this traffic between containers, one line each that names the chain, the rule and
+   * a remedy. Chains that do less harm are logged when they appear. Gives the last answer where chains cannot be read.
    */
-  obstacles(network: Prefix, signal?: AbortSignal): Promise<readonly string[]>;
+  obstacles(traffic: Traffic, signal?: AbortSignal): Promise<readonly string[]>;
   /** Whether a change that the kernel tells of may have changed the obstacles. */
   mayObstruct(change: RulesetChange): boolean;
+  /** Whether the old iptables, of whose changes the kernel does not tell, may have changed the obstacles. */
+  hasUnheardChange(): Promise<boolean>;
 }

@@ -9,8 +9,8 @@ export interface RulesetChange {
   readonly table: string;
   /** The name of the chain, or of the rule's chain; undefined: it is a table. */
   readonly chain: string | undefined;
-  /** A chain that the kernel calls for forwarded packets. */
-  readonly isForwardHook: boolean;
+  /** A chain that the kernel calls on the way of forwarded packets. */
+  readonly isHooked: boolean;
   /** A new rule that is not the first of its chain. */
   readonly isBehind: boolean;
   /** Whether the kernel's message has this text. A rule's message names the chain that it calls. */
@@ -25,27 +25,34 @@ export interface ChainsInUse {
   changed(): void;
 }
 
+/** The places on the way of a forwarded packet where the kernel calls chains, in this order. */
+export type Hook = 'prerouting' | 'forward' | 'postrouting';
+
 /** A chain that the kernel calls for forwarded IPv4 packets. */
-export interface ForwardChain {
+export interface BaseChain {
   readonly family: 'ip' | 'inet';
   readonly table: string;
   readonly name: string;
+  readonly hook: Hook;
+  /** A chain for NAT sees the first packet of a connection alone. */
+  readonly type: 'filter' | 'nat';
+  /** The kernel calls the chains of a hook in the order of their numbers. */
+  readonly priority: number;
   readonly policy: 'accept' | 'drop';
   /** The kernel skips the chains of a dormant table. `perhaps`: the table has flags of an unknown meaning. */
   readonly isActive: 'yes' | 'perhaps' | 'no';
 }
 
-export interface ForwardChains {
-  /** In the kernel's order. */
-  readonly chains: readonly ForwardChain[];
+export interface BaseChains {
+  readonly chains: readonly BaseChain[];
   /** Of any hook or of none, as `ip filter KUBE-FORWARD`: chains with more rules than are read. */
   readonly long: ReadonlySet<string>;
 }
 
 /** Reads parts of the rule set. The cost is that of the part. Fails as `host`. */
 export interface RulesetReader {
-  /** The chains for forwarded IPv4 packets. `long` are those with more rules than `mostRules`. */
-  forwardChains(mostRules: number): Promise<ForwardChains>;
+  /** The chains on the way of forwarded IPv4 packets. `long` are those with more rules than `mostRules`. */
+  baseChains(mostRules: number): Promise<BaseChains>;
   /** Whether there is a table of this family and name. */
   hasTable(table: { readonly family: 'ip'; readonly name: string }): Promise<boolean>;
   /** Whether there is a chain of this name in a table of the family `ip`. */
@@ -74,15 +81,17 @@ export interface AddressSets {
   ): Promise<void>;
 }
 
-/** The sizes of a table of the old iptables, in bytes, as text: they are only compared. */
+/** The sizes of a table of the old iptables, in bytes. Those that are text are only compared. */
 export interface TableSizes {
   /** Of the chain that ours is called from. */
   readonly parent: string;
   readonly table: string;
+  /** Of the whole table. */
+  readonly bytes: number;
 }
 
 /**
- * Reads the sizes of the tables `nat` and `filter` that exist, without the rules; undefined: the kernel does not tell
- * them. Never fails.
+ * Reads the sizes of the tables `nat`, `filter` and `raw` that exist, without the rules; undefined: the kernel does not
+ * tell them. Never fails.
  */
 export type ReadTableSizes = () => Promise<ReadonlyMap<string, TableSizes> | undefined>;

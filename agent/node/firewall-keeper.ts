@@ -6,16 +6,13 @@ import { asTwillError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { createRepairBackoff } from '../firewall/repair-backoff.ts';
 import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
-import type { FirewallRules, NodeFirewall } from '../model/firewall.ts';
-import type { Prefix } from '../model/ip.ts';
+import type { FirewallRules, NodeFirewall, Traffic } from '../model/firewall.ts';
 import type { RulesetChange } from '../model/ruleset.ts';
 import { LIMITS } from './limits.ts';
 import { createPace, type Pace } from './pace.ts';
 
 export interface FirewallKeeperDeps {
   readonly firewall: NodeFirewall;
-  /** Forwarded packets within this network must pass foreign chains; undefined: none have to. */
-  readonly forwards: Prefix | undefined;
   /** Interval of looks without any event. */
   readonly resyncMs: number;
   /** Whether the kernel's events of rules arrive. */
@@ -35,6 +32,8 @@ export class FirewallKeeper {
   readonly #obstacleSlot;
   /** Undefined: no rules of ours. */
   #wanted: FirewallRules | undefined;
+  /** It must pass foreign chains; undefined: nothing has to. */
+  #traffic: Traffic | undefined;
   #isWanted = false;
   #stands = false;
   /** A change may have undone our rules. */
@@ -58,8 +57,16 @@ export class FirewallKeeper {
     this.#obstacleSlot = createConditionSlot('obstacle', deps.log);
   }
 
-  /** Sets the wanted rules; undefined: none of ours, and none of earlier runs. */
-  want(rules: FirewallRules | undefined): void {
+  /**
+   * Sets the wanted rules; undefined: none of ours, and none of earlier runs. Foreign chains must let the traffic pass;
+   * undefined: they need not.
+   */
+  want(rules: FirewallRules | undefined, traffic: Traffic | undefined): void {
+    if (!isDeepStrictEqual(traffic, this.#traffic)) {
+      this.#traffic = traffic;
+      this.#isSearchDue = true;
+      this.#bell.ring();
+    }
     if (this.#isWanted && isDeepStrictEqual(rules, this.#wanted)) return;
     this.#wanted = rules;
     this.#isWanted = true;
@@ -107,6 +114,7 @@ export class FirewallKeeper {
       if (isNew || this.#untilLookMs() === 0) {
         this.#isLookDue = false;
         await this.#looks.during(() => this.#set(wanted, isNew, signal));
+        if (!this.#isSearchDue) this.#isSearchDue = await this.#deps.firewall.hasUnheardChange();
       }
       if (isNew || this.#untilSearchMs() === 0) {
         this.#isSearchDue = false;
@@ -163,9 +171,9 @@ export class FirewallKeeper {
 
   // No rule of ours can overrule a foreign chain that drops: the node is not ready while there is one.
   async #lookForObstacles(wanted: FirewallRules | undefined, signal: AbortSignal): Promise<void> {
-    const { firewall, forwards, log } = this.#deps;
-    if (forwards === undefined || wanted === undefined) return;
-    const obstacles = await firewall.obstacles(forwards, signal);
+    const { firewall, log } = this.#deps;
+    const traffic = wanted && this.#traffic;
+    const obstacles = traffic === undefined ? [] : await firewall.obstacles(traffic, signal);
     const isSame = isDeepStrictEqual(obstacles, this.#obstacles);
     const parts = isSame ? 2 * this.#searchParts : LIMITS.firewallSearchParts;
     this.#searchParts = Math.min(parts, LIMITS.firewallIdleParts);

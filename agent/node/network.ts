@@ -38,6 +38,7 @@ import { PeerFaults } from './peer-faults.ts';
 import { announcement, overlaysOf } from './plan.ts';
 import { createPlanner, type Planner } from './planner.ts';
 import { watchSuspension } from './suspension.ts';
+import { trafficOf } from './traffic.ts';
 import type { TunnelKeeper } from './tunnel-keeper.ts';
 import type { NodeWorld } from './world.ts';
 
@@ -93,7 +94,6 @@ export class NodeNetwork {
       firewall &&
       new FirewallKeeper({
         firewall,
-        forwards: options.forwardRules ? config.network : undefined,
         resyncMs: options.firewallResyncSeconds * 1000,
         isWatched: deps.isRulesetWatched,
         clock,
@@ -276,8 +276,8 @@ export class NodeNetwork {
     const { ipMasq, forwardRules, randomFully } = this.#deps.options;
     const [plane] = this.#planner.planes;
     if (plane === undefined) return;
-    const { network, subnet } = plane;
-    this.#firewall?.want(planFirewall({ network, subnet, ipMasq, forwardRules, randomFully }));
+    const traffic = forwardRules ? trafficOf(this.#deps.backend, plane, this.#checker.bridges) : undefined;
+    this.#firewall?.want(planFirewall({ ...plane, ipMasq, forwardRules, randomFully }), traffic);
   }
 
   #wantHandOff({ underlay }: HostFacts, { ipv4: subnet }: PerFamily<Prefix>): void {
@@ -295,6 +295,6 @@ export class NodeNetwork {
     await this.#deps.dataPlane.withdraw();
     this.#checker.want(undefined, () => []);
     this.#wantKernel(undefined);
-    this.#firewall?.want(undefined);
+    this.#firewall?.want(undefined, undefined);
   }
 }

@@ -45,9 +45,10 @@ function watchFirewall(firewall: NodeFirewall, watchdog: Watchdog): NodeFirewall
     mode: firewall.mode,
     ensure: (rules, signal) => during(() => firewall.ensure(rules, signal)),
     remove: (signal) => during(() => firewall.remove(signal)),
-    obstacles: (network, signal) => during(() => firewall.obstacles(network, signal)),
+    obstacles: (traffic, signal) => during(() => firewall.obstacles(traffic, signal)),
     isAnnounced: firewall.isAnnounced,
     isConcerned: (change) => firewall.isConcerned(change),
     mayObstruct: (change) => firewall.mayObstruct(change),
+    hasUnheardChange: () => firewall.hasUnheardChange(),
   };
 }

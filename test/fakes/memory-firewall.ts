@@ -16,6 +16,7 @@ export function createMemoryFirewall(mode: NodeFirewall['mode']): MemoryFirewall
     isAnnounced: false,
     isConcerned: () => true,
     mayObstruct: () => true,
+    hasUnheardChange: async () => false,
     async ensure(wanted) {
       if (isDeepStrictEqual(firewall.rules, wanted)) return 'present';
       firewall.rules = wanted;

@@ -122,17 +122,19 @@ describe.skipIf(apart.missing)(title('openFirewall beside chains that drop', apa
       `chain ${name} { type filter hook forward priority 1; policy drop;`;
     await ns.exec('nft', `table ip a {\n${chain('every')} }\n${chain('some')} meta mark 7 accept\n}\n}`);
     const network = { family: 'ipv4', address: '10.5.0.0', length: 16 } as const;
+    const subnet = { ...network, length: 24 };
+    const traffic = { network, subnet, peerLinks: ['flannel.1'], underlay: 'eth0', bridges: [] };
     const certain = [expect.stringMatching(/^chain every of nftables table ip a drops /)];
     for (const broken of [false, false, true, true, false]) {
       isBroken = broken;
-      expect(await active.obstacles(network)).toEqual(certain);
+      expect(await active.obstacles(traffic)).toEqual(certain);
     }
     expect(lines).toEqual([
       expect.stringMatching(/^warn {2}firewall: chain some of nftables table ip a may drop /),
       'info  firewall: cannot search for chains that drop packets of the network error="nft is broken"',
     ]);
     await ns.exec('nft', 'delete', 'table', 'ip', 'a');
-    expect(await active.obstacles(network)).toEqual([]);
+    expect(await active.obstacles(traffic)).toEqual([]);
   });
 });
 

@@ -9,19 +9,31 @@ import { LIMITS } from '../../agent/firewall/limits.ts';
 import { createNftablesFirewall } from '../../agent/firewall/nftables.ts';
 import { findObstacles, type Obstacle } from '../../agent/firewall/obstacles.ts';
 import { rulesetReader } from '../../agent/kernel/netlink/ruleset.ts';
+import type { Traffic } from '../../agent/model/firewall.ts';
+import type { LocalBridge } from '../../agent/model/host-checks.ts';
 import { allOf, NEEDS_PRIVATE_NETNS, needsNetns, title } from '../support/needs.ts';
 import { RULES } from './firewall-suite.ts';
 import { type Netns, ownNetns } from './netns.ts';
 
-const NETWORK = { family: 'ipv4', address: '10.5.0.0', length: 16 } as const;
+const TRAFFIC: Traffic = {
+  network: { family: 'ipv4', address: '10.5.0.0', length: 16 },
+  subnet: { family: 'ipv4', address: '10.5.34.0', length: 24 },
+  peerLinks: ['flannel.1'],
+  underlay: 'eth0',
+  bridges: [],
+};
+const DOCKER0 = { name: 'docker0', network: TRAFFIC.subnet };
 
 const need = allOf(needsNetns('iptables', 'iptables-save', 'iptables-restore', 'nft'), NEEDS_PRIVATE_NETNS);
 
-const obstaclesIn = async (ns: Netns): Promise<readonly Obstacle[]> =>
-  (await findObstacles({ exec: ns.run, reader: rulesetReader }, NETWORK)).obstacles;
+const obstaclesIn = async (ns: Netns, bridges: readonly LocalBridge[] = []): Promise<readonly Obstacle[]> =>
+  (await findObstacles({ exec: ns.run, reader: rulesetReader }, { ...TRAFFIC, bridges })).obstacles;
 
-const verdictsIn = async (ns: Netns): Promise<readonly string[]> =>
-  (await obstaclesIn(ns)).map(({ verdict }) => verdict);
+const verdictOf = ({ isFault, message }: Obstacle): string =>
+  isFault ? 'drops' : message.includes(' may drop ') ? 'may drop' : 'warns';
+
+const verdictsIn = async (ns: Netns, bridges: readonly LocalBridge[] = []): Promise<readonly string[]> =>
+  (await obstaclesIn(ns, bridges)).map(verdictOf);
 
 /** A foreign table whose chain for forwarded packets has these rules. `head` is inserted before the chain. */
 const table = (policy: string, rules: readonly string[], head = ''): string =>
@@ -82,7 +94,11 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
     ['a called chain that drops', table('accept', ['jump sub'], 'chain sub { meta nfproto ipv4 drop; }')],
     ['a called chain that returns', table('drop', ['jump sub'], 'chain sub { return; }')],
     ['a goto to a chain that ends', table('drop', ['goto sub', 'accept'], 'chain sub { counter; }')],
+    ['packets from another link accepted', table('drop', ['iifname "eth0" accept'])],
+    ['the same in a map', table('drop', ['iifname vmap { "eth0" : accept, "eth1" : drop }'])],
+    ['packets to another link accepted', table('drop', ['oifname "eth0" accept'])],
     ['firewalld in its default zone', firewalld('')],
+    ['firewalld that trusts our link but no bridge', firewalld('iifname "flannel.1" goto FWD_trusted')],
     ['firewalld that trusts others', firewalld('ip saddr 10.6.0.0/16 goto FWD_trusted')],
   ])('findObstacles is certain of a drop: %s', async (_, rules) => {
     await using ns = ownNetns();
@@ -92,13 +108,11 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
   });
 
   it.each([
-    ['packets from a link accepted', table('drop', ['iifname "eth0" accept'])],
     ['a mark accepted', table('accept', ['meta mark 7 accept', 'drop'])],
     ['a jump for some packets', table('drop', ['tcp dport 80 jump sub'], 'chain sub { accept; }')],
     ['a return for some packets', table('accept', ['meta mark 7 return', 'drop'])],
     ['a set of addresses', table('drop', ['ip saddr @ok accept'], 'set ok { type ipv4_addr; }')],
     ['a rate limit', table('drop', ['limit rate 1/second accept'])],
-    ['a map of links', table('drop', ['iifname vmap { "eth0" : accept, "eth1" : drop }'])],
   ])('findObstacles is uncertain: %s', async (_, rules) => {
     await using ns = ownNetns();
     await ns.exec('nft', rules);
@@ -113,8 +127,6 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
       'a part of it accepted',
       table('drop', ['ip saddr 10.5.34.0/24 accept', 'ip daddr 10.5.34.0/24 accept']),
     ],
-    ['our link accepted', table('drop', ['iifname "flannel.1" accept', 'oifname "flannel.1" accept'])],
-    ['our links accepted', table('drop', ['iifname "flannel*" accept', 'oifname "flannel*" accept'])],
     ['accepted by a called chain', table('drop', ['jump sub'], SUB)],
     ['new connections accepted', table('drop', ['ct state { established, new } accept'])],
     ['only IPv6 dropped', table('accept', ['meta nfproto ipv6 drop', 'ip6 saddr ::/0 drop'])],
@@ -122,11 +134,55 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
     ['another hook', 'table ip x { chain c { type filter hook input priority 0; policy drop; }; }'],
     ['another family', 'table ip6 x { chain c { type filter hook forward priority 0; policy drop; }; }'],
     ['firewalld that trusts our network', firewalld('ip saddr 10.5.0.0/16 goto FWD_trusted')],
-    ['firewalld that trusts our link', firewalld('iifname "flannel.1" goto FWD_trusted')],
   ])('findObstacles finds no obstacle: %s', async (_, rules) => {
     await using ns = ownNetns();
     await ns.exec('nft', rules);
     expect(await verdictsIn(ns)).toEqual([]);
+  });
+
+  it.each([
+    ['by its name', table('drop', ['iifname "flannel.1" accept', 'oifname "flannel.1" accept'])],
+    ['by a wildcard', table('drop', ['iifname "flannel*" accept', 'oifname "flannel*" accept'])],
+    ['in a map', table('drop', ['iifname vmap { "flannel.1" : accept }', 'oifname "flannel.1" accept'])],
+  ])(
+    'findObstacles warns of the way to the outside where our link alone is accepted: %s',
+    async (_, rules) => {
+      await using ns = ownNetns();
+      await ns.exec('nft', rules);
+      expect(await obstaclesIn(ns)).toEqual([
+        {
+          isFault: false,
+          message:
+            'chain forwarded of nftables table inet theirs drops packets from containers to the outside by its policy; accept packets from 10.5.34.0/24 there',
+        },
+      ]);
+    },
+  );
+
+  it.each([
+    ['a drop of all that no bridge of its own sends', 'oifname "docker0" iifname != "docker0" drop', 'drops'],
+    ['a drop of what leaves by another link', 'iifname "docker0" oifname != "docker0" drop', 'drops'],
+    ['a drop between it and another bridge', 'iifname "docker0" oifname "br1" drop', undefined],
+    ['an accept of what it sends, and a drop of all', 'iifname "docker0" accept; drop', 'drops'],
+    ['an accept of both of its ways', 'iifname "docker0" accept; oifname "docker0" accept; drop', undefined],
+    ['a drop at another bridge', 'oifname "br1" iifname != "br1" drop', undefined],
+  ])('findObstacles is certain about links where the bridge is known: %s', async (_, rules, expected) => {
+    await using ns = ownNetns();
+    await ns.exec('nft', table('accept', rules.split('; ')));
+    expect(await verdictsIn(ns, [DOCKER0])).toEqual(expected === undefined ? [] : [expected]);
+  });
+
+  it('findObstacles warns of a drop at one of two bridges, and fails at a drop at both', async () => {
+    await using ns = ownNetns();
+    const dropAt = (bridge: string): string => `iifname != "${bridge}" oifname "${bridge}" drop`;
+    const bridges = [
+      { name: 'docker0', network: { ...TRAFFIC.subnet, length: 25 } },
+      { name: 'twill0', network: { family: 'ipv4', address: '10.5.34.128', length: 25 } },
+    ] as const;
+    await ns.exec('nft', table('accept', [dropAt('twill0')]));
+    expect(await verdictsIn(ns, bridges)).toEqual(['warns']);
+    await ns.exec('nft', table('accept', [dropAt('docker0')]));
+    expect(await verdictsIn(ns, bridges)).toEqual(['drops', 'drops']);
   });
 
   it('findObstacles names table and chain, and finds no obstacle after the table is deleted', async () => {
@@ -134,9 +190,9 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
     await ns.exec('nft', table('drop', []));
     expect(await obstaclesIn(ns)).toEqual([
       {
-        verdict: 'drops',
+        isFault: true,
         message:
-          'chain forwarded of nftables table inet theirs drops packets forwarded within 10.5.0.0/16; accept 10.5.0.0/16 there',
+          'chain forwarded of nftables table inet theirs drops packets forwarded within 10.5.0.0/16 by its policy; accept 10.5.0.0/16 there',
       },
     ]);
     await ns.exec('nft', 'delete', 'table', 'inet', 'theirs');
@@ -201,8 +257,8 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
       printed += result.stdout.length;
       return result;
     };
-    const { obstacles, read } = await findObstacles({ exec, reader: rulesetReader }, NETWORK);
-    expect(obstacles.map(({ verdict }) => verdict)).toEqual(['may drop']);
+    const { obstacles, read } = await findObstacles({ exec, reader: rulesetReader }, TRAFFIC);
+    expect(obstacles.map(verdictOf)).toEqual(['may drop']);
     expect(calls).toEqual(['-j list chain ip other f']);
     expect(printed).toBeLessThan(2_000);
     expect(read).toEqual(new Set(['ip other f', 'ip other called']));

@@ -1,7 +1,7 @@
 // Reads parts of the rule set of nftables, and the messages that tell of its changes. nft would read all 100,000 rules
 // of a busy host for the names of its tables.
 
-import type { ForwardChain, ForwardChains, RulesetChange, RulesetReader } from '../../model/ruleset.ts';
+import type { BaseChain, BaseChains, Hook, RulesetChange, RulesetReader } from '../../model/ruleset.ts';
 import { attributeOf, placeOf, textOf } from './bytes.ts';
 import { createNetlink, FlagsGet, type NetlinkSocket, Protocol } from './library.ts';
 import { formatPayload } from './payload.ts';
@@ -18,10 +18,15 @@ const DEL_CHAIN = 0x0a05;
 const NEW_RULE = 0x0a06;
 const DEL_RULE = 0x0a08;
 const [TABLE_NAME, TABLE_FLAGS] = [1, 2];
-const [CHAIN_TABLE, CHAIN_NAME, CHAIN_HOOK, CHAIN_POLICY, CHAIN_USE] = [1, 3, 4, 5, 6];
+const [CHAIN_TABLE, CHAIN_NAME, CHAIN_HOOK, CHAIN_POLICY, CHAIN_USE, CHAIN_TYPE] = [1, 3, 4, 5, 6, 7];
 const [RULE_TABLE, RULE_CHAIN, RULE_POSITION] = [1, 2, 6];
-const HOOK_NUMBER = 1;
-const FORWARD = 2;
+const [HOOK_NUMBER, HOOK_PRIORITY] = [1, 2];
+/** Numbers of hooks of the families ip and inet. */
+const HOOKS: ReadonlyMap<number, Hook> = new Map([
+  [0, 'prerouting'],
+  [2, 'forward'],
+  [4, 'postrouting'],
+]);
 const [DORMANT, OWNER, PERSIST] = [1, 2, 4];
 const NF_ACCEPT = 1;
 const NLM_F_APPEND = 0x800;
@@ -46,13 +51,10 @@ interface RulesetMessage {
 /** The change that a message tells of; undefined: one of a set or of another object, or the end of a transaction. */
 export function parseRulesetChange({ type, flags, data }: RulesetMessage): RulesetChange | undefined {
   const family = FAMILIES.get(data[0] ?? 0) ?? 'unknown';
-  const text = (attribute: number): string => {
-    const value = attributeOf(data, HEADER_BYTES, attribute);
-    return value === undefined ? '' : textOf(value);
-  };
+  const text = (attribute: number): string => textIn(data, attribute);
   const base = {
     isGone: type === DEL_TABLE || type === DEL_CHAIN || type === DEL_RULE,
-    isForwardHook: false,
+    isHooked: false,
     isBehind: false,
     mentions: (words: string) => data.includes(words),
   };
@@ -63,13 +65,8 @@ export function parseRulesetChange({ type, flags, data }: RulesetMessage): Rules
     case NEW_CHAIN:
     case DEL_CHAIN: {
       const table = `${family} ${text(CHAIN_TABLE)}`;
-      return {
-        ...base,
-        kind: 'chain',
-        table,
-        chain: text(CHAIN_NAME),
-        isForwardHook: hookOf(data) === FORWARD,
-      };
+      const isHooked = (family === 'ip' || family === 'inet') && hookOf(data) !== undefined;
+      return { ...base, kind: 'chain', table, chain: text(CHAIN_NAME), isHooked };
     }
     case NEW_RULE:
     case DEL_RULE: {
@@ -83,9 +80,18 @@ export function parseRulesetChange({ type, flags, data }: RulesetMessage): Rules
   }
 }
 
-function hookOf(data: Buffer): number | undefined {
+/** The place on the way of forwarded packets where the kernel calls a chain; undefined: none. */
+function hookOf(data: Buffer): { readonly name: Hook; readonly priority: number } | undefined {
   const hook = attributeOf(data, HEADER_BYTES, CHAIN_HOOK);
-  return hook && attributeOf(hook, 0, HOOK_NUMBER)?.readUInt32BE(0);
+  if (hook === undefined) return undefined;
+  const name = HOOKS.get(attributeOf(hook, 0, HOOK_NUMBER)?.readUInt32BE(0) ?? -1);
+  const priority = attributeOf(hook, 0, HOOK_PRIORITY)?.readInt32BE(0) ?? 0;
+  return name && { name, priority };
+}
+
+function textIn(data: Buffer, attribute: number): string {
+  const value = attributeOf(data, HEADER_BYTES, attribute);
+  return value === undefined ? '' : textOf(value);
 }
 
 function numberIn(data: Buffer, attribute: number): number {
@@ -94,10 +100,10 @@ function numberIn(data: Buffer, attribute: number): number {
 
 /** Reads the rule set of this network namespace. */
 export const rulesetReader: RulesetReader = {
-  async forwardChains(mostRules) {
+  async baseChains(mostRules) {
     return reading(NO_CHAINS, async (socket) => {
       const tables = await readTables(socket);
-      const found: { chains: ForwardChain[]; long: Set<string> } = { chains: [], long: new Set() };
+      const found: { chains: BaseChain[]; long: Set<string> } = { chains: [], long: new Set() };
       const mayBeWanted: MayBeWanted = (bytes, start, end) => {
         const placeIn = (type: number) => placeOf(bytes, start + HEADER_BYTES, end, type);
         const use = placeIn(CHAIN_USE);
@@ -155,30 +161,39 @@ async function readTables(socket: NetlinkSocket): Promise<ReadonlyMap<string, nu
 }
 
 // A kernel without nftables.
-const NO_CHAINS: ForwardChains = { chains: [], long: new Set() };
+const NO_CHAINS: BaseChains = { chains: [], long: new Set() };
 
 function addChain(
   data: Buffer,
   tables: ReadonlyMap<string, number>,
   mostRules: number,
-  found: { readonly chains: ForwardChain[]; readonly long: Set<string> },
+  found: { readonly chains: BaseChain[]; readonly long: Set<string> },
 ): void {
-  const isForward = hookOf(data) === FORWARD;
+  const hook = hookOf(data);
   const isLong = numberIn(data, CHAIN_USE) > mostRules;
   const family = FAMILIES.get(data[0] ?? 0);
-  if (!(isForward || isLong) || (family !== 'ip' && family !== 'inet')) return;
-  const [table, name] = [CHAIN_TABLE, CHAIN_NAME].map((attribute) => {
-    const value = attributeOf(data, HEADER_BYTES, attribute);
-    return value === undefined ? '' : textOf(value);
-  });
+  if (!(hook || isLong) || (family !== 'ip' && family !== 'inet')) return;
+  const [table, name, type] = [CHAIN_TABLE, CHAIN_NAME, CHAIN_TYPE].map((attribute) =>
+    textIn(data, attribute),
+  );
   if (table === undefined || name === undefined) return;
   if (isLong) found.long.add(`${family} ${table} ${name}`);
-  if (!isForward) return;
+  // Chains for NAT matter where they may rewrite the source, and those for filters where they may drop.
+  if (!hook || type !== (hook.name === 'postrouting' ? 'nat' : 'filter')) return;
   const flags = tables.get(`${data[0]} ${table}`) ?? 0;
   const isKnown = (flags & ~(DORMANT | OWNER | PERSIST)) === 0;
   const isActive = (flags & DORMANT) !== 0 ? 'no' : isKnown ? 'yes' : 'perhaps';
   const policy = numberIn(data, CHAIN_POLICY) === NF_ACCEPT ? 'accept' : 'drop';
-  found.chains.push({ family, table, name, policy, isActive });
+  found.chains.push({
+    family,
+    table,
+    name,
+    hook: hook.name,
+    type,
+    priority: hook.priority,
+    policy,
+    isActive,
+  });
 }
 
 function openSocket(): NetlinkSocket & Disposable {

@@ -2,9 +2,15 @@
 import { describe, expect, it } from 'vitest';
 import type { Exec } from '../../../agent/base/exec.ts';
 import { findObstacles, mayObstruct } from '../../../agent/firewall/obstacles.ts';
-import type { ForwardChain, RulesetChange, RulesetReader } from '../../../agent/model/ruleset.ts';
+import type { BaseChain, RulesetChange, RulesetReader } from '../../../agent/model/ruleset.ts';
 
-const NETWORK = { family: 'ipv4', address: '10.5.3.1', length: 16 } as const;
+const TRAFFIC = {
+  network: { family: 'ipv4', address: '10.5.3.1', length: 16 },
+  subnet: { family: 'ipv4', address: '10.5.3.0', length: 24 },
+  peerLinks: ['flannel.1'],
+  underlay: 'eth0',
+  bridges: [],
+} as const;
 
 /** An nft that lists one chain with these rules and the policy drop. */
 const nftWith =
@@ -17,9 +23,20 @@ const nftWith =
   };
 
 /** A rule set of this one chain for forwarded packets. */
-const readerOf = (isActive: ForwardChain['isActive']): RulesetReader => ({
-  forwardChains: async () => ({
-    chains: [{ family: 'inet', table: 'theirs', name: 'f', policy: 'drop', isActive }],
+const readerOf = (isActive: BaseChain['isActive']): RulesetReader => ({
+  baseChains: async () => ({
+    chains: [
+      {
+        family: 'inet',
+        table: 'theirs',
+        name: 'f',
+        hook: 'forward',
+        type: 'filter',
+        priority: 0,
+        policy: 'drop',
+        isActive,
+      },
+    ],
     long: new Set(),
   }),
   hasTable: async () => false,
@@ -29,10 +46,10 @@ const readerOf = (isActive: ForwardChain['isActive']): RulesetReader => ({
 
 const verdicts = async (
   rules: readonly unknown[],
-  isActive: ForwardChain['isActive'] = 'yes',
+  isActive: BaseChain['isActive'] = 'yes',
 ): Promise<readonly string[]> => {
-  const { obstacles } = await findObstacles({ exec: nftWith(rules), reader: readerOf(isActive) }, NETWORK);
-  return obstacles.map(({ verdict }) => verdict);
+  const { obstacles } = await findObstacles({ exec: nftWith(rules), reader: readerOf(isActive) }, TRAFFIC);
+  return obstacles.map(({ isFault }) => (isFault ? 'drops' : 'may drop'));
 };
 
 const accept = { accept: null };
@@ -66,7 +83,8 @@ describe('findObstacles', () => {
   it.each([
     ['the network', '10.5.0.0', 16, []],
     ['a larger prefix', '10.4.0.0', 14, []],
-    ['a part of it', '10.5.128.0', 17, []],
+    ['a part of it with our subnet', '10.5.0.0', 17, []],
+    ['a part of it without our subnet', '10.5.128.0', 17, ['drops']],
     ['its neighbour', '10.4.0.0', 16, ['drops']],
   ])(
     'findObstacles compares the prefix of an accept with the network: %s',
@@ -84,7 +102,7 @@ describe('mayObstruct', () => {
     isGone: false,
     table: 'ip filter',
     chain: 'FORWARD',
-    isForwardHook: false,
+    isHooked: false,
     isBehind: true,
     mentions: () => false,
     ...given,
@@ -94,7 +112,7 @@ describe('mayObstruct', () => {
     ['a rule of a chain that was read', {}, true],
     ['a rule of another chain', { chain: 'KUBE-SERVICES' }, false],
     ['a chain of that name in another family', { table: 'ip6 filter' }, false],
-    ['a new chain for forwarded packets', { kind: 'chain', chain: 'new', isForwardHook: true }, true],
+    ['a new chain for forwarded packets', { kind: 'chain', chain: 'new', isHooked: true }, true],
     ['another new chain', { kind: 'chain', chain: 'new' }, false],
     ['the table', { kind: 'table', chain: undefined }, true],
     ['another table', { kind: 'table', table: 'ip nat', chain: undefined }, false],

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { createOldTables } from '../../../agent/firewall/old-tables.ts';
+import type { TableSizes } from '../../../agent/model/ruleset.ts';
 import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 
 const WANTED = { table: 'filter', rules: 1 };
@@ -7,7 +8,7 @@ const SECOND = 1_000;
 const EVERY_MS = 5 * SECOND;
 
 interface Bed {
-  sizes: { parent: string; table: string } | undefined;
+  sizes: TableSizes | undefined;
   wanted: typeof WANTED;
   outcome: 'present' | 'repaired';
   /** Asks for a look each five seconds, so often, and gives how many were made. */
@@ -18,7 +19,7 @@ function bed(lookMs: number): Bed {
   const clock = createVirtualClock();
   let looks = 0;
   const made: Bed = {
-    sizes: { parent: '100', table: '1000' },
+    sizes: { parent: '100', table: '1000', bytes: 1 },
     wanted: WANTED,
     outcome: 'present',
     async ask(times) {
@@ -56,7 +57,7 @@ it('a look is made as soon as a chain that calls ours has another size', async (
   const tables = bed(300);
   await tables.ask(1);
   for (const parent of ['20', '30', '20']) {
-    tables.sizes = { parent, table: '1000' };
+    tables.sizes = { parent, table: '1000', bytes: 1 };
     expect(await tables.ask(1)).toBe(1);
     expect(await tables.ask(1)).toBe(0);
   }
@@ -65,11 +66,11 @@ it('a look is made as soon as a chain that calls ours has another size', async (
 it('a look is made soon after another change, and rarely while the changes go on and concern nobody', async () => {
   const tables = bed(300);
   await tables.ask(4);
-  tables.sizes = { parent: '100', table: '999' };
+  tables.sizes = { parent: '100', table: '999', bytes: 1 };
   expect(await tables.ask(1)).toBe(1);
   let looks = 0;
   for (let i = 0; i < 120; i++) {
-    tables.sizes = { parent: '100', table: `${i}` };
+    tables.sizes = { parent: '100', table: `${i}`, bytes: 1 };
     looks += await tables.ask(1);
   }
   expect(looks).toBeLessThan(15);
@@ -104,8 +105,8 @@ it('each table is looked at for itself: changes of a small one make no look at a
     clock,
     async () =>
       new Map([
-        ['nat', { parent: '1', table: '1' }],
-        ['filter', { parent: '1', table: `${turn}` }],
+        ['nat', { parent: '1', table: '1', bytes: 1 }],
+        ['filter', { parent: '1', table: `${turn}`, bytes: 1 }],
       ]),
   );
   for (turn = 0; turn < 12; turn++) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { planFirewall } from '../../../agent/firewall/rules.ts';
-import type { NodeFirewall } from '../../../agent/model/firewall.ts';
+import type { NodeFirewall, Traffic } from '../../../agent/model/firewall.ts';
 import type { RulesetChange } from '../../../agent/model/ruleset.ts';
 import { FirewallKeeper } from '../../../agent/node/firewall-keeper.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
@@ -10,6 +10,7 @@ import { captureLog } from '../../support/capture-log.ts';
 const network = { family: 'ipv4', address: '10.5.0.0', length: 16 } as const;
 const subnet = { family: 'ipv4', address: '10.5.3.0', length: 24 } as const;
 const RULES = planFirewall({ network, subnet, ipMasq: true, forwardRules: true, randomFully: true });
+const TRAFFIC: Traffic = { network, subnet, peerLinks: ['flannel.1'], underlay: 'eth0', bridges: [] };
 const SECOND = 1_000;
 const RESYNC_MS = 5 * SECOND;
 
@@ -18,7 +19,7 @@ const changeOf = (chain: string): RulesetChange => ({
   isGone: true,
   table: 'ip filter',
   chain,
-  isForwardHook: false,
+  isHooked: false,
   isBehind: false,
   mentions: () => false,
 });
@@ -39,11 +40,19 @@ interface World {
   readonly lookMs?: number;
   readonly searchMs?: number;
   readonly fails?: () => boolean;
+  readonly hasUnheardChange?: () => boolean;
 }
 
 /** A keeper whose rules stand, and which has nothing to do. */
 async function withKeeper(world: World, work: (bed: Bed) => Promise<void>): Promise<void> {
-  const { isAnnounced = true, isWatched = true, lookMs = 1, searchMs = 1, fails = () => false } = world;
+  const {
+    isAnnounced = true,
+    isWatched = true,
+    lookMs = 1,
+    searchMs = 1,
+    fails = () => false,
+    hasUnheardChange = () => false,
+  } = world;
   const clock = createVirtualClock();
   let [looks, searches] = [0, 0];
   const firewall: NodeFirewall = {
@@ -51,6 +60,7 @@ async function withKeeper(world: World, work: (bed: Bed) => Promise<void>): Prom
     isAnnounced,
     isConcerned: (change) => change === OURS,
     mayObstruct: (change) => change !== THEIRS,
+    hasUnheardChange: async () => hasUnheardChange(),
     async ensure() {
       looks++;
       await clock.sleep(lookMs);
@@ -66,7 +76,6 @@ async function withKeeper(world: World, work: (bed: Bed) => Promise<void>): Prom
   };
   const keeper = new FirewallKeeper({
     firewall,
-    forwards: network,
     resyncMs: RESYNC_MS,
     isWatched: () => isWatched,
     clock,
@@ -76,7 +85,7 @@ async function withKeeper(world: World, work: (bed: Bed) => Promise<void>): Prom
   const running = keeper.run(() => undefined, stop.signal);
   await clock.advance(SECOND);
   expect([looks, searches]).toEqual([0, 0]);
-  keeper.want(RULES);
+  keeper.want(RULES, TRAFFIC);
   await clock.advance(lookMs + searchMs + SECOND);
   const counts: Bed['counts'] = () => {
     const now = { looks, searches };
@@ -115,6 +124,24 @@ describe('FirewallKeeper', () => {
     withKeeper({}, async ({ clock, counts }) => {
       await clock.advance(10 * 60 * SECOND);
       expect(counts()).toEqual({ looks: 10, searches: 0 });
+    }));
+
+  it('the keeper searches at its next look after a change that the kernel does not tell of', () => {
+    let isChanged = false;
+    return withKeeper({ hasUnheardChange: () => isChanged }, async ({ clock, counts }) => {
+      await clock.advance(2 * 60 * SECOND);
+      expect(counts()).toEqual({ looks: 2, searches: 0 });
+      isChanged = true;
+      await clock.advance(60 * SECOND);
+      expect(counts()).toEqual({ looks: 1, searches: 1 });
+    });
+  });
+
+  it('the keeper searches when other traffic must pass', () =>
+    withKeeper({}, async ({ clock, keeper, counts }) => {
+      keeper.want(RULES, { ...TRAFFIC, bridges: [{ name: 'docker0', network: subnet }] });
+      await clock.advance(SECOND);
+      expect(counts()).toEqual({ looks: 0, searches: 1 });
     }));
 
   it.each([

@@ -28,7 +28,7 @@ const DELETED: RulesetChange = {
   isGone: true,
   table: 'ip twill-tunnel',
   chain: undefined,
-  isForwardHook: false,
+  isHooked: false,
   isBehind: false,
   mentions: () => false,
 };
