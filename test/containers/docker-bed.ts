@@ -5,6 +5,7 @@ import { type Docker, type DockerOptions, startDocker } from '../lab/engines/doc
 import { DOCKER_SUITES, type DockerRelease, readDocker } from '../lab/engines/dockers.ts';
 import type { EngineContainer } from '../lab/engines/engine.ts';
 import type { SubnetEnv } from '../lab/host.ts';
+import { ROUTER_ADDRESS } from '../lab/lab.ts';
 import { allOf, NEEDS_CLUSTER, type Need } from '../support/needs.ts';
 
 /** Each release, with the reason where the machine cannot start it. */
@@ -58,6 +59,14 @@ function at<T>(items: readonly T[], number: number): T {
   return item;
 }
 
+/** The oldest and the newest release: most of what differs lies between them. */
+export const OLDEST_AND_NEWEST: readonly DockerRelease[] = DOCKERS.filter(
+  (_, index) => index === 0 || index === DOCKERS.length - 1,
+);
+
+/** Nothing serves names on the router, which says so: an unknown name is refused at once. */
+export const NO_NAME_SERVER: string = `--dns=${ROUTER_ADDRESS}`;
+
 /** The flags of dockerd that README gives, and the one that newer releases need for direct access. */
 export function dockerFlags({ subnet, mtuBytes }: SubnetEnv, release: DockerRelease): readonly string[] {
   const direct = '--allow-direct-routing';
@@ -85,7 +94,9 @@ export function useDockers({ release, docker, ...options }: DockerBedOptions): (
         return startDocker(host, release, docker?.(env) ?? { flags: dockerFlags(env, release) });
       }),
     );
-    const containers = await Promise.all(dockers.map((started) => started.run('web')));
+    const containers = await Promise.all(
+      dockers.map((started) => started.run('web', { options: [NO_NAME_SERVER] })),
+    );
     bed = new DockerBed(opened, dockers, containers);
   });
   afterAll(async () => {

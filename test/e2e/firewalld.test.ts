@@ -1,54 +1,14 @@
 // A real firewalld on a node, with each of its backends. Only the tests start it: the machine's own stays stopped.
-import { mkdir, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
+import { type Firewalld, startFirewalld } from '../lab/firewalld.ts';
 import type { Host } from '../lab/lab.ts';
-import { LabProcess } from '../lab/process.ts';
 import { waitFor } from '../lab/wait.ts';
 import { allOf, NEEDS_CLUSTER, needsProgram, title } from '../support/needs.ts';
 import { useCluster } from './cluster.ts';
 
 const NEEDS = allOf(NEEDS_CLUSTER, ...['firewalld', 'firewall-cmd', 'dbus-daemon'].map(needsProgram));
 const HEAL_LIMIT_MS = 1_000;
-const BUS = 'unix:path=/run/test-bus';
-
-const BUS_CONFIG = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
-  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>${BUS}</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow own="*"/><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow user="*"/>
-  </policy>
-</busconfig>`;
-
-/** Starts firewalld and its bus on a host, with its settings in a folder of the test. */
-async function startFirewalld(host: Host, backend: string) {
-  const settings = host.path('/run/firewalld-settings');
-  await mkdir(settings, { recursive: true });
-  await writeFile(`${settings}/firewalld.conf`, `FirewallBackend=${backend}\nDefaultZone=public\n`);
-  await writeFile(host.path('/run/bus.conf'), BUS_CONFIG);
-  const env = { DBUS_SYSTEM_BUS_ADDRESS: BUS };
-  const start = (name: string, ...args: readonly string[]): LabProcess =>
-    new LabProcess(host.namespace.command([name, ...args]), host.path(`/run/${name}.log`), env);
-  const bus = start('dbus-daemon', '--config-file=/run/bus.conf', '--nofork', '--nopidfile');
-  const daemon = start('firewalld', '--nofork', '--nopid', '--system-config', '/run/firewalld-settings');
-  const cmd = (...args: readonly string[]) =>
-    host.namespace.exec(['env', `DBUS_SYSTEM_BUS_ADDRESS=${BUS}`, 'firewall-cmd', ...args]);
-  await waitFor('firewalld answers', 10_000, async () => (await cmd('--state')).exitCode === 0, 100);
-  return {
-    cmd: async (...args: readonly string[]) => {
-      const { exitCode, stderr } = await cmd(...args);
-      if (exitCode !== 0) throw new Error(`firewall-cmd ${args.join(' ')}: ${stderr.trim()}`);
-    },
-    stop: async () => {
-      await daemon.stop();
-      await bus.stop();
-    },
-  };
-}
-
 const READYZ = `fetch('http://127.0.0.1:${HEALTHZ_PORT}/readyz')
   .then(async (answer) => process.stdout.write(answer.status + ' ' + await answer.text()))`;
 
@@ -77,7 +37,7 @@ describe.skipIf(NEEDS.missing).each([{ backend: 'nftables' }, { backend: 'iptabl
       const ping = ['ping', '-n', '-c', '1', '-W', '0.2', cluster().container(2).address];
       return (await cluster().container(1).namespace.exec(ping)).exitCode === 0;
     };
-    let firewalld: Awaited<ReturnType<typeof startFirewalld>>;
+    let firewalld: Firewalld;
 
     beforeAll(async () => {
       await waitFor('packets pass', 5_000, pings);

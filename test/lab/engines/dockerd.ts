@@ -80,7 +80,7 @@ export class Docker implements Engine, AsyncDisposable {
   /** Starts a container. Its address is that of the first network that has one. */
   async run(name: string, { options = [], command = SERVE }: RunOptions = {}): Promise<EngineContainer> {
     // The first process of a container ignores a signal that it does not catch, except this one.
-    const start = ['run', '-d', '--name', name, '--hostname', name, '--stop-signal', 'SIGKILL'];
+    const start = ['run', '-d', '--name', name, '--stop-signal', 'SIGKILL'];
     await this.cli(...start, ...options, IMAGE, ...command);
     return this.container(name);
   }
