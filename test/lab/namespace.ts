@@ -59,8 +59,16 @@ function namespaceBy(
 
 /** The network namespace of a process, such as a container's. It is there while the process is. */
 export function namespaceOfProcess(name: string, pid: number): Namespace {
-  const command = (argv: readonly string[]) =>
-    ['nsenter', `--target=${pid}`, '--net', '--', ...argv] as const;
+  return networkOf(name, [`--target=${pid}`, '--net']);
+}
+
+/** The network namespace that a file stands for. */
+export function namespaceAt(name: string, path: string): Namespace {
+  return networkOf(name, [`--net=${path}`]);
+}
+
+function networkOf(name: string, enter: readonly string[]): Namespace {
+  const command = (argv: readonly string[]) => ['nsenter', ...enter, '--', ...argv] as const;
   return namespaceBy(name, command, (lines) =>
     run(command(['ip', '-batch', '-']), { input: `${lines.join('\n')}\n` }),
   );

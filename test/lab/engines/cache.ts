@@ -3,11 +3,13 @@
 import { fillRoot } from './debian-root.ts';
 import { DOCKER_SUITES, rootsOfDocker } from './dockers.ts';
 import { makeImage } from './image.ts';
+import { PODMAN_ROOTS } from './podmans.ts';
 
 export { engineCacheFolder } from './debian-root.ts';
 
 /** Unpacks the programs that are missing. `say` is given a line for each step, and for each failure. */
 export async function fillEngineCache(say: (line: string) => void): Promise<void> {
-  for (const root of new Set(DOCKER_SUITES.flatMap(rootsOfDocker))) await fillRoot(root, say);
+  for (const root of new Set([...DOCKER_SUITES.flatMap(rootsOfDocker), ...PODMAN_ROOTS]))
+    await fillRoot(root, say);
   await makeImage(say);
 }

@@ -2,7 +2,6 @@
 import type { Container } from '../container.ts';
 import type { Host, SubnetEnv } from '../host.ts';
 import type { Namespace } from '../namespace.ts';
-import { labProgram } from '../paths.ts';
 
 /** A container whose process runs. Its namespace is the network of that process. */
 export interface EngineContainer extends Container {
@@ -25,7 +24,11 @@ export interface Engine {
 /** Starts an engine for the containers of the subnet in `env`. */
 export type StartEngine = (host: Host, env: SubnetEnv) => Promise<Engine>;
 
+// A shell asks: it takes a twentieth of the time of a program of Node's.
+const ASK = `exec 3<>"/dev/tcp/$0/$1" && printf 'GET /cgi-bin/source HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3`;
+
 /** Asks the web server of a container, and returns the source address that the container saw. */
 export async function sourceSeenBy(address: string, from: Namespace, port = 80): Promise<string> {
-  return (await from.run([...labProgram('http-get'), `http://${address}:${port}/cgi-bin/source`])).trim();
+  const answer = await from.run(['timeout', '3', 'bash', '-c', ASK, address, String(port)]);
+  return answer.trim().split('\n').at(-1) ?? '';
 }
