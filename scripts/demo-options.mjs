@@ -4,6 +4,8 @@ import { parseArgs } from 'node:util';
 /** Backends that need no further program. */
 const BACKENDS = ['vxlan', 'host-gw', 'udp'];
 const STORES = ['file', 'etcd'];
+/** Engines whose containers ping, beside the lab's own. */
+const ENGINES = ['none', 'docker'];
 const MIN_NODES = 2;
 const MAX_NODES = 20;
 
@@ -15,6 +17,7 @@ between all containers, and the TCP throughput of one pair. Removes everything a
   --backend ${BACKENDS.join('|')}  the backend (default vxlan)
   --nodes N                    number of hosts, ${MIN_NODES} to ${MAX_NODES} (default 3)
   --store ${STORES.join('|').padEnd(19)}  the datastore: a folder or a real etcd (default file)
+  --engine ${ENGINES.join('|').padEnd(18)}  a real container engine on each host (default none: bare namespaces)
   --keep                       leave the demo running, and print commands to look around
   --remove                     remove a demo that --keep left running
   --help                       print this text
@@ -25,6 +28,7 @@ between all containers, and the TCP throughput of one pair. Removes everything a
  * @property {string} backend
  * @property {number} nodes
  * @property {'file' | 'etcd'} store
+ * @property {string} engine
  * @property {boolean} keep
  * @property {boolean} remove
  * @property {boolean} help
@@ -46,7 +50,8 @@ export function readDemoOptions(args) {
   }
   const backend = oneOf('--backend', BACKENDS, values.backend);
   const store = /** @type {'file' | 'etcd'} */ (oneOf('--store', STORES, values.store));
-  return { ...values, nodes, backend, store };
+  const engine = oneOf('--engine', ENGINES, values.engine);
+  return { ...values, nodes, backend, store, engine };
 }
 
 /** @param {string[]} args */
@@ -59,6 +64,7 @@ function parse(args) {
         backend: { type: 'string', default: 'vxlan' },
         nodes: { type: 'string', default: '3' },
         store: { type: 'string', default: 'file' },
+        engine: { type: 'string', default: 'none' },
         keep: { type: 'boolean', default: false },
         remove: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },

@@ -1,5 +1,6 @@
 // `npm run demo`: shows the agent's main job on one machine. It sets up a fresh checkout first.
 import { HELP, readDemoOptions } from './demo-options.mjs';
+import { withLock } from './lock.mjs';
 import { ETCD_PROGRAMS, LAB_PROGRAMS, setUp } from './setup.mjs';
 
 try {
@@ -10,10 +11,18 @@ try {
     if (process.getuid?.() !== 0)
       throw new Error('network namespaces need root: run it as root, or with sudo');
     await setUp([...LAB_PROGRAMS, ...(options.store === 'etcd' ? ETCD_PROGRAMS : [])]);
+    const engine = options.engine === 'none' || options.remove ? undefined : await openEngine(options.engine);
     const { runDemo } = await import('../dist/lab/test/lab/demo.js');
-    process.exitCode = await runDemo(options);
+    process.exitCode = await runDemo({ ...options, engine });
   }
 } catch (error) {
   process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
+}
+
+/** @param {string} name */
+async function openEngine(name) {
+  const lab = await import('../dist/lab/test/lab/engines/demo-engine.js');
+  const say = (/** @type {string} */ line) => void process.stdout.write(`demo: ${line}\n`);
+  return withLock('engines', lab.engineCacheFolder(), () => lab.openEngine(name, say));
 }

@@ -11,9 +11,11 @@ const LIMIT_MS = 20 * 60_000;
 /**
  * Runs `work` under the lock of a name and a folder. Waits for at most 20 minutes.
  *
+ * @template T
  * @param {string} name
  * @param {string} folder
- * @param {() => void | Promise<void>} work
+ * @param {() => T | Promise<T>} work
+ * @returns {Promise<T>} The result of `work`.
  */
 export async function withLock(name, folder, work) {
   const id = createHash('sha256').update(folder).digest('hex').slice(0, 12);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { type Cluster, type ClusterOptions, openCluster } from '../lab/cluster.ts';
 import { type Docker, type DockerOptions, startDocker } from '../lab/engines/dockerd.ts';
-import { DOCKER_SUITES, type DockerRelease, readDocker } from '../lab/engines/dockers.ts';
+import { DOCKER_SUITES, type DockerRelease, dockerFlags, readDocker } from '../lab/engines/dockers.ts';
 import type { EngineContainer } from '../lab/engines/engine.ts';
 import type { SubnetEnv } from '../lab/host.ts';
 import { ROUTER_ADDRESS } from '../lab/lab.ts';
@@ -66,13 +66,6 @@ export const OLDEST_AND_NEWEST: readonly DockerRelease[] = DOCKERS.filter(
 
 /** Nothing serves names on the router, which says so: an unknown name is refused at once. */
 export const NO_NAME_SERVER: string = `--dns=${ROUTER_ADDRESS}`;
-
-/** The flags of dockerd that README gives, and the one that newer releases need for direct access. */
-export function dockerFlags({ subnet, mtuBytes }: SubnetEnv, release: DockerRelease): readonly string[] {
-  const direct = '--allow-direct-routing';
-  const flags = [`--bip=${subnet}`, `--mtu=${mtuBytes}`, '--ip-masq=false'];
-  return release.has(direct) ? [...flags, direct] : flags;
-}
 
 /** Two hosts whose agents are ready, each with a dockerd and a container named `web`. */
 export function useDockers({ release, docker, ...options }: DockerBedOptions): () => DockerBed {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openCluster } from '../lab/cluster.ts';
 import { startDocker } from '../lab/engines/dockerd.ts';
+import { dockerFlags } from '../lab/engines/dockers.ts';
 import { sourceSeenBy } from '../lab/engines/engine.ts';
 import { startFirewalld } from '../lab/firewalld.ts';
 import type { Host } from '../lab/lab.ts';
@@ -12,7 +13,7 @@ import { ping } from '../lab/ping.ts';
 import { PingStream } from '../lab/ping-stream.ts';
 import { mapLimited, waitFor } from '../lab/wait.ts';
 import { allOf, needsProgram, title } from '../support/needs.ts';
-import { dockerFlags, needsDocker, OLDEST_AND_NEWEST, useDockers } from './docker-bed.ts';
+import { needsDocker, OLDEST_AND_NEWEST, useDockers } from './docker-bed.ts';
 
 const HEAL_LIMIT_MS = 1_000;
 const PUBLISHED = 50;

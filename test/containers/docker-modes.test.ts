@@ -4,13 +4,13 @@
 //     h1, h2:  docker0 10.5.N.0/25, containers from 10.5.N.0/26    twill0 10.5.N.128/25, the network `lease`
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Docker } from '../lab/engines/dockerd.ts';
-import type { DockerRelease } from '../lab/engines/dockers.ts';
+import { type DockerRelease, dockerFlags } from '../lab/engines/dockers.ts';
 import { type EngineContainer, sourceSeenBy } from '../lab/engines/engine.ts';
 import type { SubnetEnv } from '../lab/host.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { ping } from '../lab/ping.ts';
 import { title } from '../support/needs.ts';
-import { dockerFlags, NO_NAME_SERVER, needsDocker, OLDEST_AND_NEWEST, useDockers } from './docker-bed.ts';
+import { NO_NAME_SERVER, needsDocker, OLDEST_AND_NEWEST, useDockers } from './docker-bed.ts';
 
 /** `10.5.34.` of `10.5.34.1/24`. */
 function startOf({ subnet }: SubnetEnv): string {
@@ -50,7 +50,17 @@ for (const release of OLDEST_AND_NEWEST) {
     /** The container `web` of the other host, on its docker0. */
     const peer = (): EngineContainer => bed().container(2);
     const wget = (container: string, host: string, docker = bed().docker(1)) =>
-      docker.exec(['exec', container, 'wget', '-T', '2', '-q', '-O', '-', `http://${host}/cgi-bin/source`]);
+      docker.exec([
+        'exec',
+        container,
+        'timeout',
+        '3',
+        'wget',
+        '-q',
+        '-O',
+        '-',
+        `http://${host}/cgi-bin/source`,
+      ]);
 
     beforeAll(async () => {
       for (const number of [1, 2]) await createNetwork(bed().docker(number), await env(number));
@@ -75,13 +85,13 @@ for (const release of OLDEST_AND_NEWEST) {
       await run(1, 'two', '--network=lease');
       await run(2, 'far', '--network=lease');
       expect(await wget('one', 'two')).toMatchObject({ exitCode: 0, stdout: `${one.address}\n` });
-      expect(await wget('one', 'far')).toMatchObject({ exitCode: 1 });
+      expect((await wget('one', 'far')).exitCode).not.toBe(0);
     });
 
     it('a link on docker0 gives a name in one direction', async () => {
       await run(1, 'linked', '--link=web:db');
       expect((await wget('linked', 'db')).exitCode).toBe(0);
-      expect((await wget('web', 'linked')).exitCode).toBe(1);
+      expect((await wget('web', 'linked')).exitCode).not.toBe(0);
     });
 
     it('a container on two networks reaches peers with its address on the lease, which is its first by name', async () => {

@@ -4,12 +4,13 @@ import { describe, expect, it } from 'vitest';
 import { cgroupsOf } from '../lab/cgroups.ts';
 import { openCluster } from '../lab/cluster.ts';
 import { startDocker } from '../lab/engines/dockerd.ts';
+import { dockerFlags } from '../lab/engines/dockers.ts';
 import { sourceSeenBy } from '../lab/engines/engine.ts';
 import { OUTSIDE_ADDRESS } from '../lab/lab.ts';
 import { ping } from '../lab/ping.ts';
 import { labName } from '../lab/sweep.ts';
 import { title } from '../support/needs.ts';
-import { DOCKERS, dockerFlags, needsDocker, useDockers } from './docker-bed.ts';
+import { DOCKERS, needsDocker, useDockers } from './docker-bed.ts';
 
 const BACKENDS = ['vxlan', 'host-gw', 'udp'] as const;
 const ROWS = DOCKERS.flatMap((release) =>

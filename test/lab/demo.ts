@@ -1,7 +1,10 @@
 // The demo: hosts, a datastore, one agent a host, and proof that containers reach each other. It removes everything at
 // its end, even after a failure. With `--keep` a successful demo stays.
 import { messageOf } from '../../agent/base/errors.ts';
+import type { Container } from './container.ts';
 import { type LabDatastore, openFolder, startLabEtcd } from './datastore.ts';
+import type { DemoEngine } from './engines/demo-engine.ts';
+import { sourceSeenBy } from './engines/engine.ts';
 import { type Host, type Lab, OVERLAY, openLab } from './lab.ts';
 import { pingMatrix } from './ping.ts';
 import { createScreen, formatMatrix, formatSeconds, type Screen } from './screen.ts';
@@ -14,6 +17,8 @@ export interface DemoOptions {
   readonly backend: string;
   readonly nodes: number;
   readonly store: 'file' | 'etcd';
+  /** The engine of the containers; undefined: bare namespaces. */
+  readonly engine: DemoEngine | undefined;
   readonly keep: boolean;
   readonly remove: boolean;
 }
@@ -23,6 +28,7 @@ const KEPT_TAG = 'demo';
 const THROUGHPUT_MS = 1_000;
 const LEASE_MS = 15_000;
 const ROUTES_SHOWN = 5;
+const SOURCES_SHOWN = 3;
 
 /** Runs the demo and returns its exit code: 0 only if every ping was answered. */
 export async function runDemo(options: DemoOptions): Promise<number> {
@@ -84,11 +90,11 @@ async function show(
   signal.throwIfAborted();
 
   await showRoutes(lab.host(1), nodes - 1, screen);
-  const containers = await mapLimited(lab.hosts, 4, (host) => host.addContainer());
+  const containers = await startContainers(lab, options.engine);
   signal.throwIfAborted();
   screen.step(
     'Containers',
-    `one a host, ${containers
+    `${options.engine === undefined ? '' : `${options.engine.title}, `}one a host, ${containers
       .map(({ name, address }) => `${name} ${address}`)
       .slice(0, 3)
       .join(', ')}${nodes > 3 ? ', …' : ''}`,
@@ -105,6 +111,7 @@ async function show(
   ))
     screen.quote(line);
 
+  const areTrue = options.engine === undefined || (await showSources(containers, screen));
   const [first, second] = containers;
   if (first !== undefined && second !== undefined && answered === pings.length) {
     const { gigabitsPerSecond, received } = await measureThroughput(first, second, THROUGHPUT_MS);
@@ -115,10 +122,12 @@ async function show(
     );
   }
   signal.throwIfAborted();
-  const isGood = answered === pings.length;
-  const verdict = isGood
-    ? 'Every container reaches every other one'
-    : `${pings.length - answered} pairs do not reach each other`;
+  const isGood = answered === pings.length && areTrue;
+  const fault =
+    answered === pings.length
+      ? 'Containers see other addresses than those of the containers that connect'
+      : `${pings.length - answered} pairs do not reach each other`;
+  const verdict = isGood ? 'Every container reaches every other one' : fault;
   screen.line(`\n${verdict}. ${formatSeconds(screen.elapsedMs())} in total.\n`);
   if (options.keep && isGood) showWayAround(lab, screen);
   return isGood;
@@ -138,6 +147,33 @@ async function startAgents(lab: Lab, store: LabDatastore, screen: Screen): Promi
       );
     }),
   );
+}
+
+async function startContainers(lab: Lab, engine: DemoEngine | undefined): Promise<readonly Container[]> {
+  return mapLimited(lab.hosts, 4, async (host) => {
+    if (engine === undefined) return host.addContainer();
+    const running = await engine.start(host, await host.waitForSubnetEnv());
+    const container = await running.run(`c${host.name.slice(1)}`);
+    host.containers.push(container);
+    return container;
+  });
+}
+
+/** Returns whether each container sees the own address of each other one. */
+async function showSources(containers: readonly Container[], screen: Screen): Promise<boolean> {
+  screen.step('Sources', 'of TCP connections, as each container sees them');
+  let areTrue = true;
+  for (const to of containers) {
+    const others = containers.filter((from) => from !== to);
+    const seen = await mapLimited(others, 4, async (from) => {
+      const source = await sourceSeenBy(to.address, from.namespace);
+      areTrue &&= source === from.address;
+      return `${from.name} as ${source}`;
+    });
+    const more = seen.length > SOURCES_SHOWN ? ', …' : '';
+    screen.quote(`${to.name} ${to.address} sees ${seen.slice(0, SOURCES_SHOWN).join(', ')}${more}`);
+  }
+  return areTrue;
 }
 
 async function showRoutes(host: Host, expected: number, screen: Screen): Promise<void> {

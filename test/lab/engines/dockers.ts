@@ -1,6 +1,7 @@
 // The releases of Docker that the lab can start. They are Debian's packages, unpacked, and run beside the libraries of
 // the machine. runc is the one of Debian 12 for all: later ones need a newer C library.
 import { join } from 'node:path';
+import type { SubnetEnv } from '../host.ts';
 import { run } from '../namespace.ts';
 import { type DebianRoot, rootFailure, rootFolder } from './debian-root.ts';
 import { BUSYBOX_ROOT } from './image.ts';
@@ -60,4 +61,11 @@ export async function readDocker(suite: DockerSuite): Promise<DockerRelease> {
     path,
     has: (flag) => new RegExp(`^\\s*(?:-\\w, )?${flag}\\b`, 'm').test(help),
   };
+}
+
+/** The flags of dockerd that README gives, and the one that newer releases need for direct access. */
+export function dockerFlags({ subnet, mtuBytes }: SubnetEnv, release: DockerRelease): readonly string[] {
+  const direct = '--allow-direct-routing';
+  const flags = [`--bip=${subnet}`, `--mtu=${mtuBytes}`, '--ip-masq=false'];
+  return release.has(direct) ? [...flags, direct] : flags;
 }

@@ -1,0 +1,53 @@
+// The demo with containers of a real engine.
+import { readdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { exec } from '../../agent/base/exec.ts';
+import { cgroupsOf } from '../lab/cgroups.ts';
+import { readDocker } from '../lab/engines/dockers.ts';
+import { PROJECT_ROOT } from '../lab/paths.ts';
+import { title } from '../support/needs.ts';
+import { needsDocker } from './docker-bed.ts';
+
+const LIMIT_MS = 80_000;
+const SCRIPT = join(PROJECT_ROOT, 'scripts/demo.mjs');
+const ENGINES = [{ engine: 'docker', name: 'Docker', need: needsDocker(await readDocker('sid')) }];
+
+/** Namespaces, folders and cgroups of demos. */
+async function traces(): Promise<readonly string[]> {
+  const names = [...(await readdir('/run/netns')), ...(await readdir(tmpdir())), ...(await cgroupsOf('tw-'))];
+  return names.filter((name) => /tw-\d+-demo-/.test(name));
+}
+
+for (const { engine, name, need } of ENGINES) {
+  it.skipIf(need.missing)(
+    title(`the demo shows the sources that containers of ${name} see`, need),
+    async () => {
+      const before = await traces();
+      const argv = [SCRIPT, '--engine', engine];
+      const { exitCode, stdout, stderr } = await exec(process.execPath, argv, {
+        timeoutMs: LIMIT_MS,
+        env: process.env,
+      });
+      expect(stderr).toBe('');
+      expect(exitCode, stdout).toBe(0);
+      expect(stdout).toMatch(new RegExp(`Containers +${name} \\d+\\.\\d+\\.\\d+, one a host, c1 10\\.5\\.`));
+      expect(stdout).toContain('6 of 6 pairs answer');
+      const addressOf = (container: string): string =>
+        new RegExp(`${container} (10\\.5\\.\\d+\\.\\d+)`).exec(stdout)?.[1] ?? 'none';
+      expect(stdout).toContain(
+        `c1 ${addressOf('c1')} sees c2 as ${addressOf('c2')}, c3 as ${addressOf('c3')}\n`,
+      );
+      expect(await traces()).toEqual(before);
+    },
+  );
+}
+
+describe('the options of the demo', () => {
+  it('the demo refuses an engine that it does not know', async () => {
+    const { exitCode, stderr } = await exec(process.execPath, [SCRIPT, '--engine', 'steam']);
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/^demo: --engine: must be one of none, docker.*, is "steam"\n$/);
+  });
+});
