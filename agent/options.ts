@@ -57,6 +57,7 @@ export async function readAgentOptions(
     forwardRules: values.bool('iptables-forward-rules'),
     tunnelFilter: readSwitch(values, 'tunnel-filter'),
     ipForward: readSwitch(values, 'ip-forward'),
+    dockerDirect: readSwitch(values, 'docker-direct'),
     blackholeRoute: values.bool('ip-blackhole-route'),
     firewallResyncSeconds: values.int('iptables-resync'),
     healthz: healthzPort === 0 ? undefined : { ip: healthzIP, port: healthzPort },

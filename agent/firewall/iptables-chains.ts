@@ -44,6 +44,8 @@ export interface IptablesChains {
   ensure(tables: readonly OwnTable[], signal?: AbortSignal): Promise<boolean>;
   /** Removes our chains from these tables. True: there were some. */
   remove(tables: readonly OwnTable[], signal?: AbortSignal): Promise<boolean>;
+  /** The rules of a chain, as lines `-A <chain> …`; undefined: there is no such chain. */
+  read(table: OwnTable['table'], chain: string, signal?: AbortSignal): Promise<readonly string[] | undefined>;
 }
 
 /** Exit code of iptables when a chain does not exist. Refusals of the kernel and a held lock have others. */
@@ -69,7 +71,11 @@ export function createIptablesChains(options: IptablesOptions): IptablesChains {
 
   const isOnNftables = (): boolean => version?.includes('nf_tables') === true;
 
-  const commandOn = ({ table }: OwnTable, args: readonly string[], signal?: AbortSignal): ProgramRun => ({
+  const commandOn = (
+    { table }: Pick<OwnTable, 'table'>,
+    args: readonly string[],
+    signal?: AbortSignal,
+  ): ProgramRun => ({
     purpose: 'cannot read the iptables rules',
     file: program,
     args: ['-w', String(LIMITS.iptablesLockSeconds), '-t', table, ...args],
@@ -79,7 +85,7 @@ export function createIptablesChains(options: IptablesOptions): IptablesChains {
   });
 
   const readChain = async (
-    own: OwnTable,
+    own: Pick<OwnTable, 'table'>,
     name: string,
     signal?: AbortSignal,
   ): Promise<readonly string[] | undefined> => {
@@ -116,9 +122,7 @@ export function createIptablesChains(options: IptablesOptions): IptablesChains {
     return rules;
   };
 
-  const mayHaveChain = async (table: string, name: string, signal?: AbortSignal): Promise<boolean> => {
-    await readVersion(signal);
-    if (isOnNftables()) return reader === undefined || (await reader.hasChain(table, name));
+  const mayHaveTable = async (table: string, signal?: AbortSignal): Promise<boolean> => {
     // The old iptables makes a table that is named and does not exist, with hooks that every packet passes.
     const { stdout } = await runProgram(exec, {
       purpose: 'cannot read the tables of iptables',
@@ -130,22 +134,34 @@ export function createIptablesChains(options: IptablesOptions): IptablesChains {
     return stdout.split('\n').includes(table);
   };
 
+  const read: IptablesChains['read'] = async (table, chain, signal) => {
+    await readVersion(signal);
+    const isOld = !isOnNftables();
+    const mayBe = isOld ? mayHaveTable(table, signal) : (reader?.hasChain(table, chain) ?? true);
+    return (await mayBe) ? readChain({ table }, chain, signal) : undefined;
+  };
+
   // A chain that is not wanted is found by its jump where the parent is read anyway.
   const find = async (own: OwnTable, signal?: AbortSignal): Promise<FoundRules> => {
-    const read = async (name: string) => [name, await readChain(own, name, signal)] as const;
-    const kept = own.chains.filter(({ rules }) => rules.length > 0).map(({ name }) => name);
-    const [parent, ...chains] = await Promise.all([readParent(own, signal), ...kept.map(read)]);
-    const called = own.chains.filter(({ name }) => parent.some((rule) => goesTo(rule, name)));
-    const found = new Map<string, readonly string[]>(called.map(({ name }) => [name, []]));
-    for (const [name, rules] of chains) if (rules !== undefined) found.set(name, rules);
+    const kept = own.chains.filter(({ rules }) => rules.length > 0);
+    const [parent, ...listings] = await Promise.all([
+      readParent(own, signal),
+      ...kept.map(({ name }) => readChain(own, name, signal)),
+    ]);
+    const found = new Map<string, readonly string[]>();
+    for (const { name } of own.chains) if (parent.some((rule) => goesTo(rule, name))) found.set(name, []);
+    for (const [i, { name }] of kept.entries()) {
+      const rules = listings[i];
+      if (rules !== undefined) found.set(name, rules);
+    }
     return { own: found, parent, calls: [] };
   };
 
   const findToRemove = async (own: OwnTable, isRetry: boolean, signal?: AbortSignal): Promise<FoundRules> => {
     const found = new Map<string, readonly string[]>();
     for (const { name } of own.chains) {
-      const rules = (await mayHaveChain(own.table, name, signal)) && (await readChain(own, name, signal));
-      if (rules) found.set(name, rules);
+      const rules = await read(own.table, name, signal);
+      if (rules !== undefined) found.set(name, rules);
     }
     if (found.size === 0) return { own: found, parent: [], calls: [] };
     if (!isRetry) return { own: found, parent: await readParent(own, signal), calls: [] };
@@ -192,6 +208,7 @@ export function createIptablesChains(options: IptablesOptions): IptablesChains {
       return (await spare(tables, look)) === 'repaired';
     },
     remove: (tables, signal) => apply(tables.map(emptied), signal),
+    read,
   };
 }
 

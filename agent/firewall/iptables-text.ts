@@ -4,8 +4,8 @@ import { formatPrefix } from '../model/ip.ts';
 
 /** Our chains in one table, which one chain of the kernel calls. */
 export interface OwnTable {
-  readonly table: 'nat' | 'filter';
-  readonly parent: 'POSTROUTING' | 'FORWARD';
+  readonly table: 'nat' | 'filter' | 'raw';
+  readonly parent: 'POSTROUTING' | 'FORWARD' | 'PREROUTING';
   /** In the order of their jumps, which are the first rules of the parent. */
   readonly chains: readonly OwnChain[];
 }
@@ -16,6 +16,8 @@ export interface OwnChain {
   readonly comment: string;
   /** Rules without their leading `-A <chain>`. Empty: neither chain nor jump. */
   readonly rules: readonly string[];
+  /** Another chain of ours calls it, and the parent does not. Default: false. */
+  readonly isInner?: boolean;
 }
 
 /** The rules of the kernel that decide about a table of ours, as lines `-A <chain> …`. */
@@ -46,12 +48,14 @@ const TARGETS = {
 
 /** Formats a rule as iptables prints it, without its leading `-A <chain>`. */
 export function formatIptablesRule(rule: FirewallRule, randomFully: boolean): string {
-  const { source, notSource, destination, notDestination, mark } = rule.match;
+  const { source, notSource, destination, notDestination, inLink, notOutLink, mark } = rule.match;
   const words: string[] = [];
   if (source !== undefined) words.push(`-s ${formatPrefix(source)}`);
   if (notSource !== undefined) words.push(`! -s ${formatPrefix(notSource)}`);
   if (destination !== undefined) words.push(`-d ${formatPrefix(destination)}`);
   if (notDestination !== undefined) words.push(`! -d ${formatPrefix(notDestination)}`);
+  if (inLink !== undefined) words.push(`-i ${inLink}`);
+  if (notOutLink !== undefined) words.push(`! -o ${notOutLink}`);
   if (mark !== undefined) {
     words.push(`-m mark --mark 0x${mark.value.toString(16)}/0x${mark.mask.toString(16)}`);
   }
@@ -67,7 +71,9 @@ export function jumpTo({ name, comment }: OwnChain, { parent }: Pick<OwnTable, '
 
 /** The rules that call our chains, as they are wanted. */
 export function jumpsOf(own: OwnTable): readonly string[] {
-  return own.chains.filter(({ rules }) => rules.length > 0).map((chain) => jumpTo(chain, own));
+  return own.chains
+    .filter(({ rules, isInner }) => rules.length > 0 && isInner !== true)
+    .map((chain) => jumpTo(chain, own));
 }
 
 /** The rules in a listing by `iptables -S` or iptables-save. Other lines are skipped. */
@@ -93,7 +99,8 @@ export function planRestore(own: OwnTable, found: FoundRules): string | undefine
     return undefined;
   return transaction(own, [
     // With --noflush, naming a chain creates or empties it, within the transaction.
-    ...kept.flatMap((chain) => [`:${chain.name} - [0:0]`, ...linesOf(chain)]),
+    ...kept.map(({ name }) => `:${name} - [0:0]`),
+    ...kept.flatMap(linesOf),
     // A chain can be deleted only if nothing calls it. Foreign calls are deleted too.
     ...[...calls, ...found.calls].map((rule) => changed(rule, '-D')),
     ...jumps.toReversed().map((jump) => changed(jump, '-I')),

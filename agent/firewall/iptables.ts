@@ -28,12 +28,17 @@ export function createIptablesFirewall(options: IptablesFirewallOptions): Firewa
   };
 }
 
-function ownTables({ postrouting, forward, source, randomFully }: FirewallRules): readonly OwnTable[] {
+// Flannel's chain for forwarded packets accepts all of them. Where some are left to others, ours comes before it: it
+// returns those, and calls flannel's for the rest. An agent of flannel that takes over adds its own jump behind the
+// rules of others, so these packets stay theirs.
+function ownTables({ postrouting, forward, local, source, randomFully }: FirewallRules): readonly OwnTable[] {
   const [nat, filter] = OWN_TABLES;
   const [keep, masquerade] = nat.chains;
-  const [accept] = filter.chains;
+  const [leave, accept] = filter.chains;
   const format = (list: FirewallRules['forward']): readonly string[] =>
     list.map((rule) => formatIptablesRule(rule, randomFully));
+  const isInner = local.length > 0;
+  const left = isInner ? [...format(local), `-j ${accept.name}`] : [];
   return [
     {
       ...nat,
@@ -42,7 +47,13 @@ function ownTables({ postrouting, forward, source, randomFully }: FirewallRules)
         { ...masquerade, rules: format(postrouting) },
       ],
     },
-    { ...filter, chains: [{ ...accept, rules: format(forward) }] },
+    {
+      ...filter,
+      chains: [
+        { ...leave, rules: left },
+        { ...accept, rules: format(forward), isInner },
+      ],
+    },
   ];
 }
 
@@ -58,7 +69,10 @@ const OWN_TABLES = [
   {
     table: 'filter',
     parent: 'FORWARD',
-    chains: [{ name: 'FLANNEL-FWD', comment: 'flanneld forward', rules: [] }],
+    chains: [
+      { name: 'TWILL-FORWARD', comment: 'twill forward', rules: [] },
+      { name: 'FLANNEL-FWD', comment: 'flanneld forward', rules: [] },
+    ],
   },
 ] as const satisfies readonly OwnTable[];
 

@@ -4,6 +4,7 @@ import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
 import type { Firewall, FirewallPart, NodeFirewall } from '../model/firewall.ts';
 import type { ChainsInUse, ReadTableSizes, RulesetReader } from '../model/ruleset.ts';
+import { createDockerDirect, DIRECT_CHAINS } from './docker-direct.ts';
 import { createIptablesFirewall, IPTABLES_CHAINS } from './iptables.ts';
 import { LIMITS } from './limits.ts';
 import { createContainersTable, createNftablesFirewall } from './nftables.ts';
@@ -12,7 +13,12 @@ import { createObstacleSearch, NO_OBSTACLES } from './obstacle-search.ts';
 import { complaintOf } from './program.ts';
 import { TUNNEL_CHAINS } from './tunnel-table.ts';
 
-const OWN_CHAIN_NAMES: readonly string[] = [...IPTABLES_CHAINS, ...NFT_CHAINS, ...TUNNEL_CHAINS];
+const OWN_CHAIN_NAMES: readonly string[] = [
+  ...IPTABLES_CHAINS,
+  ...DIRECT_CHAINS,
+  ...NFT_CHAINS,
+  ...TUNNEL_CHAINS,
+];
 
 export interface FirewallOptions {
   /** The firewall that the network configuration asks for. If its program is missing, the other one is used. */
@@ -45,7 +51,10 @@ export async function openFirewall(options: FirewallOptions): Promise<OpenedFire
     version === undefined
       ? undefined
       : createIptablesFirewall({ exec, version, reader, readSizes, keepsSource });
-  const parts = keepsSource ? [] : [createContainersTable({ exec, reader })];
+  const parts = [
+    createDockerDirect({ exec, version, reader, readSizes, log }),
+    ...(keepsSource ? [] : [createContainersTable({ exec, reader })]),
+  ];
   const obstacles =
     nftables === undefined
       ? NO_OBSTACLES

@@ -3,6 +3,7 @@
 // Of `postrouting` and `forward`, rules, order and comments are flannel's to the byte, so that no rule exists twice
 // after a change of agents, and tools that look for these rules find them. The other lists are ours.
 import type { FirewallRule, FirewallRules } from '../model/firewall.ts';
+import type { LocalBridge } from '../model/host-checks.ts';
 import { networkOf, type Prefix } from '../model/ip.ts';
 
 /** Input of the plan. */
@@ -17,6 +18,12 @@ export interface FirewallInput {
   readonly forwardRules: boolean;
   /** Masquerade with random source ports where supported. */
   readonly randomFully: boolean;
+  /** Accept packets of peers to containers before Docker drops them. */
+  readonly dockerDirect: boolean;
+  /** Names of the links that packets of peers come in by. */
+  readonly links: readonly string[];
+  /** The bridges of this host that carry parts of our subnet. */
+  readonly bridges: readonly LocalBridge[];
 }
 
 // kube-proxy marks packets that it masquerades itself. A second masquerade breaks connections on some kernels.
@@ -32,8 +39,10 @@ export function planFirewall(input: FirewallInput): FirewallRules {
   return {
     postrouting: input.ipMasq ? planPostrouting(network, subnet) : [],
     forward: input.forwardRules ? planForward(network) : [],
+    local: input.forwardRules ? planLocal(subnet, input.bridges) : [],
     randomFully: input.randomFully,
     source: planSource(network, subnet),
+    direct: input.dockerDirect ? planDirect(network, subnet, input.links) : [],
   };
 }
 
@@ -60,6 +69,18 @@ function planForward(network: Prefix): readonly FirewallRule[] {
   ];
 }
 
+// Users of Docker rely on its networks being apart. With one network there is nothing to tell apart, and packets
+// between its containers pass here too where the bridge hands them to iptables.
+function planLocal(subnet: Prefix, bridges: readonly LocalBridge[]): readonly FirewallRule[] {
+  const names = [...new Set(bridges.map(({ name }) => name))].sort();
+  if (names.length < 2) return [];
+  return names.map((name) => ({
+    match: { source: subnet, destination: subnet, inLink: name, notOutLink: name },
+    action: 'return',
+    comment: 'twill local',
+  }));
+}
+
 // Docker, Podman and the CNI plugins masquerade each packet that leaves a network of theirs. A masquerade within our
 // subnet stays: a container that reaches a published port of its own network needs it.
 function planSource(network: Prefix, subnet: Prefix): readonly FirewallRule[] {
@@ -70,4 +91,12 @@ function planSource(network: Prefix, subnet: Prefix): readonly FirewallRule[] {
     { match: { source: subnet, destination: subnet }, action: 'return', comment },
     { match: { source: subnet, destination: network }, action: 'keep-source', comment },
   ];
+}
+
+function planDirect(network: Prefix, subnet: Prefix, links: readonly string[]): readonly FirewallRule[] {
+  return links.map((inLink) => ({
+    match: { inLink, source: network, destination: subnet },
+    action: 'accept',
+    comment: 'twill direct',
+  }));
 }

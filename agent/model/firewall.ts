@@ -11,6 +11,10 @@ export interface FirewallMatch {
   readonly destination?: Prefix;
   readonly notSource?: Prefix;
   readonly notDestination?: Prefix;
+  /** Name of the link that the packet came in by. */
+  readonly inLink?: string;
+  /** Name of a link that the packet does not go out by. */
+  readonly notOutLink?: string;
 }
 
 export interface FirewallRule {
@@ -32,10 +36,20 @@ export interface FirewallRules {
   readonly postrouting: readonly FirewallRule[];
   /** For forwarded packets, in the filter table. */
   readonly forward: readonly FirewallRule[];
+  /**
+   * Packets that `forward` does not get: those from one network of this host to another one are for the rules of the
+   * program that made the networks. Only where an accept of ours would overrule them.
+   */
+  readonly local: readonly FirewallRule[];
   /** Masquerade with a random source port where the kernel can. */
   readonly randomFully: boolean;
   /** After routing, before each masquerade of whatever program: containers see each other's own addresses. */
   readonly source: readonly FirewallRule[];
+  /**
+   * Before routing: packets from peers to our containers, which Docker drops since release 28.2. Only where Docker has
+   * such drops; once there, they stay.
+   */
+  readonly direct: readonly FirewallRule[];
 }
 
 /** Puts some of the rules in place. Fails as `host`. */

@@ -73,6 +73,12 @@ export function linkOf(object: HostObject): string | undefined {
   return object.kind === 'link' ? undefined : object.dev;
 }
 
+/** Name of the link that packets of peers come in by: an overlay device, or one that a route leads to. */
+export function arrivalLinkOf(object: HostObject): string | undefined {
+  if (object.kind === 'link') return object.name;
+  return object.kind === 'route' ? object.dev : undefined;
+}
+
 /** Name of the link that an object cannot be made without: the one that it sits on, or its underlay. */
 export function linkNeededBy(object: HostObject): string | undefined {
   return object.kind === 'link' ? LINK_KINDS[object.type].underlay(object) : object.dev;

@@ -10,6 +10,8 @@ export interface NodeOptions {
   readonly tunnelFilter: boolean;
   /** Let the host forward packets where it does not. */
   readonly ipForward: boolean;
+  /** Accept packets of peers to containers before Docker drops them. */
+  readonly dockerDirect: boolean;
   /** Drop packets to addresses of our own subnet that no container has. */
   readonly blackholeRoute: boolean;
   /** Addresses of the datastore, as far as they are known. Default: none. */

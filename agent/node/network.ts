@@ -70,8 +70,8 @@ export class NodeNetwork {
   readonly #firewall: FirewallKeeper | undefined;
   readonly #handOff: HandOffKeeper;
   readonly #checker: HostChecker;
-  /** The subnets that the documents are wanted for, and the first call of `reconciler.want` for them. */
-  #established: { readonly subnets: PerFamily<Prefix>; readonly call: number } | undefined;
+  /** The subnets that the documents are wanted for, the first call of `reconciler.want`, and whether rules stood. */
+  #established: { readonly subnets: PerFamily<Prefix>; readonly call: number; hadRules: boolean } | undefined;
   /** Nodes that use another backend. */
   #strangers = 0;
   /** Whether everything of this node has stood since the start. */
@@ -234,13 +234,13 @@ export class NodeNetwork {
     const call = this.#wantKernel(subnets);
     this.#wantRules();
     if (this.#established?.subnets !== subnets) {
-      this.#established = { subnets, call };
+      this.#established = { subnets, call, hadRules: false };
       // Earlier subnets are not handed over any more, even where that has failed so far.
       this.#handOff.want(undefined);
     }
-    if (reconciler.applied < this.#established.call || this.#firewall?.stands === false) {
-      this.#slot.wait(`making routes and rules for ${formatSubnets(subnets)}`);
-      return;
+    this.#established.hadRules ||= this.#firewall?.stands !== false;
+    if (reconciler.applied < this.#established.call || !this.#established.hadRules) {
+      return this.#slot.wait(`making routes and rules for ${formatSubnets(subnets)}`);
     }
     await dataPlane.want(backend, config, this.#planner);
     this.#wantHandOff(host.facts, subnets);
@@ -273,11 +273,11 @@ export class NodeNetwork {
   }
 
   #wantRules(): void {
-    const { ipMasq, forwardRules, randomFully } = this.#deps.options;
-    const [plane] = this.#planner.planes;
-    if (plane === undefined) return;
-    const traffic = forwardRules ? trafficOf(this.#deps.backend, plane, this.#checker.bridges) : undefined;
-    this.#firewall?.want(planFirewall({ ...plane, ipMasq, forwardRules, randomFully }), traffic);
+    const { planes, links } = this.#planner;
+    if (planes[0] === undefined) return;
+    const [{ backend, options }, { bridges }] = [this.#deps, this.#checker];
+    const traffic = options.forwardRules ? trafficOf(backend, planes[0], bridges) : undefined;
+    this.#firewall?.want(planFirewall({ ...options, ...planes[0], links, bridges }), traffic);
   }
 
   #wantHandOff({ underlay }: HostFacts, { ipv4: subnet }: PerFamily<Prefix>): void {

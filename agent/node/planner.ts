@@ -11,6 +11,7 @@ import type { Backend } from '../model/backend.ts';
 import type { PeerCondition, PeerName } from '../model/condition.ts';
 import type { HostFacts } from '../model/host-facts.ts';
 import {
+  arrivalLinkOf,
   formatObject,
   type HostObject,
   type HostState,
@@ -48,6 +49,8 @@ export interface Planner {
   readonly planes: readonly Plane[];
   /** Everything that is wanted since the last call. */
   state(): HostState;
+  /** Names of the links that packets of peers come in by: our own, and those that our routes lead to. In order. */
+  readonly links: readonly string[];
   /** The peers of a plane that are not left out. */
   peers(plane: Plane): readonly Peer[];
   /** Leases of nodes that use another backend. */
@@ -74,6 +77,16 @@ export function createPlanner({
   const faults = new Map<string, readonly [Lease, string]>();
   let conditions: readonly PeerCondition[] | undefined;
   let changes = new Map<string, ObjectChange>();
+  /** How many of the wanted objects are each link, or lead there. */
+  const users = new Map<string, number>();
+
+  const count = (object: HostObject | undefined, change: 1 | -1): void => {
+    const link = object && arrivalLinkOf(object);
+    if (link === undefined) return;
+    const next = (users.get(link) ?? 0) + change;
+    if (next === 0) users.delete(link);
+    else users.set(link, next);
+  };
 
   const set = (key: string, after: HostObject | undefined): void => {
     const now = wanted.get(key);
@@ -85,6 +98,8 @@ export function createPlanner({
     const next = isBack ? before : after;
     if (next === undefined) wanted.delete(key);
     else wanted.set(key, next);
+    count(now, -1);
+    count(next, 1);
     if (isBack) changes.delete(key);
     else changes.set(key, { before, after });
   };
@@ -169,6 +184,9 @@ export function createPlanner({
       return planes;
     },
     state: () => [...wanted.values()],
+    get links() {
+      return [...users.keys()].sort();
+    },
     peers: (plane) => [...contest.admitted()].flatMap((lease) => peerIn(plane, lease) ?? []),
     get strangers() {
       return strangers.size;

@@ -118,12 +118,20 @@ export const FLAGS = [
   ),
 
   text(
+    'docker-direct',
+    'firewall',
+    'auto|off',
+    'auto',
+    'let containers of other nodes reach all ports of ours, as before Docker 28: it drops such packets; off: it may',
+  ),
+  text(
     'ip-forward',
     'node',
     'auto|off',
     'auto',
     'let this host forward packets where it does not; off writes no setting of /proc/sys, and /readyz says what is closed',
   ),
+
   text(
     'subnet-file',
     'node',

@@ -17,6 +17,9 @@ const RULES = planFirewall({
   ipMasq: false,
   forwardRules: false,
   randomFully: false,
+  dockerDirect: true,
+  links: [],
+  bridges: [],
 });
 
 const [WEB, JOB, HOST] = ['10.5.1.2', '10.5.1.130', '192.168.77.1'];

@@ -28,6 +28,9 @@ export const RULES: FirewallRules = planFirewall({
   ipMasq: true,
   forwardRules: true,
   randomFully: true,
+  dockerDirect: true,
+  links: ['flannel.1'],
+  bridges: [],
 });
 
 const OTHER = {
@@ -65,7 +68,17 @@ export function describeFirewall(test: FirewallCase): void {
       await test.prepare(ns);
       const before = await test.list(ns);
       const firewall = test.create(ns.run);
-      await firewall.ensure(planFirewall({ ...OTHER, ipMasq: true, forwardRules: true, randomFully: false }));
+      await firewall.ensure(
+        planFirewall({
+          ...OTHER,
+          ipMasq: true,
+          forwardRules: true,
+          randomFully: false,
+          dockerDirect: true,
+          links: [],
+          bridges: [],
+        }),
+      );
       expect(await firewall.ensure(RULES)).toBe('repaired');
       expect(await test.list(ns)).toBe(test.golden);
       expect(await firewall.ensure({ ...RULES, postrouting: [] })).toBe('repaired');

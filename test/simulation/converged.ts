@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { planFirewall } from '../../agent/firewall/rules.ts';
 import { type Backend } from '../../agent/model/backend.ts';
-import { formatHostState } from '../../agent/model/host-state.ts';
+import { arrivalLinkOf, formatHostState } from '../../agent/model/host-state.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
 import { formatSubnetKey, formatSubnets, type Lease } from '../../agent/model/lease.ts';
 import { planHostState } from '../../agent/node/plan.ts';
@@ -58,11 +58,15 @@ function complaintOf(
   if (lease.asked !== undefined) return `has not answered ${lease.asked.name}`;
   if (!isDeepStrictEqual(lease.attrs.node, host.facts.node)) return `announces ${lease.attrs.node?.name}`;
   if (env.mtuBytes !== backend.mtuBytes(host.facts.underlay)) return `handed off an MTU of ${env.mtuBytes}`;
-  const rules = planFirewall({ ...NODE_OPTIONS, network: config.network, subnet });
-  if (!isDeepStrictEqual(rules, host.firewall.rules)) return 'the rules differ';
+  const plan = planHostState({ options: NODE_OPTIONS, host: host.facts, config, backend, subnets, leases });
+  const links = [...new Set(plan.flatMap((object) => arrivalLinkOf(object) ?? []))].sort();
+  const rules = planFirewall({ ...NODE_OPTIONS, network: config.network, subnet, links, bridges: [] });
+  const held = host.firewall.rules;
+  // With junk in the store, a node may have routes by links that `plan` does not use.
+  const direct = cluster.hasJunk ? (held?.direct ?? []) : rules.direct;
+  if (!isDeepStrictEqual({ ...rules, direct }, held)) return 'the rules differ';
   // Nodes that have started at other times may believe others of the leases that contradict each other.
   if (cluster.hasJunk) return undefined;
-  const plan = planHostState({ options: NODE_OPTIONS, host: host.facts, config, backend, subnets, leases });
   const [wanted, actual] = [formatHostState(plan), host.kernel.print()];
   return wanted === actual ? undefined : `the kernel differs: ${difference(wanted, actual)}`;
 }

@@ -259,16 +259,15 @@ export class Host {
   }
 
   #firewall(life: Life): NodeFirewall {
-    const { firewall } = this;
     return {
-      ...firewall,
+      ...this.firewall,
       ensure: (rules) =>
         this.#takes('set rules', life, async () => {
-          const found = await firewall.ensure(rules);
+          const found = await this.firewall.ensure(rules);
           if (found === 'repaired') for (const tell of this.#onRules) tell();
           return found;
         }),
-      remove: () => this.#takes('remove rules', life, () => firewall.remove()),
+      remove: () => this.#takes('remove rules', life, () => this.firewall.remove()),
     };
   }
 

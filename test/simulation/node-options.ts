@@ -7,6 +7,7 @@ export const NODE_OPTIONS: NodeOptions = {
   forwardRules: true,
   tunnelFilter: true,
   ipForward: true,
+  dockerDirect: true,
   blackholeRoute: true,
   firewallResyncSeconds: 60,
 };

@@ -12,6 +12,9 @@ const rules = planFirewall({
   ipMasq: true,
   forwardRules: true,
   randomFully: true,
+  dockerDirect: true,
+  links: ['flannel.1'],
+  bridges: [],
 });
 
 const ok = (stdout = ''): ExecResult => ({ exitCode: 0, stdout, stderr: '' });

@@ -94,7 +94,8 @@ describe('planRestore for two chains of one parent', () => {
   const first = { name: 'TWILL-FIRST', comment: 'twill', rules: ['-j RETURN'] } as const;
   const both: OwnTable = { ...own, chains: [first, forward] };
   const FIRST_JUMP = '-A FORWARD -m comment --comment twill -j TWILL-FIRST';
-  const FIRST = [':TWILL-FIRST - [0:0]', '-A TWILL-FIRST -j RETURN'] as const;
+  const FIRST_CHAIN = ':TWILL-FIRST - [0:0]';
+  const FIRST = [FIRST_CHAIN, '-A TWILL-FIRST -j RETURN'] as const;
 
   it('planRestore writes nothing when both jumps come first, in order', () => {
     expect(plan(both, ...FIRST, CHAIN, FIRST_JUMP, JUMP, FOREIGN, ...RULES)).toBeUndefined();
@@ -108,7 +109,14 @@ describe('planRestore for two chains of one parent', () => {
     const text = plan(both, ...FIRST, CHAIN, ...jumps, ...RULES);
     const deletions = jumps.filter((rule) => rule !== FOREIGN).map((rule) => rule.replace('-A', '-D'));
     const insertions = [JUMP, FIRST_JUMP].map((rule) => rule.replace('-A', '-I'));
-    expect(text?.split('\n').slice(1, -2)).toEqual([...FIRST, CHAIN, ...RULES, ...deletions, ...insertions]);
+    expect(text?.split('\n').slice(1, -2)).toEqual([
+      FIRST_CHAIN,
+      CHAIN,
+      FIRST[1],
+      ...RULES,
+      ...deletions,
+      ...insertions,
+    ]);
   });
 
   it('planRestore removes one of two chains in the transaction that keeps the other', () => {

@@ -15,6 +15,9 @@ const rules = planFirewall({
   ipMasq: true,
   forwardRules: true,
   randomFully: true,
+  dockerDirect: true,
+  links: ['flannel.1'],
+  bridges: [],
 });
 const wanted = planFlannelTable(rules);
 

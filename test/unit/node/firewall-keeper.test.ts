@@ -9,7 +9,16 @@ import { captureLog } from '../../support/capture-log.ts';
 
 const network = { family: 'ipv4', address: '10.5.0.0', length: 16 } as const;
 const subnet = { family: 'ipv4', address: '10.5.3.0', length: 24 } as const;
-const RULES = planFirewall({ network, subnet, ipMasq: true, forwardRules: true, randomFully: true });
+const RULES = planFirewall({
+  network,
+  subnet,
+  ipMasq: true,
+  forwardRules: true,
+  randomFully: true,
+  dockerDirect: true,
+  links: [],
+  bridges: [],
+});
 const TRAFFIC: Traffic = { network, subnet, peerLinks: ['flannel.1'], underlay: 'eth0', bridges: [] };
 const SECOND = 1_000;
 const RESYNC_MS = 5 * SECOND;

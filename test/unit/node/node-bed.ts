@@ -122,6 +122,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         forwardRules: true,
         tunnelFilter: true,
         ipForward: true,
+        dockerDirect: true,
         blackholeRoute: false,
         firewallResyncSeconds: 5,
       },

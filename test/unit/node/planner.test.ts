@@ -31,6 +31,35 @@ function planned(planner: Planner): string[] {
   ]);
 }
 
+describe('the links that packets of peers come in by', () => {
+  it('the device of the overlay counts without peers, and the underlay with a peer that needs no tunnel', async () => {
+    const direct = createPlanner({
+      backend: await createBackend({ type: 'vxlan', options: { DirectRouting: true } }, 'test'),
+      overlays: OVERLAYS,
+      blackholeRoute: true,
+    });
+    const near = vxlanPeer(2);
+    direct.plan(FACTS, SUBNETS, []);
+    expect(direct.links).toEqual(['flannel.1']);
+    direct.update(near.key, near);
+    direct.plan(FACTS, SUBNETS, []);
+    expect(direct.links).toEqual(['eth0', 'flannel.1']);
+    direct.update(near.key, undefined);
+    expect(direct.links).toEqual(['flannel.1']);
+    direct.plan(FACTS, undefined, []);
+    expect(direct.links).toEqual([]);
+  });
+
+  it('one of two peers that goes takes no link with it', async () => {
+    const planner = await plannerWith('host-gw', hostGwPeer(2), hostGwPeer(3));
+    expect(planner.links).toEqual(['eth0']);
+    planner.update(hostGwPeer(2).key, undefined);
+    expect(planner.links).toEqual(['eth0']);
+    planner.update(hostGwPeer(3).key, undefined);
+    expect(planner.links).toEqual([]);
+  });
+});
+
 describe('a lease over addresses that the host needs', () => {
   const cases: readonly (readonly [string, string, readonly string[], string | undefined])[] = [
     ["the underlay's prefix", '10.5.8.0/24', ['10.5.8.0/24'], '10.5.8.0/24 overlaps 10.5.8.0/24'],
