@@ -9,6 +9,7 @@ const OPTIONS = 'com.docker.network';
 export const DOCKER: Engine = {
   program: 'docker',
   taken: ['bridge', 'host', 'none', 'default', 'container'],
+  toleratesOverlay: true,
   create: ({ name, part, gateway, mtuBytes, ipMasq }) =>
     [
       ['network', 'create', '-d', 'bridge', '--subnet', formatPrefix(part), '--gateway', gateway],

@@ -32,6 +32,8 @@ export interface Engine {
   readonly program: 'docker' | 'podman';
   /** Names that mean something else to the engine. */
   readonly taken: readonly string[];
+  /** Whether it makes a network around an address of the overlay's device. */
+  readonly toleratesOverlay: boolean;
   /** The arguments that make a network. Each is one word for a shell. */
   readonly create: (network: EngineNetwork) => readonly string[];
 }
@@ -60,7 +62,7 @@ export async function engineCommand(
   const env = await readEnv(wish.subnetFile);
   const network = planNetwork(wish, env);
   const { addresses } = await createHostChecks().addressesIn(network.part);
-  refuseOverlap(network, env.subnet, addresses);
+  refuseOverlap(engine, network, env.subnet, addresses);
   const command = engine.create(network);
   if (wish.isApplied) await apply(engine, command, context);
   // No argument needs quotes: names are restricted, and the rest is made of numbers.
@@ -165,16 +167,24 @@ export function planNetwork(
 
 /** Fails as `host` when a link of this host has addresses of the part. */
 export function refuseOverlap(
+  { program, toleratesOverlay }: Engine,
   { part }: EngineNetwork,
   subnet: Prefix,
   addresses: readonly Pick<HostAddress, 'dev' | 'prefix'>[],
 ): void {
-  // Our own device has the first address of the subnet, which no part gives to a container.
   const other = addresses.find(({ dev }) => !isOwnName(dev));
-  if (other === undefined) return;
-  const { dev, prefix } = other;
-  throw new TwillError('host', `${dev} has ${formatPrefix(prefix)}, which overlaps ${formatPrefix(part)}`, {
-    hint: hintFor(dev, part, subnet),
+  if (other !== undefined) {
+    const { dev, prefix } = other;
+    throw new TwillError('host', `${dev} has ${formatPrefix(prefix)}, which overlaps ${formatPrefix(part)}`, {
+      hint: hintFor(dev, part, subnet),
+    });
+  }
+  // Our own device has the first address of the subnet, which no engine gives to a container.
+  const [own] = addresses;
+  if (own === undefined || toleratesOverlay) return;
+  const what = `${program} makes no network around an address of this host, and ${own.dev} has ${own.prefix.address}`;
+  throw new TwillError('host', what, {
+    hint: 'take a part behind it, such as --part=2/2, or let the agent make the network: --podman-network-file',
   });
 }
 

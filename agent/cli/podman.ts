@@ -8,6 +8,7 @@ import { type Engine, engineCommand } from './engine-network.ts';
 export const PODMAN: Engine = {
   program: 'podman',
   taken: ['bridge', 'host', 'none', 'default', 'private', 'container', 'ns', 'pasta', 'slirp4netns'],
+  toleratesOverlay: false,
   create: ({ name, part, gateway, mtuBytes }) =>
     [
       ['network', 'create', '-d', 'bridge', '--subnet', formatPrefix(part), '--gateway', gateway],

@@ -107,15 +107,24 @@ describe('the command', () => {
 });
 
 describe('addresses of the part that a link of this host has', () => {
-  const check = (part: string, ...links: [string, string][]): void =>
+  const check = (engine: Engine, part: string, ...links: [string, string][]): void =>
     refuseOverlap(
+      engine,
       plan(part),
       SUBNET,
       links.map(([dev, of]) => ({ dev, prefix: prefix(of) })),
     );
 
-  it('our own device is not in the way', () => {
-    expect(() => check('1/2', ['flannel.1', '10.5.34.0/32'])).not.toThrow();
+  it('our own device is in the way of Podman alone', () => {
+    expect(() => check(PODMAN, '1/2', ['flannel.1', '10.5.34.0/32'])).toThrow(
+      expect.objectContaining({
+        code: 'host',
+        message: 'podman makes no network around an address of this host, and flannel.1 has 10.5.34.0',
+        hint: expect.stringContaining('--part=2/2'),
+      }),
+    );
+    expect(() => check(PODMAN, '2/2')).not.toThrow();
+    expect(() => check(DOCKER, '1/2', ['flannel.1', '10.5.34.0/32'])).not.toThrow();
   });
 
   it.each([
@@ -125,7 +134,7 @@ describe('addresses of the part that a link of this host has', () => {
     ['2/2', 'podman1', 'take another part'],
   ])('the part %s is refused where %s has it', (part, dev, hint) => {
     const message = `${dev} has 10.5.34.1/24, which overlaps ${formatPrefix(plan(part).part)}`;
-    expect(() => check(part, ['flannel.1', '10.5.34.0/32'], [dev, '10.5.34.1/24'])).toThrow(
+    expect(() => check(DOCKER, part, ['flannel.1', '10.5.34.0/32'], [dev, '10.5.34.1/24'])).toThrow(
       expect.objectContaining({ code: 'host', message, hint }),
     );
   });
