@@ -4,7 +4,7 @@ import { type Cluster, type ClusterOptions, openCluster } from '../lab/cluster.t
 import { type Docker, type DockerOptions, startDocker } from '../lab/engines/dockerd.ts';
 import { DOCKER_SUITES, type DockerRelease, dockerFlags, readDocker } from '../lab/engines/dockers.ts';
 import type { EngineContainer } from '../lab/engines/engine.ts';
-import type { SubnetEnv } from '../lab/host.ts';
+import type { Host, SubnetEnv } from '../lab/host.ts';
 import { ROUTER_ADDRESS } from '../lab/lab.ts';
 import { allOf, NEEDS_CLUSTER, type Need } from '../support/needs.ts';
 
@@ -84,7 +84,7 @@ export function useDockers({ release, docker, ...options }: DockerBedOptions): (
     const dockers = await Promise.all(
       hosts.map(async (host) => {
         const env = await host.waitForSubnetEnv();
-        return startDocker(host, release, docker?.(env) ?? { flags: dockerFlags(env, release) });
+        return startDocker(host, release, docker?.(env) ?? { flags: dockerFlags(env) });
       }),
     );
     const containers = await Promise.all(
@@ -99,4 +99,16 @@ export function useDockers({ release, docker, ...options }: DockerBedOptions): (
     if (bed === undefined) throw new Error('the hosts do not stand');
     return bed;
   };
+}
+
+/** Whether our chains come first where Docker puts its own. */
+export async function jumpsAreFirst({ namespace }: Host): Promise<boolean> {
+  const isFirst = async (table: string, chain: string, own: string): Promise<boolean> => {
+    const saved = await namespace.run(['iptables-save', '-t', table]);
+    return new RegExp(`^-A ${chain} (.*)$`, 'm').exec(saved)?.[1]?.includes(`-j ${own}`) === true;
+  };
+  return (
+    (await isFirst('filter', 'FORWARD', 'FLANNEL-FWD')) &&
+    (await isFirst('nat', 'POSTROUTING', 'FLANNEL-POSTRTG'))
+  );
 }

@@ -13,22 +13,10 @@ import { ping } from '../lab/ping.ts';
 import { PingStream } from '../lab/ping-stream.ts';
 import { mapLimited, waitFor } from '../lab/wait.ts';
 import { allOf, needsProgram, title } from '../support/needs.ts';
-import { needsDocker, OLDEST_AND_NEWEST, useDockers } from './docker-bed.ts';
+import { jumpsAreFirst, needsDocker, OLDEST_AND_NEWEST, useDockers } from './docker-bed.ts';
 
 const HEAL_LIMIT_MS = 1_000;
 const PUBLISHED = 50;
-
-/** Whether our chains come first where Docker puts its own. */
-async function jumpsAreFirst({ namespace }: Host): Promise<boolean> {
-  const isFirst = async (table: string, chain: string, own: string): Promise<boolean> => {
-    const saved = await namespace.run(['iptables-save', '-t', table]);
-    return new RegExp(`^-A ${chain} (.*)$`, 'm').exec(saved)?.[1]?.includes(`-j ${own}`) === true;
-  };
-  return (
-    (await isFirst('filter', 'FORWARD', 'FLANNEL-FWD')) &&
-    (await isFirst('nat', 'POSTROUTING', 'FLANNEL-POSTRTG'))
-  );
-}
 
 const NEEDS_FIREWALLD = allOf(...['firewalld', 'firewall-cmd', 'dbus-daemon'].map(needsProgram));
 
@@ -40,7 +28,7 @@ for (const release of OLDEST_AND_NEWEST) {
     const heals = (): Promise<boolean> =>
       waitFor('our rules are first', HEAL_LIMIT_MS, () => jumpsAreFirst(host()));
     const flags = async (number: number): Promise<readonly string[]> =>
-      dockerFlags(await bed().cluster.lab.host(number).waitForSubnetEnv(), release);
+      dockerFlags(await bed().cluster.lab.host(number).waitForSubnetEnv());
     const flow = (name: string): PingStream =>
       new PingStream(bed().container(2), bed().container(1), join(host().folder, `ping-${name}.log`));
 
@@ -124,12 +112,12 @@ for (const release of OLDEST_AND_NEWEST) {
         const store = cluster.flags.filter((flag) => !flag.startsWith('--healthz-port'));
         await dockerFirst.namespace.run([...TWILL, 'cleanup', ...store]);
         await stopForwarding(dockerFirst);
-        const late = await startDocker(dockerFirst, release, { flags: dockerFlags(env, release) });
+        const late = await startDocker(dockerFirst, release, { flags: dockerFlags(env) });
         expect(await policy(dockerFirst)).toBe('DROP');
         const two = await late.run('web');
 
         const early = await startDocker(agentFirst, release, {
-          flags: dockerFlags(await agentFirst.waitForSubnetEnv(), release),
+          flags: dockerFlags(await agentFirst.waitForSubnetEnv()),
         });
         expect(await policy(agentFirst)).toBe('ACCEPT');
         const one = await early.run('web');

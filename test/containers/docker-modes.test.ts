@@ -4,7 +4,7 @@
 //     h1, h2:  docker0 10.5.N.0/25, containers from 10.5.N.0/26    twill0 10.5.N.128/25, the network `lease`
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Docker } from '../lab/engines/dockerd.ts';
-import { type DockerRelease, dockerFlags } from '../lab/engines/dockers.ts';
+import { dockerFlags } from '../lab/engines/dockers.ts';
 import { type EngineContainer, sourceSeenBy } from '../lab/engines/engine.ts';
 import type { SubnetEnv } from '../lab/host.ts';
 import type { Namespace } from '../lab/namespace.ts';
@@ -17,9 +17,9 @@ function startOf({ subnet }: SubnetEnv): string {
   return subnet.replace(/\d+\/\d+$/, '');
 }
 
-function flagsOfHalf(env: SubnetEnv, release: DockerRelease): readonly string[] {
+function flagsOfHalf(env: SubnetEnv): readonly string[] {
   const half = { ...env, subnet: `${startOf(env)}1/25` };
-  return [...dockerFlags(half, release), `--fixed-cidr=${startOf(env)}0/26`];
+  return [...dockerFlags(half), `--fixed-cidr=${startOf(env)}0/26`];
 }
 
 async function createNetwork(docker: Docker, env: SubnetEnv): Promise<void> {
@@ -42,7 +42,7 @@ for (const release of OLDEST_AND_NEWEST) {
   describe.skipIf(need.missing)(title(release.title, need), () => {
     const bed = useDockers({
       release,
-      docker: (env) => ({ flags: flagsOfHalf(env, release) }),
+      docker: (env) => ({ flags: flagsOfHalf(env) }),
     });
     const run = (host: number, name: string, ...options: readonly string[]): Promise<EngineContainer> =>
       bed().docker(host).run(name, { options });

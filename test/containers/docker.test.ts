@@ -59,7 +59,7 @@ if (oldest !== undefined) {
       const cluster = await openCluster({ hosts: 1, backend: { Type: 'vxlan' }, containers: false });
       const host = cluster.lab.host(1);
       const env = await host.waitForSubnetEnv();
-      const docker = await startDocker(host, oldest, { flags: dockerFlags(env, oldest) });
+      const docker = await startDocker(host, oldest, { flags: dockerFlags(env) });
       const { namespace } = await docker.run('web');
       const pid = Number(
         namespace

@@ -34,6 +34,6 @@ async function openDocker(say: (line: string) => void): Promise<DemoEngine> {
   if (release.missing !== undefined) throw new Error(`${release.title}: ${release.missing}`);
   return {
     title: release.title,
-    start: (host, env) => startDocker(host, release, { flags: dockerFlags(env, release) }),
+    start: (host, env) => startDocker(host, release, { flags: dockerFlags(env) }),
   };
 }

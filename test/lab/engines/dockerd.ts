@@ -17,7 +17,7 @@ export interface DockerOptions {
   readonly flags: readonly string[];
   /** The content of daemon.json. Default: an empty object. */
   readonly daemonJson?: Readonly<Record<string, unknown>>;
-  /** Whether dockerd finds iptables-legacy as iptables. Default false. */
+  /** Whether dockerd alone finds iptables-legacy as iptables. Default false. */
   readonly legacyIptables?: boolean;
 }
 
@@ -138,10 +138,8 @@ export async function startDocker(
   return docker;
 }
 
-async function linkLegacy(host: Host): Promise<void> {
-  await host.namespace.run(['mkdir', '-p', '/run/legacy']);
-  for (const name of ['iptables', 'iptables-save', 'iptables-restore', 'ip6tables']) {
-    const target = `/usr/sbin/${name.replace('tables', 'tables-legacy')}`;
-    await host.namespace.run(['ln', '-s', target, `/run/legacy/${name}`]);
-  }
+async function linkLegacy({ namespace }: Host): Promise<void> {
+  await namespace.run(['mkdir', '-p', '/run/legacy']);
+  for (const name of ['iptables', 'ip6tables'])
+    await namespace.run(['ln', '-s', `/usr/sbin/${name}-legacy`, `/run/legacy/${name}`]);
 }

@@ -63,9 +63,7 @@ export async function readDocker(suite: DockerSuite): Promise<DockerRelease> {
   };
 }
 
-/** The flags of dockerd that README gives, and the one that newer releases need for direct access. */
-export function dockerFlags({ subnet, mtuBytes }: SubnetEnv, release: DockerRelease): readonly string[] {
-  const direct = '--allow-direct-routing';
-  const flags = [`--bip=${subnet}`, `--mtu=${mtuBytes}`, '--ip-masq=false'];
-  return release.has(direct) ? [...flags, direct] : flags;
+/** The flags of dockerd that README gives. */
+export function dockerFlags({ subnet, mtuBytes }: SubnetEnv): readonly string[] {
+  return [`--bip=${subnet}`, `--mtu=${mtuBytes}`, '--ip-masq=false'];
 }
