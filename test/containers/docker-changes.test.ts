@@ -36,6 +36,13 @@ for (const release of OLDEST_AND_NEWEST) {
       await heals();
     });
 
+    it('a container that starts later answers the other host within a second', async () => {
+      const late = await bed().docker(1).run('late');
+      await waitFor('it answers', HEAL_LIMIT_MS, async () => {
+        return (await ping(bed().container(2).namespace, late.address)).received > 0;
+      });
+    });
+
     it('50 containers with published ports come and go without a lost packet, and our rules stay first', async () => {
       await using packets = flow('published');
       await packets.flows();

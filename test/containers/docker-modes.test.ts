@@ -80,6 +80,14 @@ for (const release of OLDEST_AND_NEWEST) {
       }
     });
 
+    it('two networks of one lease stay apart on one host, as Docker keeps all its networks', async () => {
+      const apart = await run(1, 'apart', '--network=lease');
+      const web = bed().container(1);
+      expect(await reaches(apart.namespace, web.address)).toBe(false);
+      expect(await reaches(web.namespace, apart.address)).toBe(false);
+      expect(await reaches(peer().namespace, apart.address)).toBe(true);
+    });
+
     it('containers of a user-defined network find each other by name, and not those of the other host', async () => {
       const one = await run(1, 'one', '--network=lease', NO_NAME_SERVER);
       await run(1, 'two', '--network=lease');

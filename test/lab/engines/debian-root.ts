@@ -60,6 +60,7 @@ export async function fillRoot(root: DebianRoot, say: (line: string) => void): P
   if (failedMs !== undefined && systemClock.wallMs() - failedMs < RETRY_MS) return;
   say(`unpacking ${root.name} of Debian ${root.suite}, once`);
   await mkdir(engineCacheFolder(), { recursive: true });
+  await removeAbandoned();
   try {
     await fill(root);
     await rm(noteOf(root), { force: true });
@@ -96,6 +97,15 @@ async function fill({ suite, packages, isWhole, ...root }: DebianRoot): Promise<
     await rename(unpacked, rootFolder({ suite, packages, isWhole, ...root }));
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Removes the folders of runs that were killed. */
+async function removeAbandoned(): Promise<void> {
+  for (const name of (await readdir(engineCacheFolder())).filter((each) => each.startsWith('.fill-'))) {
+    const folder = join(engineCacheFolder(), name);
+    const madeMs = (await modifiedMs(folder)) ?? Infinity;
+    if (systemClock.wallMs() - madeMs > RETRY_MS) await rm(folder, { recursive: true, force: true });
   }
 }
 
