@@ -61,10 +61,11 @@ export function createDockerDirect(options: DockerDirectOptions): FirewallPart {
 
   const ensure = async (variant: Variant, rules: FirewallRules, signal?: AbortSignal): Promise<boolean> => {
     const tables = await variant.tables();
-    const isIdle = tables !== undefined && isDeepStrictEqual(tables, variant.idleAt);
+    const isWanted = rules.direct.length > 0;
+    const isIdle = tables !== undefined && isDeepStrictEqual([tables, isWanted], variant.idle);
     if (tables === NONE || (isIdle && !variant.isMade)) return false;
-    variant.idleAt = tables;
-    if (rules.direct.length === 0) return remove(variant, signal);
+    variant.idle = [tables, isWanted];
+    if (!isWanted) return remove(variant, signal);
     const isNew = !variant.isMade;
     if (isNew && !(await mayDrop(variant.chains, rules.direct[0]?.match.destination, signal))) return false;
     variant.isMade = true;
@@ -106,8 +107,8 @@ interface Variant {
   readonly chains: IptablesChains;
   /** Whether our chain has been wanted here. It stays then: Docker may start again. */
   isMade: boolean;
-  /** The tables at the last look. The old iptables is not looked at again while they stay as they are. */
-  idleAt: Tables;
+  /** The tables at the last look, and whether our chain was wanted. The next look waits until either changes. */
+  idle: readonly [Tables, boolean] | undefined;
   /** `NONE`: there are neither rules of Docker nor ours, for certain. */
   tables(): Promise<Tables>;
 }
@@ -121,7 +122,7 @@ const NONE: Tables = [];
 function createNewVariant({ exec, version, reader }: DockerDirectOptions): Variant {
   const program = isOnNftables(version) ? 'iptables' : 'iptables-nft';
   const chains = createIptablesChains({ exec, program, version: NEW, reader });
-  return { chains, isMade: false, idleAt: NONE, tables: async () => undefined };
+  return { chains, isMade: false, idle: undefined, tables: async () => undefined };
 }
 
 function createOldVariant({ exec, version, readSizes }: DockerDirectOptions): Variant {
@@ -132,7 +133,7 @@ function createOldVariant({ exec, version, readSizes }: DockerDirectOptions): Va
     const found = [sizes?.get('filter'), sizes?.get('raw')];
     return found.every((size) => size === undefined) ? NONE : found;
   };
-  return { chains, isMade: false, idleAt: NONE, tables };
+  return { chains, isMade: false, idle: undefined, tables };
 }
 
 /** The part of a version that tells the variants apart. */

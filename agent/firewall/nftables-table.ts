@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type JsonValue, parseJson } from '../base/schema.ts';
 import * as v from '../base/valibot.ts';
-import type { FirewallRule, FirewallRules } from '../model/firewall.ts';
+import type { FirewallMatch, FirewallRule, FirewallRules } from '../model/firewall.ts';
 import type { Prefix } from '../model/ip.ts';
 
 export interface NftTable {
@@ -15,11 +15,23 @@ export interface NftTable {
 export const FLANNEL_TABLE: NftTable = { family: 'ip', name: 'flannel-ipv4' };
 /** For the containers of other programs' networks. Beside flannel's, whose table stays as flannel makes it. */
 export const CONTAINERS_TABLE: NftTable = { family: 'ip', name: 'twill-containers' };
+/** That of Docker's nftables back end, which is opt-in since release 29. No accept of ours overrules its drops. */
+export const DOCKER_TABLE: NftTable = { family: 'ip', name: 'docker-bridges' };
+
+// Bits below are taken: 0x8000 and 0x4000 by kube-proxy, 0x2000 by netavark, the CNI plugin portmap and our tunnel
+// filter, 0x1000 by netavark, 0x0f00 by Cilium, 0xff0000 by Tailscale, small numbers by the rules of operators.
+const DOCKER_MARK = 0x0100_0000;
+/** The flags of dockerd for its nftables back end. It accepts packets with the bit that those from peers get. */
+export const DOCKER_FLAGS: string = `--allow-direct-routing --bridge-accept-fwmark=${hex(DOCKER_MARK)}/${hex(DOCKER_MARK)}`;
+
+function hex(bits: number): string {
+  return `0x${bits.toString(16)}`;
+}
 
 interface Chain {
   readonly name: string;
   readonly type: 'nat' | 'filter';
-  readonly hook: 'postrouting' | 'forward';
+  readonly hook: 'prerouting' | 'postrouting' | 'forward';
   /** 100 is `srcnat`, 0 is `filter`. */
   readonly prio: number;
 }
@@ -29,9 +41,11 @@ const FORWARD: Chain = { name: 'forward', type: 'filter', hook: 'forward', prio:
 // The kernel asks the chains for NAT in turn, old iptables included, until one of them sets up a mapping. An accept is
 // none. Masquerades of others come at 100.
 const SOURCE: Chain = { name: 'twill-source', type: 'nat', hook: 'postrouting', prio: 99 };
+// Before `raw`, so that each chain of Docker sees the mark.
+const MARK: Chain = { name: 'twill-mark', type: 'filter', hook: 'prerouting', prio: -301 };
 
 /** The names of our chains there. */
-export const NFT_CHAINS: readonly string[] = [POSTROUTING.name, FORWARD.name, SOURCE.name];
+export const NFT_CHAINS: readonly string[] = [POSTROUTING, FORWARD, SOURCE, MARK].map(({ name }) => name);
 
 /** An object of nftables, such as `{ "rule": { … } }`. */
 export type NftEntry = Readonly<Record<string, JsonValue>>;
@@ -44,10 +58,16 @@ export function planFlannelTable(rules: FirewallRules): readonly NftEntry[] {
   ]);
 }
 
-/** All objects of the table for containers. Empty if there are no rules. */
-export function planContainersTable(rules: FirewallRules): readonly NftEntry[] {
-  return planTable(CONTAINERS_TABLE, [planChain(CONTAINERS_TABLE, SOURCE, rules.source, false)]);
+/** All objects of the table for containers. Empty if there are no rules. `marks`: for Docker's nftables back end. */
+export function planContainersTable(rules: FirewallRules, marks: boolean): readonly NftEntry[] {
+  return planTable(CONTAINERS_TABLE, [
+    planChain(CONTAINERS_TABLE, SOURCE, rules.source, false),
+    marks ? planChain(CONTAINERS_TABLE, MARK, rules.direct, false, SET_MARK) : [],
+  ]);
 }
+
+const META_MARK: JsonValue = { meta: { key: 'mark' } };
+const SET_MARK: JsonValue = { mangle: { key: META_MARK, value: { '|': [META_MARK, DOCKER_MARK] } } };
 
 function planTable(
   { family, name }: NftTable,
@@ -62,31 +82,41 @@ function planChain(
   chain: Chain,
   rules: readonly FirewallRule[],
   randomFully: boolean,
+  /** Default: that of each rule. */
+  action?: JsonValue,
 ): readonly NftEntry[] {
   if (rules.length === 0) return [];
   const inTable = { family, table };
   return [
     { chain: { ...inTable, ...chain, policy: 'accept' } },
-    ...rules.map((rule) => ({
-      rule: { ...inTable, chain: chain.name, comment: rule.comment, expr: formatNftRule(rule, randomFully) },
-    })),
+    ...rules.map((rule) => {
+      const expr = [...formatMatch(rule.match), action ?? formatAction(rule.action, randomFully)];
+      return { rule: { ...inTable, chain: chain.name, comment: rule.comment, expr } };
+    }),
   ];
 }
 
-function formatNftRule(rule: FirewallRule, randomFully: boolean): JsonValue {
-  const { mark, source, notSource, destination, notDestination } = rule.match;
+// Chains of nftables have no use for `notOutLink`.
+function formatMatch({
+  mark,
+  source,
+  notSource,
+  destination,
+  notDestination,
+  inLink,
+}: FirewallMatch): readonly JsonValue[] {
   const match = (op: string, left: JsonValue, right: JsonValue): JsonValue => ({
     match: { op, left, right },
   });
   const address = (field: string, op: string, prefix: Prefix | undefined): readonly JsonValue[] =>
     prefix === undefined ? [] : [match(op, { payload: { protocol: 'ip', field } }, formatNftPrefix(prefix))];
   return [
-    ...(mark === undefined ? [] : [match('==', { '&': [{ meta: { key: 'mark' } }, mark.mask] }, mark.value)]),
+    ...(mark === undefined ? [] : [match('==', { '&': [META_MARK, mark.mask] }, mark.value)]),
+    ...(inLink === undefined ? [] : [match('==', { meta: { key: 'iifname' } }, inLink)]),
     ...address('saddr', '==', source),
     ...address('saddr', '!=', notSource),
     ...address('daddr', '==', destination),
     ...address('daddr', '!=', notDestination),
-    formatAction(rule.action, randomFully),
   ];
 }
 

@@ -1,10 +1,13 @@
 // Applies rules with nftables, in tables of our own. A chain of another table may still drop packets that ours accepts:
 // nftables evaluates all chains of a hook, and one drop is enough.
 import type { Exec } from '../base/exec.ts';
+import type { Logger } from '../base/log.ts';
 import type { Firewall, FirewallPart, FirewallRules } from '../model/firewall.ts';
-import type { RulesetReader } from '../model/ruleset.ts';
+import type { RulesetChange, RulesetReader } from '../model/ruleset.ts';
 import {
   CONTAINERS_TABLE,
+  DOCKER_FLAGS,
+  DOCKER_TABLE,
   FLANNEL_TABLE,
   formatNftReplacement,
   hasChainOf,
@@ -28,15 +31,37 @@ export function createNftablesFirewall(options: NftablesOptions): Firewall {
   return { mode: 'nftables', isAnnounced: true, ...createTable(options, FLANNEL_TABLE, planFlannelTable) };
 }
 
-/** The nftables table `ip twill-containers`, in either mode: it keeps the source addresses of containers. */
-export function createContainersTable(options: NftablesOptions): FirewallPart {
-  return createTable(options, CONTAINERS_TABLE, planContainersTable);
+export interface ContainersOptions extends NftablesOptions {
+  readonly reader: Pick<RulesetReader, 'hasTable'>;
+  readonly log: Logger;
+}
+
+/**
+ * The nftables table `ip twill-containers`, in either mode. It keeps the source addresses of containers, and marks
+ * packets of peers where dockerd uses nftables.
+ */
+export function createContainersTable(options: ContainersOptions): FirewallPart {
+  const { reader, log } = options;
+  let isDockerSeen = false;
+  const plan = async (rules: FirewallRules): Promise<readonly NftEntry[]> => {
+    if (!isDockerSeen && rules.direct.length > 0 && (await reader.hasTable(DOCKER_TABLE))) {
+      isDockerSeen = true;
+      log.info(
+        `dockerd uses nftables, and lets packets of peers to containers pass when it has ${DOCKER_FLAGS}`,
+      );
+    }
+    return planContainersTable(rules, isDockerSeen);
+  };
+  const table = createTable(options, CONTAINERS_TABLE, plan);
+  const isDockerNew = ({ kind, table: name, isGone }: RulesetChange): boolean =>
+    kind === 'table' && !isGone && !isDockerSeen && name === `${DOCKER_TABLE.family} ${DOCKER_TABLE.name}`;
+  return { ...table, isConcerned: (change) => isDockerNew(change) || table.isConcerned(change) };
 }
 
 function createTable(
   { exec, reader }: NftablesOptions,
   table: NftTable,
-  plan: (rules: FirewallRules) => readonly NftEntry[],
+  plan: (rules: FirewallRules) => readonly NftEntry[] | Promise<readonly NftEntry[]>,
 ): FirewallPart {
   const { family, name } = table;
   const nft = (purpose: string, args: readonly string[], signal?: AbortSignal): ProgramRun => ({
@@ -69,7 +94,7 @@ function createTable(
   };
 
   return {
-    ensure: async (rules, signal) => ((await replaceBy(plan(rules), signal)) ? 'repaired' : 'present'),
+    ensure: async (rules, signal) => ((await replaceBy(await plan(rules), signal)) ? 'repaired' : 'present'),
     remove: (signal) => replaceBy([], signal),
     isConcerned: (change) => change.table === `${family} ${name}`,
   };

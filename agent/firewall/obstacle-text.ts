@@ -2,6 +2,7 @@
 import type { Traffic } from '../model/firewall.ts';
 import { formatPrefix, networkOf } from '../model/ip.ts';
 import type { Finding } from './flow-verdict.ts';
+import { DOCKER_FLAGS, DOCKER_TABLE } from './nftables-table.ts';
 
 /** Formats findings of one effect of one rule, or of the rules of one chain for single addresses. */
 export function formatObstacle(findings: readonly Finding[], traffic: Traffic): string {
@@ -44,9 +45,7 @@ function packetsOf(findings: readonly Finding[], range: string): string {
 function remedyOf({ chain, effect, flow }: Finding, traffic: Traffic, range: string): string {
   if (flow.direction === 'to outside')
     return `accept packets from ${formatPrefix(networkOf(traffic.subnet))} there`;
-  if (chain.table === 'docker-bridges') {
-    return 'start dockerd with --allow-direct-routing and --bridge-accept-fwmark';
-  }
+  if (chain.table === DOCKER_TABLE.name) return `start dockerd with ${DOCKER_FLAGS}`;
   if (effect === 'drops an address') {
     return 'run the agent with --docker-direct=auto, or dockerd with --allow-direct-routing';
   }

@@ -53,7 +53,7 @@ export async function openFirewall(options: FirewallOptions): Promise<OpenedFire
       : createIptablesFirewall({ exec, version, reader, readSizes, keepsSource });
   const parts = [
     createDockerDirect({ exec, version, reader, readSizes, log }),
-    ...(keepsSource ? [] : [createContainersTable({ exec, reader })]),
+    ...(keepsSource ? [] : [createContainersTable({ exec, reader, log })]),
   ];
   const obstacles =
     nftables === undefined

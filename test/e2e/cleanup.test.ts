@@ -57,7 +57,9 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([
     const host = cluster().lab.host(1);
     const { namespace } = host;
     const path = host.path('/run/flannel/subnet.env');
-    expect(await dumpHost(namespace)).not.toBe(untouched);
+    const before = await dumpHost(namespace);
+    expect(before.match(/^:TWILL-DIRECT /gm)).toHaveLength(2);
+    expect(before).toContain('table ip twill-containers {');
     expect(existsSync(path)).toBe(true);
     await cluster().agent(1).stop('SIGKILL');
     const said = await twill('cleanup');

@@ -12,6 +12,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['bridge', 'fdb'],
   ['nft', '--stateless', 'list', 'ruleset'],
   ['iptables-save'],
+  ['iptables-legacy-save'],
 ];
 
 /**
@@ -52,6 +53,11 @@ export async function addForeignThings({ run, ip }: Namespace): Promise<void> {
   await run(['iptables', '-t', 'nat', '-A', 'POSTROUTING', '-s', '10.99.0.0/24', '-j', 'MASQUERADE']);
   await run(['iptables', '-N', 'OTHERS']);
   await run(['iptables', '-A', 'FORWARD', '-j', 'OTHERS']);
+  // As Docker leaves both variants of iptables when its container has ended.
+  for (const program of ['iptables', 'iptables-legacy']) {
+    await run([program, '-N', 'DOCKER-FORWARD']);
+    await run([program, '-t', 'raw', '-A', 'PREROUTING', '-d', '10.99.0.2', '-j', 'DROP']);
+  }
   await run(['nft', 'add', 'table', 'ip', 'others']);
   await run(['nft', 'add', 'chain', 'ip', 'others', 'post', '{ type nat hook postrouting priority 100 ; }']);
 }

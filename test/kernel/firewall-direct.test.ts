@@ -5,11 +5,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Exec } from '../../agent/base/exec.ts';
 import { createDockerDirect } from '../../agent/firewall/docker-direct.ts';
+import { createContainersTable } from '../../agent/firewall/nftables.ts';
 import { planFirewall } from '../../agent/firewall/rules.ts';
 import type { FirewallPart } from '../../agent/model/firewall.ts';
 import type { ReadTableSizes, RulesetReader } from '../../agent/model/ruleset.ts';
 import { captureLog } from '../support/capture-log.ts';
 import { needsNetns, title } from '../support/needs.ts';
+import { optionsOf } from './firewall-suite.ts';
 import { createNetns, type Netns } from './netns.ts';
 
 const INPUT = {
@@ -56,7 +58,8 @@ function openIn(ns: Netns): {
       .filter((name) => name !== '');
     const sizes = names.map(async (name) => {
       const rules = await ns.exec('iptables-legacy', '-t', name, '-S');
-      return [name, { parent: '', table: `${rules.length}`, bytes: rules.length }] as const;
+      const size = `${rules.length}`;
+      return [name, { parent: size, table: size, bytes: rules.length }] as const;
     });
     return new Map(await Promise.all(sizes));
   };
@@ -112,6 +115,8 @@ describe.skipIf(need.missing)(title("Docker's drops before routing", need), () =
       const { part, lines } = openIn(ns);
       expect(await part.ensure(RULES)).toBe('present');
       await run(ns, command);
+      // Over host-gw there is no link before the first peer.
+      expect(await part.ensure(OFF)).toBe('present');
       expect(await part.ensure(RULES)).toBe('present');
       expect(await raw(ns, program)).toEqual([JUMP, ...drops, OWN]);
       expect(lines).toEqual([
@@ -186,6 +191,33 @@ describe.skipIf(need.missing)(title("Docker's drops before routing", need), () =
     await part.ensure(planFirewall({ ...INPUT, links: ['eth0', 'flannel.1'] }));
     expect(await reaches('10.5.2.2')).toBe(true);
     expect(await reaches('192.168.77.2')).toBe(false);
+  });
+
+  it("the mark of packets from peers passes the chains of Docker's nftables back end", async () => {
+    await using host = await createNetns('host');
+    await using peer = await createNetns('peer');
+    await using web = await createNetns('web');
+    await wire(host, peer, web);
+    // Docker's own chains, as it makes them with the flags that the log names.
+    for (const line of [
+      'table ip docker-bridges',
+      'chain ip docker-bridges filter-FORWARD { type filter hook forward priority filter; policy accept; }',
+      'chain ip docker-bridges filter-forward-in__web',
+      'map ip docker-bridges filter-forward-in-jumps { type ifname : verdict; }',
+      'element ip docker-bridges filter-forward-in-jumps { to-web : jump filter-forward-in__web }',
+      'rule ip docker-bridges filter-FORWARD meta mark & 0x1000000 == 0x1000000 accept',
+      'rule ip docker-bridges filter-FORWARD oifname vmap @filter-forward-in-jumps',
+      'rule ip docker-bridges filter-forward-in__web ct state established,related accept',
+      'rule ip docker-bridges filter-forward-in__web counter drop',
+    ])
+      await run(host, `nft add ${line}`);
+    const reaches = async (from: string): Promise<boolean> =>
+      (await peer.run('ping', ['-c', '1', '-W', '1', '-I', from, '10.5.1.2'])).exitCode === 0;
+    expect(await reaches('10.5.2.2')).toBe(false);
+    await createContainersTable(optionsOf(host.run)).ensure(RULES);
+    expect(await reaches('10.5.2.2')).toBe(true);
+    await run(peer, 'ip route replace 10.5.1.0/24 via 192.168.77.1');
+    expect(await reaches('10.5.2.2')).toBe(false);
   });
 });
 

@@ -9,6 +9,7 @@ import { createContainersTable } from '../../agent/firewall/nftables.ts';
 import { planFirewall } from '../../agent/firewall/rules.ts';
 import type { FirewallPart } from '../../agent/model/firewall.ts';
 import { needsNetns, title } from '../support/needs.ts';
+import { optionsOf } from './firewall-suite.ts';
 import { createNetns, type Netns } from './netns.ts';
 
 const RULES = planFirewall({
@@ -27,7 +28,7 @@ const [CONTAINER, OUTSIDE] = ['10.5.2.2', '203.0.113.1'];
 const KUBE_PROXY = '0x4000';
 const NETAVARK = '0x2000';
 
-const byNft = (exec: Exec): FirewallPart => createContainersTable({ exec });
+const byNft = (exec: Exec): FirewallPart => createContainersTable(optionsOf(exec));
 const byIptables =
   (program: string) =>
   (exec: Exec): FirewallPart =>

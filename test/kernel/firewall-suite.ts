@@ -2,8 +2,11 @@
 // must stay the same, byte for byte.
 import { describe, expect, it } from 'vitest';
 import type { Exec } from '../../agent/base/exec.ts';
+import type { ContainersOptions } from '../../agent/firewall/nftables.ts';
+import type { NftTable } from '../../agent/firewall/nftables-table.ts';
 import { planFirewall } from '../../agent/firewall/rules.ts';
 import type { Firewall, FirewallRules } from '../../agent/model/firewall.ts';
+import { captureLog } from '../support/capture-log.ts';
 import { needsNetns, title } from '../support/needs.ts';
 import { createNetns, type Netns } from './netns.ts';
 
@@ -32,6 +35,13 @@ export const RULES: FirewallRules = planFirewall({
   links: ['flannel.1'],
   bridges: [],
 });
+
+/** Options of the table for containers in a namespace that the test is not in. */
+export function optionsOf(exec: Exec): ContainersOptions {
+  const hasTable = async ({ family, name }: NftTable): Promise<boolean> =>
+    (await exec('nft', ['list', 'table', family, name])).exitCode === 0;
+  return { exec, reader: { hasTable }, log: captureLog('firewall').log };
+}
 
 const OTHER = {
   network: { family: 'ipv4', address: '10.9.0.0', length: 16 },

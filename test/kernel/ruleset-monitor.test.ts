@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { exec } from '../../agent/base/exec.ts';
+import { createDockerDirect, DIRECT_CHAINS } from '../../agent/firewall/docker-direct.ts';
 import { createIptablesFirewall, IPTABLES_CHAINS } from '../../agent/firewall/iptables.ts';
 import { createContainersTable, createNftablesFirewall } from '../../agent/firewall/nftables.ts';
 import { NFT_CHAINS } from '../../agent/firewall/nftables-table.ts';
@@ -9,6 +10,7 @@ import { rulesetReader } from '../../agent/kernel/netlink/ruleset.ts';
 import { watchRuleset } from '../../agent/kernel/netlink/ruleset-monitor.ts';
 import type { FirewallPart } from '../../agent/model/firewall.ts';
 import type { RulesetChange } from '../../agent/model/ruleset.ts';
+import { captureLog } from '../support/capture-log.ts';
 import { allOf, NEEDS_PRIVATE_NETNS, needsNetns, title } from '../support/needs.ts';
 import { RULES } from './firewall-suite.ts';
 import { ownNetns } from './netns.ts';
@@ -40,7 +42,10 @@ async function changesBy(lines: readonly string[]): Promise<readonly RulesetChan
   const ended = new AbortController();
   const changes: RulesetChange[] = [];
   let watches = false;
-  const chains = { names: new Set([...IPTABLES_CHAINS, ...NFT_CHAINS]), changed: () => undefined };
+  const chains = {
+    names: new Set([...IPTABLES_CHAINS, ...DIRECT_CHAINS, ...NFT_CHAINS]),
+    changed: () => undefined,
+  };
   const watching = watchRuleset(
     chains,
     (change) => {
@@ -187,7 +192,8 @@ describe.skipIf(need.missing)(title('the events of the rule set', need), () => {
 
   it('a flushed chain of ours for containers concerns its table, and flannel does not', async () => {
     await using _ns = ownNetns();
-    const table = createContainersTable({ exec, reader: rulesetReader });
+    const { log } = captureLog('firewall');
+    const table = createContainersTable({ exec, reader: rulesetReader, log });
     expect(await table.ensure(RULES)).toBe('repaired');
     const firewall = createNftablesFirewall({ exec, reader: rulesetReader });
     await firewall.ensure(RULES);
@@ -196,6 +202,37 @@ describe.skipIf(need.missing)(title('the events of the rule set', need), () => {
     expect(await concerning(firewall, flush)).toEqual([]);
     expect(await concerning(table, 'nft flush chain ip flannel-ipv4 forward')).toEqual([]);
   });
+
+  it('Docker that starts, with either back end, concerns the parts that are for it', async () => {
+    await using _ns = ownNetns();
+    const { log } = captureLog('firewall');
+    const readSizes = async () => undefined;
+    const options = { exec, reader: rulesetReader, readSizes, version: '(nf_tables)', log };
+    const direct = createDockerDirect(options);
+    const table = createContainersTable(options);
+    const [chain, drop] = [
+      'iptables-nft -N DOCKER-FORWARD',
+      'iptables-nft -t raw -A PREROUTING -d 10.5.34.2 -j DROP',
+    ];
+    expect(await direct.ensure(RULES)).toBe('present');
+    expect(await concerning(direct, ...THEIRS, ...CHURN)).toEqual([]);
+    expect(await concerning(direct, drop)).not.toEqual([]);
+    expect(await concerning(direct, chain)).not.toEqual([]);
+    expect(await direct.ensure(RULES)).toBe('present');
+    // Each container that starts has a drop.
+    expect(await concerning(direct, drop.replace('34.2', '34.3'))).toEqual([]);
+    for (const fault of ['-F TWILL-DIRECT', '-D PREROUTING 1', '-I PREROUTING -d 10.5.34.4 -j DROP', '-F']) {
+      expect(await concerning(direct, `iptables-nft -t raw ${fault}`), fault).not.toEqual([]);
+      expect(await direct.ensure(RULES), fault).toBe('repaired');
+    }
+    await table.ensure(RULES);
+    const docker = 'nft add table ip docker-bridges';
+    expect(await concerning(table, 'nft add table ip other')).toEqual([]);
+    expect(await concerning(table, docker)).not.toEqual([]);
+    expect(await table.ensure(RULES)).toBe('repaired');
+    expect(await concerning(table, 'nft delete table ip docker-bridges', docker)).toEqual([]);
+    expect(await table.ensure(RULES)).toBe('present');
+  }, 20_000);
 
   it('the reader knows chains by table and name', async () => {
     await using _ns = ownNetns();

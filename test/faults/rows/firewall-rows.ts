@@ -7,14 +7,13 @@ const SECOND = 1_000;
 
 /** Our rules, as the kernel prints them. */
 async function ourRules(bed: FaultBed): Promise<string> {
-  if (bed.kind === 'nftables')
-    return (await bed.h1.exec(['nft', '--stateless', 'list', 'table', 'ip', 'flannel-ipv4'])).stdout;
+  const list = async (table: string): Promise<string> =>
+    (await bed.h1.exec(['nft', '--stateless', 'list', 'table', 'ip', table])).stdout;
+  const containers = await list('twill-containers');
+  if (bed.kind === 'nftables') return containers + (await list('flannel-ipv4'));
   const text = await bed.h1.run(['iptables-save']);
-  return text
-    .split('\n')
-    .filter((line) => line.includes('FLANNEL'))
-    .map((line) => line.replaceAll(/\[\d+:\d+\]/g, ''))
-    .join('\n');
+  const lines = text.split('\n').filter((line) => line.includes('FLANNEL'));
+  return [containers, ...lines.map((line) => line.replaceAll(/\[\d+:\d+\]/g, ''))].join('\n');
 }
 
 /** Changes the rules, then waits until ours are as before. */
@@ -105,6 +104,12 @@ export const FIREWALL_FAULTS: readonly Fault[] = [
     backends: ['host-gw'],
     requiredMs: SECOND,
     inject: breakRules('iptables -P FORWARD DROP', 'iptables -F FORWARD'),
+  },
+  {
+    name: 'our rules for source addresses are flushed',
+    backends: ['host-gw'],
+    requiredMs: SECOND,
+    inject: breakRules('nft flush chain ip twill-containers twill-source'),
   },
   {
     name: 'the whole ruleset is flushed',
