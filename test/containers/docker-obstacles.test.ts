@@ -2,11 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import type { DockerOptions } from '../lab/engines/dockerd.ts';
+import { dockerFlags } from '../lab/engines/dockers.ts';
 import type { SubnetEnv } from '../lab/host.ts';
 import { ping } from '../lab/ping.ts';
 import { waitFor } from '../lab/wait.ts';
 import { title } from '../support/needs.ts';
-import { DOCKERS, type DockerBed, dockerFlags, needsDocker, useDockers } from './docker-bed.ts';
+import { DOCKERS, type DockerBed, needsDocker, useDockers } from './docker-bed.ts';
 
 const READYZ = `fetch('http://127.0.0.1:${HEALTHZ_PORT}/readyz')
   .then(async (answer) => process.stdout.write(answer.status + ' ' + await answer.text()))`;
@@ -40,11 +41,13 @@ const DIRECT = '--allow-direct-routing';
 const closed = DOCKERS.find((release) => release.has(DIRECT));
 if (closed !== undefined) {
   const need = needsDocker(closed);
+  /** The agent leaves Docker's drops as they are. */
+  const flags = ['--ip-masq', '--docker-direct=off'];
   const withoutDirect = (env: SubnetEnv): DockerOptions => ({
     flags: dockerFlags(env, closed).filter((flag) => flag !== DIRECT),
   });
   describe.skipIf(need.missing)(title(`${closed.title} that drops direct access`, need), () => {
-    const bed = useDockers({ release: closed, docker: withoutDirect });
+    const bed = useDockers({ release: closed, flags, docker: withoutDirect });
 
     it('/readyz names the drop of a container until dockerd allows direct routing', async () => {
       const { address } = bed().container(1);
@@ -80,7 +83,7 @@ if (closed !== undefined) {
 
   describe.skipIf(need.missing)(title(`${closed.title} with the old iptables`, need), () => {
     const docker = (env: SubnetEnv): DockerOptions => ({ ...withoutDirect(env), legacyIptables: true });
-    const bed = useDockers({ release: closed, docker });
+    const bed = useDockers({ release: closed, flags, docker });
 
     it('/readyz names the drops in tables that no rule of ours is in', async () => {
       const drops = [
