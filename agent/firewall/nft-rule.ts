@@ -47,10 +47,12 @@ export function mapsIn(rules: readonly JsonValue[]): readonly string[] {
   return [...new Set(names)];
 }
 
-/** Whether a rule has an extension of iptables, of which nft tells no more than the name. */
-export function hasExtension(rule: JsonValue): boolean {
+/** Whether a rule has an extension of iptables of which the name, which is all that nft tells, is not enough. */
+export function hasUnclearExtension(rule: JsonValue): boolean {
   const { success, output } = v.safeParse(ruleSchema, rule);
-  return success && output.expr.some((statement) => 'xt' in statement);
+  if (!success) return false;
+  const extensions = output.expr.flatMap(({ xt }) => (xt === undefined ? [] : parseExtension(xt)));
+  return extensions.some((part) => part === PERHAPS || part === UNKNOWN || part.kind === 'mark');
 }
 
 /** The chains that the rules call. */

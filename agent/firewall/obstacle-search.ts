@@ -48,13 +48,14 @@ export function createObstacleSearch(
   let unseenBefore: readonly string[] = [];
   let failure: string | undefined;
   let readChains: ReadChains | undefined;
+  const bulky = new Set<string>();
   /** Of the old iptables, before the last search. */
   let sizes: ReadonlyMap<string, TableSizes> | undefined;
 
   const search = async (traffic: Traffic, signal?: AbortSignal): Promise<void> => {
     sizes = await readSizes();
     const old = sizes && { program, sizes };
-    const { obstacles, read, unseen } = await findObstacles({ exec, reader, old }, traffic, signal);
+    const { obstacles, read, unseen } = await findObstacles({ exec, reader, old, bulky }, traffic, signal);
     const messages = (areFaults: boolean): readonly string[] =>
       obstacles.filter(({ isFault }) => isFault === areFaults).map(({ message }) => message);
     for (const message of messages(false)) if (!warnings.includes(message)) log.warn(message);

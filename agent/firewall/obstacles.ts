@@ -7,6 +7,7 @@ import { createChainReader } from './chain-reader.ts';
 import { flowsOf } from './flow.ts';
 import { type Finding, judgeFlow, type PlacedChain } from './flow-verdict.ts';
 import { LIMITS } from './limits.ts';
+import { FLANNEL_TABLE } from './nftables-table.ts';
 import { formatObstacle } from './obstacle-text.ts';
 import { type OldChains, readOldChains } from './old-rules.ts';
 import { TUNNEL_TABLE } from './tunnel-table.ts';
@@ -25,6 +26,8 @@ export type ReadChains = ReadonlySet<string>;
 export interface SearchDeps {
   readonly exec: Exec;
   readonly reader: RulesetReader;
+  /** Tables that are not read as a whole, from one search to the next. Default: a set of this search. */
+  readonly bulky?: Set<string>;
   /** The tables of the old iptables and the program that lists them. Default: there are none. */
   readonly old?: { readonly program: string; readonly sizes: ReadonlyMap<string, TableSizes> } | undefined;
 }
@@ -42,13 +45,13 @@ export interface Search {
  * Of nftables it reads only the chains that a new connection surely reaches, and none that is long.
  */
 export async function findObstacles(
-  { exec, reader, old }: SearchDeps,
+  { exec, reader, old, bulky = new Set() }: SearchDeps,
   traffic: Traffic,
   signal?: AbortSignal,
 ): Promise<Search> {
-  const { chains, long } = await reader.baseChains(LIMITS.foreignRules);
-  const rules = createChainReader(exec, long, signal);
-  const placed = chains
+  const found = await reader.baseChains(LIMITS.foreignRules);
+  const rules = createChainReader(exec, found, bulky, signal);
+  const placed = found.chains
     .filter((chain) => chain.isActive !== 'no' && !isOurs(`${chain.family} ${chain.table}`))
     .map((chain) => ({
       ...chain,
@@ -121,7 +124,11 @@ export function mayObstruct(change: RulesetChange, read: ReadChains): boolean {
   return isHooked || read.has(`${table} ${chain}`);
 }
 
-// The tunnel filter drops no packets to containers.
+// These drop no packets of containers, and rewrite no source within the network.
+const OWN_TABLES: ReadonlySet<string> = new Set(
+  [TUNNEL_TABLE, FLANNEL_TABLE].map(({ family, name }) => `${family} ${name}`),
+);
+
 function isOurs(table: string): boolean {
-  return table === `${TUNNEL_TABLE.family} ${TUNNEL_TABLE.name}`;
+  return OWN_TABLES.has(table);
 }

@@ -47,6 +47,8 @@ export interface BaseChains {
   readonly chains: readonly BaseChain[];
   /** Of any hook or of none, as `ip filter KUBE-FORWARD`: chains with more rules than are read. */
   readonly long: ReadonlySet<string>;
+  /** As `ip filter`: tables with no more rules in all than are read of one chain. */
+  readonly small: ReadonlySet<string>;
 }
 
 /** Reads parts of the rule set. The cost is that of the part. Fails as `host`. */

@@ -275,8 +275,8 @@ export class NodeNetwork {
   #wantRules(): void {
     const { planes, links } = this.#planner;
     if (planes[0] === undefined) return;
-    const [{ backend, options }, { bridges }] = [this.#deps, this.#checker];
-    const traffic = options.forwardRules ? trafficOf(backend, planes[0], bridges) : undefined;
+    const [{ options }, { bridges }] = [this.#deps, this.#checker];
+    const traffic = options.forwardRules ? trafficOf(planes[0], links, bridges) : undefined;
     this.#firewall?.want(planFirewall({ ...options, ...planes[0], links, bridges }), traffic);
   }
 

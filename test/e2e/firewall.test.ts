@@ -121,7 +121,7 @@ describe.skipIf(NEEDS_CLUSTER.missing).each([{ firewall: 'iptables' }, { firewal
 
     it('foreign chains that may drop are only a warning', async () => {
       const { namespace } = running().lab.host(1);
-      await namespace.run(['nft', table('policy drop; iifname "eth0" accept;')]);
+      await namespace.run(['nft', table('policy drop; meta mark 7 accept;')]);
       await running()
         .agent(1)
         .waitForLine(/warn .*chain theirs_fwd of .* inet theirs may drop/, HEAL_LIMIT_MS);

@@ -61,7 +61,7 @@ const DIRECT =
   'fault: chain PREROUTING of nftables table ip raw drops packets from other nodes to 10.5.34.2 and another address by the rule "iifname != docker0 ip daddr 10.5.34.2 drop"; run the agent with --docker-direct=auto, or dockerd with --allow-direct-routing';
 const DOCKERS_REMEDY = 'accept 10.5.0.0/16 there (with Docker, in its chain DOCKER-USER)';
 const MASQUERADED =
-  'warning: chain POSTROUTING of nftables table ip nat gives packets from docker0 to other nodes another source address by the rule "-s 10.5.34.0/24 ! -o docker0 -j MASQUERADE"; exempt 10.5.0.0/16 there (Docker: --ip-masq=false)';
+  'warning: chain POSTROUTING of nftables table ip nat gives packets from docker0 to other nodes another source address by the rule "oifname != docker0 ip saddr 10.5.34.0/24 MASQUERADE"; exempt 10.5.0.0/16 there (Docker: --ip-masq=false)';
 /** First in raw PREROUTING, as ours is. */
 const ACCEPT_DIRECT: IptablesRules = [
   '-t raw -N TWILL-DIRECT',
@@ -156,6 +156,25 @@ describe.skipIf(need.missing)(title('findObstacles beside engines', need), () =>
     expect(await lines()).toEqual([]);
   });
 
+  it('findObstacles reads the rules of Docker in few runs of programs', async () => {
+    await using ns = ownNetns();
+    await apply(ns, [...DOCKER_28, ...DOCKER_MASQUERADE]);
+    await MODES.iptables(ns);
+    const calls: string[] = [];
+    const exec: typeof ns.run = (file, args, options) => {
+      calls.push([file, ...args].join(' '));
+      return ns.run(file, args, options);
+    };
+    const tables = ['filter', 'nat', 'raw'].map((name) => `nft -j list table ip ${name}`);
+    await findObstacles({ exec, reader: rulesetReader }, trafficBy('docker0'));
+    expect(calls.toSorted()).toEqual(tables);
+    calls.length = 0;
+    // Without our accepts the walk comes to chains with extensions.
+    await ns.exec('iptables-nft', '-D', 'FORWARD', '1');
+    await findObstacles({ exec, reader: rulesetReader }, trafficBy('docker0'));
+    expect(calls.toSorted()).toEqual(['iptables-nft -t filter -S', ...tables]);
+  });
+
   it('findObstacles sees the rules of the old iptables', async () => {
     await using ns = ownNetns();
     const clean = ['filter', 'nat', 'raw'].flatMap((table) => [`-t ${table} -F`, `-t ${table} -X`]);
@@ -165,7 +184,10 @@ describe.skipIf(need.missing)(title('findObstacles beside engines', need), () =>
       expect(linesOf(await find(ns, 'docker0'))).toEqual([
         'fault: chain PREROUTING of the old iptables table raw drops packets from other nodes to 10.5.34.2 and another address by the rule "-d 10.5.34.2/32 ! -i docker0 -j DROP"; run the agent with --docker-direct=auto, or dockerd with --allow-direct-routing',
         `fault: chain FORWARD of the old iptables table filter drops packets from other nodes to docker0 by the rule "! -i docker0 -o docker0 -j DROP" of chain DOCKER; ${DOCKERS_REMEDY}`,
-        MASQUERADED.replace('nftables table ip nat', 'the old iptables table nat'),
+        MASQUERADED.replace('nftables table ip nat', 'the old iptables table nat').replace(
+          'oifname != docker0 ip saddr 10.5.34.0/24 MASQUERADE',
+          '-s 10.5.34.0/24 ! -o docker0 -j MASQUERADE',
+        ),
       ]);
       await apply(ns, KEEP_SOURCE);
       await apply(ns, [...ACCEPT_DIRECT, '-I DOCKER-USER -d 10.5.34.0/24 -j ACCEPT'], 'iptables-legacy');

@@ -45,7 +45,7 @@ function openIn(ns: Netns): {
     return ns.run(file, args, options);
   };
   const reader: RulesetReader = {
-    baseChains: async () => ({ chains: [], long: new Set() }),
+    baseChains: async () => ({ chains: [], long: new Set(), small: new Set() }),
     hasTable: async ({ family, name }) =>
       (await ns.run('nft', ['list', 'table', family, name])).exitCode === 0,
     hasChain: async (table, name) =>

@@ -222,7 +222,40 @@ describe.skipIf(need.missing)(title('findObstacles', need), () => {
     const chains = Array.from({ length: count }, (__, i) => `chain c${i} { counter; }`);
     const jumps = chains.map((__, i) => `jump c${i}`);
     await ns.exec('nft', table('drop', jumps, chains.join('\n')));
+    expect(await verdictsIn(ns)).toEqual(['drops']);
+    // A table with more rules is not read as a whole.
+    const rest = Array.from({ length: LIMITS.foreignRules }, () => 'add rule inet theirs rest counter');
+    await ns.exec('nft', ['add chain inet theirs rest', ...rest].join('\n'));
     expect(await verdictsIn(ns)).toEqual(['may drop']);
+  });
+
+  it('findObstacles reads a table in one run, and chain by chain from when its sets are large', async () => {
+    await using ns = ownNetns();
+    const addressOf = (i: number): string => `10.${96 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}`;
+    const elements = Array.from({ length: 90_000 }, (__, i) => addressOf(i)).join(',');
+    const file = join(tmpdir(), `twill-set-${process.pid}`);
+    await writeFile(file, table('drop', ['jump sub'], 'set s { type ipv4_addr; }; chain sub { counter; }'));
+    await ns.exec('nft', '-f', file);
+    const calls: string[] = [];
+    const exec: Exec = (name, args, options) => {
+      calls.push([name, ...args].join(' '));
+      return ns.run(name, args, options);
+    };
+    const bulky = new Set<string>();
+    const find = async (): Promise<readonly string[]> => {
+      calls.length = 0;
+      const { obstacles } = await findObstacles({ exec, reader: rulesetReader, bulky }, TRAFFIC);
+      expect(obstacles.map(verdictOf)).toEqual(['drops']);
+      return calls;
+    };
+    const whole = 'nft -j list table inet theirs';
+    const single = ['nft -j list chain inet theirs forwarded', 'nft -j list chain inet theirs sub'];
+    expect(await find()).toEqual([whole]);
+    await writeFile(file, `add element inet theirs s { ${elements} }`);
+    await ns.exec('nft', '-f', file);
+    await rm(file);
+    expect(await find()).toEqual([whole, ...single]);
+    expect(await find()).toEqual(single);
   });
 
   it('findObstacles reads no chain of another hook and none that is long, beside 20,000 foreign rules', async () => {

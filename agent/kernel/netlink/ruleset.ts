@@ -103,15 +103,21 @@ export const rulesetReader: RulesetReader = {
   async baseChains(mostRules) {
     return reading(NO_CHAINS, async (socket) => {
       const tables = await readTables(socket);
-      const found: { chains: BaseChain[]; long: Set<string> } = { chains: [], long: new Set() };
+      const counts = new Map<string, number>();
       const mayBeWanted: MayBeWanted = (bytes, start, end) => {
         const placeIn = (type: number) => placeOf(bytes, start + HEADER_BYTES, end, type);
-        const use = placeIn(CHAIN_USE);
-        return (
-          placeIn(CHAIN_HOOK) !== undefined || (use !== undefined && bytes.readUInt32BE(use) > mostRules)
-        );
+        const [use, table] = [placeIn(CHAIN_USE), placeIn(CHAIN_TABLE)];
+        const rules = use === undefined ? 0 : bytes.readUInt32BE(use);
+        if (table !== undefined) {
+          const name = `${bytes[start]} ${bytes.toString('latin1', table, bytes.indexOf(0, table))}`;
+          counts.set(name, (counts.get(name) ?? 0) + rules);
+        }
+        return placeIn(CHAIN_HOOK) !== undefined || rules > mostRules;
       };
       const messages = await sifting(socket, mayBeWanted, () => list(socket, GET_CHAIN));
+      // The name of a table with one or two letters is not found, so none of them counts as small.
+      const small = [...counts].flatMap(([name, rules]) => (rules <= mostRules ? [nameOfTable(name)] : []));
+      const found = { chains: [], long: new Set<string>(), small: new Set(small) };
       for (const { data } of messages) addChain(data, tables, mostRules, found);
       return found;
     });
@@ -161,7 +167,12 @@ async function readTables(socket: NetlinkSocket): Promise<ReadonlyMap<string, nu
 }
 
 // A kernel without nftables.
-const NO_CHAINS: BaseChains = { chains: [], long: new Set() };
+const NO_CHAINS: BaseChains = { chains: [], long: new Set(), small: new Set() };
+
+/** `ip filter` of `2 filter`. */
+function nameOfTable(text: string): string {
+  return text.replace(/^\d+/, (family) => FAMILIES.get(Number(family)) ?? 'unknown');
+}
 
 function addChain(
   data: Buffer,

@@ -38,6 +38,7 @@ const readerOf = (isActive: BaseChain['isActive']): RulesetReader => ({
       },
     ],
     long: new Set(),
+    small: new Set(),
   }),
   hasTable: async () => false,
   hasChain: async () => false,
