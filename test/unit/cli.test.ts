@@ -71,6 +71,7 @@ describe('a command line', () => {
     ['run', '-version'],
     ['network', 'get', '--version'],
     ['docker-opts', '-i', '--version'],
+    ['docker', 'network', '--version'],
     ['help', '--version'],
   ])('the command line %s %s prints the version', async (...args) => {
     expect(await print(args.filter((arg) => arg !== undefined))).toBe('twill 1.2.3\n');
@@ -81,7 +82,7 @@ describe('a command line', () => {
     for (const flag of FLAGS) expect(text).toContain(spell(flag.name));
   });
 
-  it.each([['plan'], ['network'], ['cleanup'], ['docker-opts'], ['run']])(
+  it.each([['plan'], ['network'], ['cleanup'], ['docker-opts'], ['docker'], ['podman'], ['run']])(
     'help %s prints the help of the command',
     async (name) => {
       const text = await print(['help', name]);

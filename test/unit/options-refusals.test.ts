@@ -45,6 +45,7 @@ describe('options', () => {
       '--subnet-lease-renew-margin: must be a whole number from 1 to 1439, is "1440"',
     ],
     [['--tunnel-filter=on'], '--tunnel-filter: must be auto or off, is "on"'],
+    [['--ip-forward=on'], '--ip-forward: must be auto or off, is "on"'],
     [['--docker-direct=on'], '--docker-direct: must be auto or off, is "on"'],
     [['--iptables-resync=1.5'], '--iptables-resync: must be a whole number from 1 to 86400, is "1.5"'],
     [['--ip-masq=yes'], '--ip-masq: must be true or false, is "yes"'],
