@@ -1,5 +1,5 @@
-// The releases of Podman that the lab can start. Each is a whole root of Debian's packages: netavark needs the C library
-// of its own Debian.
+// The releases of Podman that the lab can start. Each is a whole root of Debian's packages: netavark needs the C
+// library of its own Debian.
 import { type DebianRoot, rootFailure, rootFolder } from './debian-root.ts';
 
 export interface PodmanRelease {
