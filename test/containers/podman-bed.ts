@@ -1,10 +1,10 @@
 // A cluster whose hosts run a Podman each, for the tests of one describe block.
-import { createHash } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { afterAll, beforeAll } from 'vitest';
 import { type Cluster, type ClusterOptions, openCluster } from '../lab/cluster.ts';
 import type { EngineContainer } from '../lab/engines/engine.ts';
 import { NETWORK_FILES, type Podman, type PodmanOptions, startPodman } from '../lab/engines/podman.ts';
+import { NETWORK, writeNetworkFile } from '../lab/engines/podman-network.ts';
 import { type PodmanRelease, readPodman4, readPodman5 } from '../lab/engines/podmans.ts';
 import type { Host } from '../lab/host.ts';
 import { allOf, NEEDS_CLUSTER, type Need } from '../support/needs.ts';
@@ -31,9 +31,6 @@ export function needsPodman(...releases: readonly PodmanRelease[]): Need {
   return allOf(NEEDS_CLUSTER, ...needs);
 }
 
-/** The network of the containers in a bed. */
-export const NETWORK = 'twill';
-
 export interface PodmanHost {
   readonly host: Host;
   readonly podman: Podman;
@@ -56,7 +53,7 @@ export interface PodmanBed {
 export function usePodmans(
   kinds: readonly PodmanKind[],
   options: Partial<ClusterOptions> = {},
-  writeNetwork: (host: Host) => Promise<void> = writeNetworkFile,
+  writeNetwork: (host: Host) => Promise<void> = (host) => writeNetworkFile(host),
 ): () => PodmanBed {
   let cluster: Cluster | undefined;
   let bed: PodmanBed | undefined;
@@ -90,32 +87,4 @@ export function usePodmans(
     if (bed === undefined) throw new Error('the hosts do not stand');
     return bed;
   };
-}
-
-/**
- * Writes the file of a network of netavark's on the host's subnet: of `NETWORK`, unless `changes` have another name.
- * They are further fields, or other values.
- */
-export async function writeNetworkFile(
-  host: Host,
-  changes: Readonly<Record<string, unknown>> & { readonly name?: string } = {},
-): Promise<void> {
-  const { subnet, mtuBytes } = await host.waitForSubnetEnv();
-  const [gateway = ''] = subnet.split('/');
-  const name = changes.name ?? NETWORK;
-  const file = {
-    name,
-    id: createHash('sha256').update(name).digest('hex'),
-    driver: 'bridge',
-    network_interface: `${name}0`,
-    created: '2026-01-01T00:00:00Z',
-    subnets: [{ subnet: subnet.replace(/\.1\//, '.0/'), gateway }],
-    ipv6_enabled: false,
-    internal: false,
-    dns_enabled: true,
-    ipam_options: { driver: 'host-local' },
-    ...changes,
-    options: { mtu: String(mtuBytes), ...(changes['options'] as object | undefined) },
-  };
-  await writeFile(`${host.path(NETWORK_FILES)}/${name}.json`, JSON.stringify(file));
 }

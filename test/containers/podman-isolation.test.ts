@@ -2,17 +2,10 @@
 // other hosts reach both.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type EngineContainer, sourceSeenBy } from '../lab/engines/engine.ts';
+import { NETWORK, writeNetworkFile } from '../lab/engines/podman-network.ts';
 import type { Host } from '../lab/host.ts';
 import { title } from '../support/needs.ts';
-import {
-  NETAVARKS,
-  NETWORK,
-  needsPodman,
-  PODMAN_4,
-  PODMAN_5,
-  usePodmans,
-  writeNetworkFile,
-} from './podman-bed.ts';
+import { NETAVARKS, needsPodman, PODMAN_4, PODMAN_5, usePodmans } from './podman-bed.ts';
 
 const NEED = needsPodman(PODMAN_4, PODMAN_5);
 const OTHER = 'other';

@@ -3,8 +3,9 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { sourceSeenBy } from '../lab/engines/engine.ts';
 import { NETWORK_FILES } from '../lab/engines/podman.ts';
+import { NETWORK } from '../lab/engines/podman-network.ts';
 import { title } from '../support/needs.ts';
-import { NETWORK, needsPodman, PODMAN_4, PODMAN_5, usePodmans } from './podman-bed.ts';
+import { needsPodman, PODMAN_4, PODMAN_5, usePodmans } from './podman-bed.ts';
 
 const NEED = needsPodman(PODMAN_4, PODMAN_5);
 

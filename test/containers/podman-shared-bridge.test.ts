@@ -5,11 +5,12 @@ import { sourceSeen } from '../lab/datagram.ts';
 import { type Docker, startDocker } from '../lab/engines/dockerd.ts';
 import type { DockerRelease } from '../lab/engines/dockers.ts';
 import { type EngineContainer, sourceSeenBy } from '../lab/engines/engine.ts';
+import { writeNetworkFile } from '../lab/engines/podman-network.ts';
 import type { Host } from '../lab/host.ts';
 import { OUTSIDE_ADDRESS } from '../lab/lab.ts';
 import { allOf, title } from '../support/needs.ts';
 import { DOCKERS, needsDocker } from './docker-bed.ts';
-import { needsPodman, PODMAN_5, usePodmans, writeNetworkFile } from './podman-bed.ts';
+import { needsPodman, PODMAN_5, usePodmans } from './podman-bed.ts';
 
 const NEED = allOf(needsPodman(PODMAN_5), ...DOCKERS.map(needsDocker));
 /** What Podman needs no link, address and rule of its own for. */
@@ -85,7 +86,6 @@ async function shareBridge(host: Host): Promise<void> {
 async function startOnBridge(host: Host, release: DockerRelease): Promise<Docker> {
   const { subnet, mtuBytes } = await host.waitForSubnetEnv();
   const half = subnet.replace(/\.1\/24$/, '.0/25');
-  const direct = '--allow-direct-routing';
-  const flags = [`--bridge=${BRIDGE}`, `--fixed-cidr=${half}`, `--mtu=${mtuBytes}`, '--ip-masq=false'];
-  return startDocker(host, release, { flags: release.has(direct) ? [...flags, direct] : flags });
+  const flags = [`--bridge=${BRIDGE}`, `--fixed-cidr=${half}`, `--mtu=${mtuBytes}`];
+  return startDocker(host, release, { flags });
 }

@@ -3,17 +3,10 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type EngineContainer, sourceSeenBy } from '../lab/engines/engine.ts';
+import { NETWORK } from '../lab/engines/podman-network.ts';
 import { PingStream } from '../lab/ping-stream.ts';
 import { title } from '../support/needs.ts';
-import {
-  NETAVARKS,
-  NETWORK,
-  needsPodman,
-  PODMAN_4,
-  PODMAN_5,
-  type PodmanHost,
-  usePodmans,
-} from './podman-bed.ts';
+import { NETAVARKS, needsPodman, PODMAN_4, PODMAN_5, type PodmanHost, usePodmans } from './podman-bed.ts';
 
 const NEED = needsPodman(PODMAN_4, PODMAN_5);
 const PORT = 8080;
