@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 const BACKENDS = ['vxlan', 'host-gw', 'udp'];
 const STORES = ['file', 'etcd'];
 /** Engines whose containers ping, beside the lab's own. */
-const ENGINES = ['none', 'docker'];
+const ENGINES = ['none', 'docker', 'podman'];
 const MIN_NODES = 2;
 const MAX_NODES = 20;
 

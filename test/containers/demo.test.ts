@@ -9,10 +9,19 @@ import { readDocker } from '../lab/engines/dockers.ts';
 import { PROJECT_ROOT } from '../lab/paths.ts';
 import { title } from '../support/needs.ts';
 import { needsDocker } from './docker-bed.ts';
+import { needsPodman, PODMAN_5 } from './podman-bed.ts';
 
 const LIMIT_MS = 80_000;
 const SCRIPT = join(PROJECT_ROOT, 'scripts/demo.mjs');
-const ENGINES = [{ engine: 'docker', name: 'Docker', need: needsDocker(await readDocker('sid')) }];
+const ENGINES = [
+  {
+    engine: 'docker',
+    name: 'Docker',
+    version: '\\d+\\.\\d+\\.\\d+',
+    need: needsDocker(await readDocker('sid')),
+  },
+  { engine: 'podman', name: 'Podman', version: '\\d+', need: needsPodman(PODMAN_5) },
+];
 
 /** Namespaces, folders and cgroups of demos. */
 async function traces(): Promise<readonly string[]> {
@@ -20,7 +29,7 @@ async function traces(): Promise<readonly string[]> {
   return names.filter((name) => /tw-\d+-demo-/.test(name));
 }
 
-for (const { engine, name, need } of ENGINES) {
+for (const { engine, name, version, need } of ENGINES) {
   it.skipIf(need.missing)(
     title(`the demo shows the sources that containers of ${name} see`, need),
     async () => {
@@ -32,7 +41,7 @@ for (const { engine, name, need } of ENGINES) {
       });
       expect(stderr).toBe('');
       expect(exitCode, stdout).toBe(0);
-      expect(stdout).toMatch(new RegExp(`Containers +${name} \\d+\\.\\d+\\.\\d+, one a host, c1 10\\.5\\.`));
+      expect(stdout).toMatch(new RegExp(`Containers +${name} ${version}, one a host, c1 10\\.5\\.`));
       expect(stdout).toContain('6 of 6 pairs answer');
       const addressOf = (container: string): string =>
         new RegExp(`${container} (10\\.5\\.\\d+\\.\\d+)`).exec(stdout)?.[1] ?? 'none';

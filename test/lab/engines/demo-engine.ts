@@ -4,6 +4,9 @@ import { startDocker } from './dockerd.ts';
 import { type DockerSuite, dockerFlags, readDocker, rootsOfDocker } from './dockers.ts';
 import type { StartEngine } from './engine.ts';
 import { makeImage } from './image.ts';
+import { startPodman } from './podman.ts';
+import { NETWORK, writeNetworkFile } from './podman-network.ts';
+import { PODMAN_5_ROOT, readPodman5 } from './podmans.ts';
 
 export { engineCacheFolder } from './debian-root.ts';
 
@@ -16,6 +19,7 @@ export interface DemoEngine {
 /** By the names of `--engine`. Each throws an Error of one line where its programs cannot be had. */
 const ENGINES: Readonly<Record<string, (say: (line: string) => void) => Promise<DemoEngine>>> = {
   docker: openDocker,
+  podman: openPodman,
 };
 
 /** Unpacks what is missing of the engine. `say` is given a line for each step. */
@@ -35,5 +39,19 @@ async function openDocker(say: (line: string) => void): Promise<DemoEngine> {
   return {
     title: release.title,
     start: (host, env) => startDocker(host, release, { flags: dockerFlags(env) }),
+  };
+}
+
+async function openPodman(say: (line: string) => void): Promise<DemoEngine> {
+  await fillRoot(PODMAN_5_ROOT, say);
+  await makeImage(say);
+  const release = await readPodman5();
+  if (release.missing !== undefined) throw new Error(`${release.title}: ${release.missing}`);
+  return {
+    title: release.title,
+    async start(host) {
+      await writeNetworkFile(host);
+      return startPodman(host, release, { network: NETWORK });
+    },
   };
 }
