@@ -1,5 +1,6 @@
 // The recipes of README's chapter about containers run as they stand there, one after the other, on real engines.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DOCKER_FLAGS } from '../../agent/firewall/nftables-table.ts';
 import { type Cluster, openCluster } from '../lab/cluster.ts';
 import { type Docker, startDocker } from '../lab/engines/dockerd.ts';
 import { type EngineContainer, sourceSeenBy } from '../lab/engines/engine.ts';
@@ -9,9 +10,10 @@ import { readPodman4, readPodman5 } from '../lab/engines/podmans.ts';
 import { ping } from '../lab/ping.ts';
 import { allOf, NEEDS_CLUSTER, title } from '../support/needs.ts';
 import { DOCKERS, needsDocker } from './docker-bed.ts';
-import { type Recipe, RecipeHost, readRecipes, runRecipe } from './recipes.ts';
+import { type Recipe, RecipeHost, readChapter, recipesIn, runRecipe } from './recipes.ts';
 
-const RECIPES = await readRecipes();
+const CHAPTER = await readChapter();
+const RECIPES = recipesIn(CHAPTER);
 /** The container with a web server on each host, which is `$PEER` for the other one. */
 const SERVER = 'serve';
 
@@ -35,6 +37,10 @@ async function isReached(container: EngineContainer, peer: EngineContainer): Pro
   expect(await sourceSeenBy(peer.address, container.namespace)).toBe(container.address);
   expect((await ping(peer.namespace, container.address)).received).toBe(1);
 }
+
+it("the page names dockerd's flags for its nftables back end", () => {
+  expect(CHAPTER).toContain(DOCKER_FLAGS);
+});
 
 const release = DOCKERS.at(-1);
 if (release === undefined) throw new Error('there is no Docker');

@@ -18,10 +18,14 @@ export interface Recipe {
   readonly steps: readonly Step[];
 }
 
-/** Reads the recipes in the order of the page. */
-export async function readRecipes(): Promise<readonly Recipe[]> {
+/** Reads the chapter. */
+export async function readChapter(): Promise<string> {
   const page = await readFile(join(PROJECT_ROOT, 'README.md'), 'utf8');
-  const chapter = /^## Containers\n(.*?)^## /ms.exec(page)?.[1] ?? '';
+  return /^## Containers\n(.*?)^## /ms.exec(page)?.[1] ?? '';
+}
+
+/** The recipes of the chapter in their order. */
+export function recipesIn(chapter: string): readonly Recipe[] {
   return chapter
     .split(/^### /m)
     .slice(1)
