@@ -1,12 +1,15 @@
 // The demo with containers of a real engine.
-import { readdir } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { exec } from '../../agent/base/exec.ts';
-import { cgroupsOf } from '../lab/cgroups.ts';
+import { cgroupsOf, processesOf } from '../lab/cgroups.ts';
 import { readDocker } from '../lab/engines/dockers.ts';
 import { PROJECT_ROOT } from '../lab/paths.ts';
+import { LabProcess } from '../lab/process.ts';
+import { sweepLeftovers } from '../lab/sweep.ts';
 import { title } from '../support/needs.ts';
 import { needsDocker } from './docker-bed.ts';
 import { needsPodman, PODMAN_5 } from './podman-bed.ts';
@@ -52,6 +55,24 @@ for (const { engine, name, version, need } of ENGINES) {
     },
   );
 }
+
+const docker = ENGINES[0]?.need;
+describe.skipIf(docker?.missing !== false)('a killed demo', () => {
+  it('leaves nothing when the next lab has swept, though its dockerds and containers outlived it', async () => {
+    const before = await traces();
+    const log = join(tmpdir(), `twill-killed-demo-${process.pid}.log`);
+    const demo = new LabProcess([process.execPath, SCRIPT, '--engine', 'docker'], log);
+    await demo.waitForLine(/ Sources /, LIMIT_MS);
+    await demo.stop('SIGKILL');
+    const cgroups = await cgroupsOf(`tw-${demo.pid}-demo-`);
+    const containers = (await Promise.all(cgroups.map(processesOf))).flat();
+    expect(containers.length).toBeGreaterThan(0);
+    await sweepLeftovers();
+    expect(await traces()).toEqual(before);
+    for (const pid of containers) expect(existsSync(`/proc/${pid}/exe`)).toBe(false);
+    await rm(log);
+  });
+});
 
 describe('the options of the demo', () => {
   it('the demo refuses an engine that it does not know', async () => {

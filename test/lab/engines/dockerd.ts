@@ -2,7 +2,7 @@
 // a cgroup of the lab: closing the lab removes all of it, also after a crash.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ExecOptions, ExecResult } from '../../../agent/base/exec.ts';
+import type { ExecResult } from '../../../agent/base/exec.ts';
 import type { Host } from '../host.ts';
 import { namespaceOfProcess } from '../namespace.ts';
 import type { LabProcess } from '../process.ts';
@@ -15,8 +15,6 @@ import { givePrivateEtc } from './private-etc.ts';
 export interface DockerOptions {
   /** Flags of dockerd: `--bip=10.5.34.1/24`. */
   readonly flags: readonly string[];
-  /** The content of daemon.json. Default: an empty object. */
-  readonly daemonJson?: Readonly<Record<string, unknown>>;
   /** Whether dockerd alone finds iptables-legacy as iptables. Default false. */
   readonly legacyIptables?: boolean;
 }
@@ -32,7 +30,7 @@ const START_MS = 15_000;
 const CLI_MS = 30_000;
 const STOP_MS = 20_000;
 
-export class Docker implements Engine, AsyncDisposable {
+export class Docker implements Engine {
   readonly title: string;
   readonly host: Host;
   readonly #env: Readonly<Record<string, string>>;
@@ -44,6 +42,7 @@ export class Docker implements Engine, AsyncDisposable {
     this.#env = env;
   }
 
+  /** The dockerd that was started last. */
   get process(): LabProcess {
     if (this.#process === undefined) throw new Error(`dockerd of ${this.host.name} was not started`);
     return this.#process;
@@ -66,9 +65,8 @@ export class Docker implements Engine, AsyncDisposable {
   }
 
   /** Runs `docker` with any exit code. */
-  exec(args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
-    const env = { ...this.#env, ...options.env };
-    return this.host.namespace.exec(['docker', ...args], { timeoutMs: CLI_MS, ...options, env });
+  exec(args: readonly string[]): Promise<ExecResult> {
+    return this.host.namespace.exec(['docker', ...args], { timeoutMs: CLI_MS, env: this.#env });
   }
 
   /** Runs `docker` and returns its output. Throws with the output if it fails. */
@@ -108,10 +106,6 @@ export class Docker implements Engine, AsyncDisposable {
     await this.stop();
     await this.start(flags);
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#process?.isRunning === true) await this.stop();
-  }
 }
 
 interface Inspected {
@@ -123,11 +117,12 @@ interface Inspected {
 export async function startDocker(
   host: Host,
   release: DockerRelease,
-  { flags, daemonJson = {}, legacyIptables = false }: DockerOptions,
+  { flags, legacyIptables = false }: DockerOptions,
 ): Promise<Docker> {
   await givePrivateEtc(host);
   await mkdir(host.path('/etc/docker'), { recursive: true });
-  await writeFile(host.path('/etc/docker/daemon.json'), JSON.stringify(daemonJson));
+  // The machine's own settings are below.
+  await writeFile(host.path('/etc/docker/daemon.json'), '{}');
   const links = legacyIptables ? ['/run/legacy'] : [];
   if (legacyIptables) await linkLegacy(host);
   const path = [...links, ...release.path, process.env['PATH']].join(':');
