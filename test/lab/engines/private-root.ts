@@ -62,13 +62,13 @@ exec /bin/busybox sh -ec '
 const PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
 
 export class PrivateRoot implements AsyncDisposable {
-  readonly #process: LabProcess;
   /** Its first process, by the machine's number. */
-  readonly #first: number;
+  readonly firstPid: number;
+  readonly #process: LabProcess;
 
-  private constructor(process: LabProcess, first: number) {
+  private constructor(process: LabProcess, firstPid: number) {
     this.#process = process;
-    this.#first = first;
+    this.firstPid = firstPid;
   }
 
   /**
@@ -89,7 +89,7 @@ export class PrivateRoot implements AsyncDisposable {
 
   /** The path, outside of the root, of a file inside it. */
   path(inside: string): string {
-    return `/proc/${this.#first}/root${inside}`;
+    return `/proc/${this.firstPid}/root${inside}`;
   }
 
   /** The command line that runs `argv` in here, as root or as the rootless user. */
@@ -98,7 +98,7 @@ export class PrivateRoot implements AsyncDisposable {
     const home = isRootless ? '/home/user' : '/root';
     const settings = [`PATH=${PATH}`, `HOME=${home}`, `XDG_RUNTIME_DIR=/run/user/${uid}`];
     const enter = ['--mount', '--uts', '--pid', '--net', `--setuid=${uid}`, `--setgid=${uid}`];
-    return ['env', '-i', ...settings, 'nsenter', `--target=${this.#first}`, ...enter, '--', ...argv];
+    return ['env', '-i', ...settings, 'nsenter', `--target=${this.firstPid}`, ...enter, '--', ...argv];
   }
 
   /** Runs a program in here and returns its output. Throws with the output if the exit code is not zero. */
