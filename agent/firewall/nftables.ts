@@ -1,5 +1,6 @@
 // Applies rules with nftables, in tables of our own. A chain of another table may still drop packets that ours accepts:
 // nftables evaluates all chains of a hook, and one drop is enough.
+import { isDeepStrictEqual } from 'node:util';
 import type { Exec } from '../base/exec.ts';
 import type { Logger } from '../base/log.ts';
 import type { Firewall, FirewallPart, FirewallRules } from '../model/firewall.ts';
@@ -32,7 +33,7 @@ export function createNftablesFirewall(options: NftablesOptions): Firewall {
 }
 
 export interface ContainersOptions extends NftablesOptions {
-  readonly reader: Pick<RulesetReader, 'hasTable'>;
+  readonly reader: Pick<RulesetReader, 'hasTable' | 'generation'>;
   readonly log: Logger;
 }
 
@@ -53,9 +54,22 @@ export function createContainersTable(options: ContainersOptions): FirewallPart 
     return planContainersTable(rules, isDockerSeen);
   };
   const table = createTable(options, CONTAINERS_TABLE, plan);
+  let last: { readonly rules: FirewallRules; readonly generation: number | undefined } | undefined;
   const isDockerNew = ({ kind, table: name, isGone }: RulesetChange): boolean =>
     kind === 'table' && !isGone && !isDockerSeen && name === `${DOCKER_TABLE.family} ${DOCKER_TABLE.name}`;
-  return { ...table, isConcerned: (change) => isDockerNew(change) || table.isConcerned(change) };
+  return {
+    ...table,
+    isConcerned: (change) => isDockerNew(change) || table.isConcerned(change),
+    // Beside the old iptables, whose changes nobody tells of, a look comes every few seconds. It runs no program while
+    // nothing has changed here.
+    async ensure(rules, signal) {
+      const generation = await reader.generation();
+      if (isDeepStrictEqual(last, { rules, generation })) return 'present';
+      const found = await table.ensure(rules, signal);
+      last = { rules, generation };
+      return found;
+    },
+  };
 }
 
 function createTable(

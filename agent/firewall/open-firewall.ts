@@ -46,7 +46,7 @@ export async function openFirewall(options: FirewallOptions): Promise<OpenedFire
   const [first, second] = await Promise.all([versionOf(exec, 'iptables'), versionOf(exec, 'nft')]);
   const { version } = first;
   const nftables = second.version === undefined ? undefined : createNftablesFirewall({ exec, reader });
-  const keepsSource = nftables === undefined || !(await reader.isAvailable());
+  const keepsSource = nftables === undefined || (await reader.generation()) === undefined;
   const iptables =
     version === undefined
       ? undefined

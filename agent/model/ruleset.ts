@@ -59,8 +59,8 @@ export interface RulesetReader {
   hasTable(table: { readonly family: 'ip'; readonly name: string }): Promise<boolean>;
   /** Whether there is a chain of this name in a table of the family `ip`. */
   hasChain(table: string, name: string): Promise<boolean>;
-  /** Whether the kernel has nftables. */
-  isAvailable(): Promise<boolean>;
+  /** A number that changes with each change of any table, also of its sets; undefined: the kernel has no nftables. */
+  generation(): Promise<number | undefined>;
 }
 
 /** A set of addresses in a table of the family `ip`. */

@@ -122,7 +122,7 @@ export const FLAGS = [
     'firewall',
     'auto|off',
     'auto',
-    'let containers of other nodes reach all ports of ours, as before Docker 28: it drops such packets; off: it may',
+    'let other nodes reach unpublished ports of containers, which Docker drops since release 28; off leaves its drops',
   ),
   text(
     'ip-forward',

@@ -25,6 +25,8 @@ const readerIn = (ns: Netns): typeof reader => ({
   ...reader,
   hasTable: async ({ family, name }) =>
     (await ns.exec('nft', 'list', 'tables')).includes(`table ${family} ${name}\n`),
+  // This process cannot read that of another namespace: each read tells of a change.
+  generation: async () => Math.floor(performance.now() * 1_000) % 2 ** 32,
   hasChain: async (table, name) => (await ns.run('nft', ['list', 'chain', 'ip', table, name])).exitCode === 0,
 });
 

@@ -50,7 +50,7 @@ function openIn(ns: Netns): {
       (await ns.run('nft', ['list', 'table', family, name])).exitCode === 0,
     hasChain: async (table, name) =>
       (await ns.run('nft', ['list', 'chain', 'ip', table, name])).exitCode === 0,
-    isAvailable: async () => true,
+    generation: async () => 1,
   };
   const readSizes: ReadTableSizes = async () => {
     const names = (await ns.exec('cat', '/proc/net/ip_tables_names'))

@@ -40,7 +40,8 @@ export const RULES: FirewallRules = planFirewall({
 export function optionsOf(exec: Exec): ContainersOptions {
   const hasTable = async ({ family, name }: NftTable): Promise<boolean> =>
     (await exec('nft', ['list', 'table', family, name])).exitCode === 0;
-  return { exec, reader: { hasTable }, log: captureLog('firewall').log };
+  let reads = 0;
+  return { exec, reader: { hasTable, generation: async () => reads++ }, log: captureLog('firewall').log };
 }
 
 const OTHER = {

@@ -1,7 +1,7 @@
 // The events of the rule set: each change that may undo our rules concerns the firewall, and no other one does.
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { exec } from '../../agent/base/exec.ts';
+import { type Exec, exec } from '../../agent/base/exec.ts';
 import { createDockerDirect, DIRECT_CHAINS } from '../../agent/firewall/docker-direct.ts';
 import { createIptablesFirewall, IPTABLES_CHAINS } from '../../agent/firewall/iptables.ts';
 import { createContainersTable, createNftablesFirewall } from '../../agent/firewall/nftables.ts';
@@ -234,9 +234,32 @@ describe.skipIf(need.missing)(title('the events of the rule set', need), () => {
     expect(await table.ensure(RULES)).toBe('present');
   }, 20_000);
 
+  it('the table for containers is not listed again until something changes', async () => {
+    await using _ns = ownNetns();
+    const { log } = captureLog('firewall');
+    let runs = 0;
+    const counted: Exec = (...args) => {
+      runs++;
+      return exec(...args);
+    };
+    const table = createContainersTable({ exec: counted, reader: rulesetReader, log });
+    expect(await table.ensure(RULES)).toBe('repaired');
+    expect(runs).toBe(1);
+    expect(await table.ensure(RULES)).toBe('present');
+    expect(runs).toBe(2);
+    for (let look = 0; look < 3; look++) expect(await table.ensure(RULES)).toBe('present');
+    expect(runs).toBe(2);
+    expect(await table.ensure({ ...RULES, source: RULES.source.slice(1) })).toBe('repaired');
+    for (const change of ['flush chain ip twill-containers twill-source', 'flush ruleset']) {
+      run(`nft ${change}`);
+      expect(await table.ensure(RULES)).toBe('repaired');
+    }
+    expect(await table.remove()).toBe(true);
+    expect(await table.ensure(RULES)).toBe('repaired');
+  });
+
   it('the reader knows chains by table and name', async () => {
     await using _ns = ownNetns();
-    expect(await rulesetReader.isAvailable()).toBe(true);
     run('nft add table ip t', 'nft add chain ip t c', 'nft add table inet u', 'nft add chain inet u d');
     expect(await rulesetReader.hasChain('t', 'c')).toBe(true);
     const absent = [

@@ -17,8 +17,10 @@ const GET_CHAIN = 0x0a04;
 const DEL_CHAIN = 0x0a05;
 const NEW_RULE = 0x0a06;
 const DEL_RULE = 0x0a08;
+const GET_GENERATION = 0x0a10;
 const [TABLE_NAME, TABLE_FLAGS] = [1, 2];
 const [CHAIN_TABLE, CHAIN_NAME, CHAIN_HOOK, CHAIN_POLICY, CHAIN_USE, CHAIN_TYPE] = [1, 3, 4, 5, 6, 7];
+const GENERATION_ID = 1;
 const [RULE_TABLE, RULE_CHAIN, RULE_POSITION] = [1, 2, 6];
 const [HOOK_NUMBER, HOOK_PRIORITY] = [1, 2];
 /** Numbers of hooks of the families ip and inet. */
@@ -142,7 +144,12 @@ export const rulesetReader: RulesetReader = {
         throw error;
       }
     }),
-  isAvailable: () => reading(false, async (socket) => (await readTables(socket)) !== undefined),
+  generation: () =>
+    reading(undefined, async (socket) => {
+      const [messages] = await socket.request(GET_GENERATION, [formatPayload([0, 0, 0, 0], [])], BOUNDED);
+      const id = messages[0] && attributeOf(messages[0].data, HEADER_BYTES, GENERATION_ID);
+      return id?.readUInt32BE(0);
+    }),
 };
 
 /** Reads with a socket of its own. Gives `nothing` where the kernel has no nftables. */

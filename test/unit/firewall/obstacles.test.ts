@@ -42,7 +42,7 @@ const readerOf = (isActive: BaseChain['isActive']): RulesetReader => ({
   }),
   hasTable: async () => false,
   hasChain: async () => false,
-  isAvailable: async () => true,
+  generation: async () => 1,
 });
 
 const verdicts = async (
