@@ -32,7 +32,7 @@ export interface Passage {
   readonly addresses: readonly { readonly text: string; readonly by: RulePlace }[];
 }
 
-/** Follows the flow through a base chain. The mark in `sight` is that behind the chain then. */
+/** Follows the flow through a base chain. What is known of a packet in `sight` is true behind the chain then. */
 export async function passThrough(
   base: { readonly name: string; readonly policy: 'accept' | 'drop' },
   sight: Sight,
@@ -63,7 +63,7 @@ class Walk {
   readonly #readChain: ReadChain;
   readonly #budget: Budget;
   readonly addresses: { readonly text: string; readonly by: RulePlace }[] = [];
-  /** Single addresses that a rule has accepted, or may have. */
+  /** Single addresses that a rule has let pass, or may have. */
   readonly #spared = new Set<number>();
 
   constructor(sight: Sight, readChain: ReadChain, budget: Budget) {
@@ -130,10 +130,11 @@ class Walk {
         isForOtherLinks ||= part.of === 'linkIn' && part.isNegated;
       } else if (part.kind === 'mark') {
         this.#sight.mark = changeMark(this.#sight.mark, part, truth === 'yes' && singles === undefined);
+      } else if (part.kind === 'untrack') {
+        this.#sight.tracking = 'never';
       } else if (singles !== undefined) {
-        if (part.verdict === 'accept') for (const single of singles) this.#spared.add(single);
-        else if (part.verdict === 'drop' && truth === 'yes' && isForOtherLinks && !mayEnd)
-          this.#drop(singles, by);
+        if (part.verdict !== 'drop') for (const single of singles) this.#spared.add(single);
+        else if (truth === 'yes' && isForOtherLinks && !mayEnd) this.#drop(singles, by);
         return [];
       } else {
         return reachedBy(part, truth, isAboutUs, (test) => matchOf(test, this.#sight).truth);
@@ -160,19 +161,13 @@ function reachedBy(
   isAboutUs: boolean,
   evaluate: (test: RuleTest) => Truth,
 ): readonly Reached[] {
-  if (verdict.verdict === 'map') {
-    return verdict.entries === undefined
-      ? [{ verdict: UNKNOWN_VERDICT, truth }]
-      : entriesReached(verdict.entries, truth, evaluate);
-  }
+  if (verdict.verdict === 'map') return entriesReached(verdict.entries, truth, evaluate);
   // A rule that names the network and lets some packets pass was written for the network, so it counts for all.
   if (truth === 'perhaps' && isAboutUs && ['accept', 'jump', 'goto', 'unknown'].includes(verdict.verdict)) {
     return [{ verdict: { kind: 'verdict', verdict: 'accept' }, truth: 'yes' }];
   }
   return [{ verdict, truth }];
 }
-
-const UNKNOWN_VERDICT: RuleVerdict = { kind: 'verdict', verdict: 'unknown' };
 
 // A key is in a map once: where one surely fits, the others do not.
 function entriesReached(

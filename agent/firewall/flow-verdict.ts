@@ -40,12 +40,15 @@ export async function judgeFlow(
 ): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
   let mark = UNKNOWN_MARK;
+  let isUntracked = false;
   const pass = async (chain: PlacedChain): Promise<Passage> => {
     const { hook, priority, readChain } = chain;
-    const isTracked = hook !== 'prerouting' || priority > TRACKING;
-    const sight: Sight = { flow, hook, isTracked, mark };
+    const isLate = hook !== 'prerouting' || priority > TRACKING;
+    const tracking = isUntracked ? 'never' : isLate ? 'yes' : 'not yet';
+    const sight: Sight = { flow, hook, tracking, mark };
     const passage = await passThrough(chain, sight, readChain, budget);
     mark = sight.mark;
+    isUntracked = sight.tracking === 'never';
     return passage;
   };
   for (const chain of chains.filter(({ type }) => type === 'filter')) {

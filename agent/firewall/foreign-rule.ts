@@ -9,7 +9,7 @@ export interface ForeignRule {
   readonly parts: readonly RulePart[];
 }
 
-export type RulePart = RuleTest | MarkChange | RuleVerdict;
+export type RulePart = RuleTest | MarkChange | Untracking | RuleVerdict;
 
 /** Compares a packet with values, of which one must fit. An undefined value may be anything. */
 export type RuleTest = { readonly kind: 'test'; readonly isNegated: boolean } & Comparison;
@@ -33,6 +33,11 @@ export interface MarkChange {
   readonly value: number | undefined;
 }
 
+/** The kernel looks for no connection of the packet: a test of its state says so, whatever the packet is. */
+export interface Untracking {
+  readonly kind: 'untrack';
+}
+
 export type RuleVerdict = { readonly kind: 'verdict' } & (
   | {
       readonly verdict:
@@ -49,8 +54,8 @@ export type RuleVerdict = { readonly kind: 'verdict' } & (
         | 'unknown';
     }
   | { readonly verdict: 'jump' | 'goto'; readonly target: string }
-  /** The verdict of the entry whose test fits; undefined: the entries are not known. */
-  | { readonly verdict: 'map'; readonly entries: readonly MapEntry[] | undefined }
+  /** The verdict of the entry whose test fits. */
+  | { readonly verdict: 'map'; readonly entries: readonly MapEntry[] }
 );
 
 export interface MapEntry {

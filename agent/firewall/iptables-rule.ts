@@ -76,6 +76,8 @@ function parseOption(
       const isSet = bits !== undefined && (bits & ~mask) === 0;
       return [{ kind: 'mark', mask, value: isSet ? bits : undefined }];
     }
+    case '--notrack':
+      return [{ kind: 'untrack' }];
     case '--restore-mark':
       return [{ kind: 'mark', mask: 0xffff_ffff, value: undefined }];
     case '--comment':
@@ -105,20 +107,10 @@ const ENDS: ReadonlyMap<string, RulePart> = new Map<string, RulePart>([
 ]);
 
 /** Targets behind which the walk goes on. That of MARK has its effect by its options. */
-const PASSING = new Set([
-  'LOG',
-  'NFLOG',
-  'ULOG',
-  'MARK',
-  'CONNMARK',
-  'TCPMSS',
-  'TRACE',
-  'CT',
-  'NOTRACK',
-  'CHECKSUM',
-]);
+const PASSING = new Set(['LOG', 'NFLOG', 'ULOG', 'MARK', 'CONNMARK', 'TCPMSS', 'TRACE', 'CT', 'CHECKSUM']);
 
 function parseTarget(target: string): readonly RulePart[] {
+  if (target === 'NOTRACK') return [{ kind: 'untrack' }];
   const end = ENDS.get(target);
   if (end !== undefined) return [end];
   return PASSING.has(target) ? [] : [UNKNOWN];

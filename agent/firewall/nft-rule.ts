@@ -52,7 +52,7 @@ export function hasUnclearExtension(rule: JsonValue): boolean {
   const { success, output } = v.safeParse(ruleSchema, rule);
   if (!success) return false;
   const extensions = output.expr.flatMap(({ xt }) => (xt === undefined ? [] : parseExtension(xt)));
-  return extensions.some((part) => part === PERHAPS || part === UNKNOWN || part.kind === 'mark');
+  return extensions.some((part) => part === PERHAPS || part === UNKNOWN || part.kind !== 'verdict');
 }
 
 /** The chains that the rules call. */
@@ -87,9 +87,10 @@ function parseStatement(kind: string, value: JsonValue, named: NamedMap): readon
       return parseExtension(value);
     case 'counter':
     case 'log':
-    case 'notrack':
     case 'flow':
       return [];
+    case 'notrack':
+      return [{ kind: 'untrack' }];
     default:
       return [parseVerdict(kind, value) ?? PERHAPS];
   }
@@ -125,7 +126,7 @@ const sameSource = v.object({
   addr: v.object({ payload: v.object({ protocol: v.literal('ip'), field: v.literal('saddr') }) }),
 });
 
-const NEUTRAL_TARGETS = new Set(['LOG', 'NFLOG', 'TCPMSS', 'TRACE', 'CT', 'CHECKSUM']);
+const NEUTRAL_TARGETS = new Set(['LOG', 'NFLOG', 'TCPMSS', 'TRACE', 'CHECKSUM']);
 const REWRITING_TARGETS = new Set(['MASQUERADE', 'SNAT', 'NETMAP']);
 
 function parseExtension(value: JsonValue): readonly RulePart[] {
@@ -134,6 +135,7 @@ function parseExtension(value: JsonValue): readonly RulePart[] {
   const { type, name } = output;
   if (type !== 'target') return name === 'comment' ? [] : [PERHAPS];
   if (name === 'REJECT') return [{ kind: 'verdict', verdict: 'drop' }];
+  if (name === 'CT' || name === 'NOTRACK') return [{ kind: 'untrack' }];
   if (name === 'MARK' || name === 'CONNMARK') return [{ kind: 'mark', mask: ALL_BITS, value: undefined }];
   if (REWRITING_TARGETS.has(name)) return [{ kind: 'verdict', verdict: 'rewrite' }];
   return NEUTRAL_TARGETS.has(name) ? [] : [UNKNOWN];

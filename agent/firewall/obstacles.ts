@@ -2,7 +2,7 @@
 // hook, and one drop is enough. No rule of ours can overrule such a chain, so we name it to the operator.
 import type { Exec } from '../base/exec.ts';
 import type { Traffic } from '../model/firewall.ts';
-import type { RulesetChange, RulesetReader, TableSizes } from '../model/ruleset.ts';
+import type { BaseChain, RulesetChange, RulesetReader, TableSizes } from '../model/ruleset.ts';
 import { createChainReader } from './chain-reader.ts';
 import { flowsOf } from './flow.ts';
 import { type Finding, judgeFlow, type PlacedChain } from './flow-verdict.ts';
@@ -35,7 +35,7 @@ export interface SearchDeps {
 export interface Search {
   readonly obstacles: readonly Obstacle[];
   readonly read: ReadChains;
-  /** Why chains of the old iptables could not be read, one line each. */
+  /** Why chains could not be read, one line each. */
   readonly unseen: readonly string[];
 }
 
@@ -66,7 +66,19 @@ export async function findObstacles(
   for (const flow of flowsOf(traffic, LIMITS.followedBridges)) {
     findings.push(...(await judgeFlow(flow, all, budget)));
   }
-  return { obstacles: obstaclesOf(findings, traffic).slice(0, LIMITS.obstacles), read: rules.read, unseen };
+  return {
+    obstacles: obstaclesOf(findings, traffic).slice(0, LIMITS.obstacles),
+    read: rules.read,
+    unseen: [...unseen, ...placed.filter((chain) => found.long.has(idOf(chain))).map(longLine)],
+  };
+}
+
+function idOf({ family, table, name }: BaseChain): string {
+  return `${family} ${table} ${name}`;
+}
+
+function longLine({ name, where }: PlacedChain): string {
+  return `cannot look for obstacles in chain ${name} of ${where}: it has more than ${LIMITS.foreignRules} rules`;
 }
 
 const NO_OLD_CHAINS: OldChains = { chains: [], unseen: [] };

@@ -23,8 +23,8 @@ export interface Match {
 export interface Sight {
   readonly flow: Flow;
   readonly hook: 'prerouting' | 'forward' | 'postrouting';
-  /** Whether the kernel knows by now to which connection a packet belongs. */
-  readonly isTracked: boolean;
+  /** Whether the kernel knows to which connection a packet belongs. Rules on the way may keep it from that. */
+  tracking: 'not yet' | 'yes' | 'never';
   /** Rules on the way change it. */
   mark: Mark;
 }
@@ -62,7 +62,7 @@ function negate({ truth, isAboutUs }: Match): Match {
   return { truth: OPPOSITE[truth], isAboutUs, singles: [] };
 }
 
-function equalityOf(test: RuleTest, { flow, hook, isTracked, mark }: Sight): Match {
+function equalityOf(test: RuleTest, { flow, hook, tracking, mark }: Sight): Match {
   switch (test.of) {
     case 'source':
     case 'destination': {
@@ -77,7 +77,7 @@ function equalityOf(test: RuleTest, { flow, hook, isTracked, mark }: Sight): Mat
       return anyOf(test.values.map((name) => (name === undefined ? PERHAPS : linkMatch(name, link))));
     }
     case 'state':
-      if (!isTracked) return PERHAPS;
+      if (tracking !== 'yes') return PERHAPS;
       return anyOf(
         test.values.map((state) => (state === 'new' ? YES : OTHER_STATES.has(state) ? NO : PERHAPS)),
       );

@@ -1,12 +1,15 @@
 // Obstacles among the rules of container engines and firewalls, as the real nft and both variants of iptables list
 // them.
 import { describe, expect, it } from 'vitest';
+import { type Exec, exec } from '../../agent/base/exec.ts';
 import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
 import { createNftablesFirewall } from '../../agent/firewall/nftables.ts';
 import { findObstacles, type Obstacle } from '../../agent/firewall/obstacles.ts';
+import { openFirewall } from '../../agent/firewall/open-firewall.ts';
 import { rulesetReader } from '../../agent/kernel/netlink/ruleset.ts';
 import { readTableSizes } from '../../agent/kernel/old-iptables.ts';
 import type { Traffic } from '../../agent/model/firewall.ts';
+import { captureLog } from '../support/capture-log.ts';
 import { allOf, NEEDS_PRIVATE_NETNS, needsNetns, title } from '../support/needs.ts';
 import {
   DOCKER_27,
@@ -33,11 +36,13 @@ const trafficBy = (bridge: string): Traffic => ({
   bridges: [{ name: bridge, network: SUBNET }],
 });
 
-/** Our rules in this namespace, and those of another program. */
-const MODES = {
-  iptables: (ns: Netns) => createIptablesFirewall({ exec: ns.run, program: 'iptables-nft' }).ensure(RULES),
-  nftables: (ns: Netns) => createNftablesFirewall({ exec: ns.run }).ensure(RULES),
-};
+/** Makes all rules that an agent makes here. */
+async function protect(enableNFTables = false, dockerDirect = true): Promise<void> {
+  const { log } = captureLog('firewall');
+  const options = { enableNFTables, log, exec, reader: rulesetReader, readSizes: readTableSizes };
+  const { active } = await openFirewall(options);
+  await active.ensure(dockerDirect ? RULES : { ...RULES, direct: [] });
+}
 
 async function apply(ns: Netns, rules: IptablesRules | string, program = 'iptables-nft'): Promise<void> {
   if (typeof rules === 'string') await ns.exec('nft', rules);
@@ -62,39 +67,26 @@ const DIRECT =
 const DOCKERS_REMEDY = 'accept 10.5.0.0/16 there (with Docker, in its chain DOCKER-USER)';
 const MASQUERADED =
   'warning: chain POSTROUTING of nftables table ip nat gives packets from docker0 to other nodes another source address by the rule "oifname != docker0 ip saddr 10.5.34.0/24 MASQUERADE"; exempt 10.5.0.0/16 there (Docker: --ip-masq=false)';
-/** First in raw PREROUTING, as ours is. */
-const ACCEPT_DIRECT: IptablesRules = [
-  '-t raw -N TWILL-DIRECT',
-  '-t raw -I PREROUTING -j TWILL-DIRECT',
-  '-t raw -A TWILL-DIRECT -i flannel.1 -s 10.5.0.0/16 -d 10.5.34.0/24 -j ACCEPT',
-];
-const KEEP_SOURCE =
-  'table ip twill-containers { chain twill-source { type nat hook postrouting priority 99; meta mark & 0x6000 == 0 ip saddr 10.5.34.0/24 ip daddr != 10.5.34.0/24 ip daddr 10.5.0.0/16 snat to ip saddr; }; }';
-
 describe.skipIf(need.missing)(title('findObstacles beside engines', need), () => {
   it.each([
     ['Docker 27', 'docker0', [DOCKER_27]],
-    ['Docker 28 whose drops of direct access are lifted', 'docker0', [DOCKER_28, ACCEPT_DIRECT]],
-    ['Docker 28 with direct routing', 'docker0', [DOCKER_28.filter((rule) => !rule.startsWith('-t raw'))]],
-    [
-      'Docker that masquerades, where we keep the source',
-      'docker0',
-      [DOCKER_27, DOCKER_MASQUERADE, KEEP_SOURCE],
-    ],
+    ['Docker 28', 'docker0', [DOCKER_28]],
+    ['Docker that masquerades', 'docker0', [DOCKER_27, DOCKER_MASQUERADE]],
+    ['Docker 29 with its nftables', 'docker0', [docker29({ isDirect: true, mark: '0x01000000' })]],
     ['ufw', 'docker0', [UFW]],
-    ['netavark with iptables, where we keep the source', 'podman1', [NETAVARK_IPTABLES, KEEP_SOURCE]],
-    ['netavark with nftables, where we keep the source', 'podman1', [NETAVARK_NFT, KEEP_SOURCE]],
-  ])('findObstacles finds none beside our rules of iptables: %s', async (_, bridge, sets) => {
+    ['netavark with iptables', 'podman1', [NETAVARK_IPTABLES]],
+    ['netavark with nftables', 'podman1', [NETAVARK_NFT]],
+  ])('findObstacles finds none where an agent has its rules: %s', async (_, bridge, sets) => {
     await using ns = ownNetns();
     for (const rules of sets) await apply(ns, rules);
-    await MODES.iptables(ns);
+    await protect();
     expect(linesOf(await find(ns, bridge))).toEqual([]);
   });
 
   it('findObstacles names the drops of direct access of Docker 28, and of one container alone', async () => {
     await using ns = ownNetns();
     await apply(ns, DOCKER_28);
-    await MODES.iptables(ns);
+    await protect(false, false);
     expect(linesOf(await find(ns, 'docker0'))).toEqual([DIRECT]);
     await ns.exec('iptables-nft', '-t', 'raw', '-D', 'PREROUTING', '2');
     expect(linesOf(await find(ns, 'docker0'))).toEqual([DIRECT.replace(' and another address', '')]);
@@ -114,7 +106,7 @@ describe.skipIf(need.missing)(title('findObstacles beside engines', need), () =>
     async (_, rules, place) => {
       await using ns = ownNetns();
       await apply(ns, rules);
-      await MODES.nftables(ns);
+      await protect(true);
       const drop = `fault: chain FORWARD of nftables table ip filter drops packets from other nodes to docker0 ${place}; ${DOCKERS_REMEDY}`;
       expect(linesOf(await find(ns, 'docker0'))).toEqual([drop]);
       await apply(ns, ['-I DOCKER-USER -s 10.5.0.0/16 -j ACCEPT', '-I DOCKER-USER -d 10.5.0.0/16 -j ACCEPT']);
@@ -125,7 +117,7 @@ describe.skipIf(need.missing)(title('findObstacles beside engines', need), () =>
   it('findObstacles names a masquerade of the source', async () => {
     await using ns = ownNetns();
     await apply(ns, [...DOCKER_27, ...DOCKER_MASQUERADE]);
-    await MODES.iptables(ns);
+    await createIptablesFirewall({ exec }).ensure(RULES);
     const there = 'exempt 10.5.0.0/16 there (Docker: --ip-masq=false)';
     expect(linesOf(await find(ns, 'docker0'))).toEqual([MASQUERADED]);
     await ns.exec('nft', 'flush ruleset');
@@ -137,41 +129,38 @@ describe.skipIf(need.missing)(title('findObstacles beside engines', need), () =>
 
   it('findObstacles follows the maps of Docker 29, and the mark that it asks for', async () => {
     await using ns = ownNetns();
-    const remedy = 'start dockerd with --allow-direct-routing and --bridge-accept-fwmark';
+    const remedy = 'start dockerd with --allow-direct-routing --bridge-accept-fwmark=0x1000000/0x1000000';
     const lines = async (): Promise<readonly string[]> => linesOf(await find(ns, 'docker0'));
     const unpublished = `fault: chain filter-FORWARD of nftables table ip docker-bridges drops packets from other nodes to docker0 by the rule "drop comment UNPUBLISHED PORT DROP" of chain filter-forward-in__docker0; ${remedy}`;
-    await apply(ns, KEEP_SOURCE);
     await apply(ns, docker29({ isDirect: false }));
+    await protect();
     expect(await lines()).toEqual([
       `fault: chain raw-PREROUTING of nftables table ip docker-bridges drops packets from other nodes to 10.5.34.2 by the rule "ip daddr 10.5.34.2 iifname != docker0 drop comment DROP DIRECT ACCESS"; ${remedy}`,
       unpublished,
     ]);
     await ns.exec('nft', 'delete table ip docker-bridges');
-    await apply(ns, docker29({ isDirect: true, mark: '0x00000100' }));
-    expect(await lines()).toEqual([expect.stringMatching(/^warning: .* may drop packets from other nodes/)]);
-    await apply(
-      ns,
-      'table ip marks { chain c { type filter hook prerouting priority -301; iifname "flannel.1" ip saddr 10.5.0.0/16 ip daddr 10.5.34.0/24 meta mark set meta mark or 0x100; }; }',
-    );
+    await apply(ns, docker29({ isDirect: true, mark: '0x01000000' }));
     expect(await lines()).toEqual([]);
+    await ns.exec('nft', 'delete chain ip twill-containers twill-mark');
+    expect(await lines()).toEqual([expect.stringMatching(/^warning: .* may drop packets from other nodes/)]);
   });
 
   it('findObstacles reads the rules of Docker in few runs of programs', async () => {
     await using ns = ownNetns();
     await apply(ns, [...DOCKER_28, ...DOCKER_MASQUERADE]);
-    await MODES.iptables(ns);
+    await createIptablesFirewall({ exec }).ensure(RULES);
     const calls: string[] = [];
-    const exec: typeof ns.run = (file, args, options) => {
+    const counting: Exec = (file, args, options) => {
       calls.push([file, ...args].join(' '));
-      return ns.run(file, args, options);
+      return exec(file, args, options);
     };
     const tables = ['filter', 'nat', 'raw'].map((name) => `nft -j list table ip ${name}`);
-    await findObstacles({ exec, reader: rulesetReader }, trafficBy('docker0'));
+    await findObstacles({ exec: counting, reader: rulesetReader }, trafficBy('docker0'));
     expect(calls.toSorted()).toEqual(tables);
     calls.length = 0;
     // Without our accepts the walk comes to chains with extensions.
     await ns.exec('iptables-nft', '-D', 'FORWARD', '1');
-    await findObstacles({ exec, reader: rulesetReader }, trafficBy('docker0'));
+    await findObstacles({ exec: counting, reader: rulesetReader }, trafficBy('docker0'));
     expect(calls.toSorted()).toEqual(['iptables-nft -t filter -S', ...tables]);
   });
 
@@ -180,7 +169,7 @@ describe.skipIf(need.missing)(title('findObstacles beside engines', need), () =>
     const clean = ['filter', 'nat', 'raw'].flatMap((table) => [`-t ${table} -F`, `-t ${table} -X`]);
     try {
       await apply(ns, [...DOCKER_28, ...DOCKER_MASQUERADE], 'iptables-legacy');
-      await MODES.nftables(ns);
+      await createNftablesFirewall({ exec }).ensure(RULES);
       expect(linesOf(await find(ns, 'docker0'))).toEqual([
         'fault: chain PREROUTING of the old iptables table raw drops packets from other nodes to 10.5.34.2 and another address by the rule "-d 10.5.34.2/32 ! -i docker0 -j DROP"; run the agent with --docker-direct=auto, or dockerd with --allow-direct-routing',
         `fault: chain FORWARD of the old iptables table filter drops packets from other nodes to docker0 by the rule "! -i docker0 -o docker0 -j DROP" of chain DOCKER; ${DOCKERS_REMEDY}`,
@@ -189,8 +178,8 @@ describe.skipIf(need.missing)(title('findObstacles beside engines', need), () =>
           '-s 10.5.34.0/24 ! -o docker0 -j MASQUERADE',
         ),
       ]);
-      await apply(ns, KEEP_SOURCE);
-      await apply(ns, [...ACCEPT_DIRECT, '-I DOCKER-USER -d 10.5.34.0/24 -j ACCEPT'], 'iptables-legacy');
+      await protect(true);
+      await apply(ns, ['-I DOCKER-USER -d 10.5.34.0/24 -j ACCEPT'], 'iptables-legacy');
       expect(linesOf(await find(ns, 'docker0'))).toEqual([]);
     } finally {
       await apply(ns, ['-P FORWARD ACCEPT', ...clean], 'iptables-legacy');

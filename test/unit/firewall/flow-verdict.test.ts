@@ -163,6 +163,16 @@ describe('judgeFlow', () => {
     expect(await effectsOf([chainOf(rules, { hook: 'prerouting', priority: -150 })])).toEqual(['drops']);
   });
 
+  it.each(['-j CT --notrack', '-j NOTRACK'])(
+    'judgeFlow knows no state of a connection behind %s',
+    async (rule) => {
+      const raw = chainOf([rule], { hook: 'prerouting', priority: -300 });
+      const filter = chainOf(['-m conntrack --ctstate UNTRACKED -j ACCEPT', '-j DROP']);
+      expect(await effectsOf([raw, filter])).toEqual(['may drop']);
+      expect(await effectsOf([filter])).toEqual(['drops']);
+    },
+  );
+
   it('judgeFlow carries a mark from one chain to the next', async () => {
     const set = chainOf(['-j MARK --set-xmark 0x100/0x100'], { hook: 'prerouting', priority: -301 });
     const filter = chainOf(['-m mark --mark 0x100/0x100 -j ACCEPT', '-j DROP']);
