@@ -51,10 +51,14 @@ export function createDockerDirect(options: DockerDirectOptions): FirewallPart {
     } catch (error) {
       const message = messageOf(error);
       // Without the program of a variant, Docker does not use it either, unless it runs with a PATH of its own.
-      const level = errnoOf(error) === 'ENOENT' ? 'info' : 'warn';
+      const isMissing = errnoOf(error) === 'ENOENT';
       if (failures.get(variant) !== message)
-        log[level]("cannot accept packets of peers before Docker's drops", { error: message });
+        log[isMissing ? 'info' : 'warn']("cannot accept packets of peers before Docker's drops", {
+          error: message,
+        });
       failures.set(variant, message);
+      // Another failure may pass by itself.
+      if (!isMissing) variant.idle = undefined;
       return false;
     }
   };

@@ -31,21 +31,6 @@ describe('a change of a lease', () => {
       expect(applied()).toBe(2);
     }));
 
-  it('a first peer by another link changes the firewall rules of a node that stays ready', () =>
-    nodeBed(async ({ clock, kv, start }) => {
-      const host = await start(1);
-      await clock.advance(1_000);
-      expect(host.rules()?.direct).toEqual([]);
-      await kv.create(`${PREFIX}/subnets/10.5.4.0-24`, OTHERS, undefined);
-      const reasons = new Set<string>();
-      for (let step = 0; step < 500; step++) {
-        await clock.advance(1);
-        reasons.add(host.reason());
-      }
-      expect(host.rules()?.direct.map(({ match }) => match.inLink)).toEqual(['eth0']);
-      expect([...reasons]).toEqual(['ready']);
-    }));
-
   it('a lease change is the only event of the store that causes a pass', () =>
     nodeBed(async ({ clock, kv, start }) => {
       const host = await start(1);
