@@ -66,9 +66,9 @@ export function createChainReader(
       const entries = await list('table', family, table);
       return entries && { entries, iptablesArgs: [] };
     } catch (error) {
-      // Its sets may have a hundred thousand elements.
-      if (errnoOf(error) !== 'EFBIG') throw error;
-      bulky.add(id);
+      signal?.throwIfAborted();
+      // Its sets may have a hundred thousand elements. Else something of it that does not matter may not be readable.
+      if (errnoOf(error) === 'EFBIG') bulky.add(id);
       return undefined;
     }
   };

@@ -95,6 +95,17 @@ describe.skipIf(need.missing)(title('the reads of findObstacles', need), () => {
     expect(await find()).toEqual(single);
   });
 
+  it('findObstacles reads chain by chain when a table cannot be listed', async () => {
+    await using ns = ownNetns();
+    await ns.exec('nft', table('drop', []));
+    const exec: Exec = (name, args, options) =>
+      args.includes('table')
+        ? Promise.resolve({ exitCode: 1, stdout: '', stderr: 'no JSON for this object' })
+        : ns.run(name, args, options);
+    const { obstacles } = await findObstacles({ exec, reader: rulesetReader }, TRAFFIC);
+    expect(obstacles.map(verdictOf)).toEqual(['drops']);
+  });
+
   it('findObstacles reads no chain of another hook and none that is long, beside 20,000 foreign rules', async () => {
     await using ns = ownNetns();
     const rules = (chain: string, count: number): readonly string[] =>

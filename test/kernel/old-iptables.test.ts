@@ -18,7 +18,7 @@ describe.skipIf(need.missing)(title('the sizes of the tables of the old iptables
     await writer.ensure(RULES);
     try {
       const first = await readTableSizes();
-      expect([...(first?.keys() ?? [])]).toEqual(['nat', 'filter']);
+      expect([...(first?.keys() ?? [])]).toEqual(expect.arrayContaining(['nat', 'filter']));
       expect(await readTableSizes()).toEqual(first);
       await run('-A', 'INPUT', '-s', '192.0.2.1', '-j', 'DROP');
       const second = await readTableSizes();
