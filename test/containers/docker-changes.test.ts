@@ -16,7 +16,6 @@ import { allOf, needsProgram, title } from '../support/needs.ts';
 import { jumpsAreFirst, needsDocker, OLDEST_AND_NEWEST, useDockers } from './docker-bed.ts';
 
 const HEAL_LIMIT_MS = 1_000;
-const PUBLISHED = 50;
 
 const NEEDS_FIREWALLD = allOf(...['firewalld', 'firewall-cmd', 'dbus-daemon'].map(needsProgram));
 
@@ -43,11 +42,13 @@ for (const release of OLDEST_AND_NEWEST) {
       });
     });
 
-    it('50 containers with published ports come and go without a lost packet, and our rules stay first', async () => {
+    // The newest release makes most rules for a container.
+    const count = release === OLDEST_AND_NEWEST.at(-1) ? 50 : 10;
+    it(`${count} containers with published ports come and go without a lost packet, and our rules stay first`, async () => {
       await using packets = flow('published');
       await packets.flows();
       const docker = bed().docker(1);
-      await mapLimited(Array.from({ length: PUBLISHED }), 4, async (_, index) => {
+      await mapLimited(Array.from({ length: count }), 4, async (_, index) => {
         const container = await docker.run(`published-${index}`, { options: ['-p=80'] });
         await container.remove();
       });
