@@ -1,6 +1,6 @@
 // The demo with containers of a real engine.
 import { existsSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -15,6 +15,8 @@ import { needsDocker } from './docker-bed.ts';
 import { needsPodman, PODMAN_5 } from './podman-bed.ts';
 
 const LIMIT_MS = 80_000;
+/** One of the hierarchies of version 1, or the only one of version 2. */
+const HIERARCHY = existsSync('/sys/fs/cgroup/freezer') ? '/sys/fs/cgroup/freezer' : '/sys/fs/cgroup';
 const SCRIPT = join(PROJECT_ROOT, 'scripts/demo.mjs');
 const ENGINES = [
   {
@@ -70,6 +72,22 @@ describe.skipIf(docker?.missing !== false)('a killed demo', () => {
     await sweepLeftovers();
     expect(await traces()).toEqual(before);
     for (const pid of containers) expect(existsSync(`/proc/${pid}/exe`)).toBe(false);
+    await rm(log);
+  });
+});
+
+describe.skipIf(docker?.missing !== false)('a container that its lab left behind', () => {
+  it('is found by its cgroup alone', async () => {
+    const log = join(tmpdir(), `twill-left-behind-${process.pid}.log`);
+    const lab = new LabProcess(['true'], log);
+    await lab.waitForExit(5_000);
+    const cgroup = join(HIERARCHY, `tw-${lab.pid}-1-h1`);
+    await mkdir(cgroup);
+    const container = new LabProcess(['sleep', '60'], log);
+    await writeFile(join(cgroup, 'cgroup.procs'), String(container.pid));
+    await sweepLeftovers();
+    expect(await container.waitForExit(5_000)).toMatchObject({ signal: 'SIGKILL' });
+    expect(existsSync(cgroup)).toBe(false);
     await rm(log);
   });
 });

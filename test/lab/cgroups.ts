@@ -1,6 +1,6 @@
 // Cgroups of a lab, in every hierarchy of version 1 and in version 2. A container's processes are found by them.
 import { readdir, readFile, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 const CGROUPS = '/sys/fs/cgroup';
 
@@ -8,7 +8,7 @@ const CGROUPS = '/sys/fs/cgroup';
 export async function cgroupsOf(start: string): Promise<string[]> {
   const hierarchies = [CGROUPS, ...(await childrenOf(CGROUPS))];
   const children = await Promise.all(hierarchies.map(childrenOf));
-  return children.flat().filter((folder) => folder.slice(folder.lastIndexOf('/') + 1).startsWith(start));
+  return children.flat().filter((folder) => basename(folder).startsWith(start));
 }
 
 /** The processes in a cgroup and below it. */

@@ -2,7 +2,7 @@
 // alone, `tw-<tag>-…`, shows that something belongs to a lab. So the next lab can remove one whose process was killed.
 import { readdir, readlink, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { exec } from '../../agent/base/exec.ts';
 import { cgroupsOf, processesOf, removeCgroup } from './cgroups.ts';
 import { NETNS_FOLDER } from './namespace.ts';
@@ -49,7 +49,8 @@ export async function sweepLeftovers(): Promise<void> {
 }
 
 async function tagsOf(isWanted: (pid: number) => boolean): Promise<ReadonlySet<string>> {
-  const names = [...(await list(NETNS_FOLDER)), ...(await list(tmpdir()))];
+  const cgroups = (await cgroupsOf(PREFIX)).map((folder) => basename(folder));
+  const names = [...(await list(NETNS_FOLDER)), ...(await list(tmpdir())), ...cgroups];
   const matches = names
     .map((name) => /^tw-((\d+)-(?:\d+|demo))-/.exec(name))
     .filter((match) => match !== null);
