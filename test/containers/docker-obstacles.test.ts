@@ -38,7 +38,8 @@ for (const release of DOCKERS) {
 }
 
 const DIRECT = '--allow-direct-routing';
-const closed = DOCKERS.find((release) => release.has(DIRECT));
+// Where it cannot be had, the tests are skipped by the name of the newest.
+const closed = DOCKERS.find((release) => release.has(DIRECT)) ?? DOCKERS.at(-1);
 if (closed !== undefined) {
   const need = needsDocker(closed);
   // The agent leaves Docker's drops as they are.
