@@ -9,7 +9,7 @@ import { createIptablesFirewall, IPTABLES_CHAINS } from './iptables.ts';
 import { LIMITS } from './limits.ts';
 import { createContainersTable, createNftablesFirewall } from './nftables.ts';
 import { NFT_CHAINS } from './nftables-table.ts';
-import { createObstacleSearch, NO_OBSTACLES } from './obstacle-search.ts';
+import { createObstacleSearch, NO_OBSTACLES } from './obstacles/obstacle-search.ts';
 import { complaintOf } from './program.ts';
 import { TUNNEL_CHAINS } from './tunnel-table.ts';
 

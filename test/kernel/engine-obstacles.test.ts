@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { type Exec, exec } from '../../agent/base/exec.ts';
 import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
 import { createNftablesFirewall } from '../../agent/firewall/nftables.ts';
-import { findObstacles, type Obstacle } from '../../agent/firewall/obstacles.ts';
+import { findObstacles, type Obstacle } from '../../agent/firewall/obstacles/obstacles.ts';
 import { openFirewall } from '../../agent/firewall/open-firewall.ts';
 import { rulesetReader } from '../../agent/kernel/netlink/ruleset.ts';
 import { readTableSizes } from '../../agent/kernel/old-iptables.ts';

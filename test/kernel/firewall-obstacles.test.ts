@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { createIptablesFirewall } from '../../agent/firewall/iptables.ts';
 import { createNftablesFirewall } from '../../agent/firewall/nftables.ts';
-import { findObstacles, type Obstacle } from '../../agent/firewall/obstacles.ts';
+import { findObstacles, type Obstacle } from '../../agent/firewall/obstacles/obstacles.ts';
 import { rulesetReader } from '../../agent/kernel/netlink/ruleset.ts';
 import type { Traffic } from '../../agent/model/firewall.ts';
 import type { LocalBridge } from '../../agent/model/host-checks.ts';

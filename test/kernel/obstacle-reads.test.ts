@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Exec } from '../../agent/base/exec.ts';
 import { LIMITS } from '../../agent/firewall/limits.ts';
-import { findObstacles, type Obstacle } from '../../agent/firewall/obstacles.ts';
+import { findObstacles, type Obstacle } from '../../agent/firewall/obstacles/obstacles.ts';
 import { rulesetReader } from '../../agent/kernel/netlink/ruleset.ts';
 import type { Traffic } from '../../agent/model/firewall.ts';
 import { allOf, NEEDS_PRIVATE_NETNS, needsNetns, title } from '../support/needs.ts';

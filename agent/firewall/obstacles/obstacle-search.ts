@@ -1,10 +1,10 @@
 // Searches for obstacles again and again, and says what is new.
 import { isDeepStrictEqual } from 'node:util';
-import { messageOf } from '../base/errors.ts';
-import type { Exec } from '../base/exec.ts';
-import type { Logger } from '../base/log.ts';
-import type { NodeFirewall, Traffic } from '../model/firewall.ts';
-import type { ChainsInUse, ReadTableSizes, RulesetReader, TableSizes } from '../model/ruleset.ts';
+import { messageOf } from '../../base/errors.ts';
+import type { Exec } from '../../base/exec.ts';
+import type { Logger } from '../../base/log.ts';
+import type { NodeFirewall, Traffic } from '../../model/firewall.ts';
+import type { ChainsInUse, ReadTableSizes, RulesetReader, TableSizes } from '../../model/ruleset.ts';
 import { chainNameOf, findObstacles, mayObstruct, type ReadChains } from './obstacles.ts';
 
 export interface ObstacleSearchDeps {

@@ -1,19 +1,19 @@
 // Reads the rules of foreign chains of nftables, once in a search, and only when a flow reaches them. A small table is
 // read as a whole, since each run of a program takes longer than what it prints. The newer iptables is built on
 // nftables; nft names its extensions and no more, so iptables lists some chains again.
-import { errnoOf } from '../base/errors.ts';
-import type { Exec } from '../base/exec.ts';
-import type { JsonValue } from '../base/schema.ts';
-import * as v from '../base/valibot.ts';
-import type { BaseChains } from '../model/ruleset.ts';
+import { errnoOf } from '../../base/errors.ts';
+import type { Exec } from '../../base/exec.ts';
+import type { JsonValue } from '../../base/schema.ts';
+import * as v from '../../base/valibot.ts';
+import type { BaseChains } from '../../model/ruleset.ts';
+import { parseRules } from '../iptables-text.ts';
+import { LIMITS } from '../limits.ts';
+import { type NftEntry, parseNftListing } from '../nftables-table.ts';
+import { runProgram, runToSuccess } from '../program.ts';
 import type { ReadChain } from './chain-verdict.ts';
 import type { ForeignRule } from './foreign-rule.ts';
 import { parseIptablesRule } from './iptables-rule.ts';
-import { parseRules } from './iptables-text.ts';
-import { LIMITS } from './limits.ts';
 import { callsIn, hasUnclearExtension, mapsIn, parseNftRule } from './nft-rule.ts';
-import { type NftEntry, parseNftListing } from './nftables-table.ts';
-import { runProgram, runToSuccess } from './program.ts';
 
 export interface NftTableName {
   readonly family: 'ip' | 'inet';

@@ -1,7 +1,7 @@
 // Rules as several versions of nft list them. The version of this machine is tested in test/kernel.
 import { describe, expect, it } from 'vitest';
-import type { JsonValue } from '../../../agent/base/schema.ts';
-import { hasUnclearExtension, mapsIn, parseNftRule } from '../../../agent/firewall/nft-rule.ts';
+import type { JsonValue } from '../../../../agent/base/schema.ts';
+import { hasUnclearExtension, mapsIn, parseNftRule } from '../../../../agent/firewall/obstacles/nft-rule.ts';
 
 const parse = (expr: JsonValue, maps: Readonly<Record<string, JsonValue>> = {}, comment?: string) =>
   parseNftRule({ expr, ...(comment === undefined ? {} : { comment }) }, (name) => maps[name]);

@@ -1,5 +1,5 @@
 // Evaluates the tests of a foreign rule for a flow. Pure.
-import { matchesOwnName } from '../model/host-state.ts';
+import { matchesOwnName } from '../../model/host-state.ts';
 import type { Addresses, AddressRange, Flow } from './flow.ts';
 import type { MarkChange, RuleTest } from './foreign-rule.ts';
 

@@ -1,14 +1,14 @@
 // Reads the rules of the old iptables, whose tables are apart from nftables: nft does not see them, and no event tells
 // of their changes.
 
-import { errnoOf, messageOf } from '../base/errors.ts';
-import type { Exec } from '../base/exec.ts';
-import type { BaseChain, Hook, TableSizes } from '../model/ruleset.ts';
+import { errnoOf, messageOf } from '../../base/errors.ts';
+import type { Exec } from '../../base/exec.ts';
+import type { BaseChain, Hook, TableSizes } from '../../model/ruleset.ts';
+import { parseRules } from '../iptables-text.ts';
+import { LIMITS } from '../limits.ts';
+import { runToSuccess } from '../program.ts';
 import type { PlacedChain } from './flow-verdict.ts';
 import { parseIptablesRule } from './iptables-rule.ts';
-import { parseRules } from './iptables-text.ts';
-import { LIMITS } from './limits.ts';
-import { runToSuccess } from './program.ts';
 
 export interface OldChains {
   readonly chains: readonly PlacedChain[];

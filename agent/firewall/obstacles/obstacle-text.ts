@@ -1,8 +1,8 @@
 // Says in one line what a foreign chain does to packets of our containers, by which rule, and what helps. Pure.
-import type { Traffic } from '../model/firewall.ts';
-import { formatPrefix, networkOf } from '../model/ip.ts';
+import type { Traffic } from '../../model/firewall.ts';
+import { formatPrefix, networkOf } from '../../model/ip.ts';
+import { DOCKER_FLAGS, DOCKER_TABLE } from '../nftables-table.ts';
 import type { Finding } from './flow-verdict.ts';
-import { DOCKER_FLAGS, DOCKER_TABLE } from './nftables-table.ts';
 
 /** Formats findings of one effect of one rule, or of the rules of one chain for single addresses. */
 export function formatObstacle(findings: readonly Finding[], traffic: Traffic): string {

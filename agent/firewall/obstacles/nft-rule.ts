@@ -1,7 +1,7 @@
 // Parses rules as `nft -j` lists them. A statement in an unknown form may do anything. Pure.
-import type { JsonValue } from '../base/schema.ts';
-import * as v from '../base/valibot.ts';
-import { parseAddress } from '../model/ip.ts';
+import type { JsonValue } from '../../base/schema.ts';
+import * as v from '../../base/valibot.ts';
+import { parseAddress } from '../../model/ip.ts';
 import { type AddressRange, numberOf, rangeOf } from './flow.ts';
 import {
   type Comparison,

@@ -1,7 +1,7 @@
 // Formats a foreign rule of nftables for a message, in nft's words as far as people need them. Pure.
-import type { JsonValue } from '../base/schema.ts';
-import { excerpt } from '../base/schema.ts';
-import { LIMITS } from './limits.ts';
+import type { JsonValue } from '../../base/schema.ts';
+import { excerpt } from '../../base/schema.ts';
+import { LIMITS } from '../limits.ts';
 
 /** Formats the statements of a rule and its comment: `ip daddr 10.5.34.2 iifname != docker0 drop`. */
 export function formatNftRule(

@@ -1,5 +1,5 @@
 // Judges a flow at all base chains on its way. Pure, but for the chains, which are read when the flow reaches them.
-import type { BaseChain } from '../model/ruleset.ts';
+import type { BaseChain } from '../../model/ruleset.ts';
 import { type Budget, type Passage, passThrough, type ReadChain, type RulePlace } from './chain-verdict.ts';
 import type { Flow } from './flow.ts';
 import { type Sight, UNKNOWN_MARK } from './rule-match.ts';

@@ -1,6 +1,6 @@
 // Parses the rules that `iptables -S` and iptables-save print. An option that is not known here may mean anything.
 // Pure.
-import { parseAddress, parsePrefix } from '../model/ip.ts';
+import { parseAddress, parsePrefix } from '../../model/ip.ts';
 import { type AddressRange, numberOf, rangeOf } from './flow.ts';
 import { type Comparison, type ForeignRule, PERHAPS, type RulePart, UNKNOWN } from './foreign-rule.ts';
 import { shorten } from './nft-rule-text.ts';

@@ -1,6 +1,6 @@
 // New connections that foreign chains must let pass, each as the chains see its first packet. Pure.
-import type { Traffic } from '../model/firewall.ts';
-import { addressBytes, networkOf, type Prefix } from '../model/ip.ts';
+import type { Traffic } from '../../model/firewall.ts';
+import { addressBytes, networkOf, type Prefix } from '../../model/ip.ts';
 
 /** The first and the last of some IPv4 addresses, as numbers. */
 export type AddressRange = readonly [first: number, last: number];

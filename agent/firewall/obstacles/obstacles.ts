@@ -1,16 +1,16 @@
 // Finds foreign chains that drop packets of our containers, or rewrite their source. The kernel calls every chain of a
 // hook, and one drop is enough. No rule of ours can overrule such a chain, so we name it to the operator.
-import type { Exec } from '../base/exec.ts';
-import type { Traffic } from '../model/firewall.ts';
-import type { BaseChain, RulesetChange, RulesetReader, TableSizes } from '../model/ruleset.ts';
+import type { Exec } from '../../base/exec.ts';
+import type { Traffic } from '../../model/firewall.ts';
+import type { BaseChain, RulesetChange, RulesetReader, TableSizes } from '../../model/ruleset.ts';
+import { LIMITS } from '../limits.ts';
+import { FLANNEL_TABLE } from '../nftables-table.ts';
+import { TUNNEL_TABLE } from '../tunnel-table.ts';
 import { createChainReader } from './chain-reader.ts';
 import { flowsOf } from './flow.ts';
 import { type Finding, judgeFlow, type PlacedChain } from './flow-verdict.ts';
-import { LIMITS } from './limits.ts';
-import { FLANNEL_TABLE } from './nftables-table.ts';
 import { formatObstacle } from './obstacle-text.ts';
 import { type OldChains, readOldChains } from './old-rules.ts';
-import { TUNNEL_TABLE } from './tunnel-table.ts';
 
 /** An effect of a foreign chain on packets of our containers. */
 export interface Obstacle {

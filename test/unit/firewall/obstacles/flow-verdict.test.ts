@@ -1,11 +1,11 @@
 // What rules of iptables do to a flow, line by line. Rules of nftables have the same form behind their parser.
 import { describe, expect, it } from 'vitest';
-import { flowsOf } from '../../../agent/firewall/flow.ts';
-import { judgeFlow, type PlacedChain } from '../../../agent/firewall/flow-verdict.ts';
-import type { ForeignRule } from '../../../agent/firewall/foreign-rule.ts';
-import { parseIptablesRule } from '../../../agent/firewall/iptables-rule.ts';
-import { LIMITS } from '../../../agent/firewall/limits.ts';
-import type { BaseChain } from '../../../agent/model/ruleset.ts';
+import { LIMITS } from '../../../../agent/firewall/limits.ts';
+import { flowsOf } from '../../../../agent/firewall/obstacles/flow.ts';
+import { judgeFlow, type PlacedChain } from '../../../../agent/firewall/obstacles/flow-verdict.ts';
+import type { ForeignRule } from '../../../../agent/firewall/obstacles/foreign-rule.ts';
+import { parseIptablesRule } from '../../../../agent/firewall/obstacles/iptables-rule.ts';
+import type { BaseChain } from '../../../../agent/model/ruleset.ts';
 
 const [FROM_PEERS, TO_PEERS, TO_OUTSIDE] = flowsOf(
   {

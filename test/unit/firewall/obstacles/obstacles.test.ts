@@ -1,8 +1,8 @@
 // Listings of other versions of nft. The version of this machine is tested in test/kernel.
 import { describe, expect, it } from 'vitest';
-import type { Exec } from '../../../agent/base/exec.ts';
-import { findObstacles, mayObstruct } from '../../../agent/firewall/obstacles.ts';
-import type { BaseChain, RulesetChange, RulesetReader } from '../../../agent/model/ruleset.ts';
+import type { Exec } from '../../../../agent/base/exec.ts';
+import { findObstacles, mayObstruct } from '../../../../agent/firewall/obstacles/obstacles.ts';
+import type { BaseChain, RulesetChange, RulesetReader } from '../../../../agent/model/ruleset.ts';
 
 const TRAFFIC = {
   network: { family: 'ipv4', address: '10.5.3.1', length: 16 },
