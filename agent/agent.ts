@@ -5,6 +5,7 @@ import { allowGrowth, allowOptimising } from './base/engine.ts';
 import { exec } from './base/exec.ts';
 import { createLogger } from './base/log.ts';
 import { systemRandom as random } from './base/random.ts';
+import { runTasks } from './base/tasks.ts';
 import { openLeaseStore } from './datastore/open-store.ts';
 import { openFirewall } from './firewall/open-firewall.ts';
 import { createTunnelFilter } from './firewall/tunnel-filter.ts';
@@ -22,14 +23,14 @@ import { datastoreAddresses } from './model/datastore-options.ts';
 import type { ChainsInUse } from './model/ruleset.ts';
 import { Node } from './node/node.ts';
 import { startHealthServer } from './observe/health.ts';
-import { createServiceNotifier } from './observe/sd-notify.ts';
+import { createServiceNotifier, type ServiceManager } from './observe/sd-notify.ts';
 import type { AgentOptions } from './options.ts';
 
 /** The agent's input from its process. */
 export interface AgentContext {
   readonly signal: AbortSignal;
-  /** Value of NOTIFY_SOCKET: the socket of systemd that waits for readiness. */
-  readonly notifySocket: string | undefined;
+  /** Undefined: none listens. */
+  readonly serviceManager: ServiceManager | undefined;
   readonly dataPlaneMemory: DataPlaneMemory;
 }
 
@@ -40,7 +41,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   for (const path of [options.subnetFile, ...forms.map((form) => form.path)]) await assertWritable(path);
   await using store = await openLeaseStore(options.datastore, { clock, random, log: log.for('datastore') });
   await using kernel = openNetlinkKernel();
-  const notifier = createServiceNotifier({ socket: context.notifySocket, exec, log });
+  const notifier = createServiceNotifier({ manager: context.serviceManager, clock, log });
   const lastRun = context.dataPlaneMemory.resumed?.input;
   const knownOptions = { ...options, datastoreAddresses: datastoreAddresses(options.datastore) };
   const chains: ChainsInUse = { names: undefined, changed: () => undefined };
@@ -75,13 +76,9 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     },
     onLarge: allowGrowth,
   });
+  const state = { hangs: () => node.hangs(), conditions: () => node.conditions() };
   await using _server =
     options.healthz &&
-    (await startHealthServer({
-      ...options.healthz,
-      hangs: () => node.hangs(),
-      conditions: () => node.conditions(),
-      metrics: () => node.metrics(),
-    }));
-  await node.run(context.signal);
+    (await startHealthServer({ ...options.healthz, ...state, metrics: () => node.metrics() }));
+  await runTasks(context.signal, [(signal) => node.run(signal), (signal) => notifier.run(state, signal)]);
 }

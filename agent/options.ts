@@ -42,7 +42,7 @@ export async function readAgentOptions(
   const healthzPort = values.int('healthz-port');
   const healthzIP = readHealthzIP(values);
   return {
-    datastore: readDatastoreOptions(values),
+    datastore: await readDatastoreOptions(values),
     iface: values.list('iface'),
     ifaceRegex: await Promise.all(
       values.list('iface-regex').map((source) => parseInterfaceRegex(source, values.source('iface-regex'))),

@@ -1,4 +1,5 @@
 // `twill run`: runs the agent until it is told to stop.
+import { parseServiceManager } from '../observe/sd-notify.ts';
 import type { AgentOptions } from '../options.ts';
 import { resumeDataPlane } from '../resume.ts';
 import type { CommandContext } from './context.ts';
@@ -12,7 +13,7 @@ export async function runCommand(options: AgentOptions, context: CommandContext)
   const { runAgent } = await import('../agent.ts');
   await runAgent(options, {
     signal: context.signal,
-    notifySocket: context.environment['NOTIFY_SOCKET'] || undefined,
+    serviceManager: parseServiceManager(context.environment, process.pid),
     dataPlaneMemory,
   });
 }

@@ -9,6 +9,7 @@ export const LIMITS = {
   /** Connections at a time, and those of other hosts among them. */
   httpConnections: 256,
   httpRemoteConnections: 224,
-  /** Longest time for one message to the service manager. */
-  serviceNotifyMs: 600,
+  /** Further attempts to send a message to a busy service manager, and the pause before each. */
+  serviceNotifyRetries: 10,
+  serviceNotifyRetryMs: 100,
 } as const;

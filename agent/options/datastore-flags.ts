@@ -1,6 +1,7 @@
 // Reads the flags of the datastore: `--store` and the etcd flags.
 import { posix } from 'node:path';
-import { TwillError } from '../base/errors.ts';
+import { reasonOf, TwillError } from '../base/errors.ts';
+import { readWholeFile } from '../base/read-file.ts';
 import { excerpt } from '../base/schema.ts';
 import type { DatastoreOptions, EtcdOptions } from '../model/datastore-options.ts';
 import type { FlagValues } from './flag-values.ts';
@@ -8,9 +9,11 @@ import type { FlagName } from './flags.ts';
 
 /** Longest prefix of keys, in characters. */
 const MAX_PREFIX = 512;
+/** Longest file of a password, in bytes. */
+const MAX_PASSWORD_FILE = 4_096;
 
-/** The datastore of the flags. Fails as `usage`. No message contains a password. */
-export function readDatastoreOptions(values: FlagValues): DatastoreOptions {
+/** The datastore of the flags. Fails as `usage`, or as `host` for a file. No message contains a password. */
+export async function readDatastoreOptions(values: FlagValues): Promise<DatastoreOptions> {
   const store = values.text('store');
   const prefix = readPrefix(values);
   if (store.startsWith('file:')) {
@@ -28,7 +31,7 @@ export function readDatastoreOptions(values: FlagValues): DatastoreOptions {
   return readEtcdOptions(values, prefix);
 }
 
-function readEtcdOptions(values: FlagValues, prefix: string): EtcdOptions {
+async function readEtcdOptions(values: FlagValues, prefix: string): Promise<EtcdOptions> {
   const file = (name: FlagName<'string'>): string | undefined => values.text(name) || undefined;
   const together = (a: FlagName<'string'>, b: FlagName<'string'>): void => {
     for (const [has, needs] of [[a, b] as const, [b, a] as const]) {
@@ -37,7 +40,16 @@ function readEtcdOptions(values: FlagValues, prefix: string): EtcdOptions {
     }
   };
   together('etcd-certfile', 'etcd-keyfile');
-  together('etcd-username', 'etcd-password');
+  const passwordFile = file('etcd-password-file');
+  if (passwordFile === undefined) together('etcd-username', 'etcd-password');
+  else if (file('etcd-username') === undefined)
+    throw refusal(values, 'etcd-password-file', 'needs --etcd-username too');
+  else if (file('etcd-password') !== undefined)
+    throw refusal(
+      values,
+      'etcd-password-file',
+      `takes the place of ${values.source('etcd-password')}: leave one out`,
+    );
   const certFile = file('etcd-certfile');
   const caFile = file('etcd-cafile');
   const endpoints = readEndpoints(values, certFile !== undefined || caFile !== undefined);
@@ -55,8 +67,29 @@ function readEtcdOptions(values: FlagValues, prefix: string): EtcdOptions {
     certFile,
     keyFile: file('etcd-keyfile'),
     username: file('etcd-username'),
-    password: file('etcd-password'),
+    password: passwordFile === undefined ? file('etcd-password') : await readPassword(values, passwordFile),
   };
+}
+
+// An editor ends the line. Any other blank may be a part of the password.
+async function readPassword(values: FlagValues, path: string): Promise<string> {
+  const name = `${values.source('etcd-password-file')} ${excerpt(path).slice(1, -1)}`;
+  const refuse = (what: string, cause?: unknown): TwillError =>
+    new TwillError('host', `${name}: ${what}`, {
+      cause,
+      hint: 'give a file that this user may read, with the password of the etcd user and nothing else',
+    });
+  const bytes = await readWholeFile(path, { maxBytes: MAX_PASSWORD_FILE }).catch((error: unknown) => {
+    throw refuse(`cannot read it: ${reasonOf(error)}`, error);
+  });
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes).replace(/\r?\n$/, '');
+  } catch {
+    throw refuse('it is no text in UTF-8');
+  }
+  if (text === '') throw refuse('it is empty');
+  return text;
 }
 
 // flannel takes such files and does without TLS. Whoever gives them wants TLS, and perhaps sends a password. A refused

@@ -75,6 +75,7 @@ export const FLAGS = [
     'TEXT',
     'password of the etcd user; better set in the environment, where other users cannot see it',
   ),
+  text('etcd-password-file', 'datastore', 'FILE', '', 'file with that password, in place of etcd-password'),
 
   list(
     'iface',

@@ -89,6 +89,7 @@ export const PACKAGE_DOORS: readonly Door[] = [
       'agent/kernel/netlink/tun-link.ts',
       'agent/kernel/netlink/overrun.ts',
       'agent/kernel/old-iptables.ts',
+      'agent/observe/sd-notify.ts',
       'backends/udp/',
     ],
   },

@@ -96,6 +96,11 @@ describe('options', () => {
     [['--etcd-keyfile=/k'], '--etcd-keyfile: needs --etcd-certfile too'],
     [['--etcd-username=u'], '--etcd-username: needs --etcd-password too'],
     [['--etcd-password=hunter2'], '--etcd-password: needs --etcd-username too'],
+    [['--etcd-password-file=/p'], '--etcd-password-file: needs --etcd-username too'],
+    [
+      ['--etcd-username=u', '--etcd-password=hunter2', '--etcd-password-file=/p'],
+      '--etcd-password-file: takes the place of --etcd-password: leave one out',
+    ],
     [['--etcd-endpoints=http://a:1,https://b:1'], '--etcd-endpoints: must be all http or all https'],
     [['--etcd-endpoints='], '--etcd-endpoints: must name at least one URL'],
     [

@@ -26,4 +26,5 @@ export {
   type UdpSocketHandle,
   type UdpSocketOptions,
 } from './udp-socket.ts';
+export { sendUnixDatagram } from './unix-socket.ts';
 export { attachWakeup, createWakeup } from './wakeup.ts';

@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 
 export const { EAGAIN, EINTR, EINVAL, EIO, EMSGSIZE } = constants.errno;
 
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SOCK_DGRAM_NONBLOCK_CLOEXEC = 0x2 | 0x800 | 0x80000;
