@@ -67,8 +67,16 @@ const PARTS: readonly Part[] = [
     workers: 1,
   },
   {
-    name: 'faults',
+    name: 'hosts',
     group: 8,
+    include: 'test/hosts/**/*.test.ts',
+    testMs: 90_000,
+    setUpMs: 120_000,
+    workers: 1,
+  },
+  {
+    name: 'faults',
+    group: 9,
     include: 'test/faults/**/*.test.ts',
     testMs: 120_000,
     setUpMs: 60_000,

@@ -76,9 +76,18 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
     },
     onLarge: allowGrowth,
   });
-  const state = { hangs: () => node.hangs(), conditions: () => node.conditions() };
+  const hangs = (): string | undefined => node.hangs();
   await using _server =
     options.healthz &&
-    (await startHealthServer({ ...options.healthz, ...state, metrics: () => node.metrics() }));
-  await runTasks(context.signal, [(signal) => node.run(signal), (signal) => notifier.run(state, signal)]);
+    (await startHealthServer({
+      ...options.healthz,
+      hangs,
+      conditions: () => node.conditions(),
+      metrics: () => node.metrics(),
+    }));
+  const status = (): string | undefined => node.conditions()[0]?.reason ?? node.summary();
+  await runTasks(context.signal, [
+    (signal) => node.run(signal),
+    (signal) => notifier.run({ hangs, status }, signal),
+  ]);
 }

@@ -27,7 +27,7 @@ const PACKAGES = /** @type {const} */ ({
   etcd: 'etcd-server',
   etcdctl: 'etcd-client',
   openssl: 'openssl',
-  'systemd-notify': 'systemd',
+  'systemd-nspawn': 'systemd-container',
   iperf3: 'iperf3',
   firewalld: 'firewalld',
   'firewall-cmd': 'firewalld',

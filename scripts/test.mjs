@@ -26,6 +26,7 @@ const PARTS = [
   'e2e',
   'hostile',
   'containers',
+  'hosts',
   'faults',
 ];
 const LIMIT_MS = 55 * 60_000;
@@ -60,7 +61,7 @@ async function testAll() {
   }
 }
 
-// Both caches are filled outside of the tests' network, which leads nowhere.
+// The caches are filled outside of the tests' network, which leads nowhere.
 async function fillCaches() {
   const say = (/** @type {string} */ line) => void process.stdout.write(`test: ${line}\n`);
   if (runs('conformance')) {
@@ -70,6 +71,11 @@ async function fillCaches() {
   if (runs('containers')) {
     const { fillEngineCache, engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
     await withLock('engines', engineCacheFolder(), () => fillEngineCache(say));
+  }
+  if (runs('hosts')) {
+    const { engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
+    const { fillHostCache } = await import('../dist/lab/test/lab/systemd/debian-hosts.js');
+    await withLock('engines', engineCacheFolder(), () => fillHostCache(say));
   }
 }
 

@@ -116,6 +116,11 @@ export class Node {
     return this.#watchdog.hang(LIMITS.hangingCallMs);
   }
 
+  /** The subnet, the backend and the peers in one line; undefined before the network's configuration is known. */
+  summary(): string | undefined {
+    return this.#network?.summary();
+  }
+
   metrics(): readonly Metric[] {
     const { table } = this.#store;
     return [

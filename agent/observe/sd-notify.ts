@@ -4,7 +4,6 @@ import type { Clock } from '../base/clock.ts';
 import { errnoOf, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { printable } from '../base/printable.ts';
-import type { Condition } from '../model/condition.ts';
 import { LIMITS } from './limits.ts';
 
 /** A service manager that listens. */
@@ -22,12 +21,12 @@ export interface ServiceNotifierOptions {
   readonly log: Logger;
 }
 
-/** The rules of /healthz and /readyz. Neither may block. */
+/** Called at each message; neither may block. */
 export interface AgentState {
-  /** The call that hangs, in one line; undefined: none. */
+  /** The call that hangs, in one line, by the rule of /healthz; undefined: none. */
   readonly hangs: () => string | undefined;
-  /** Why the node is not ready; empty: it is. */
-  readonly conditions: () => readonly Condition[];
+  /** The state of the node for `systemctl status`; undefined: nothing is known yet. */
+  readonly status: () => string | undefined;
 }
 
 export interface ServiceNotifier {
@@ -54,7 +53,6 @@ export function parseServiceManager(
 
 /** A notifier. It does nothing if no service manager listens. */
 export function createServiceNotifier({ manager, clock, log }: ServiceNotifierOptions): ServiceNotifier {
-  let summary: string | undefined;
   let failure: string | undefined;
 
   const send = async (...fields: readonly string[]): Promise<void> => {
@@ -81,18 +79,15 @@ export function createServiceNotifier({ manager, clock, log }: ServiceNotifierOp
     }
   };
   return {
-    async ready(status) {
-      summary = status;
-      await send('READY=1', statusOf(status));
-    },
-    async run({ hangs, conditions }, signal) {
+    ready: (status) => send('READY=1', statusOf(status)),
+    async run({ hangs, status }, signal) {
       if (manager?.watchdogMs === undefined) return;
       let hang: string | undefined;
       while (!signal.aborted) {
         const now = hangs();
         if (now === undefined) {
-          const status = conditions()[0]?.reason ?? summary;
-          await send('WATCHDOG=1', ...(status === undefined ? [] : [statusOf(status)]));
+          const text = status();
+          await send('WATCHDOG=1', ...(text === undefined ? [] : [statusOf(text)]));
         } else if (hang === undefined) {
           log.error('the service manager will restart this agent', { hangs: now });
         }

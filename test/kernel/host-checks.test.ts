@@ -155,7 +155,7 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the checks of a host', NEEDS
     const read = (name: string): string => readFileSync(`/proc/sys/net/ipv4/${name}`, 'utf8').trim();
     ip('link', 'add', 'flannel.9', 'type', 'bridge');
     execFileSync('sh', ['-c', 'echo 0 > /proc/sys/net/ipv4/ip_forward']);
-    execFileSync('sysctl', ['-p', 'packaging/sysctl.d/50-twill.conf']);
+    execFileSync('sysctl', ['-p', 'deploy/sysctl.d/50-twill.conf']);
     expect([read('ip_forward'), read('conf/flannel.9/rp_filter'), read('conf/eth0/rp_filter')]).toEqual([
       '1',
       '2',

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Condition } from '../../../agent/model/condition.ts';
 import { createServiceNotifier, parseServiceManager } from '../../../agent/observe/sd-notify.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
 import { type CapturedLog, captureLog } from '../../support/capture-log.ts';
@@ -66,22 +65,17 @@ describe.skipIf(need.missing)(title('the service notifier', need), () => {
     },
   );
 
-  it('the watchdog is fed twice within its limit, with the reason for which the node is not ready', async () => {
+  it('the watchdog is fed twice within its limit, with the state of the node', async () => {
     const socket = join(folder, 'notify');
     const next = await listen(socket);
     const notifier = open(socket, 30_000);
     const stop = new AbortController();
-    let conditions: Condition[] = [{ part: 'store', state: 'waiting', reason: 'no configuration\nyet' }];
-    const state = { hangs: () => undefined, conditions: () => conditions };
-    const run = notifier.run(state, stop.signal);
-    expect(await next()).toBe(`${process.pid} WATCHDOG=1|STATUS=no configuration yet`);
-    conditions = [];
-    await clock.advance(15_000);
+    let status: string | undefined;
+    const run = notifier.run({ hangs: () => undefined, status: () => status }, stop.signal);
     expect(await next()).toBe(`${process.pid} WATCHDOG=1`);
-    await notifier.ready('up');
-    expect(await next()).toBe(`${process.pid} READY=1|STATUS=up`);
+    status = 'no configuration\nyet';
     await clock.advance(15_000);
-    expect(await next()).toBe(`${process.pid} WATCHDOG=1|STATUS=up`);
+    expect(await next()).toBe(`${process.pid} WATCHDOG=1|STATUS=no configuration yet`);
     stop.abort();
     await run;
     expect(clock.sleepers).toBe(0);
@@ -93,7 +87,7 @@ describe.skipIf(need.missing)(title('the service notifier', need), () => {
     const notifier = open(socket, 30_000);
     const stop = new AbortController();
     let hangs: string | undefined;
-    const run = notifier.run({ hangs: () => hangs, conditions: () => [] }, stop.signal);
+    const run = notifier.run({ hangs: () => hangs, status: () => undefined }, stop.signal);
     expect(await next()).toBe(`${process.pid} WATCHDOG=1`);
     hangs = 'reading the kernel: not done after 61 s';
     await clock.advance(60_000);
@@ -105,7 +99,7 @@ describe.skipIf(need.missing)(title('the service notifier', need), () => {
     ]);
     hangs = undefined;
     await clock.advance(15_000);
-    expect(await next()).toBe(`${process.pid} WATCHDOG=1|STATUS=up`);
+    expect(await next()).toBe(`${process.pid} WATCHDOG=1`);
     stop.abort();
     await run;
   });
@@ -113,7 +107,7 @@ describe.skipIf(need.missing)(title('the service notifier', need), () => {
   it('a service manager that is gone is logged once, and the agent goes on', async () => {
     const notifier = open(join(folder, 'nobody'), 10_000);
     const stop = new AbortController();
-    const run = notifier.run({ hangs: () => undefined, conditions: () => [] }, stop.signal);
+    const run = notifier.run({ hangs: () => undefined, status: () => undefined }, stop.signal);
     await notifier.ready('up');
     await clock.advance(60_000);
     stop.abort();
@@ -135,7 +129,7 @@ describe('the environment of a service manager', () => {
     const { log, lines } = captureLog('service');
     const notifier = createServiceNotifier({ manager: undefined, clock: createVirtualClock(), log });
     await notifier.ready('up');
-    await notifier.run({ hangs: () => undefined, conditions: () => [] }, new AbortController().signal);
+    await notifier.run({ hangs: () => undefined, status: () => undefined }, new AbortController().signal);
     expect(lines).toEqual([]);
   });
 

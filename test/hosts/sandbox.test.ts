@@ -1,0 +1,85 @@
+// The sandbox of the unit leaves the agent everything that its work needs: each backend, each firewall, another user.
+import { describe, expect, it } from 'vitest';
+import { ping } from '../lab/ping.ts';
+import { configureTwill, readDeployed } from '../lab/systemd/install-twill.ts';
+import type { System } from '../lab/systemd/system.ts';
+import { waitFor } from '../lab/wait.ts';
+import { title } from '../support/needs.ts';
+import { NEEDS_HOSTS, subnetOf, UNIT, useHosts } from './bed.ts';
+
+const CONFIGURATIONS = {
+  vxlan: { Network: '10.6.0.0/16', Backend: { Type: 'vxlan', VNI: 6, Port: 8476 } },
+  'vxlan-nft': {
+    Network: '10.7.0.0/16',
+    EnableNFTables: true,
+    Backend: { Type: 'vxlan', VNI: 7, Port: 8477 },
+  },
+  'host-gw': { Network: '10.8.0.0/16', Backend: { Type: 'host-gw' } },
+  udp: { Network: '10.9.0.0/16', Backend: { Type: 'udp' } },
+} as const;
+const QUIET = /^(?!.* (?:warn|error) )/;
+
+describe.skipIf(NEEDS_HOSTS.missing)(title('the sandbox of the unit', NEEDS_HOSTS), () => {
+  const bed = useHosts();
+
+  /** Runs all agents on a network of their own, and checks that they reach each other. */
+  async function runAll(
+    name: keyof typeof CONFIGURATIONS,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    const { etcd, systems, settings } = bed();
+    await etcd.etcdctl('put', `/${name}/config`, JSON.stringify(CONFIGURATIONS[name]));
+    for (const system of systems) {
+      await configureTwill(system, {
+        ...settings,
+        FLANNELD_ETCD_PREFIX: `/${name}`,
+        FLANNELD_IP_MASQ: 'true',
+        ...more,
+      });
+      await system.start(UNIT, 'restart');
+    }
+    const [one, two] = systems;
+    if (one === undefined || two === undefined) throw new Error('there are no two hosts');
+    // With host-gw a subnet has no address before it has a container.
+    const address = `${await subnetOf(two)}.${name === 'host-gw' ? 1 : 0}`;
+    if (name === 'host-gw') await two.run('ip', 'address', 'replace', `${address}/24`, 'dev', 'docker0');
+    await waitFor(
+      `${address} answers`,
+      5_000,
+      async () => (await ping(one.host.namespace, address)).received > 0,
+    );
+    for (const system of systems) expect(await lastRun(system)).toMatch(/ready: /);
+  }
+
+  /** The log of the agent that runs, which has no warning. */
+  async function lastRun(system: System): Promise<string> {
+    const invocation = await system.show(UNIT, 'InvocationID');
+    const text = await system.run('journalctl', '--output=cat', `_SYSTEMD_INVOCATION_ID=${invocation}`);
+    for (const line of text.split('\n')) expect(line).toMatch(QUIET);
+    return text;
+  }
+
+  it.each(Object.keys(CONFIGURATIONS) as (keyof typeof CONFIGURATIONS)[])(
+    'the agent carries %s as root with two capabilities',
+    (name) => runAll(name),
+  );
+
+  it.each(['vxlan-nft', 'vxlan', 'udp'] as const)(
+    'the agent carries %s as a user of its own',
+    async (name) => {
+      const { systems } = bed();
+      for (const system of systems) {
+        await system.run('systemctl', 'stop', UNIT);
+        await system.run('systemd-sysusers', '/usr/lib/sysusers.d/twill.conf');
+        await system.edit(UNIT, await readDeployed('systemd/non-root.conf'));
+      }
+      await runAll(name);
+      for (const system of systems) {
+        const pid = await system.show(UNIT, 'MainPID');
+        expect(await system.run('ps', '-o', 'user=', '-p', pid)).toBe('twill');
+        const text = await system.run('systemd-analyze', 'security', '--no-pager', UNIT);
+        process.stdout.write(`as a user of its own: ${text.split('\n').at(-1)}\n`);
+      }
+    },
+  );
+});

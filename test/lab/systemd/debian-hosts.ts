@@ -1,0 +1,55 @@
+// The releases of Debian that the lab can boot as hosts with systemd.
+import { type DebianRoot, fillRoot, rootFailure, rootFolder } from '../engines/debian-root.ts';
+
+export interface DebianHost {
+  /** Debian and systemd, for titles of tests. */
+  readonly title: string;
+  /** Why it cannot be booted, on one line; undefined: it can. */
+  readonly missing: string | undefined;
+  /** The root with its programs. */
+  readonly folder: string;
+}
+
+const SYSTEM = [
+  'systemd',
+  'systemd-sysv',
+  'dbus',
+  'login',
+  'passwd',
+  'base-files',
+  'base-passwd',
+  'libc-bin',
+];
+const TOOLS = ['bash', 'dash', 'coreutils', 'grep', 'sed', 'mount', 'procps', 'kmod', 'hostname'];
+/** Programs that the agent runs, and libraries of Node.js. */
+const AGENT = ['iproute2', 'iptables', 'nftables', 'libstdc++6'];
+
+const ROOTS = (['bookworm', 'trixie'] as const).map(
+  (suite): DebianRoot => ({
+    name: 'systemd',
+    suite,
+    packages: [...SYSTEM, ...TOOLS, ...AGENT],
+    isWhole: true,
+  }),
+);
+const TITLES = { bookworm: 'Debian 12 with systemd 252', trixie: 'Debian 13 with systemd 257' } as const;
+
+/** Unpacks the roots that are missing. */
+export async function fillHostCache(say: (line: string) => void): Promise<void> {
+  for (const root of ROOTS) await fillRoot(root, say);
+}
+
+export function readDebianHosts(): Promise<readonly DebianHost[]> {
+  return Promise.all(
+    ROOTS.map(async (root) => {
+      const failure = await rootFailure(root);
+      const missing =
+        failure === undefined ? undefined : `needs packages of Debian ${root.suite}: ${failure}`;
+      return {
+        title: TITLES[root.suite === 'sid' ? 'trixie' : root.suite],
+        missing,
+        folder: rootFolder(root),
+      };
+    }),
+  );
+}
