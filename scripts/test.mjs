@@ -12,6 +12,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { withLock } from './lock.mjs';
+import { CACHE, fetchParts } from './package-parts.mjs';
 import { ALL_PROGRAMS, ROOT, setUp } from './setup.mjs';
 import { readResults } from './test-results.mjs';
 
@@ -76,6 +77,7 @@ async function fillCaches() {
     const { engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
     const { fillHostCache } = await import('../dist/lab/test/lab/systemd/debian-hosts.js');
     await withLock('engines', engineCacheFolder(), () => fillHostCache(say));
+    await withLock('packages', CACHE, () => fetchParts(say));
   }
 }
 

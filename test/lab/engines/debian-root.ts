@@ -92,12 +92,27 @@ async function fill({ suite, packages, isWhole, ...root }: DebianRoot): Promise<
     const install = ['install', '--download-only', '-y', '--no-install-recommends'];
     await apt(folder, [...(isWhole ? install : ['download']), ...packages], DOWNLOAD_MS, debs);
     if (isWhole) for (const name of MERGED) await linkMerged(unpacked, name);
-    for (const file of (await readdir(debs)).filter((name) => name.endsWith('.deb')))
-      await run(['dpkg-deb', '--extract', join(debs, file), unpacked], { timeoutMs: UNPACK_MS });
+    const files = (await readdir(debs))
+      .filter((name) => name.endsWith('.deb'))
+      .map((name) => join(debs, name));
+    for (const file of files) await run(['dpkg-deb', '--extract', file, unpacked], { timeoutMs: UNPACK_MS });
+    if (isWhole) await writeStatus(unpacked, files);
     await rename(unpacked, rootFolder({ suite, packages, isWhole, ...root }));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+// dpkg's list of packages, by which it checks the dependencies of another one.
+async function writeStatus(root: string, files: readonly string[]): Promise<void> {
+  const fields = await Promise.all(files.map((file) => run(['dpkg-deb', '--field', file])));
+  const folder = join(root, 'var/lib/dpkg');
+  await mkdir(join(folder, 'info'), { recursive: true });
+  await mkdir(join(folder, 'updates'), { recursive: true });
+  await writeFile(
+    join(folder, 'status'),
+    fields.map((text) => `${text.trim()}\nStatus: install ok installed\n`).join('\n'),
+  );
 }
 
 /** Removes the folders of runs that were killed. */

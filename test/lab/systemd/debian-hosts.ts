@@ -23,12 +23,16 @@ const SYSTEM = [
 const TOOLS = ['bash', 'dash', 'coreutils', 'grep', 'sed', 'mount', 'procps', 'kmod', 'hostname'];
 /** Programs that the agent runs, and libraries of Node.js. */
 const AGENT = ['iproute2', 'iptables', 'nftables', 'libstdc++6'];
+/** Programs that install packages of ours. */
+const INSTALLERS = ['dpkg', 'rpm', 'tar', 'gzip', 'findutils', 'diffutils'];
+/** The Node.js of Debian 12 is too old for the agent. */
+const NODE = { bookworm: [], trixie: ['nodejs'] } as const;
 
 const ROOTS = (['bookworm', 'trixie'] as const).map(
   (suite): DebianRoot => ({
     name: 'systemd',
     suite,
-    packages: [...SYSTEM, ...TOOLS, ...AGENT],
+    packages: [...SYSTEM, ...TOOLS, ...AGENT, ...INSTALLERS, ...NODE[suite]],
     isWhole: true,
   }),
 );
