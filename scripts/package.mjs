@@ -4,7 +4,7 @@
 //     npm run package               into dist/packages
 //     npm run package -- FOLDER     into a folder of yours
 //
-// Node is not in the packages. It would make them fifty times as large, and its security updates would be ours.
+// Node.js is not in the packages. It would make them fifty times as large, and its security updates would be ours.
 import {
   chmodSync,
   cpSync,
@@ -22,13 +22,14 @@ import { ARCHITECTURES, buildNfpm, fetchNodeModules, run } from './package-parts
 import { SETTINGS, settle, writeTree } from './package-tree.mjs';
 import { ROOT, setUp } from './setup.mjs';
 
+const OUT = join(ROOT, 'dist/packages');
 const PACK_MS = 120_000;
 const SCRIPTS = ['install.sh', 'uninstall.sh', 'postinstall.sh', 'preremove.sh', 'postremove.sh'];
 /** Folders that each host has. A package removes the others when nothing is left in them. */
 const SYSTEM_FOLDERS = [
   'etc',
   'usr',
-  ...['bin', 'lib', 'lib/systemd', 'lib/systemd/system'].map((name) => `usr/${name}`),
+  ...['bin', 'lib', 'lib/systemd', 'lib/systemd/system', 'share', 'share/doc'].map((name) => `usr/${name}`),
 ];
 const DEPLOY = join(ROOT, 'deploy/package');
 
@@ -45,12 +46,13 @@ try {
 async function main(args) {
   if (args.length > 1 || args[0]?.startsWith('-')) throw new Error('the only argument is a folder');
   await setUp([]);
-  const folder = resolve(args[0] ?? join(ROOT, 'dist/packages'));
+  const folder = resolve(args[0] ?? OUT);
   const { version, description } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   const timeS = readTimeS();
   const nfpm = buildNfpm();
   const temporary = mkdtempSync(join(tmpdir(), 'twill-package-'));
-  rmSync(folder, { recursive: true, force: true });
+  // Packages of another version. A folder of somebody else may hold other things.
+  if (folder === OUT) rmSync(OUT, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   try {
     for (const architecture of /** @type {Architecture[]} */ (Object.keys(ARCHITECTURES))) {
@@ -138,7 +140,7 @@ function nfpmConfig({ architecture, version, description, root, timeS }) {
     ),
     overrides: {
       deb: { depends: ['nodejs (>= 20.19)'], recommends: firewalls },
-      // Fedora's package of Node has an epoch, so its version says nothing.
+      // Fedora's package of Node.js has an epoch, so its version says nothing.
       rpm: { depends: ['nodejs(engine) >= 20.19'], recommends: firewalls },
     },
     rpm: { buildhost: 'localhost' },
