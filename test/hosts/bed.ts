@@ -44,6 +44,14 @@ export class HostsBed {
 
 export const UNIT = 'twill.service';
 
+/** The exposure of the unit by `systemd-analyze security`, of 10, with the report. */
+export async function exposureOf(
+  system: System,
+): Promise<{ readonly exposure: number; readonly report: string }> {
+  const report = await system.run('systemd-analyze', 'security', '--no-pager', UNIT);
+  return { exposure: Number(/Overall exposure level for \S+ ([\d.]+)/.exec(report)?.[1]), report };
+}
+
 /** A container on the host's bridge, with the addresses that Docker would give it. */
 export async function addContainer(system: System): Promise<Container> {
   const subnet = `${await subnetOf(system)}.1/24`;

@@ -5,7 +5,7 @@ import { configureTwill, readDeployed } from '../lab/systemd/install-twill.ts';
 import type { System } from '../lab/systemd/system.ts';
 import { waitFor } from '../lab/wait.ts';
 import { title } from '../support/needs.ts';
-import { NEEDS_HOSTS, subnetOf, UNIT, useHosts } from './bed.ts';
+import { exposureOf, NEEDS_HOSTS, subnetOf, UNIT, useHosts } from './bed.ts';
 
 const CONFIGURATIONS = {
   vxlan: { Network: '10.6.0.0/16', Backend: { Type: 'vxlan', VNI: 6, Port: 8476 } },
@@ -17,6 +17,8 @@ const CONFIGURATIONS = {
   'host-gw': { Network: '10.8.0.0/16', Backend: { Type: 'host-gw' } },
   udp: { Network: '10.9.0.0/16', Backend: { Type: 'udp' } },
 } as const;
+/** The exposure that `systemd-analyze security` may find with another user, of 10. */
+const MOST_EXPOSURE_OF_USER = 1.9;
 const QUIET = /^(?!.* (?:warn|error) )/;
 
 describe.skipIf(NEEDS_HOSTS.missing)(title('the sandbox of the unit', NEEDS_HOSTS), () => {
@@ -64,6 +66,58 @@ describe.skipIf(NEEDS_HOSTS.missing)(title('the sandbox of the unit', NEEDS_HOST
     (name) => runAll(name),
   );
 
+  it('without CAP_NET_ADMIN the agent does not start', async () => {
+    for (const system of bed().systems) {
+      await using _edit = await system.edit(UNIT, capabilities('CAP_NET_RAW'));
+      const { exitCode } = await system.exec(['systemctl', 'restart', UNIT]);
+      expect(exitCode).not.toBe(0);
+      expect(await system.journal(UNIT)).toContain('no permission (CAP_NET_ADMIN is missing)');
+      await system.run('systemctl', 'stop', UNIT);
+    }
+  });
+
+  it('the old iptables works by the unit, and not without CAP_NET_RAW', async () => {
+    for (const system of bed().systems) await chooseIptables(system, 'legacy');
+    await runAll('vxlan');
+    for (const system of bed().systems) {
+      expect(await system.run('iptables-legacy-save')).toContain('FLANNEL-FWD');
+      await using _edit = await system.edit(UNIT, capabilities('CAP_NET_ADMIN'));
+      await system.run('systemctl', 'restart', '--no-block', UNIT);
+      await waitFor('iptables is refused', 10_000, async () =>
+        /iptables.*(?:not permitted|must be root)/i.test(await system.journal(UNIT)),
+      );
+      await system.run('systemctl', 'stop', UNIT);
+    }
+    for (const system of bed().systems) {
+      await chooseIptables(system, 'nft');
+      await system.run('twill', 'cleanup');
+    }
+  });
+
+  it('a password that only root may read is given as a credential', async () => {
+    const { etcd, systems, settings } = bed();
+    await etcd.etcdctl('user', 'add', 'root:hunter2', '--interactive=false');
+    await etcd.etcdctl('user', 'grant-role', 'root', 'root');
+    await etcd.etcdctl('auth', 'enable');
+    for (const system of systems) {
+      await configureTwill(system, { ...settings, FLANNELD_ETCD_USERNAME: 'root' });
+      await system.write('/etc/twill/password', 'hunter2\n', 0o600);
+      // Not even root of the unit may read it.
+      await system.run('chown', 'nobody', '/etc/twill/password');
+      await using _edit = await system.edit(
+        UNIT,
+        '[Service]\nLoadCredential=password:/etc/twill/password\nEnvironment=FLANNELD_ETCD_PASSWORD_FILE=%d/password\n',
+      );
+      await system.start(UNIT, 'restart');
+      expect(await system.show(UNIT, 'ActiveState')).toBe('active');
+      const pid = await system.show(UNIT, 'MainPID');
+      expect(await system.run('cat', `/proc/${pid}/environ`, `/proc/${pid}/cmdline`)).not.toContain(
+        'hunter2',
+      );
+    }
+    await etcd.etcdctl('--user=root:hunter2', 'auth', 'disable');
+  });
+
   it.each(['vxlan-nft', 'vxlan', 'udp'] as const)(
     'the agent carries %s as a user of its own',
     async (name) => {
@@ -77,9 +131,19 @@ describe.skipIf(NEEDS_HOSTS.missing)(title('the sandbox of the unit', NEEDS_HOST
       for (const system of systems) {
         const pid = await system.show(UNIT, 'MainPID');
         expect(await system.run('ps', '-o', 'user=', '-p', pid)).toBe('twill');
-        const text = await system.run('systemd-analyze', 'security', '--no-pager', UNIT);
-        process.stdout.write(`as a user of its own: ${text.split('\n').at(-1)}\n`);
+        const { exposure, report } = await exposureOf(system);
+        expect(exposure, report).toBeLessThanOrEqual(MOST_EXPOSURE_OF_USER);
       }
     },
   );
 });
+
+/** The bounding set with this capability alone. */
+function capabilities(name: string): string {
+  return `[Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet=${name}\n`;
+}
+
+async function chooseIptables(system: System, variant: 'nft' | 'legacy'): Promise<void> {
+  for (const name of ['iptables', 'iptables-save', 'iptables-restore'])
+    await system.run('ln', '-sf', `xtables-${variant}-multi`, `/usr/sbin/${name}`);
+}

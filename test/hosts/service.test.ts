@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../agent/base/clock.ts';
 import { PingStream } from '../lab/ping-stream.ts';
 import { title } from '../support/needs.ts';
-import { addContainer, HOSTS, NEEDS_HOSTS, subnetOf, UNIT, useHosts } from './bed.ts';
+import { addContainer, exposureOf, HOSTS, NEEDS_HOSTS, subnetOf, UNIT, useHosts } from './bed.ts';
 
 /** The exposure that `systemd-analyze security` may find, of 10. */
 const MOST_EXPOSURE = 2.3;
@@ -20,10 +20,9 @@ describe.skipIf(NEEDS_HOSTS.missing)(title('a host with systemd', NEEDS_HOSTS), 
       const { exitCode, stdout, stderr } = await system.exec(['systemd-analyze', 'verify', unit]);
       expect({ exitCode, stdout, stderr }).toEqual({ exitCode: 0, stdout: '', stderr: '' });
     }
-    const text = await system.run('systemd-analyze', 'security', '--no-pager', UNIT);
-    const exposure = Number(/Overall exposure level for twill\.service: ([\d.]+)/.exec(text)?.[1]);
+    const { exposure, report } = await exposureOf(system);
     process.stdout.write(`${host.title}: exposure ${exposure} of 10\n`);
-    expect(exposure, text).toBeLessThanOrEqual(MOST_EXPOSURE);
+    expect(exposure, report).toBeLessThanOrEqual(MOST_EXPOSURE);
   });
 
   it.each(ROWS)(

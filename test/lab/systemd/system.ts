@@ -121,7 +121,7 @@ export class System {
     await this.run('systemctl', 'daemon-reload');
     return {
       [Symbol.asyncDispose]: async () => {
-        await rm(this.path(path));
+        await rm(this.path(path), { force: true });
         await this.run('systemctl', 'daemon-reload');
       },
     };
