@@ -10,6 +10,11 @@ import type { Claim } from './contest.ts';
 /** The meaning of a subnet in which a host has its address. */
 export const HOSTS = 'hosts';
 
+/** Whether the meaning of a claim is the public address of the node that has the thing, a subnet. */
+export function isPublicAddress(meaning: Claim['meaning'] | undefined): meaning is string {
+  return typeof meaning === 'string' && meaning !== HOSTS;
+}
+
 /** The claims of this node: its subnets, its addresses, and the MACs of its links. */
 export function claimsOfHost(
   planes: readonly Plane[],

@@ -60,7 +60,11 @@ export interface ContestOptions {
   /** Most leases that are admitted. */
   readonly room: number;
   /** Called when the meaning of a thing may have changed; undefined: no admitted lease claims it. */
-  readonly onThing: (thing: string, meaning: HostObject | string | undefined) => void;
+  readonly onThing: (
+    thing: string,
+    now: Claim['meaning'] | undefined,
+    before: Claim['meaning'] | undefined,
+  ) => void;
 }
 
 export interface Contest {
@@ -99,9 +103,10 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
   };
 
   const setHolder = (thing: string, holder: Claimant | undefined): void => {
+    const before = holders.get(thing);
     if (holder === undefined) holders.delete(thing);
     else holders.set(thing, holder);
-    onThing(thing, holder && meaningOf(holder, thing));
+    onThing(thing, holder && meaningOf(holder, thing), before && meaningOf(before, thing));
   };
 
   const contested = (thing: string): Rivals => {

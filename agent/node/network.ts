@@ -72,8 +72,6 @@ export class NodeNetwork {
   readonly #checker: HostChecker;
   /** The subnets that the documents are wanted for, the first call of `reconciler.want`, and whether rules stood. */
   #established: { readonly subnets: PerFamily<Prefix>; readonly call: number; hadRules: boolean } | undefined;
-  /** Nodes that use another backend. */
-  #strangers = 0;
   /** Whether everything of this node has stood since the start. */
   #hasStood = false;
 
@@ -154,6 +152,7 @@ export class NodeNetwork {
   /** Takes notice of a pass of the reconciler. */
   noticeKernel(): void {
     this.#lookAtPeers();
+    this.#deps.tunnel.follow();
     // Once everything stands, nothing here depends on it.
     if (this.#slot.current !== undefined) this.#bell.ring();
   }
@@ -258,16 +257,12 @@ export class NodeNetwork {
   }
 
   #wantKernel(subnets: PerFamily<Prefix> | undefined): number {
-    const { host, backend, reconciler, table, tunnel, world } = this.#deps;
+    const { host, backend, reconciler, table, tunnel } = this.#deps;
     const call = reconciler.want(this.#planner.plan(host.facts, subnets, table));
     tunnel.want(backend, this.#planner);
-    const { strangers } = this.#planner;
-    if (strangers > this.#strangers) {
-      world.log.warn(`nodes that use another backend than ${backend.type} are not reached`, {
-        nodes: strangers,
-      });
-    }
-    this.#strangers = strangers;
+    // Routes come first: nothing waits for the filter.
+    if (reconciler.applied === call) tunnel.follow();
+    this.peerFaults.countStrangers(this.#planner.strangers, backend.type);
     this.#lookAtPeers();
     return call;
   }

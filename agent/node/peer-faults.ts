@@ -8,6 +8,7 @@ export class PeerFaults {
   readonly #log: Logger;
   #now: readonly (readonly PeerCondition[])[] = [];
   #told = new Map<string, PeerCondition>();
+  #strangers = 0;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -36,6 +37,13 @@ export class PeerFaults {
       'the faults of more peers are over',
     );
     this.#told = now;
+  }
+
+  /** Takes the number of nodes that use another backend than ours, of this type. */
+  countStrangers(strangers: number, type: string): void {
+    if (strangers > this.#strangers)
+      this.#log.warn(`nodes that use another backend than ${type} are not reached`, { nodes: strangers });
+    this.#strangers = strangers;
   }
 
   /** A condition for each peer that is not reached. */

@@ -23,8 +23,9 @@ import { formatPrefix, type PerFamily, type Prefix } from '../model/ip.ts';
 import { formatSubnetKey, formatSubnets, type Lease } from '../model/lease.ts';
 import { conflictOf, type Overlay, type Peer, type Plane, planesOf } from '../model/plane.ts';
 import { intrusionOf, misfitOf } from '../model/trust.ts';
-import { claimsOfHost, claimsOfPeer, HOSTS } from './claims.ts';
+import { claimsOfHost, claimsOfPeer, HOSTS, isPublicAddress } from './claims.ts';
 import { byAge, type Claim, createContest, type Defeat, meaningOf } from './contest.ts';
+import { PublicAddresses } from './public-addresses.ts';
 
 export interface PlannerOptions {
   readonly backend: Backend;
@@ -51,6 +52,8 @@ export interface Planner {
   state(): HostState;
   /** Names of the links that packets of peers come in by: our own, and those that our routes lead to. In order. */
   readonly links: readonly string[];
+  /** The public addresses of the peers that are not left out. */
+  readonly publicAddresses: PublicAddresses;
   /** The peers of a plane that are not left out. */
   peers(plane: Plane): readonly Peer[];
   /** Leases of nodes that use another backend. */
@@ -104,10 +107,13 @@ export function createPlanner({
     else changes.set(key, { before, after });
   };
 
+  const publicAddresses = new PublicAddresses();
   const contest = createContest({
     room: backend.maxPeers ?? Number.POSITIVE_INFINITY,
-    onThing: (thing, meaning) => {
-      if (typeof meaning !== 'string') set(thing, meaning);
+    onThing: (thing, now, before) => {
+      if (isPublicAddress(now)) publicAddresses.add(now);
+      if (isPublicAddress(before)) publicAddresses.remove(before);
+      if (typeof now !== 'string') set(thing, now);
     },
   });
 
@@ -187,6 +193,7 @@ export function createPlanner({
     get links() {
       return [...users.keys()].sort();
     },
+    publicAddresses,
     peers: (plane) => [...contest.admitted()].flatMap((lease) => peerIn(plane, lease) ?? []),
     get strangers() {
       return strangers.size;

@@ -16,6 +16,7 @@ import type { Tunnel, TunnelFilter, TunnelRules } from '../model/tunnel-filter.t
 import { LIMITS } from './limits.ts';
 import { createPace } from './pace.ts';
 import type { Planner } from './planner.ts';
+import type { PublicAddresses } from './public-addresses.ts';
 
 export interface TunnelKeeperDeps {
   readonly filter: TunnelFilter;
@@ -28,8 +29,8 @@ export interface TunnelKeeperDeps {
 
 interface Wanted {
   readonly rules: TunnelRules;
-  /** The addresses of all nodes, this one among them, as they are now. */
-  readonly nodes: () => ReadonlySet<string>;
+  /** The addresses of the peers, as they are now. Those of this node are in the rules. */
+  readonly peers: PublicAddresses;
 }
 
 export class TunnelKeeper {
@@ -42,8 +43,8 @@ export class TunnelKeeper {
   /** Undefined: no filter, and none of earlier runs. */
   #wanted: Wanted | undefined;
   #isWanted = false;
-  /** What the kernel holds by our knowledge; undefined: that has to be written as a whole. */
-  #held: { readonly rules: TunnelRules; readonly nodes: ReadonlySet<string> } | undefined;
+  /** The kernel holds this, but for the changes that nobody has taken; undefined: all has to be written. */
+  #held: Wanted | undefined;
   #isRemoved = false;
   #isRenewalDue = false;
   /** A change may have undone the rules. */
@@ -58,12 +59,19 @@ export class TunnelKeeper {
     this.#pace = createPace(deps.clock);
   }
 
-  /** Wants the filter for the peers of the plane, which are asked for later. Without a plane there is none. */
-  want({ tunnel }: Backend, planner: Pick<Planner, 'planes' | 'peers'>): void {
+  /**
+   * Wants the filter for the peers of the plane, which come and go later. Without a plane there is none. `follow` writes
+   * it.
+   */
+  want({ tunnel }: Backend, planner: Pick<Planner, 'planes' | 'publicAddresses'>): void {
     const [plane] = planner.planes;
     if (plane !== this.#plane || !this.#isWanted) this.#wanted = this.#wantedFor(tunnel, plane, planner);
     this.#plane = plane;
     this.#isWanted = true;
+  }
+
+  /** Writes what is wanted by now. */
+  follow(): void {
     this.#bell.ring();
   }
 
@@ -107,14 +115,11 @@ export class TunnelKeeper {
   #wantedFor(
     tunnel: Tunnel | undefined,
     plane: Plane | undefined,
-    planner: Pick<Planner, 'peers'>,
+    { publicAddresses: peers }: Pick<Planner, 'publicAddresses'>,
   ): Wanted | undefined {
     if (plane === undefined || tunnel === undefined || !this.#deps.isEnabled) return undefined;
     const { network, subnet, end } = plane;
-    const addresses = [end.address, end.publicIP];
-    const nodes = (): ReadonlySet<string> =>
-      new Set([...addresses, ...planner.peers(plane).map(({ publicIP }) => publicIP)]);
-    return { rules: { tunnel, network, subnet, addresses }, nodes };
+    return { rules: { tunnel, network, subnet, addresses: [end.address, end.publicIP] }, peers };
   }
 
   async #renew(signal: AbortSignal): Promise<void> {
@@ -128,35 +133,37 @@ export class TunnelKeeper {
   async #make(signal: AbortSignal): Promise<void> {
     const wanted = this.#wanted;
     if (wanted === undefined) return this.#remove(signal);
-    const { rules } = wanted;
-    const nodes = wanted.nodes();
+    const { rules, peers } = wanted;
     const held = this.#held;
     const isUndone = held !== undefined && this.#isLookDue && !(await this.#deps.filter.stands(signal));
     this.#isLookDue = false;
     // Another plane may have the same rules.
-    const isSame = held !== undefined && (rules === held.rules || isDeepStrictEqual(rules, held.rules));
+    const isSame = held === wanted || (held?.peers === peers && isDeepStrictEqual(rules, held.rules));
     if (!isSame || isUndone || this.#isRenewalDue) {
-      await this.#replace(wanted.rules, nodes, signal);
+      await this.#replace(wanted, signal);
       if (held === undefined)
         this.#deps.log.info('only nodes reach the tunnel port', { port: rules.tunnel.port });
       if (isUndone) await this.#countRepair(signal);
       return;
     }
-    const added = [...nodes].filter((address) => !held.nodes.has(address));
-    const removed = [...held.nodes].filter((address) => !nodes.has(address));
+    const isPeers = (address: string): boolean => !rules.addresses.includes(address);
+    const moved = peers.take();
+    const [added, removed] = [moved.added.filter(isPeers), moved.removed.filter(isPeers)];
     if (added.length === 0 && removed.length === 0) return;
     // Until it has succeeded, the kernel may hold either.
     this.#held = undefined;
     await this.#deps.filter.change(added, removed, signal);
-    this.#held = { rules, nodes };
+    this.#held = wanted;
   }
 
-  async #replace(rules: TunnelRules, nodes: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+  async #replace(wanted: Wanted, signal: AbortSignal): Promise<void> {
+    const { rules, peers } = wanted;
     this.#held = undefined;
     this.#isRemoved = false;
     this.#isRenewalDue = false;
-    await this.#deps.filter.replace(rules, nodes, signal);
-    this.#held = { rules, nodes };
+    peers.take();
+    await this.#deps.filter.replace(rules, new Set([...rules.addresses, ...peers]), signal);
+    this.#held = wanted;
   }
 
   async #countRepair(signal: AbortSignal): Promise<void> {

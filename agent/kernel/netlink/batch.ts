@@ -2,7 +2,6 @@
 // answers only the refused ones and the last one: thousands of entries cost some dozen system calls instead of
 // thousands.
 import { getSystemErrorName } from 'node:util';
-import { deadline } from '../../base/clock.ts';
 import { LIMITS } from '../limits.ts';
 import { MessageType, Protocol, parseError, parseMessages, RawNetlinkSocket } from './library.ts';
 import { u16, u32 } from './payload.ts';
@@ -24,7 +23,7 @@ export interface BatchRequest {
 export interface BatchSocket extends Disposable {
   /**
    * Sends all requests, in order. Gives the name of the kernel's error for each refused request, by its place. Fails as
-   * `host` when the kernel does not answer.
+   * `host` when the kernel does not answer. A signal that is aborted ends it between two messages.
    */
   send(requests: readonly BatchRequest[], signal?: AbortSignal): Promise<ReadonlyMap<number, string>>;
 }
@@ -60,10 +59,7 @@ export function openBatchSocket(protocol: Protocol = Protocol.ROUTE): BatchSocke
     }
   });
 
-  const sendBatch = async (
-    requests: readonly BatchRequest[],
-    signal: AbortSignal | undefined,
-  ): Promise<ReadonlyMap<number, string>> => {
+  const sendBatch = async (requests: readonly BatchRequest[]): Promise<ReadonlyMap<number, string>> => {
     const refused = new Map<number, string>();
     const first = sequence + 1;
     sequence += requests.length;
@@ -82,11 +78,12 @@ export function openBatchSocket(protocol: Protocol = Protocol.ROUTE): BatchSocke
       ];
       return [Buffer.from(header), payload];
     });
-    using limit = deadline(signal, LIMITS.netlinkRequestMs, 'the kernel');
+    let timer: NodeJS.Timeout | undefined;
     socket.ref();
     try {
       await new Promise<void>((resolve, reject) => {
-        limit.addEventListener('abort', () => reject(limit.reason), { once: true });
+        const give = (): void => reject(new Error(`no answer within ${LIMITS.netlinkRequestMs} ms`));
+        timer = setTimeout(give, LIMITS.netlinkRequestMs);
         onAnswer = (seq, errno) => {
           if (seq < first || seq > last) return;
           if (errno !== 0) refused.set(seq - first, nameOf(errno));
@@ -95,9 +92,9 @@ export function openBatchSocket(protocol: Protocol = Protocol.ROUTE): BatchSocke
         socket.send(Buffer.concat(parts), {}, (error) => error && reject(error));
       });
     } catch (error) {
-      signal?.throwIfAborted();
       throw kernelError('cannot change the network', error);
     } finally {
+      clearTimeout(timer);
       onAnswer = undefined;
       socket.unref();
     }
@@ -109,7 +106,8 @@ export function openBatchSocket(protocol: Protocol = Protocol.ROUTE): BatchSocke
       const refused = new Map<number, string>();
       for (let start = 0; start < requests.length; start += LIMITS.netlinkBatch) {
         const batch = requests.slice(start, start + LIMITS.netlinkBatch);
-        for (const [place, errno] of await sendBatch(batch, signal)) refused.set(start + place, errno);
+        signal?.throwIfAborted();
+        for (const [place, errno] of await sendBatch(batch)) refused.set(start + place, errno);
       }
       return refused;
     },

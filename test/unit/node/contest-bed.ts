@@ -1,4 +1,5 @@
 // A planner with some leases, for the tests of leases that claim one thing.
+import { expect } from 'vitest';
 import { formatHostState } from '../../../agent/model/host-state.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
 import { createPlanner, type Planner } from '../../../agent/node/planner.ts';
@@ -44,10 +45,12 @@ export async function bed(type: string, leases: readonly Lease[], network = OVER
     put(lease) {
       known.set(lease.key, lease);
       planner.update(lease.key, lease);
+      checkAddresses(planner);
     },
     drop({ key }) {
       known.delete(key);
       planner.update(key, undefined);
+      checkAddresses(planner);
     },
     routes: () =>
       [...text().matchAll(/^route 10\.\d+\.(\d+)\./gm)]
@@ -59,6 +62,13 @@ export async function bed(type: string, leases: readonly Lease[], network = OVER
     list(facts = FACTS) {
       planner.invalidate();
       planner.plan(facts, SUBNETS, known.values());
+      checkAddresses(planner);
     },
   };
+}
+
+// The addresses are kept as leases come and go. They are those of the peers at any time.
+function checkAddresses({ planes, peers, publicAddresses }: Planner): void {
+  const found = new Set(planes.flatMap(peers).map(({ publicIP }) => publicIP));
+  expect([...publicAddresses].sort()).toEqual([...found].sort());
 }

@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../../agent/base/errors.ts';
 import type { Backend } from '../../../agent/model/backend.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
-import { type Peer, planesOf } from '../../../agent/model/plane.ts';
+import { planesOf } from '../../../agent/model/plane.ts';
 import type { RulesetChange } from '../../../agent/model/ruleset.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
+import { PublicAddresses } from '../../../agent/node/public-addresses.ts';
 import { TunnelKeeper } from '../../../agent/node/tunnel-keeper.ts';
 import { createBackend } from '../../../backends/index.ts';
 import { createMemoryTunnelFilter, type MemoryTunnelFilter } from '../../fakes/memory-tunnel-filter.ts';
@@ -49,8 +50,8 @@ async function withKeeper(isEnabled: boolean, work: (bed: Bed) => Promise<void>)
   const clock = createVirtualClock();
   const filter = createMemoryTunnelFilter();
   const { log, lines } = captureLog('twill');
-  let peers: readonly Peer[] = [];
-  const planner = { planes: plane === undefined ? [] : [plane], peers: () => peers };
+  const publicAddresses = new PublicAddresses();
+  const planner = { planes: plane === undefined ? [] : [plane], publicAddresses };
   const calls: string[] = [];
   const called = (name: string): void => {
     calls.push(name);
@@ -88,12 +89,10 @@ async function withKeeper(isEnabled: boolean, work: (bed: Bed) => Promise<void>)
     keeper,
     advance,
     async want(leases, backend = vxlan) {
-      peers = leases.map(({ subnets, attrs }) => ({
-        subnet: subnets.ipv4 ?? prefix('10.5.0.0/24'),
-        publicIP: attrs.publicIP.ipv4 ?? '',
-        data: undefined,
-      }));
+      for (const address of [...publicAddresses]) publicAddresses.remove(address);
+      for (const { attrs } of leases) publicAddresses.add(attrs.publicIP.ipv4 ?? '');
       keeper.want(backend, planner);
+      keeper.follow();
       return advance(1);
     },
     fault: undefined,
@@ -117,6 +116,16 @@ describe('TunnelKeeper', () => {
       expect(await want([vxlanPeer(2), vxlanPeer(4)])).toEqual([]);
       expect(nodesIn(filter)).toEqual([...OWN, '192.168.77.2', '192.168.77.4'].toSorted());
       expect(lines).toEqual(['info  twill: only nodes reach the tunnel port port=8472']);
+    }));
+
+  it('the keeper never locks out the addresses of this node, which a lease may name', () =>
+    withKeeper(true, async ({ filter, want }) => {
+      const [address = ''] = OWN;
+      const claimed = vxlanPeer(2);
+      const lease = { ...claimed, attrs: { ...claimed.attrs, publicIP: { ipv4: address } } };
+      await want([lease]);
+      expect(await want([])).toEqual([]);
+      expect(nodesIn(filter)).toEqual([...OWN].toSorted());
     }));
 
   it('the keeper writes everything anew from time to time, so that the filter lasts', () =>
