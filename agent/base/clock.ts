@@ -59,6 +59,12 @@ export const systemClock: Clock = {
     }),
 };
 
+/** Calls `onLate` after `ms`, with an error that says that `what` took too long, unless it is disposed of before. */
+export function timeLimit(ms: number, what: string, onLate: (error: Error) => void): Disposable {
+  const timer = setTimeout(() => onLate(new Error(`${what}: no answer within ${ms} ms`)), ms);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
+}
+
 /** A signal that is aborted when `parent` is, or after `ms` with an error that says that `what` took too long. */
 export function deadline(
   parent: AbortSignal | undefined,
@@ -69,10 +75,10 @@ export function deadline(
   const forward = (): void => controller.abort(parent?.reason);
   if (parent?.aborted === true) forward();
   parent?.addEventListener('abort', forward, { once: true });
-  const timer = setTimeout(() => controller.abort(new Error(`${what}: no answer within ${ms} ms`)), ms);
+  const limit = timeLimit(ms, what, (error) => controller.abort(error));
   return Object.assign(controller.signal, {
     [Symbol.dispose]: () => {
-      clearTimeout(timer);
+      limit[Symbol.dispose]();
       parent?.removeEventListener('abort', forward);
     },
   });

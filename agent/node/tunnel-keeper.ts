@@ -60,8 +60,8 @@ export class TunnelKeeper {
   }
 
   /**
-   * Wants the filter for the peers of the plane, which come and go later. Without a plane there is none. `follow` writes
-   * it.
+   * Wants the filter for the peers of the plane, which come and go later. Without a plane there is none. `follow`
+   * writes it.
    */
   want({ tunnel }: Backend, planner: Pick<Planner, 'planes' | 'publicAddresses'>): void {
     const [plane] = planner.planes;

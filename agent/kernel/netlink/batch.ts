@@ -2,6 +2,7 @@
 // answers only the refused ones and the last one: thousands of entries cost some dozen system calls instead of
 // thousands.
 import { getSystemErrorName } from 'node:util';
+import { timeLimit } from '../../base/clock.ts';
 import { LIMITS } from '../limits.ts';
 import { MessageType, Protocol, parseError, parseMessages, RawNetlinkSocket } from './library.ts';
 import { u16, u32 } from './payload.ts';
@@ -78,12 +79,12 @@ export function openBatchSocket(protocol: Protocol = Protocol.ROUTE): BatchSocke
       ];
       return [Buffer.from(header), payload];
     });
-    let timer: NodeJS.Timeout | undefined;
+    let onLate: (error: Error) => void = () => undefined;
+    using _ = timeLimit(LIMITS.netlinkRequestMs, 'the kernel', (error) => onLate(error));
     socket.ref();
     try {
       await new Promise<void>((resolve, reject) => {
-        const give = (): void => reject(new Error(`no answer within ${LIMITS.netlinkRequestMs} ms`));
-        timer = setTimeout(give, LIMITS.netlinkRequestMs);
+        onLate = reject;
         onAnswer = (seq, errno) => {
           if (seq < first || seq > last) return;
           if (errno !== 0) refused.set(seq - first, nameOf(errno));
@@ -94,7 +95,6 @@ export function openBatchSocket(protocol: Protocol = Protocol.ROUTE): BatchSocke
     } catch (error) {
       throw kernelError('cannot change the network', error);
     } finally {
-      clearTimeout(timer);
       onAnswer = undefined;
       socket.unref();
     }

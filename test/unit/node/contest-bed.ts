@@ -67,8 +67,11 @@ export async function bed(type: string, leases: readonly Lease[], network = OVER
   };
 }
 
-// The addresses are kept as leases come and go. They are those of the peers at any time.
-function checkAddresses({ planes, peers, publicAddresses }: Planner): void {
-  const found = new Set(planes.flatMap(peers).map(({ publicIP }) => publicIP));
-  expect([...publicAddresses].sort()).toEqual([...found].sort());
+// The addresses are kept as leases come and go. They are those of the peers at any time. Without
+// planes the last ones are remembered.
+function checkAddresses(planner: Planner): void {
+  if (planner.planes.length === 0) return;
+  const peers = planner.planes.flatMap((plane) => planner.peers(plane));
+  const found = new Set(peers.map(({ publicIP }) => publicIP));
+  expect([...planner.publicAddresses].sort()).toEqual([...found].sort());
 }

@@ -89,7 +89,7 @@ async function withKeeper(isEnabled: boolean, work: (bed: Bed) => Promise<void>)
     keeper,
     advance,
     async want(leases, backend = vxlan) {
-      for (const address of [...publicAddresses]) publicAddresses.remove(address);
+      for (const address of publicAddresses) publicAddresses.remove(address);
       for (const { attrs } of leases) publicAddresses.add(attrs.publicIP.ipv4 ?? '');
       keeper.want(backend, planner);
       keeper.follow();
