@@ -1,12 +1,16 @@
 // Debian's own Docker under its own unit, with the drop-in and the path unit.
+import { dirname } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { EngineContainer } from '../lab/engines/engine.ts';
 import { SUBNETS_KEY } from '../lab/stored-leases.ts';
+import type { DebianHost } from '../lab/systemd/debian-hosts.ts';
 import { DOCKER, SystemDocker } from '../lab/systemd/docker.ts';
-import { configureTwill, readDeployed } from '../lab/systemd/install-twill.ts';
+import { configureTwill } from '../lab/systemd/install-twill.ts';
+import type { System } from '../lab/systemd/system.ts';
 import { waitFor } from '../lab/wait.ts';
 import { title } from '../support/needs.ts';
 import { HOSTS, NEEDS_HOSTS, subnetOf, UNIT, useHosts } from './bed.ts';
+import { DROP_IN, MAKE, OTHER_UNITS, OUR_FLAGS, REFUSALS } from './docker-units.ts';
 
 const PATH_UNIT = 'twill-docker.path';
 const RESTARTER = 'twill-docker.service';
@@ -14,8 +18,44 @@ const RESTARTER = 'twill-docker.service';
 const OF_ANOTHER =
   '{"PublicIP":"192.168.77.99","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:99"}}';
 
+const NEWEST = HOSTS.at(-1) as DebianHost;
+
+/** The words of the command line of Docker's unit, as systemd reads them. */
+async function commandLine(system: System): Promise<string> {
+  return /argv\[\]=(.*?) ;/.exec(await system.show(DOCKER, 'ExecStart'))?.[1] ?? '';
+}
+
 describe.skipIf(NEEDS_HOSTS.missing)(title('Docker under systemd', NEEDS_HOSTS), () => {
   const bed = useHosts();
+
+  describe('the drop-in', () => {
+    const system = () => bed().system(NEWEST);
+
+    it.each(OTHER_UNITS)('is written for the unit of $name', async ({ text }) => {
+      await using _unit = await system().replace(`/etc/systemd/system/${DOCKER}`, text);
+      await system().run('systemctl', 'daemon-reload');
+      const before = await commandLine(system());
+      await system().run(MAKE);
+      expect(await commandLine(system())).toBe(`${before} ${OUR_FLAGS}`);
+      await system().run(MAKE, '--remove');
+    });
+
+    it.each(REFUSALS)('is refused where $name', async ({ path, text, reason }) => {
+      await using _file = await system().replace(path, text);
+      await system().run('systemctl', 'daemon-reload');
+      const { exitCode, stdout, stderr } = await system().exec([MAKE]);
+      expect([exitCode > 0, stdout, stderr]).toEqual([true, '', expect.stringContaining(reason)]);
+      expect((await system().exec(['test', '-e', DROP_IN])).exitCode).toBe(1);
+    });
+
+    it('is refused with a word that the script does not know', async () => {
+      expect(await system().exec([MAKE, '--off'])).toEqual({
+        exitCode: 1,
+        stdout: '',
+        stderr: 'docker-drop-in: unknown argument --off; allowed is --remove\n',
+      });
+    });
+  });
 
   describe.each(HOSTS.map((host) => [host.title, host] as const))('on %s', (_, host) => {
     const system = () => bed().system(host);
@@ -49,9 +89,25 @@ describe.skipIf(NEEDS_HOSTS.missing)(title('Docker under systemd', NEEDS_HOSTS),
       docker = new SystemDocker(system());
       await docker.install();
       await system().write('/etc/default/docker', 'DOCKER_OPTS=--log-level=warn\n');
-      const dropIn = '/etc/systemd/system/docker.service.d/10-twill.conf';
-      await system().write(dropIn, await readDeployed('systemd/docker.service.d/10-twill.conf'));
-      await system().run('systemctl', 'daemon-reload');
+      await system().start(DOCKER);
+    });
+
+    it('the drop-in is written twice without a change, taken away, and dockerd runs on', async () => {
+      const pid = await system().show(DOCKER, 'MainPID');
+      const before = await commandLine(system());
+      expect(before).toContain('/usr/sbin/dockerd -H fd://');
+      expect((await system().exec([MAKE, '--remove'])).stdout).toBe('');
+      expect(await system().run(MAKE)).toContain(`wrote ${DROP_IN}: `);
+      const written = await system().run('stat', '--format=%i %z', DROP_IN);
+      expect(await system().run(MAKE)).toBe('');
+      expect(await system().run('stat', '--format=%i %z', DROP_IN)).toBe(written);
+      expect(await system().run(MAKE, '--remove')).toContain(`removed ${DROP_IN}: `);
+      expect((await system().exec(['test', '-e', dirname(DROP_IN)])).exitCode).toBe(1);
+      expect(await commandLine(system())).toBe(before);
+      await system().run(MAKE);
+      expect(await commandLine(system())).toBe(`${before} ${OUR_FLAGS}`);
+      expect(await system().show(DOCKER, 'MainPID')).toBe(pid);
+      await system().run('systemctl', 'stop', DOCKER, 'docker.socket');
     });
 
     it('dockerd waits for an agent that cannot start, and starts by itself with the subnet', async () => {
@@ -136,6 +192,24 @@ describe.skipIf(NEEDS_HOSTS.missing)(title('Docker under systemd', NEEDS_HOSTS),
       expect(await starts()).toBe(count + 1);
       const lines = (await system().journal(RESTARTER)).match(/docker0 does not have/g);
       expect(lines).toHaveLength(1);
+    });
+
+    it('with live-restore a restart leaves the containers and docker0 as they are, until they stop', async () => {
+      await system().write('/etc/docker/daemon.json', '{"live-restore": true}');
+      await restartDocker();
+      const { address } = await web();
+      const before = `${await docker.cli('inspect', '-f', '{{.State.Pid}}', 'web')} ${await bridgeAddress()}`;
+      const count = await starts();
+      const after = await loseSubnet();
+      await waitFor('dockerd was restarted', 15_000, async () => (await starts()) > count);
+      expect((await web()).address).toBe(address);
+      expect(`${await docker.cli('inspect', '-f', '{{.State.Pid}}', 'web')} ${await bridgeAddress()}`).toBe(
+        before,
+      );
+      expect(await starts()).toBe(count + 1);
+      await docker.cli('stop', 'web');
+      await restartDocker();
+      expect(await bridgeAddress()).toContain(` ${after}.1/24`);
     });
   });
 });

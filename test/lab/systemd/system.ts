@@ -131,6 +131,18 @@ export class System {
     };
   }
 
+  /** Writes a file. Disposing of the result brings back the one that was there, or removes it. */
+  async replace(path: string, text: string): Promise<AsyncDisposable> {
+    const before = await readFile(this.path(path), 'utf8').catch(() => undefined);
+    await this.write(path, text);
+    return {
+      [Symbol.asyncDispose]: async () => {
+        if (before === undefined) await rm(this.path(path));
+        else await this.write(path, before);
+      },
+    };
+  }
+
   /** A property of a unit, as `systemctl show` prints it. */
   show(unit: string, property: string): Promise<string> {
     return this.run('systemctl', 'show', '--property', property, '--value', unit);
