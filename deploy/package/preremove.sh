@@ -11,6 +11,8 @@ cleanup='/usr/bin/twill cleanup'
 if [ -d /run/systemd/system ]; then
   systemctl --quiet disable --now twill.service twill-docker.path ||
     echo 'twill: twill.service was not stopped' >&2
+  # Without our programs Docker would not start again. It runs on meanwhile.
+  /usr/lib/twill/docker-drop-in --remove || echo "twill: the drop-in of docker.service stays" >&2
   # By systemd: it reads the settings, whose syntax is not quite a shell's, and it has the host's network. Some releases
   # of rpm take that from scripts.
   settings=

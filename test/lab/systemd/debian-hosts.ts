@@ -1,5 +1,6 @@
 // The releases of Debian that the lab can boot as hosts with systemd.
 import { type DebianRoot, fillRoot, rootFailure, rootFolder } from '../engines/debian-root.ts';
+import { BUSYBOX_ROOT, makeImage } from '../engines/image.ts';
 
 export interface DebianHost {
   /** Debian and systemd, for titles of tests. */
@@ -20,11 +21,28 @@ const SYSTEM = [
   'base-passwd',
   'libc-bin',
 ];
-const TOOLS = ['bash', 'dash', 'coreutils', 'grep', 'sed', 'mount', 'procps', 'kmod', 'hostname'];
+const TOOLS = [
+  'bash',
+  'dash',
+  'coreutils',
+  'util-linux',
+  'grep',
+  'sed',
+  'mount',
+  'procps',
+  'kmod',
+  'hostname',
+  'perl-base',
+];
 /** Programs that the agent runs, and libraries of Node.js. */
 const AGENT = ['iproute2', 'iptables', 'nftables', 'libstdc++6'];
 /** Programs that install packages of ours. */
 const INSTALLERS = ['dpkg', 'rpm', 'tar', 'gzip', 'findutils', 'diffutils'];
+/** Debian's Docker. Its client is a package of its own since Debian 13. */
+const DOCKER = {
+  bookworm: ['docker.io', 'containerd', 'runc'],
+  trixie: ['docker.io', 'docker-cli', 'containerd', 'runc'],
+} as const;
 /** The Node.js of Debian 12 is too old for the agent. */
 const NODE = { bookworm: [], trixie: ['nodejs'] } as const;
 
@@ -32,21 +50,22 @@ const ROOTS = (['bookworm', 'trixie'] as const).map(
   (suite): DebianRoot => ({
     name: 'systemd',
     suite,
-    packages: [...SYSTEM, ...TOOLS, ...AGENT, ...INSTALLERS, ...NODE[suite]],
+    packages: [...SYSTEM, ...TOOLS, ...AGENT, ...INSTALLERS, ...DOCKER[suite], ...NODE[suite]],
     isWhole: true,
   }),
 );
 const TITLES = { bookworm: 'Debian 12 with systemd 252', trixie: 'Debian 13 with systemd 257' } as const;
 
-/** Unpacks the roots that are missing. */
+/** Unpacks the roots that are missing, and the image of their containers. */
 export async function fillHostCache(say: (line: string) => void): Promise<void> {
   for (const root of ROOTS) await fillRoot(root, say);
+  await makeImage(say);
 }
 
 export function readDebianHosts(): Promise<readonly DebianHost[]> {
   return Promise.all(
     ROOTS.map(async (root) => {
-      const failure = await rootFailure(root);
+      const failure = (await rootFailure(root)) ?? (await rootFailure(BUSYBOX_ROOT));
       const missing =
         failure === undefined ? undefined : `needs packages of Debian ${root.suite}: ${failure}`;
       return {

@@ -11,6 +11,7 @@ const FILES: Readonly<Record<string, string>> = {
   'systemd/twill.env': '/etc/twill/twill.env',
   'systemd/wait-subnet': '/usr/lib/twill/wait-subnet',
   'systemd/restart-docker': '/usr/lib/twill/restart-docker',
+  'systemd/docker-drop-in': '/usr/lib/twill/docker-drop-in',
   'sysctl.d/50-twill.conf': '/usr/lib/sysctl.d/50-twill.conf',
   'sysusers.d/twill.conf': '/usr/lib/sysusers.d/twill.conf',
   'tmpfiles.d/twill.conf': '/usr/lib/tmpfiles.d/twill.conf',

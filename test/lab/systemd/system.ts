@@ -31,6 +31,8 @@ hostname > etc/hostname
 cp usr/share/base-passwd/passwd.master etc/passwd
 cp usr/share/base-passwd/group.master etc/group
 printf '127.0.0.1 localhost\\n' > etc/hosts
+rm -rf var/run
+ln -s /run var/run
 # The links that Debian's packages make when they are installed.
 for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do
   ln -sf xtables-nft-multi usr/sbin/$name
@@ -39,6 +41,8 @@ printf '#!/bin/sh\\nexec /usr/bin/node /opt/twill/dist/agent/main.js "$@"\\n' > 
 chmod 755 usr/bin/twill
 cd /
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
+# Programs change settings of the network, as on any machine.
+export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 boot() { systemd-nspawn --quiet --boot --directory=/mnt/root --machine="$(hostname)" --register=no --keep-unit \\
   --network-namespace-path="/proc/$3/ns/net" --console=passive --capability=all --link-journal=no \\
   --resolv-conf=off --timezone=off --system-call-filter='@keyring bpf @module' \\
@@ -123,6 +127,18 @@ export class System {
       [Symbol.asyncDispose]: async () => {
         await rm(this.path(path), { force: true });
         await this.run('systemctl', 'daemon-reload');
+      },
+    };
+  }
+
+  /** Writes a file. Disposing of the result brings back the one that was there, or removes it. */
+  async replace(path: string, text: string): Promise<AsyncDisposable> {
+    const before = await readFile(this.path(path), 'utf8').catch(() => undefined);
+    await this.write(path, text);
+    return {
+      [Symbol.asyncDispose]: async () => {
+        if (before === undefined) await rm(this.path(path));
+        else await this.write(path, before);
       },
     };
   }
