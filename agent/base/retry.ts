@@ -23,17 +23,21 @@ export interface Retried<T> {
   attempt(): Promise<T>;
   /** Called for each failure. If it throws, there are no further attempts. */
   onFailure(error: unknown): void;
+  /** The shortest wait after a failure, in milliseconds: a server may ask for one. Default: 0. */
+  leastMs?(error: unknown): number;
 }
 
 /** Repeats the attempt, with growing pauses, until it succeeds or `signal` is aborted. */
 export async function retry<T>(what: Retried<T>, signal: AbortSignal): Promise<T> {
   for (let failures = 1; ; failures++) {
+    let leastMs = 0;
     try {
       return await what.attempt();
     } catch (error) {
       signal.throwIfAborted();
       what.onFailure(error);
+      leastMs = what.leastMs?.(error) ?? 0;
     }
-    await what.clock.sleep(backoffMs(what.backoff, failures, what.random), signal);
+    await what.clock.sleep(Math.max(leastMs, backoffMs(what.backoff, failures, what.random)), signal);
   }
 }

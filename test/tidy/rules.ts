@@ -14,7 +14,14 @@ const FOUNDATION = ['base', 'model'];
 const LEASE_STORE = 'lease store';
 
 // They never import each other: only agent.ts brings them together.
-const SIBLINGS = ['datastore', 'lease', 'kernel', 'firewall', 'handoff', 'observe'];
+const SIBLINGS = ['datastore', 'lease', 'kernel', 'kubernetes', 'firewall', 'handoff', 'observe'];
+// The client of the Kubernetes API: it could be a package of its own, and knows no word of the domain.
+const KUBERNETES_API = 'kubernetes api';
+const EXTRA_USES: Readonly<Record<string, readonly string[]>> = {
+  lease: [LEASE_STORE],
+  datastore: [LEASE_STORE],
+  kubernetes: [KUBERNETES_API],
+};
 const BACKENDS = ['alloc', 'host-gw', 'vxlan', 'udp', 'wireguard', 'ipip', 'extension'];
 const PARTS = [...SIBLINGS, 'options', 'backends'];
 
@@ -23,10 +30,11 @@ export const LAYERS: readonly Layer[] = [
   { name: LEASE_STORE, files: /^agent\/model\/lease-store\.ts$/, uses: FOUNDATION },
   { name: 'model', files: /^agent\/model\//, uses: ['base'] },
   { name: 'options', files: /^agent\/options(?:\/|\.ts$)/, uses: FOUNDATION },
+  { name: KUBERNETES_API, files: /^agent\/kubernetes\/api\//, uses: ['base'] },
   ...SIBLINGS.map((name) => ({
     name,
     files: new RegExp(`^agent/${name}/`),
-    uses: name === 'lease' || name === 'datastore' ? [...FOUNDATION, LEASE_STORE] : FOUNDATION,
+    uses: [...FOUNDATION, ...(EXTRA_USES[name] ?? [])],
   })),
   // A package of its own: it holds no code of the program, and the program imports only its exports.
   { name: 'dgram-native', files: /^backends\/dgram-native\//, uses: [] },
@@ -99,6 +107,7 @@ export const PACKAGE_DOORS: readonly Door[] = [
   { name: 'netlink', doors: ['agent/kernel/netlink/library.ts'] },
   { name: 're2js', doors: ['agent/options/interface-regex.ts'] },
   { name: 'valibot', doors: ['agent/base/valibot.ts'] },
+  { name: 'yaml', doors: ['agent/kubernetes/api/kubeconfig.ts'] },
 ];
 
 /** Modules of Node that reach out of the process; the others are free, and so are their types. */
@@ -107,8 +116,8 @@ export const MODULE_DOORS: readonly Door[] = [
   { name: 'node:dns', doors: ['agent/datastore/rotating-lookup.ts'] },
   { name: 'node:http2', doors: ['agent/datastore/grpc.ts'] },
   { name: 'node:tls', doors: ['agent/datastore/grpc.ts'] },
-  { name: 'node:http', doors: ['agent/observe/http-server.ts'] },
-  { name: 'node:https', doors: [] },
+  { name: 'node:http', doors: ['agent/kubernetes/api/transport.ts', 'agent/observe/http-server.ts'] },
+  { name: 'node:https', doors: ['agent/kubernetes/api/transport.ts'] },
   { name: 'node:net', doors: [] },
   { name: 'node:dgram', doors: [] },
   { name: 'node:cluster', doors: [] },
