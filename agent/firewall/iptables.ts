@@ -14,9 +14,7 @@ export function createIptablesFirewall(options: IptablesFirewallOptions): Firewa
   const { keepsSource = false } = options;
   return {
     mode: 'iptables',
-    get isAnnounced() {
-      return chains.isOnNftables;
-    },
+    isAnnounced: () => chains.isOnNftables,
     isConcerned: (change) => OWN_TABLES.some((own) => mayUndo(change, own)),
     async ensure(rules, signal) {
       const hasRandomFully = rules.randomFully && supportsRandomFully(await chains.readVersion(signal));

@@ -29,7 +29,11 @@ export interface NftablesOptions {
 
 /** A firewall in the nftables table `ip flannel-ipv4`. */
 export function createNftablesFirewall(options: NftablesOptions): Firewall {
-  return { mode: 'nftables', isAnnounced: true, ...createTable(options, FLANNEL_TABLE, planFlannelTable) };
+  return {
+    mode: 'nftables',
+    isAnnounced: () => true,
+    ...createTable(options, FLANNEL_TABLE, planFlannelTable),
+  };
 }
 
 export interface ContainersOptions extends NftablesOptions {

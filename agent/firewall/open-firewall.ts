@@ -5,7 +5,8 @@ import type { Logger } from '../base/log.ts';
 import type { Firewall, FirewallPart, NodeFirewall } from '../model/firewall.ts';
 import type { ChainsInUse, ReadTableSizes, RulesetReader } from '../model/ruleset.ts';
 import { createDockerDirect, DIRECT_CHAINS } from './docker-direct.ts';
-import { createIptablesFirewall, IPTABLES_CHAINS } from './iptables.ts';
+import { IPTABLES_CHAINS } from './iptables.ts';
+import { createIptablesVariants } from './iptables-variants.ts';
 import { LIMITS } from './limits.ts';
 import { createContainersTable, createNftablesFirewall } from './nftables.ts';
 import { NFT_CHAINS } from './nftables-table.ts';
@@ -50,7 +51,7 @@ export async function openFirewall(options: FirewallOptions): Promise<OpenedFire
   const iptables =
     version === undefined
       ? undefined
-      : createIptablesFirewall({ exec, version, reader, readSizes, keepsSource });
+      : createIptablesVariants({ exec, version, reader, readSizes, keepsSource, log });
   const parts = [
     createDockerDirect({ exec, version, reader, readSizes, log }),
     ...(keepsSource ? [] : [createContainersTable({ exec, reader, log })]),

@@ -69,7 +69,7 @@ export interface FirewallPart {
 export interface Firewall extends FirewallPart {
   readonly mode: 'iptables' | 'nftables';
   /** Whether the kernel tells of each change of the rules. It tells of none in the old iptables tables. */
-  readonly isAnnounced: boolean;
+  isAnnounced(): boolean;
 }
 
 /** The connections that a node carries for containers, and that no other program's rules should stop. */

@@ -133,7 +133,7 @@ export class FirewallKeeper {
     if (this.#isLookDue) return this.#looks.waitMs(LIMITS.firewallBusyParts, 0);
     const { firewall, resyncMs, isWatched } = this.#deps;
     // Looks at the old iptables are spared by the firewall itself.
-    if (!firewall.isAnnounced || !isWatched() || this.#rulesSlot.current !== undefined)
+    if (!firewall.isAnnounced() || !isWatched() || this.#rulesSlot.current !== undefined)
       return this.#looks.waitMs(1, resyncMs);
     const shortestMs = Math.max(resyncMs, LIMITS.firewallAnnouncedMs);
     return this.#looks.waitMs(LIMITS.firewallIdleParts, shortestMs);

@@ -46,7 +46,7 @@ function watchFirewall(firewall: NodeFirewall, watchdog: Watchdog): NodeFirewall
     ensure: (rules, signal) => during(() => firewall.ensure(rules, signal)),
     remove: (signal) => during(() => firewall.remove(signal)),
     obstacles: (traffic, signal) => during(() => firewall.obstacles(traffic, signal)),
-    isAnnounced: firewall.isAnnounced,
+    isAnnounced: () => firewall.isAnnounced(),
     isConcerned: (change) => firewall.isConcerned(change),
     mayObstruct: (change) => firewall.mayObstruct(change),
     hasUnheardChange: () => firewall.hasUnheardChange(),

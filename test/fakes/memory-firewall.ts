@@ -13,7 +13,7 @@ export function createMemoryFirewall(mode: NodeFirewall['mode']): MemoryFirewall
     mode,
     rules: undefined,
     obstacles: async () => [],
-    isAnnounced: false,
+    isAnnounced: () => false,
     isConcerned: () => true,
     mayObstruct: () => true,
     hasUnheardChange: async () => false,

@@ -107,7 +107,7 @@ describe.skipIf(need.missing)(title('the events of the rule set', need), () => {
     await using _ns = ownNetns();
     const firewall = createIptablesFirewall({ exec, program });
     expect(await firewall.ensure(RULES)).toBe('repaired');
-    expect(firewall.isAnnounced).toBe(true);
+    expect(firewall.isAnnounced()).toBe(true);
     expect(await concerning(firewall, ...THEIRS, ...CHURN)).toEqual([]);
     expect(await firewall.ensure(RULES)).toBe('present');
   });

@@ -66,7 +66,7 @@ async function withKeeper(world: World, work: (bed: Bed) => Promise<void>): Prom
   let [looks, searches] = [0, 0];
   const firewall: NodeFirewall = {
     mode: 'iptables',
-    isAnnounced,
+    isAnnounced: () => isAnnounced,
     isConcerned: (change) => change === OURS,
     mayObstruct: (change) => change !== THEIRS,
     hasUnheardChange: async () => hasUnheardChange(),
