@@ -1,0 +1,185 @@
+// All Nodes of a cluster as the leases of peers, and this node's own Node beside them. One list and one watch serve
+// both.
+//
+// A peer goes when its Node was deleted, or when a complete list lacks it. A Node that loses flannel's marks, or has a
+// malformed value, keeps the lease that it had: others write back old copies of whole Nodes. Most changes of a Node are
+// heartbeats, of which nobody is told.
+//
+// A list that is older than one seen before, or that lacks this node's own Node, needs a second one to confirm it.
+import type { Clock } from '../base/clock.ts';
+import { TwillError } from '../base/errors.ts';
+import type { Random } from '../base/random.ts';
+import type { Lease } from '../model/lease.ts';
+import type { LeaseSource, MalformedEntry, StoreEvent } from '../model/lease-source.ts';
+import type { AnnotationNames } from './annotation-names.ts';
+import type { ApiClient, Reader } from './api/client.ts';
+import { type FollowEvent, follow } from './api/follow.ts';
+import type { ApiList } from './api/list.ts';
+import { NODES } from './api/resource.ts';
+import { LIMITS } from './limits.ts';
+import { readPeer } from './node-lease.ts';
+import { createNodeReader, type NodeObject } from './node-object.ts';
+
+export interface NodeWatchOptions {
+  /** Disposed of with the watch. */
+  readonly client: ApiClient;
+  /** The name of this node's own Node, which is among no leases. */
+  readonly nodeName: string;
+  readonly names: AnnotationNames;
+  /** The text of the network configuration. It is a file of the node, and stays as it is until the next start. */
+  readonly config: string;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+interface Peer {
+  readonly uid: string;
+  /** All that a lease is made of, to compare. */
+  readonly content: string;
+  /** Undefined: it has none, or none that is well-formed. */
+  readonly lease: Lease | undefined;
+  readonly malformed: MalformedEntry | undefined;
+}
+
+/** Tells of the own Node: it came, changed, or is gone (undefined). Heartbeats count as changes. */
+export type OwnListener = (node: NodeObject | undefined) => void;
+
+export class NodeWatch implements LeaseSource {
+  readonly lengths = 'any';
+  readonly #options: NodeWatchOptions;
+  readonly #read: Reader<NodeObject>;
+  #peers = new Map<string, Peer>();
+  #own: NodeObject | undefined;
+  #listener: OwnListener | undefined;
+  /** Whether a list was believed. */
+  #isKnown = false;
+  /** Of the newest list or change that was seen, as a number. */
+  #version = 0;
+
+  constructor(options: NodeWatchOptions) {
+    this.#options = options;
+    this.#read = createNodeReader(options.names);
+  }
+
+  /** Undefined: not known yet, or it does not exist. */
+  get own(): NodeObject | undefined {
+    return this.#own;
+  }
+
+  /** From now on `listener` is told of the own Node, during `watch`. */
+  listen(listener: OwnListener): void {
+    this.#listener = listener;
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent> {
+    const { client, clock, random } = this.#options;
+    /** The reason why the last list was not believed. */
+    let doubt: string | undefined;
+    while (!signal.aborted) {
+      for await (const event of follow(
+        { client, resource: NODES, read: this.#read, clock, random },
+        signal,
+      )) {
+        if (event.type === 'listed') {
+          const reason = this.#doubtOf(event);
+          const isConfirmed = reason === doubt;
+          doubt = isConfirmed ? undefined : reason;
+          if (doubt !== undefined) {
+            yield {
+              type: 'disconnected',
+              error: new TwillError('datastore', `${doubt}: listing them again`),
+            };
+            break;
+          }
+          yield this.#takeList(event);
+        } else yield* this.#take(event);
+      }
+      await clock.sleep(LIMITS.secondLookMs * (1 + random() / 2), signal).catch(() => undefined);
+    }
+  }
+
+  reconnect(): void {
+    this.#options.client.reconnect();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#options.client[Symbol.dispose]();
+  }
+
+  #doubtOf({ items, resourceVersion }: ApiList<NodeObject>): string | undefined {
+    const { nodeName } = this.#options;
+    const isOlder = Number(resourceVersion) < this.#version;
+    if (isOlder) return 'the Nodes of the cluster are those of an earlier time';
+    const mayBeMissing = this.#isKnown && this.#own === undefined;
+    if (mayBeMissing || items.some(({ name }) => name === nodeName)) return undefined;
+    return `Node ${nodeName}, which is this node, is not among the Nodes of the cluster`;
+  }
+
+  #takeList({ items, resourceVersion }: ApiList<NodeObject>): StoreEvent {
+    const { nodeName, config } = this.#options;
+    const before = this.#peers;
+    this.#peers = new Map();
+    const peers = items.filter(({ name }) => name !== nodeName);
+    for (const node of peers) this.#peers.set(node.name, peerOf(node, before.get(node.name)));
+    this.#isKnown = true;
+    this.#version = Number(resourceVersion) || 0;
+    this.#setOwn(items.find(({ name }) => name === nodeName));
+    const known = [...this.#peers.values()];
+    return {
+      type: 'snapshot',
+      config,
+      leases: known.flatMap(({ lease, malformed }) => (lease === undefined || malformed ? [] : lease)),
+      malformed: known.flatMap(({ malformed }) => malformed ?? []),
+      revision: this.#version,
+    };
+  }
+
+  #take(event: Exclude<FollowEvent<NodeObject>, { type: 'listed' }>): readonly StoreEvent[] {
+    if (event.type === 'connected' || event.type === 'disconnected') return [event];
+    const { object: node, type } = event;
+    const revision = Number(event.resourceVersion) || 0;
+    this.#version = Math.max(this.#version, revision);
+    const { name } = node;
+    if (name === this.#options.nodeName) {
+      this.#setOwn(type === 'gone' ? undefined : node);
+      return [];
+    }
+    const before = this.#peers.get(name);
+    const removed: StoreEvent = { type: 'lease-removed', key: name, revision };
+    if (type === 'gone') {
+      this.#peers.delete(name);
+      return before === undefined ? [] : [removed];
+    }
+    const after = peerOf(node, before);
+    this.#peers.set(name, after);
+    if (after === before) return [];
+    // Made again under its name: nothing of the former Node counts.
+    const isNew = before !== undefined && before.uid !== after.uid;
+    return [...(isNew ? [removed] : []), ...newsOf(before, after)];
+  }
+
+  #setOwn(node: NodeObject | undefined): void {
+    if (node === undefined && this.#own === undefined) return;
+    this.#own = node;
+    this.#listener?.(node);
+  }
+}
+
+function newsOf(before: Peer | undefined, { lease, malformed }: Peer): readonly StoreEvent[] {
+  if (malformed !== undefined) return [{ type: 'malformed', entry: malformed }];
+  // It has no marks: its former lease stays.
+  if (lease === undefined || lease === before?.lease) return [];
+  return [{ type: 'lease', lease }];
+}
+
+/** The peer that a Node is; `before` itself where nothing has changed but what nobody reads. */
+function peerOf(node: NodeObject, before: Peer | undefined): Peer {
+  const { uid, podCidrs, annotations } = node;
+  const content = JSON.stringify([uid, podCidrs, annotations]);
+  if (content === before?.content) return before;
+  const found = readPeer(node);
+  const former = before?.uid === uid ? before.lease : undefined;
+  if (found === undefined) return { uid, content, lease: former, malformed: undefined };
+  if ('reason' in found) return { uid, content, lease: former, malformed: found };
+  return { uid, content, lease: found, malformed: undefined };
+}
