@@ -27,6 +27,7 @@ export const CACHE = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cac
 const NFPM = '2.45.2';
 const NPM_MS = 300_000;
 const GO_MS = 600_000;
+const GIT_MS = 30_000;
 /** The npm packages that are not in the bundle. */
 const NATIVE = ['@koromix', 'koffi', 'netlink', 'node-gyp-build'];
 /** The files that say which npm packages there are. */
@@ -91,6 +92,14 @@ export function fetchParts(say) {
   } catch (error) {
     say(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** The time of all files: that of the commit. SOURCE_DATE_EPOCH gives another, where there is no repository. */
+export function readTimeS() {
+  const given = process.env['SOURCE_DATE_EPOCH'];
+  if (given === undefined) return Number(run('git', ['log', '-1', '--format=%ct'], GIT_MS));
+  if (/^\d{1,10}$/.test(given)) return Number(given);
+  throw new Error(`SOURCE_DATE_EPOCH must be seconds since 1970, is ${JSON.stringify(given)}`);
 }
 
 /**

@@ -18,7 +18,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
-import { ARCHITECTURES, buildNfpm, fetchNodeModules, run } from './package-parts.mjs';
+import { ARCHITECTURES, buildNfpm, fetchNodeModules, readTimeS, run } from './package-parts.mjs';
 import { SETTINGS, settle, writeTree } from './package-tree.mjs';
 import { ROOT, setUp } from './setup.mjs';
 
@@ -84,14 +84,6 @@ async function main(args) {
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
-}
-
-/** The time of all files: that of the commit. SOURCE_DATE_EPOCH gives another, where there is no repository. */
-function readTimeS() {
-  const given = process.env['SOURCE_DATE_EPOCH'];
-  if (given === undefined) return Number(run('git', ['log', '-1', '--format=%ct'], PACK_MS));
-  if (/^\d{1,10}$/.test(given)) return Number(given);
-  throw new Error(`SOURCE_DATE_EPOCH must be seconds since 1970, is ${JSON.stringify(given)}`);
 }
 
 /**

@@ -28,6 +28,7 @@ const PACKAGES = /** @type {const} */ ({
   etcdctl: 'etcd-client',
   openssl: 'openssl',
   'systemd-nspawn': 'systemd-container',
+  buildah: 'buildah',
   iperf3: 'iperf3',
   firewalld: 'firewalld',
   'firewall-cmd': 'firewalld',

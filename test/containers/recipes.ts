@@ -1,4 +1,4 @@
-// The recipes of README's chapter about containers, and hosts that run them as they stand there.
+// The recipes of README's chapters about containers, and hosts that run them as they stand there.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Host } from '../lab/host.ts';
@@ -19,9 +19,19 @@ export interface Recipe {
 }
 
 /** Reads the chapter. */
-export async function readChapter(): Promise<string> {
-  const page = await readFile(join(PROJECT_ROOT, 'README.md'), 'utf8');
-  return /^## Containers\n(.*?)^## /ms.exec(page)?.[1] ?? '';
+export function readChapter(): Promise<string> {
+  return readPage(/^## Containers\n(.*?)^## /ms);
+}
+
+/** Reads the recipe of the container image, which is in the chapter about the installation. */
+export async function readImageRecipe(): Promise<Recipe> {
+  const [recipe] = recipesIn(await readPage(/(^### The container image\n.*?)^##/ms));
+  if (recipe === undefined) throw new Error('README says nothing of the container image');
+  return recipe;
+}
+
+async function readPage(part: RegExp): Promise<string> {
+  return part.exec(await readFile(join(PROJECT_ROOT, 'README.md'), 'utf8'))?.[1] ?? '';
 }
 
 /** The recipes of the chapter in their order. */

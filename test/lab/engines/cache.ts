@@ -1,5 +1,6 @@
 // Fills the cache of the engines: everything that the tests of engines start. `scripts/test.mjs` calls it before the
 // suite enters its own network, which leads nowhere.
+import { fillImageCache } from './agent-image.ts';
 import { fillRoot } from './debian-root.ts';
 import { DOCKER_SUITES, rootsOfDocker } from './dockers.ts';
 import { makeImage } from './image.ts';
@@ -12,4 +13,5 @@ export async function fillEngineCache(say: (line: string) => void): Promise<void
   for (const root of new Set([...DOCKER_SUITES.flatMap(rootsOfDocker), ...PODMAN_ROOTS]))
     await fillRoot(root, say);
   await makeImage(say);
+  await fillImageCache(say);
 }

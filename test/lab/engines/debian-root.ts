@@ -4,7 +4,18 @@
 //
 // apt checks the signatures of the release. Its lists, its state and its cache are a temporary folder.
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../../agent/base/clock.ts';
@@ -23,7 +34,15 @@ export interface DebianRoot {
    * Programs of another root run beside the libraries of the machine.
    */
   readonly isWhole: boolean;
+  /**
+   * Packages that wait in the root's folder `REPOSITORY` with those that they need: its own apt can install them, as it
+   * would from a mirror. Default: none.
+   */
+  readonly offered?: readonly string[];
 }
+
+/** A folder of a root that its apt knows as a repository. */
+const REPOSITORY = '/srv/debs';
 
 const UPDATE_MS = 120_000;
 const DOWNLOAD_MS = 300_000;
@@ -42,7 +61,9 @@ export function engineCacheFolder(): string {
 /** The folder of a root, which exists if it was filled. Its name changes with the list of packages. */
 export function rootFolder(root: DebianRoot): string {
   const digest = createHash('sha256')
-    .update(JSON.stringify([root.packages, root.isWhole]))
+    .update(
+      JSON.stringify([root.packages, root.isWhole, ...(root.offered === undefined ? [] : [root.offered])]),
+    )
     .digest('hex');
   return join(engineCacheFolder(), `${root.name}-${root.suite}-${digest.slice(0, 8)}`);
 }
@@ -78,7 +99,8 @@ function noteOf(root: DebianRoot): string {
   return `${rootFolder(root)}.failed`;
 }
 
-async function fill({ suite, packages, isWhole, ...root }: DebianRoot): Promise<void> {
+async function fill(root: DebianRoot): Promise<void> {
+  const { suite, packages, isWhole, offered } = root;
   const mirror = await debianMirror();
   const folder = await mkdtemp(join(engineCacheFolder(), '.fill-'));
   try {
@@ -97,7 +119,13 @@ async function fill({ suite, packages, isWhole, ...root }: DebianRoot): Promise<
       .map((name) => join(debs, name));
     for (const file of files) await run(['dpkg-deb', '--extract', file, unpacked], { timeoutMs: UNPACK_MS });
     if (isWhole) await writeStatus(unpacked, files);
-    await rename(unpacked, rootFolder({ suite, packages, isWhole, ...root }));
+    if (offered !== undefined) {
+      for (const file of files) await rm(file);
+      await cp(join(unpacked, 'var/lib/dpkg/status'), join(folder, 'status'));
+      await apt(folder, [...install, ...offered], DOWNLOAD_MS);
+      await writeRepository(unpacked, debs);
+    }
+    await rename(unpacked, rootFolder(root));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -113,6 +141,23 @@ async function writeStatus(root: string, files: readonly string[]): Promise<void
     join(folder, 'status'),
     fields.map((text) => `${text.trim()}\nStatus: install ok installed\n`).join('\n'),
   );
+}
+
+// Its list of packages, by which apt knows their needs and checks their bytes.
+async function writeRepository(root: string, debs: string): Promise<void> {
+  const folder = join(root, REPOSITORY);
+  await mkdir(folder, { recursive: true });
+  const entries: string[] = [];
+  for (const name of (await readdir(debs)).filter((each) => each.endsWith('.deb'))) {
+    const bytes = await readFile(join(debs, name));
+    const fields = await run(['dpkg-deb', '--field', join(debs, name)]);
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    entries.push(`${fields.trim()}\nFilename: ./${name}\nSize: ${bytes.length}\nSHA256: ${digest}\n`);
+    await writeFile(join(folder, name), bytes);
+  }
+  await writeFile(join(folder, 'Packages'), entries.join('\n'));
+  await mkdir(join(root, 'etc/apt'), { recursive: true });
+  await writeFile(join(root, 'etc/apt/sources.list'), `deb [trusted=yes] file:${REPOSITORY} ./\n`);
 }
 
 /** Removes the folders of runs that were killed. */
