@@ -33,6 +33,7 @@ const TARGETS = {
   'systemd/twill-docker.path': 'usr/lib/systemd/system/twill-docker.path',
   'systemd/twill-docker.service': 'usr/lib/systemd/system/twill-docker.service',
   'systemd/non-root.conf': `${EXAMPLES}/twill.service.d/non-root.conf`,
+  'systemd/flannel.conf': `${EXAMPLES}/twill.service.d/flannel.conf`,
   'sysusers.d/twill.conf': `${EXAMPLES}/sysusers.d/twill.conf`,
   'sysctl.d/50-twill.conf': 'usr/lib/sysctl.d/50-twill.conf',
   'tmpfiles.d/twill.conf': 'usr/lib/tmpfiles.d/twill.conf',

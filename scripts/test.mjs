@@ -78,6 +78,8 @@ async function fillCaches() {
     const { fillHostCache } = await import('../dist/lab/test/lab/systemd/debian-hosts.js');
     await withLock('engines', engineCacheFolder(), () => fillHostCache(say));
     await withLock('packages', CACHE, () => fetchParts(say));
+    const { buildFlanneld, flannelCacheFolder } = await import('../dist/lab/test/lab/flanneld.js');
+    await withLock('flannel', flannelCacheFolder(), () => buildFlanneld(say));
   }
 }
 

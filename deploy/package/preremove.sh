@@ -21,6 +21,11 @@ if [ -d /run/systemd/system ]; then
   done
   cleanup="systemd-run --quiet --wait --pipe --collect $settings $cleanup"
 fi
-# A host that cannot be cleaned up must not keep the package from going.
-$cleanup || echo 'twill: the host was not cleaned up; a reboot removes the rest' >&2
+# flanneld uses the same device, routes and rules. It may run in a container, too.
+if grep -qsx flanneld /proc/[0-9]*/comm; then
+  echo 'twill: flanneld runs on this host: the network stays' >&2
+else
+  # A host that cannot be cleaned up must not keep the package from going.
+  $cleanup || echo 'twill: the host was not cleaned up; a reboot removes the rest' >&2
+fi
 if [ -d /run/flannel ]; then rmdir --ignore-fail-on-non-empty /run/flannel; fi

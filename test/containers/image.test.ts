@@ -10,15 +10,18 @@ import { type Docker, startDocker } from '../lab/engines/dockerd.ts';
 import { IMAGE } from '../lab/engines/image.ts';
 import { type Lab, OVERLAY, openLab } from '../lab/lab.ts';
 import { run } from '../lab/namespace.ts';
+import { readChapter, sectionsIn } from '../lab/page.ts';
 import { PROJECT_ROOT } from '../lab/paths.ts';
 import { ping } from '../lab/ping.ts';
 import { waitFor } from '../lab/wait.ts';
 import { allOf, needsProgram, title } from '../support/needs.ts';
 import { DOCKERS, needsDocker } from './docker-bed.ts';
-import { RecipeHost, readImageRecipe } from './recipes.ts';
+import { RecipeHost } from './recipes.ts';
 
 const base = await readImageBase();
-const { steps } = await readImageRecipe();
+const steps = sectionsIn(await readChapter('Install')).find(
+  (section) => section.title === 'The container image',
+)?.steps;
 const release = DOCKERS.at(-1);
 if (release === undefined) throw new Error('there is no Docker');
 const NEED = allOf(needsDocker(release), ...['buildah', 'npm', 'git', 'iptables-legacy'].map(needsProgram), {
@@ -150,7 +153,7 @@ describe.skipIf(NEED.missing)(title('the container image', NEED), () => {
     });
     afterAll(() => lab?.close());
 
-    const [agents, containers] = steps;
+    const [agents, containers] = steps ?? [];
     if (agents === undefined || containers === undefined) throw new Error('README has not both steps');
 
     /** Starts the agents as README says, with another script, and waits until they are ready. */

@@ -31,7 +31,7 @@ for (const release of DOCKERS) {
     /** Runs `twill` on h1. */
     async function twill(args: string): Promise<string> {
       const host = await RecipeHost.open(bed().cluster.lab.host(1), release.path);
-      return host.run({ script: `twill ${args}`, hosts: [1], isRootless: false }, {});
+      return host.run({ script: `twill ${args}`, place: 1, remark: '' }, {});
     }
 
     beforeAll(async () => {

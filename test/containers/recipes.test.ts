@@ -7,13 +7,14 @@ import { type EngineContainer, sourceSeenBy } from '../lab/engines/engine.ts';
 import { IMAGE } from '../lab/engines/image.ts';
 import { NETWORK_FILES, type Podman, startPodman } from '../lab/engines/podman.ts';
 import { readPodman4, readPodman5 } from '../lab/engines/podmans.ts';
+import { readChapter, type Section, sectionsIn } from '../lab/page.ts';
 import { ping } from '../lab/ping.ts';
 import { allOf, NEEDS_CLUSTER, title } from '../support/needs.ts';
 import { DOCKERS, needsDocker } from './docker-bed.ts';
-import { type Recipe, RecipeHost, readChapter, recipesIn, runRecipe } from './recipes.ts';
+import { RecipeHost, runRecipe } from './recipes.ts';
 
-const CHAPTER = await readChapter();
-const RECIPES = recipesIn(CHAPTER);
+const CHAPTER = await readChapter('Containers');
+const RECIPES = sectionsIn(CHAPTER);
 /** The container with a web server on each host, which is `$PEER` for the other one. */
 const SERVER = 'serve';
 
@@ -26,7 +27,7 @@ type Engine = 'docker' | 'podman';
 function recipesOf(
   engine: Engine,
   checks: Readonly<Record<string, Check>>,
-): readonly (readonly [string, Recipe, Check])[] {
+): readonly (readonly [string, Section, Check])[] {
   const recipes = RECIPES.filter(({ steps }) => steps.some(({ script }) => script.includes(engine)));
   expect(recipes.map((recipe) => recipe.title)).toEqual(Object.keys(checks));
   return recipes.map((recipe) => [recipe.title, recipe, checks[recipe.title] as Check] as const);
@@ -87,7 +88,7 @@ describe.skipIf(need.missing)(title(`README with ${release.title}`, need), () =>
   const serverOf = (number: number): Promise<EngineContainer> => dockerOf(number).container(SERVER);
   const subnetOf = async (number: number): Promise<string> =>
     (await hostOf(number).host.waitForSubnetEnv()).subnet;
-  const run = (recipe: Recipe): Promise<readonly string[]> =>
+  const run = (recipe: Section): Promise<readonly string[]> =>
     runRecipe(recipe, hosts, {
       peerOf: async (number) => (await serverOf(3 - number)).address,
       onStep: async (number) => {
@@ -189,7 +190,7 @@ describe.skipIf(podmanNeed.missing)(title('README with Podman', podmanNeed), () 
     return server;
   }
 
-  const run = (recipe: Recipe): Promise<readonly string[]> =>
+  const run = (recipe: Section): Promise<readonly string[]> =>
     runRecipe(recipe, hosts, { peerOf: async (number) => (await peerOf(number)).address });
 
   it.each(

@@ -1,59 +1,8 @@
-// The recipes of README's chapters about containers, and hosts that run them as they stand there.
+// Hosts that run the recipes of README's chapter about containers as they stand there.
 import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Host } from '../lab/host.ts';
-import { PROJECT_ROOT, TWILL } from '../lab/paths.ts';
-
-/** A block of commands. */
-export interface Step {
-  /** Numbers of the hosts that it runs on; undefined: on each. */
-  readonly hosts: readonly number[] | undefined;
-  /** Whether a user without rights runs it. */
-  readonly isRootless: boolean;
-  readonly script: string;
-}
-
-export interface Recipe {
-  readonly title: string;
-  readonly steps: readonly Step[];
-}
-
-/** Reads the chapter. */
-export function readChapter(): Promise<string> {
-  return readPage(/^## Containers\n(.*?)^## /ms);
-}
-
-/** Reads the recipe of the container image, which is in the chapter about the installation. */
-export async function readImageRecipe(): Promise<Recipe> {
-  const [recipe] = recipesIn(await readPage(/(^### The container image\n.*?)^##/ms));
-  if (recipe === undefined) throw new Error('README says nothing of the container image');
-  return recipe;
-}
-
-async function readPage(part: RegExp): Promise<string> {
-  return part.exec(await readFile(join(PROJECT_ROOT, 'README.md'), 'utf8'))?.[1] ?? '';
-}
-
-/** The recipes of the chapter in their order. */
-export function recipesIn(chapter: string): readonly Recipe[] {
-  return chapter
-    .split(/^### /m)
-    .slice(1)
-    .map((part) => ({ title: part.slice(0, part.indexOf('\n')), steps: parseSteps(part) }));
-}
-
-// The first line of a block says where it runs: `# on h1`, `# on each host, as a user without rights`.
-function parseSteps(part: string): readonly Step[] {
-  return [...part.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => {
-    const [, where, rest = '', script = ''] = /^# on (each host|h\d+)(.*)\n([^]*)$/.exec(block) ?? [];
-    if (where === undefined) throw new Error(`a block of README does not say where it runs: ${block}`);
-    return {
-      hosts: where === 'each host' ? undefined : [Number(where.slice(1))],
-      isRootless: rest.includes('without rights'),
-      script,
-    };
-  });
-}
+import type { Section, Step } from '../lab/page.ts';
+import { TWILL } from '../lab/paths.ts';
 
 const FOLDER = '/run/recipes';
 const RUN_MS = 60_000;
@@ -85,7 +34,8 @@ export class RecipeHost {
   }
 
   /** Runs a block and returns its output. Throws if one of its commands fails. */
-  run({ script, isRootless }: Step, variables: Readonly<Record<string, string>>): Promise<string> {
+  run({ script, remark }: Step, variables: Readonly<Record<string, string>>): Promise<string> {
+    const isRootless = remark.includes('without rights');
     const path = isRootless ? `${FOLDER}/user:${this.#env['PATH']}` : this.#env['PATH'];
     const env = { ...this.#env, ...variables, PATH: path };
     return this.host.namespace.run(['sh', '-euc', `${script}\nwait`], { timeoutMs: RUN_MS, env });
@@ -113,13 +63,13 @@ export interface RecipeWorld {
 
 /** Runs the blocks of a recipe, those for each host on the first two. Returns their outputs. */
 export async function runRecipe(
-  { steps }: Recipe,
+  { steps }: Section,
   hosts: readonly RecipeHost[],
   { peerOf, onStep = async () => undefined }: RecipeWorld,
 ): Promise<readonly string[]> {
   const outputs: string[] = [];
   for (const step of steps) {
-    for (const number of step.hosts ?? [1, 2]) {
+    for (const number of numbersOf(step)) {
       const [first, host] = [hosts[0], hosts[number - 1]];
       if (first === undefined || host === undefined) throw new Error(`there is no host ${number}`);
       const PEER = step.script.includes('$PEER') ? await peerOf(number) : '';
@@ -128,4 +78,9 @@ export async function runRecipe(
     }
   }
   return outputs;
+}
+
+function numbersOf({ place }: Step): readonly number[] {
+  if (place === 'checkout') throw new Error('a recipe runs on hosts');
+  return place === 'each' ? [1, 2] : [place];
 }

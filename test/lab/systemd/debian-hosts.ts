@@ -37,7 +37,7 @@ const TOOLS = [
 /** Programs that the agent runs, and libraries of Node.js. */
 const AGENT = ['iproute2', 'iptables', 'nftables', 'libstdc++6'];
 /** Programs that install packages of ours. */
-const INSTALLERS = ['dpkg', 'rpm', 'tar', 'gzip', 'findutils', 'diffutils'];
+const INSTALLERS = ['apt', 'dpkg', 'rpm', 'tar', 'gzip', 'findutils', 'diffutils'];
 /** Debian's Docker. Its client is a package of its own since Debian 13. */
 const DOCKER = {
   bookworm: ['docker.io', 'containerd', 'runc'],
