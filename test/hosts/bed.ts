@@ -11,22 +11,29 @@ import { allOf, NEEDS_CLUSTER, type Need, needsProgram } from '../support/needs.
 /** Each release, with the reason where the machine cannot boot it. */
 export const HOSTS: readonly DebianHost[] = await readDebianHosts();
 
-export const NEEDS_HOSTS: Need = allOf(
-  NEEDS_CLUSTER,
-  needsProgram('systemd-nspawn'),
-  ...HOSTS.map(({ missing }) => ({ missing: missing !== undefined, reason: missing ?? '' })),
-);
+export const NEEDS_HOSTS: Need = needsHosts(HOSTS);
+
+/** What a bed with a host of each of these releases needs. */
+export function needsHosts(releases: readonly DebianHost[]): Need {
+  const missing = releases.map((host) => ({
+    missing: host.missing !== undefined,
+    reason: host.missing ?? '',
+  }));
+  return allOf(NEEDS_CLUSTER, needsProgram('systemd-nspawn'), ...missing);
+}
 
 export class HostsBed {
   readonly lab: Lab;
   readonly etcd: LabEtcd;
-  /** In the order of `HOSTS`. */
+  /** In the order of the releases. */
   readonly systems: readonly System[];
+  readonly #releases: readonly DebianHost[];
 
-  constructor(lab: Lab, etcd: LabEtcd, systems: readonly System[]) {
+  constructor(lab: Lab, etcd: LabEtcd, systems: readonly System[], releases: readonly DebianHost[]) {
     this.lab = lab;
     this.etcd = etcd;
     this.systems = systems;
+    this.#releases = releases;
   }
 
   /** The settings of an agent of this bed. */
@@ -36,7 +43,7 @@ export class HostsBed {
 
   /** The host with that release. */
   system(release: DebianHost): System {
-    const system = this.systems[HOSTS.indexOf(release)];
+    const system = this.systems[this.#releases.indexOf(release)];
     if (system === undefined) throw new Error(`there is no host with ${release.title}`);
     return system;
   }
@@ -67,18 +74,19 @@ export async function subnetOf(system: System): Promise<string> {
 
 /**
  * Opens a bed before the tests of a describe block, and closes it after them. The unit is installed, and not started.
+ * There is one host of each of the `releases`.
  */
-export function useHosts(): () => HostsBed {
+export function useHosts(releases: readonly DebianHost[] = HOSTS): () => HostsBed {
   let bed: HostsBed | undefined;
   let lab: Lab | undefined;
   beforeAll(async () => {
-    lab = await openLab({ hosts: HOSTS.length });
+    lab = await openLab({ hosts: releases.length });
     const etcd = await startLabEtcd(lab);
     await etcd.setNetwork({ Network: OVERLAY, Backend: { Type: 'vxlan' } });
     const { hosts } = lab;
-    const folderOf = (place: number): string => HOSTS[place]?.folder ?? '';
+    const folderOf = (place: number): string => releases[place]?.folder ?? '';
     const systems = await Promise.all(hosts.map((host, place) => System.boot(host, folderOf(place))));
-    bed = new HostsBed(lab, etcd, systems);
+    bed = new HostsBed(lab, etcd, systems, releases);
     for (const system of systems) await installTwill(system, bed.settings);
   });
   afterAll(async () => {

@@ -43,6 +43,8 @@ const DOCKER = {
   bookworm: ['docker.io', 'containerd', 'runc'],
   trixie: ['docker.io', 'docker-cli', 'containerd', 'runc'],
 } as const;
+/** Programs that configure networks and firewalls. They are on hosts of their own. */
+const MANAGERS = ['udev', 'network-manager', 'firewalld', 'ufw'];
 /** The Node.js of Debian 12 is too old for the agent. */
 const NODE = { bookworm: [], trixie: ['nodejs'] } as const;
 
@@ -54,17 +56,33 @@ const ROOTS = (['bookworm', 'trixie'] as const).map(
     isWhole: true,
   }),
 );
+const MANAGED_ROOTS = ROOTS.map(
+  (root): DebianRoot => ({
+    ...root,
+    name: 'managers',
+    packages: [...SYSTEM, ...TOOLS, ...AGENT, ...MANAGERS],
+  }),
+);
 const TITLES = { bookworm: 'Debian 12 with systemd 252', trixie: 'Debian 13 with systemd 257' } as const;
 
 /** Unpacks the roots that are missing, and the image of their containers. */
 export async function fillHostCache(say: (line: string) => void): Promise<void> {
-  for (const root of ROOTS) await fillRoot(root, say);
+  for (const root of [...ROOTS, ...MANAGED_ROOTS]) await fillRoot(root, say);
   await makeImage(say);
 }
 
 export function readDebianHosts(): Promise<readonly DebianHost[]> {
+  return readHosts(ROOTS);
+}
+
+/** The releases with NetworkManager, firewalld and ufw, none of which is started. */
+export function readManagedHosts(): Promise<readonly DebianHost[]> {
+  return readHosts(MANAGED_ROOTS);
+}
+
+function readHosts(roots: readonly DebianRoot[]): Promise<readonly DebianHost[]> {
   return Promise.all(
-    ROOTS.map(async (root) => {
+    roots.map(async (root) => {
       const failure = (await rootFailure(root)) ?? (await rootFailure(BUSYBOX_ROOT));
       const missing =
         failure === undefined ? undefined : `needs packages of Debian ${root.suite}: ${failure}`;

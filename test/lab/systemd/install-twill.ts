@@ -18,6 +18,8 @@ const FILES: Readonly<Record<string, string>> = {
   'networkd/networkd.conf': '/usr/lib/systemd/networkd.conf.d/10-twill.conf',
   'networkd/10-twill.network': '/usr/lib/systemd/network/10-twill.network',
   'networkd/10-twill.link': '/usr/lib/systemd/network/10-twill.link',
+  'NetworkManager/30-twill.conf': '/usr/lib/NetworkManager/conf.d/30-twill.conf',
+  'firewalld/twill.xml': '/usr/lib/firewalld/services/twill.xml',
 };
 
 /** Installs the files. The settings are written behind the shipped ones. */

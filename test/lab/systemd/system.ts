@@ -37,6 +37,11 @@ ln -s /run var/run
 for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do
   ln -sf xtables-nft-multi usr/sbin/$name
 done
+# firewall-cmd asks for these rights.
+actions=usr/share/polkit-1/actions/org.fedoraproject.FirewallD1
+test ! -e $actions.server.policy.choice || cp $actions.server.policy.choice $actions.policy
+# ufw's settings, as its package puts them in place.
+test ! -d etc/ufw || cp usr/share/ufw/*.rules usr/share/ufw/*.init usr/share/ufw/ufw.conf etc/ufw
 printf '#!/bin/sh\\nexec /usr/bin/node /opt/twill/dist/agent/main.js "$@"\\n' > usr/bin/twill
 chmod 755 usr/bin/twill
 cd /
