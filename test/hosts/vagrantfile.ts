@@ -6,7 +6,8 @@ import { type ExecResult, exec } from '../../agent/base/exec.ts';
 import { run } from '../lab/namespace.ts';
 import { PROJECT_ROOT } from '../lab/paths.ts';
 
-export type Provider = 'libvirt' | 'virtualbox';
+export const PROVIDERS = ['libvirt', 'virtualbox'] as const;
+export type Provider = (typeof PROVIDERS)[number];
 
 /** A VM of the Vagrantfile. */
 export interface VagrantVm {
@@ -23,6 +24,9 @@ export interface VagrantVm {
   }[];
 }
 
+/** By the name of the VM. */
+export type VagrantVms = Readonly<Record<Provider, Readonly<Record<string, VagrantVm>>>>;
+
 const LIMIT_MS = 60_000;
 const VBOX_MANAGE = `#!/bin/sh
 echo "$*" >> "$VBOX_CALLS"
@@ -31,19 +35,19 @@ case $1 in --version) echo 7.0.20r163906 ;; esac
 const READ = `
 require 'vagrant'
 require 'json'
-provider = ARGV.fetch(0).to_sym
 env = Vagrant::Environment.new
-puts JSON.generate(env.machine_names.to_h { |name|
-  config = env.vagrantfile.machine_config(name, provider, nil, nil)[:config]
-  vm = config.vm
-  folders = vm.synced_folders.values.reject { |folder| folder[:disabled] }
-  [name, {
-    box: vm.box,
-    address: vm.networks.to_h.fetch(:private_network)[:ip],
-    copied: folders.to_h { |folder| [folder[:guestpath], "#{folder[:type]} #{folder[:hostpath]}"] },
-    steps: vm.provisioners.map { |step|
-      { name: step.name, run: step.run, path: step.config.path, args: step.config.args }
-    },
+puts JSON.generate(ARGV.to_h { |provider|
+  [provider, env.machine_names.to_h { |name|
+    vm = env.vagrantfile.machine_config(name, provider.to_sym, nil, nil)[:config].vm
+    folders = vm.synced_folders.values.reject { |folder| folder[:disabled] }
+    [name, {
+      box: vm.box,
+      address: vm.networks.to_h.fetch(:private_network)[:ip],
+      copied: folders.to_h { |folder| [folder[:guestpath], "#{folder[:type]} #{folder[:hostpath]}"] },
+      steps: vm.provisioners.map { |step|
+        { name: step.name, run: step.run, path: step.config.path, args: step.config.args }
+      },
+    }]
   }]
 })
 `;
@@ -95,16 +99,11 @@ export class VagrantProject {
     return exec('env', argv, { timeoutMs: LIMIT_MS, env: this.#env(provider, more) });
   }
 
-  /** The VMs as Vagrant would make them. */
-  async read(
-    provider: Provider,
-    more: Readonly<Record<string, string>> = {},
-  ): Promise<Readonly<Record<string, VagrantVm>>> {
-    const argv = ['env', '-C', this.folder, 'ruby', '-e', READ, provider];
-    return JSON.parse(await run(argv, { timeoutMs: LIMIT_MS, env: this.#env(provider, more) })) as Record<
-      string,
-      VagrantVm
-    >;
+  /** The VMs of each provider as Vagrant would make them. */
+  async read(more: Readonly<Record<string, string>> = {}): Promise<VagrantVms> {
+    const argv = ['env', '-C', this.folder, 'ruby', '-e', READ, ...PROVIDERS];
+    const text = await run(argv, { timeoutMs: LIMIT_MS, env: this.#env('libvirt', more) });
+    return JSON.parse(text) as VagrantVms;
   }
 
   /** The command lines that VirtualBox was given. */

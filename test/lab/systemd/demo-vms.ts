@@ -4,6 +4,7 @@ import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecResult } from '../../../agent/base/exec.ts';
 import type { Lab } from '../lab.ts';
+import { run } from '../namespace.ts';
 import { PROJECT_ROOT } from '../paths.ts';
 import { System } from './system.ts';
 
@@ -12,6 +13,7 @@ const SCRIPTS = '/opt/twill-demo';
 const PACKAGES = '/opt/twill-packages';
 /** A step waits three minutes at most. */
 const STEP_MS = 240_000;
+const BUILD_MS = 120_000;
 
 export interface DemoVm {
   /** `n1`, as in the Vagrantfile. */
@@ -26,6 +28,13 @@ export interface DemoStep {
   /** `node`: the script is node.sh. */
   readonly name: string;
   readonly args: readonly string[];
+}
+
+/** Writes the packages of this checkout into a folder, and returns it. */
+export async function buildPackages(folder: string): Promise<string> {
+  const script = join(PROJECT_ROOT, 'scripts/package.mjs');
+  await run([process.execPath, script, folder], { timeoutMs: BUILD_MS });
+  return folder;
 }
 
 /** The steps of each VM. The first one of `addresses` has the datastore. */
