@@ -47,12 +47,22 @@ const DOCKER = {
 const MANAGERS = ['udev', 'network-manager', 'firewalld', 'ufw'];
 /** The Node.js of Debian 12 is too old for the agent. */
 const NODE = { bookworm: [], trixie: ['nodejs'] } as const;
+/** The datastore of the demo, and the programs in its containers. */
+const DEMO = { bookworm: [], trixie: ['etcd-server', 'busybox-static'] } as const;
 
 const ROOTS = (['bookworm', 'trixie'] as const).map(
   (suite): DebianRoot => ({
     name: 'systemd',
     suite,
-    packages: [...SYSTEM, ...TOOLS, ...AGENT, ...INSTALLERS, ...DOCKER[suite], ...NODE[suite]],
+    packages: [
+      ...SYSTEM,
+      ...TOOLS,
+      ...AGENT,
+      ...INSTALLERS,
+      ...DOCKER[suite],
+      ...NODE[suite],
+      ...DEMO[suite],
+    ],
     isWhole: true,
   }),
 );
