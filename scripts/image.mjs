@@ -1,5 +1,5 @@
-// `npm run image`: the container image of the agent, built by docker, podman or buildah, whichever works here first, and
-// a list of the parts in it (SBOM). Options are passed on to the build.
+// `npm run image`: the container image of the agent, built by docker, podman or buildah, whichever works here first,
+// and a list of the parts in it (SBOM). Options are passed on to the build.
 //
 //     npm run image                                  twill:<version>, for the architecture of this machine
 //     npm run image -- --tag=other/name              under a further name

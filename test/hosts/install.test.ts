@@ -55,7 +55,8 @@ describe.skipIf(NEED.missing)(title("README's installation", NEED), () => {
     for (const system of hosts) await on(system, step);
   };
   const inCheckout = ({ script }: Step, folder = PROJECT_ROOT): Promise<string> => {
-    // /usr/local/bin of this machine stays as it is. All packages are in npm's cache: the suite's network leads nowhere.
+    // /usr/local/bin of this machine stays as it is. All packages are in npm's cache: the suite's network leads
+    // nowhere.
     const enter = 'mount -t tmpfs tmpfs /usr/local/bin; cd "$0"; eval "$1"';
     const env = { ...process.env, npm_config_prefer_offline: 'true' };
     return run(['unshare', '--mount', 'sh', '-euc', enter, folder, script], { timeoutMs: CHECKOUT_MS, env });
