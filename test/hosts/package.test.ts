@@ -7,23 +7,25 @@ import { systemClock } from '../../agent/base/clock.ts';
 import { type LabEtcd, startLabEtcd } from '../lab/datastore.ts';
 import { type Lab, OVERLAY, openLab } from '../lab/lab.ts';
 import { run } from '../lab/namespace.ts';
-import { PROJECT_ROOT } from '../lab/paths.ts';
 import { PingStream } from '../lab/ping-stream.ts';
 import type { DebianHost } from '../lab/systemd/debian-hosts.ts';
 import { System } from '../lab/systemd/system.ts';
 import { allOf, needsProgram, title } from '../support/needs.ts';
 import { HOSTS, NEEDS_HOSTS, subnetOf, UNIT } from './bed.ts';
+import {
+  BUILD_MS,
+  buildPackages,
+  DEB,
+  filesOf,
+  INSTALL_SH,
+  PACKAGES,
+  RPM,
+  SETTINGS,
+  TARBALL,
+  VERSION,
+} from './packages.ts';
 
 const NEED = allOf(NEEDS_HOSTS, needsProgram('npm'), needsProgram('go'));
-const BUILD_MS = 60_000;
-
-const VERSION: string = JSON.parse(await readFile(join(PROJECT_ROOT, 'package.json'), 'utf8')).version;
-const DEB = `twill_${VERSION}-1_amd64.deb`;
-const RPM = `twill-${VERSION}-1.x86_64.rpm`;
-const TARBALL = `twill-${VERSION}-linux-amd64.tar.gz`;
-/** A folder of the hosts. */
-const PACKAGES = '/opt/packages';
-const SETTINGS = '/etc/twill/twill.env';
 
 interface Form {
   readonly name: string;
@@ -34,7 +36,6 @@ interface Form {
 }
 
 const [DEBIAN_12, DEBIAN_13] = HOSTS;
-const INSTALL_SH = `tar -C /tmp -xf ${PACKAGES}/${TARBALL} && /tmp/twill-${VERSION}-linux-amd64/install.sh`;
 const FORMS: readonly Form[] = [
   {
     name: 'the .deb on Debian 13',
@@ -72,9 +73,8 @@ describe.skipIf(NEED.missing)(title('the packages', NEED), () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'twill-packages-'));
-    const command = [process.execPath, join(PROJECT_ROOT, 'scripts/package.mjs')] as const;
-    await run([...command, built('one')], { timeoutMs: BUILD_MS });
-    await run(['sh', '-c', 'umask 077; exec "$@"', 'sh', ...command, built('two')], { timeoutMs: BUILD_MS });
+    await buildPackages(built('one'));
+    await buildPackages(built('two'), '077');
   }, 2 * BUILD_MS);
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -132,12 +132,6 @@ describe.skipIf(NEED.missing)(title('the packages', NEED), () => {
     });
     afterAll(() => lab?.close());
 
-    // /var has the files of the package managers and of systemd.
-    const files = (system: System): Promise<string> =>
-      sh(
-        system,
-        'find / -xdev \\( -path /var -o -path /opt \\) -prune -o -print | sort; find /run/flannel || :',
-      );
     const refusal = async (system: System, script: string): Promise<string> => {
       const { exitCode, stderr } = await system.exec(['sh', '-ec', script]);
       expect(exitCode).toBeGreaterThan(0);
@@ -152,7 +146,7 @@ describe.skipIf(NEED.missing)(title('the packages', NEED), () => {
       '$name: two commands to a running agent, an upgrade without a loss, nothing left',
       async (form) => {
         const system = systemOf(form);
-        const before = await files(system);
+        const before = await filesOf(system);
         const installMs = await timed(() => sh(system, form.install));
         const { exitCode } = await system.exec(['systemctl', 'is-enabled', UNIT]);
         expect([exitCode, await system.show(UNIT, 'ActiveState')]).toEqual([1, 'inactive']);
@@ -182,7 +176,7 @@ describe.skipIf(NEED.missing)(title('the packages', NEED), () => {
         expect(await sh(system, `cat ${SETTINGS}`)).toBe(settings);
 
         await sh(system, form.remove);
-        expect(await files(system)).toBe(before);
+        expect(await filesOf(system)).toBe(before);
         expect(await sh(system, 'ip link show type vxlan; iptables-save; nft list tables')).not.toMatch(
           /flannel/i,
         );
@@ -194,11 +188,11 @@ describe.skipIf(NEED.missing)(title('the packages', NEED), () => {
       async (form) => {
         const system = systemOf(form);
         await sh(system, form.install);
-        const before = await files(system);
+        const before = await filesOf(system);
         expect(await refusal(system, INSTALL_SH)).toBe(
           'install.sh: a package has installed Twill here: upgrade that package, or remove it first\n',
         );
-        expect(await files(system)).toBe(before);
+        expect(await filesOf(system)).toBe(before);
         await sh(system, `${form.remove}; ${INSTALL_SH}`);
         expect(await refusal(system, form.install)).toContain(
           'twill: install.sh has installed Twill here: run /usr/lib/twill/uninstall.sh first\n',
@@ -220,7 +214,7 @@ describe.skipIf(NEED.missing)(title('the packages', NEED), () => {
       const [system] = systems;
       if (system === undefined) throw new Error('there is no host');
       await system.run('mkdir', '-p', '/usr/local/bin');
-      const before = await files(system);
+      const before = await filesOf(system);
       const arm = INSTALL_SH.replaceAll('amd64', 'arm64');
       expect(await refusal(system, arm)).toBe('install.sh: is not for the processor of this host, x86_64\n');
       const old = '#!/bin/sh\ntest "$1" = --version && echo v18.20.4\n';
@@ -229,7 +223,7 @@ describe.skipIf(NEED.missing)(title('the packages', NEED), () => {
         'install.sh: needs Node.js 20.19 or later; /usr/local/bin/node is v18.20.4\n',
       );
       await system.run('rm', '/usr/local/bin/node');
-      expect(await files(system)).toBe(before);
+      expect(await filesOf(system)).toBe(before);
     });
 
     it('install.sh removes the files of an older version, and uninstall.sh keeps the settings', async () => {

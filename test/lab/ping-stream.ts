@@ -34,6 +34,15 @@ export class PingStream implements AsyncDisposable {
     });
   }
 
+  /** Waits until so many packets are answered, from the first on. */
+  async counts(packets: number, timeoutMs: number = FLOW_MS): Promise<void> {
+    await waitFor(
+      `${packets} packets are answered`,
+      timeoutMs,
+      async () => (await this.#answers()).length >= packets,
+    );
+  }
+
   /** End of the last loss so far, on the wall clock; undefined: no loss. Call it while packets flow. */
   async lastLossEndedMs(): Promise<number | undefined> {
     const answers = await this.#answers();

@@ -2,7 +2,7 @@
 // the host's network and a file system of their own, whose changes go to memory. They are in cgroups of the lab.
 //
 //     host of the lab ── systemd-nspawn ── systemd of Debian ── twill.service, …
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type ExecOptions, type ExecResult, exec } from '../../../agent/base/exec.ts';
 import type { Host } from '../host.ts';
@@ -131,6 +131,7 @@ export class System {
     return {
       [Symbol.asyncDispose]: async () => {
         await rm(this.path(path), { force: true });
+        await rmdir(dirname(this.path(path))).catch(() => undefined);
         await this.run('systemctl', 'daemon-reload');
       },
     };
