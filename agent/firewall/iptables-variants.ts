@@ -131,7 +131,8 @@ function createNewVariant(options: IptablesVariantsOptions): Variant {
   };
 }
 
-// Its program copies the whole table, so it runs only where the table has another size than at the last look.
+// Its program copies the whole table, so it runs only where the table has another size than at the last look, and not
+// any more when it has found an engine: our rules beside one that has gone do no harm.
 function createOldVariant(options: IptablesVariantsOptions): Variant {
   const { exec, readSizes, keepsSource } = options;
   const isDefault = !isOnNftables(options.version);
@@ -149,9 +150,11 @@ function createOldVariant(options: IptablesVariantsOptions): Variant {
     async engineChain(signal) {
       const sizes = (await readSizes())?.get('filter');
       if (sizes === undefined) return undefined;
-      if (seen === undefined || !isDeepStrictEqual(seen.sizes, sizes))
-        seen = { sizes, chain: await findEngineChain(exec, program, signal) };
-      return seen.chain;
+      if (seen?.chain === undefined && !isDeepStrictEqual(seen?.sizes, sizes)) {
+        const isLong = sizes.bytes > LIMITS.chainBytes;
+        seen = { sizes, chain: isLong ? undefined : await findEngineChain(exec, program, signal) };
+      }
+      return seen?.chain;
     },
   };
 }
