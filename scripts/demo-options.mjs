@@ -18,6 +18,8 @@ between all containers, and the TCP throughput of one pair. Removes everything a
   --nodes N                    number of hosts, ${MIN_NODES} to ${MAX_NODES} (default 3)
   --store ${STORES.join('|').padEnd(19)}  the datastore: a folder or a real etcd (default file)
   --engine ${ENGINES.join('|').padEnd(18)}  a real container engine on each host (default none: bare namespaces)
+  --systemd                    each host boots Debian 13, and installs the package and Docker by the scripts of the
+                               Vagrantfile; of the other options only --backend goes with it
   --keep                       leave the demo running, and print commands to look around
   --remove                     remove a demo that --keep left running
   --help                       print this text
@@ -29,6 +31,7 @@ between all containers, and the TCP throughput of one pair. Removes everything a
  * @property {number} nodes
  * @property {'file' | 'etcd'} store
  * @property {string} engine
+ * @property {boolean} systemd
  * @property {boolean} keep
  * @property {boolean} remove
  * @property {boolean} help
@@ -41,7 +44,11 @@ between all containers, and the TCP throughput of one pair. Removes everything a
  * @returns {DemoOptions}
  */
 export function readDemoOptions(args) {
-  const { values } = parse(args);
+  const { values, tokens } = parse(args);
+  const given = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
+  const other = given.find((name) => !['systemd', 'backend', 'help'].includes(name));
+  if (values.systemd && other !== undefined)
+    throw new Error(`--systemd: goes with --backend alone, and not with --${other}`);
   const nodes = Number(values.nodes);
   if (!/^\d+$/.test(values.nodes) || nodes < MIN_NODES || nodes > MAX_NODES) {
     throw new Error(
@@ -60,11 +67,13 @@ function parse(args) {
     return parseArgs({
       args,
       strict: true,
+      tokens: true,
       options: {
         backend: { type: 'string', default: 'vxlan' },
         nodes: { type: 'string', default: '3' },
         store: { type: 'string', default: 'file' },
         engine: { type: 'string', default: 'none' },
+        systemd: { type: 'boolean', default: false },
         keep: { type: 'boolean', default: false },
         remove: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },

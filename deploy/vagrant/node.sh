@@ -32,11 +32,10 @@ END
   systemctl --no-block restart twill.service
 fi
 
-# Docker starts by itself when this node has its subnet.
+# Docker starts by itself when this node has its subnet. The program writes a line where it has changed Docker's unit.
 install_packages docker.io
-drop_in=docker.service.d/10-twill.conf
-if put /etc/systemd/system/$drop_in </usr/lib/twill/examples/$drop_in; then
-  systemctl daemon-reload
+wrote=$(/usr/lib/twill/docker-drop-in)
+if [ -n "$wrote" ]; then
   systemctl --quiet enable docker.service
   systemctl --no-block restart docker.service
 fi

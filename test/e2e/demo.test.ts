@@ -59,6 +59,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the demo', NEEDS_CLUSTER), () => {
     [['--nodes', 'x'], '--nodes: must be a whole number from 2 to 20, is "x"'],
     [['--store', 'tape'], '--store: must be one of file, etcd, is "tape"'],
     [['--speed'], "Unknown option '--speed'; --help lists the options"],
+    [['--systemd', '--nodes', '4'], '--systemd: goes with --backend alone, and not with --nodes'],
     [['more'], "Unexpected argument 'more'; --help lists the options"],
   ])('the demo refuses %j in one line', async (args, message) => {
     expect(await demo(...args)).toEqual({ exitCode: 1, stdout: '', stderr: `demo: ${message}\n` });

@@ -9,6 +9,7 @@ import { type Host, type Lab, OVERLAY, openLab } from './lab.ts';
 import { pingMatrix } from './ping.ts';
 import { createScreen, formatMatrix, formatSeconds, type Screen } from './screen.ts';
 import { labExists, labName, removeLab } from './sweep.ts';
+import { type DemoDebian, showSystems } from './systemd/demo.ts';
 import { measureThroughput } from './transfer.ts';
 import { mapLimited, waitFor } from './wait.ts';
 
@@ -19,6 +20,8 @@ export interface DemoOptions {
   readonly store: 'file' | 'etcd';
   /** The engine of the containers; undefined: bare namespaces. */
   readonly engine: DemoEngine | undefined;
+  /** The Debian that each host boots with systemd; undefined: the hosts are bare namespaces. */
+  readonly debian: DemoDebian | undefined;
   readonly keep: boolean;
   readonly remove: boolean;
 }
@@ -48,7 +51,11 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   let work: Promise<boolean> | undefined;
   let kept = false;
   try {
-    work = show(options, tag, screen, stop.signal);
+    const { debian } = options;
+    work =
+      debian === undefined
+        ? show(options, tag, screen, stop.signal)
+        : showSystems({ ...options, debian }, tag, screen, stop.signal);
     const isGood = await Promise.race([work, stop.whenAborted]);
     kept = options.keep && isGood;
     return isGood ? 0 : 1;

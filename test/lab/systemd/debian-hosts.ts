@@ -50,22 +50,14 @@ const NODE = { bookworm: [], trixie: ['nodejs'] } as const;
 /** The datastore of the demo, and the programs in its containers. */
 const DEMO = { bookworm: [], trixie: ['etcd-server', 'busybox-static'] } as const;
 
-const ROOTS = (['bookworm', 'trixie'] as const).map(
-  (suite): DebianRoot => ({
-    name: 'systemd',
-    suite,
-    packages: [
-      ...SYSTEM,
-      ...TOOLS,
-      ...AGENT,
-      ...INSTALLERS,
-      ...DOCKER[suite],
-      ...NODE[suite],
-      ...DEMO[suite],
-    ],
-    isWhole: true,
-  }),
-);
+const rootOf = (suite: 'bookworm' | 'trixie'): DebianRoot => ({
+  name: 'systemd',
+  suite,
+  packages: [...SYSTEM, ...TOOLS, ...AGENT, ...INSTALLERS, ...DOCKER[suite], ...NODE[suite], ...DEMO[suite]],
+  isWhole: true,
+});
+const DEBIAN_13 = rootOf('trixie');
+const ROOTS = [rootOf('bookworm'), DEBIAN_13];
 const MANAGED_ROOTS = ROOTS.map(
   (root): DebianRoot => ({
     ...root,
@@ -79,6 +71,14 @@ const TITLES = { bookworm: 'Debian 12 with systemd 252', trixie: 'Debian 13 with
 export async function fillHostCache(say: (line: string) => void): Promise<void> {
   for (const root of [...ROOTS, ...MANAGED_ROOTS]) await fillRoot(root, say);
   await makeImage(say);
+}
+
+/** Unpacks Debian 13 alone, if it is missing. Throws an Error of one line where it cannot be had. */
+export async function openDebian13(say: (line: string) => void): Promise<Omit<DebianHost, 'missing'>> {
+  await fillRoot(DEBIAN_13, say);
+  const failure = await rootFailure(DEBIAN_13);
+  if (failure !== undefined) throw new Error(`packages of Debian 13: ${failure}`);
+  return { title: TITLES.trixie, folder: rootFolder(DEBIAN_13) };
 }
 
 export function readDebianHosts(): Promise<readonly DebianHost[]> {
