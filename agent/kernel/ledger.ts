@@ -144,7 +144,7 @@ export class Ledger {
 
   /** Takes in the result of these steps. */
   settle(
-    { changes, tried }: Steps,
+    { changes, tried, isNew }: Steps,
     failures: readonly ChangeFailure[],
     peerOf: (key: string) => PeerName | undefined,
     nowMs: number,
@@ -162,7 +162,8 @@ export class Ledger {
       const key = keyOf(object);
       refused.add(key);
       const peer = isOfTheNode(failure) ? undefined : peerOf(key);
-      this.refused.set(key, refusalOf(failure, peer, this.refused.get(key), nowMs));
+      const about = { peer, isRepair: !isNew(key) };
+      this.refused.set(key, refusalOf(failure, about, this.refused.get(key), nowMs));
     }
     for (const key of tried) if (!refused.has(key)) this.refused.delete(key);
   }

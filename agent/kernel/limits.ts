@@ -30,6 +30,8 @@ export const LIMITS = {
   reconcileBackoff: { firstMs: 100, maxMs: 10_000 },
   /** Pauses of one refused change. Past the longest one it waits for an event, or for the next full pass. */
   refusalBackoff: { firstMs: 100, maxMs: 20_000 },
+  /** A repair of a peer's object that is refused for no longer than this is no condition. */
+  toleratedRepairMs: 1_000,
   /** Shortest time between two attempts that events of foreign routes cause, for one key. */
   refusalAgainMs: 1_000,
   /**

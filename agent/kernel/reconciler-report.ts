@@ -69,7 +69,8 @@ export class ReconcilerReport {
     for (const fight of fights.news()) this.#log.warn(say(fight));
     for (const key of fights.expire(nowMs)) this.#log.info(`no program undoes our work on ${key} any more`);
     const faults: Fault[] = [];
-    for (const refusal of refused.values()) faults.push({ peer: refusal.peer, say: () => explain(refusal) });
+    for (const refusal of refused.values())
+      if (refusal.countsMs <= nowMs) faults.push({ peer: refusal.peer, say: () => explain(refusal) });
     const damped = fights.damped();
     for (const fight of damped) {
       const reason = `${say(fight)}; it is repaired less and less often`;

@@ -14,12 +14,17 @@ export interface Refusal extends ChangeFailure {
   readonly atMs: number;
   /** When it is tried again. */
   readonly dueMs: number;
+  /** From when it is a condition. */
+  readonly countsMs: number;
 }
 
-/** The refusal of a change that was refused `before` already, or not (undefined). */
+/**
+ * The refusal of a change that was refused `before` already, or not (undefined). A manager of the network may take an
+ * address off the underlay and set it again: the repair of a peer's object is refused in between, which is no fault.
+ */
 export function refusalOf(
   failure: ChangeFailure,
-  peer: PeerName | undefined,
+  { peer, isRepair }: { readonly peer: PeerName | undefined; readonly isRepair: boolean },
   before: Refusal | undefined,
   nowMs: number,
 ): Refusal {
@@ -32,6 +37,7 @@ export function refusalOf(
     attempts,
     atMs: nowMs,
     dueMs: dueAfter(attempts, nowMs),
+    countsMs: before?.countsMs ?? (isRepair && peer !== undefined ? nowMs + LIMITS.toleratedRepairMs : nowMs),
   };
 }
 

@@ -119,6 +119,29 @@ describe("a peer's object that the kernel refuses", () => {
       expect([reconciler.peerConditions(), reconciler.drift]).toEqual([[], 0]);
     }));
 
+  it('a repair that is refused for a moment is no condition, and one that stays refused is one soon', () =>
+    reconcilerBed(async ({ kernel, clock, reconciler, settle }) => {
+      const state = await hostGw([2, 3]);
+      await settle(state);
+      // A manager of the network sets the underlay's address anew: the routes go with it.
+      const breakRoute = async (): Promise<void> => {
+        kernel.refuse = /^route 10\.5\.3\./;
+        kernel.vanish('route 10.5.3.0/24');
+        await clock.advance(LIMITS.reconcileDelayMs);
+        expect(kernel.print()).toBe(formatHostState(await hostGw([2])));
+      };
+      await breakRoute();
+      expect(reconciler.peerConditions()).toEqual([]);
+      kernel.refuse = undefined;
+      await clock.advance(2 * LIMITS.refusalBackoff.firstMs);
+      expect(kernel.print()).toBe(formatHostState(state));
+      await breakRoute();
+      await clock.advance(LIMITS.toleratedRepairMs - 100);
+      expect(reconciler.peerConditions()).toEqual([]);
+      await clock.advance(1_500);
+      expect(reconciler.peerConditions()).toHaveLength(1);
+    }));
+
   it('a refused peer that changes or goes leaves no condition', () =>
     reconcilerBed(async ({ kernel, clock, reconciler, want }) => {
       want(await hostGw([2, 3, 4], [3, 4]));
