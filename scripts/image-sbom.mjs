@@ -1,8 +1,9 @@
 // The list of the parts of the container image, in the form of CycloneDX. npm lists its packages by itself, and dpkg
 // those of Debian. A scanner of whole images, such as syft, finds no npm package in a bundle.
 
-/** One line a package, for `dpkg-query --showformat`. */
-export const PACKAGE_FORMAT = '${Package}\\t${Version}\\t${Architecture}\\n';
+/** A script that prints the release of Node.js, and a line for each package of Debian. */
+export const LIST_PARTS =
+  "node --version; dpkg-query --show --showformat='${Package}\\t${Version}\\t${Architecture}\\n'";
 
 /** Packages that the bundle or the tree has, beside the dependencies that package.json names. */
 const FURTHER = ['dgram-native', 'koffi', 'node-gyp-build'];
@@ -26,17 +27,16 @@ const MACHINE_CODE = '@koromix/';
  */
 
 /**
- * @param {string} listing
- * @returns {readonly DebianPackage[]}
+ * @param {string} listing The output of that script.
+ * @returns {{ readonly node: string, readonly packages: readonly DebianPackage[] }}
  */
-export function parsePackages(listing) {
-  return listing
-    .trim()
-    .split('\n')
-    .map((line) => {
-      const [name = '', version = '', architecture = ''] = line.split('\t');
-      return { name, version, architecture };
-    });
+export function parseParts(listing) {
+  const [node = '', ...lines] = listing.trim().split('\n');
+  const packages = lines.map((line) => {
+    const [name = '', version = '', architecture = ''] = line.split('\t');
+    return { name, version, architecture };
+  });
+  return { node, packages };
 }
 
 /**

@@ -7,7 +7,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatSbom, PACKAGE_FORMAT, parsePackages } from './image-sbom.mjs';
+import { formatSbom, LIST_PARTS, parseParts } from './image-sbom.mjs';
 import { ARCHITECTURES, fetchNodeModules, readTimeS, run } from './package-parts.mjs';
 import { settle, writeTree } from './package-tree.mjs';
 import { ROOT, setUp } from './setup.mjs';
@@ -19,9 +19,9 @@ const BUILD_MS = 900_000;
 const ASK_MS = 30_000;
 
 /** @typedef {import('./package-parts.mjs').Architecture} Architecture */
-/** @typedef {(image: string, argv: readonly string[]) => string} RunIn Runs a program of the image. */
+/** @typedef {(image: string, script: string) => string} RunIn Runs a script of the shell in the image. */
 /**
- * How an engine differs: the options that give the image one time, its size, and a run of a program in it.
+ * How an engine differs: the options that give the image one time, its size, and a run in it.
  *
  * @type {Readonly<Record<string, {
  *   readonly timed: (timeS: number) => readonly string[],
@@ -43,10 +43,10 @@ const ENGINES = {
   buildah: {
     timed: (timeS) => [`--timestamp=${timeS}`],
     size: ['images', '--format={{.Size}}'],
-    runIn: (engine) => (image, argv) => {
+    runIn: (engine) => (image, script) => {
       const container = ask(engine, ['from', '--pull=never', image]);
       try {
-        return ask(engine, ['run', container, '--', ...argv]);
+        return ask(engine, ['run', container, '--', 'sh', '-c', script]);
       } finally {
         ask(engine, ['rm', container]);
       }
@@ -99,15 +99,14 @@ async function main(options) {
   if (status !== 0) throw new Error(error?.message ?? `${engine} build ended with exit code ${status}`);
   // Several architectures at once, or an image that was pushed, have no single image here.
   if (options.some((option) => /^--(?:platform|push|output)\b/.test(option))) return;
-  const runIn = habits.runIn(engine);
-  const packages = parsePackages(runIn(image, ['dpkg-query', '--show', `--showformat=${PACKAGE_FORMAT}`]));
+  const { node, packages } = parseParts(habits.runIn(engine)(image, LIST_PARTS));
   const architecture = packages.find(({ name }) => name === 'dpkg')?.architecture ?? '';
   const npm = ['sbom', '--sbom-format=cyclonedx', '--omit=dev', '--offline'];
   const sbom = formatSbom({
     npm: JSON.parse(run('npm', npm, ASK_MS)),
     dependencies: Object.keys(dependencies),
     packages,
-    node: runIn(image, ['node', '--version']),
+    node,
     image,
     created: labels.CREATED,
   });
@@ -128,8 +127,8 @@ function works(engine) {
  * @returns {RunIn}
  */
 function runOnce(engine) {
-  return (image, [program = '', ...args]) =>
-    ask(engine, ['run', '--rm', '--network=none', `--entrypoint=${program}`, image, ...args]);
+  return (image, script) =>
+    ask(engine, ['run', '--rm', '--network=none', '--entrypoint=sh', image, '-c', script]);
 }
 
 /**

@@ -39,13 +39,14 @@ export async function readImageBase(): Promise<ImageBase> {
 
 /** The file of `npm run image`. */
 const IMAGE_PROGRAM = join(PROJECT_ROOT, 'scripts/image.mjs');
-const BUILD_MS = 80_000;
+const BUILD_MS = 170_000;
 
 /** An image that `npm run image` has built. Its engine's state is in a folder. */
 export class AgentImage {
   /** Its name. */
   readonly name: string;
   readonly #env: Readonly<Record<string, string>>;
+  #container: string | undefined;
 
   private constructor(name: string, env: Readonly<Record<string, string>>) {
     this.name = name;
@@ -84,10 +85,10 @@ export class AgentImage {
     return { output, id: await this.buildah('images', '--no-trunc', '--quiet', this.name) };
   }
 
-  /** Runs a script in a container of its own. */
+  /** Runs a script in a container, the same one for all scripts: each costs a copy of the image. */
   async sh(script: string): Promise<string> {
-    const container = await this.buildah('from', '--pull=never', this.name);
-    return this.buildah('run', container, '--', 'sh', '-c', script);
+    this.#container ??= await this.buildah('from', '--pull=never', this.name);
+    return this.buildah('run', this.#container, '--', 'sh', '-c', script);
   }
 
   /** Writes an archive for `docker load`. */

@@ -1,5 +1,5 @@
 // The files of deploy/ against the program whose settings and ports they repeat.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -71,5 +71,19 @@ describe('the files for other programs', () => {
       Number(port),
     );
     expect(ports).toEqual([parseVxlanOptions({}, 'x').port, parseUdpOptions({}, 'x').port]);
+  });
+});
+
+describe('npm run image', () => {
+  it.each([
+    [[], 'none of docker, podman, buildah works here'],
+    [['other'], 'the only arguments are options of the build, such as --build-arg=NODE_IMAGE=…'],
+  ])('the command refuses %j on a machine without an engine in one line', (args, complaint) => {
+    const { status, stderr } = spawnSync(process.execPath, ['scripts/image.mjs', ...args], {
+      encoding: 'utf8',
+      env: { PATH: '/nowhere' },
+      timeout: 10_000,
+    });
+    expect([status, stderr]).toEqual([1, `image: ${complaint}\n`]);
   });
 });
