@@ -11,9 +11,10 @@ install_packages() {
   done
   [ -n "$missing" ] || return 0
   export DEBIAN_FRONTEND=noninteractive
-  apt-get -qq update
+  # A VM that has just booted may be updating itself.
+  apt-get -qq -o DPkg::Lock::Timeout=300 update
   # shellcheck disable=SC2086 # Names of packages, without blanks in them.
-  apt-get -qq install -y --no-install-recommends $missing >/dev/null
+  apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing >/dev/null
 }
 
 # Writes its input to a file. Succeeds where that changes the file.

@@ -33,7 +33,7 @@ END
 fi
 
 # Docker starts by itself when this node has its subnet. The program writes a line where it has changed Docker's unit.
-install_packages docker.io
+install_packages docker.io docker-cli
 wrote=$(/usr/lib/twill/docker-drop-in)
 if [ -n "$wrote" ]; then
   systemctl --quiet enable docker.service

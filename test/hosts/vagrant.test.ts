@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ExecResult } from '../../agent/base/exec.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { run } from '../lab/namespace.ts';
+import { readChapter, sectionsIn } from '../lab/page.ts';
 import {
   bootDemoVms,
   buildPackages,
@@ -30,8 +31,21 @@ describe.skipIf(NEEDS_VAGRANT.missing)(title('the Vagrantfile', NEEDS_VAGRANT), 
     expect(await run(['ruby', '-wc', join(project.folder, 'Vagrantfile')])).toBe('Syntax OK\n');
   });
 
-  it.each(PROVIDERS)('is valid for %s', async (provider) => {
-    expect(await project.exec(provider, ['validate'])).toEqual({
+  it.each(PROVIDERS)('is valid for %s, with the variables of README', async (provider) => {
+    const [{ steps } = { steps: [] }] = sectionsIn(await readChapter('Three VMs with Vagrant'));
+    const lines = steps.flatMap(({ script }) => script.trim().split('\n'));
+    const set = lines
+      .map((line) => /^(TWILL_\w+)=(\S+) vagrant up$/.exec(line))
+      .filter((found) => found !== null);
+    expect(lines).toEqual([
+      'npm run package',
+      'vagrant up',
+      ...set.map(([line]) => line),
+      'npm run demo -- --systemd',
+    ]);
+    const variables = Object.fromEntries(set.map(([, name = '', value = '']) => [name, value]));
+    expect(Object.keys(variables)).toEqual(['TWILL_BACKEND', 'TWILL_BOX']);
+    expect(await project.exec(provider, ['validate'], variables)).toEqual({
       exitCode: 0,
       stdout: 'Vagrantfile validated successfully.\n',
       stderr: '',
@@ -205,6 +219,21 @@ describe.skipIf(NEEDS_VMS.missing)(title('the scripts of the VMs', NEEDS_VMS), (
     expect(cut.stdout).toMatch(/^n2 .* lost +- +lost$/m);
     expect(cut.stdout).toContain('2 of 6 pairs reach each other');
     expect(await runMatrix('n1')).toMatchObject({ exitCode: 0 });
+  });
+
+  it('ask apt for the packages that are missing, and no more', async () => {
+    const script = `
+      . /opt/twill-demo/functions.sh
+      mkdir /run/bin
+      printf '#!/bin/sh\\necho "$@" >> /run/apt-calls\\n' > /run/bin/apt-get
+      chmod 755 /run/bin/apt-get
+      PATH=/run/bin:$PATH
+      install_packages nodejs docker.io
+      install_packages nodejs twill-none busybox-static twill-nor
+      grep -o ' install .*' /run/apt-calls`;
+    expect(await vm('n3').system.run('sh', '-euc', script)).toBe(
+      'install -y --no-install-recommends twill-none twill-nor',
+    );
   });
 
   it('say what is missing where there is no package', async () => {
