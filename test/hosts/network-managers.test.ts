@@ -73,6 +73,15 @@ describe.skipIf(NEEDS_MANAGED.missing)(title('a manager of the network', NEEDS_M
         expect(await repairsOf(system())).toBe(repairs);
       });
 
+      if (type === 'vxlan')
+        it("udev takes our file for the agent's device, and leaves its MAC as it is", async () => {
+          const own = await readOwn(system());
+          const argv = ['udevadm', 'test-builtin', 'net_setup_link', '/sys/class/net/flannel.1'];
+          const { stdout } = await system().exec(argv);
+          expect(stdout).toContain('ID_NET_LINK_FILE=/usr/lib/systemd/network/10-twill.link');
+          expect(await readOwn(system())).toBe(own);
+        });
+
       it('our objects are whole within a second after the link was configured anew', async () => {
         await using stream = await openPings(bed());
         const own = await readOwn(system());
