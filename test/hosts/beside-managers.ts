@@ -57,8 +57,17 @@ export async function waitForOwn(system: System, own: string): Promise<void> {
 }
 
 /** How often the agent on a host has repaired its objects since its start. */
-export async function repairsOf(system: System): Promise<number> {
+export function repairsOf(system: System): Promise<number> {
+  return countLines(system, /repaired what somebody else had changed/g);
+}
+
+/** How often the agent on a host has complained about a peer since its start. */
+export function complaintsOf(system: System): Promise<number> {
+  return countLines(system, /is not reached: cannot/g);
+}
+
+async function countLines(system: System, line: RegExp): Promise<number> {
   const text = await system.run('journalctl', '--no-pager', '--output=cat', '--unit', UNIT);
   const sinceStart = text.slice(text.lastIndexOf('Starting twill.service'));
-  return sinceStart.match(/repaired what somebody else had changed/g)?.length ?? 0;
+  return sinceStart.match(line)?.length ?? 0;
 }

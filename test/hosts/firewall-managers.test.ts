@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OVERLAY } from '../lab/lab.ts';
 import { configureTwill } from '../lab/systemd/install-twill.ts';
+import { waitFor } from '../lab/wait.ts';
 import { title } from '../support/needs.ts';
 import { addContainer, UNIT, useHosts } from './bed.ts';
 import { HEAL_MS, lostDuring, MANAGED, NEEDS_MANAGED, openPings, ROWS } from './beside-managers.ts';
@@ -93,11 +94,38 @@ describe.skipIf(NEEDS_MANAGED.missing)(title('a manager of the firewall', NEEDS_
         await waitForReadyz(/^200 /);
       });
 
-      it.each(['reload', 'restart'])('our rules are back within a second after a %s', async (verb) => {
+      const CHANGES = {
+        reload: () => cmd('--reload'),
+        restart: async () => {
+          await system().start(FIREWALLD, 'restart');
+          await waitFor('firewalld answers', 10_000, async () => {
+            return (await system().exec(['firewall-cmd', '--state'])).exitCode === 0;
+          });
+        },
+      };
+
+      it.each(['reload', 'restart'] as const)(
+        'our rules are back within a second after a %s',
+        async (verb) => {
+          await using stream = await openPings(bed());
+          const lost = await lostDuring(stream, CHANGES[verb]);
+          process.stdout.write(`${host.title}, firewalld ${verb}: ${lost} packets lost\n`);
+          await waitForRules();
+          await waitForReadyz(/^200 /);
+        },
+      );
+
+      it('our rules come first with its iptables back end, too, after a restart and a reload', async () => {
+        const settings = '/etc/firewalld/firewalld.conf';
+        // The pauses between repairs grow after some of them. An agent that has just started repairs at once.
+        await system().start(UNIT, 'restart');
+        await system().run('sed', '-i', 's/^FirewallBackend=.*/FirewallBackend=iptables/', settings);
         await using stream = await openPings(bed());
-        const lost = await lostDuring(stream, () => system().run('systemctl', verb, FIREWALLD));
-        process.stdout.write(`${host.title}, firewalld ${verb}: ${lost} packets lost\n`);
-        await waitForRules();
+        for (const change of [CHANGES.restart, CHANGES.reload]) {
+          await lostDuring(stream, change);
+          await waitForRules();
+        }
+        expect(await system().run('iptables', '-S', 'FORWARD')).toMatch(/^-A FORWARD .*REJECT/m);
         await waitForReadyz(/^200 /);
       });
     });
