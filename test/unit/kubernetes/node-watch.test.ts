@@ -42,6 +42,7 @@ async function start(version: number, ...nodes: readonly NodeJson[]): Promise<Be
       lists += 1;
       return { items: held.nodes.flatMap((node) => read(node) ?? []), resourceVersion: String(held.version) };
     },
+    version: async () => String(held.version),
     async watch(_resource: unknown, _version: string, read: Reader<NodeObject>, signal: AbortSignal) {
       const steps: (WatchEvent<NodeObject> | ApiError)[] = [];
       let wake: (() => void) | undefined;
