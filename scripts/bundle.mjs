@@ -1,7 +1,7 @@
 // Bundles the sources into the installed program: dist/agent/main.js, and the worker of the udp backend beside it. All
 // packages are in the bundle, except those with native code. Dynamic imports stay lazy: Node compiles a command, a
-// store or a backend at its first use. The library of --iface-regex is a third as large as the rest and seldom used: it
-// is a file of its own, which a start without that flag does not read.
+// store or a backend at its first use. The libraries of --iface-regex and of a kubeconfig are large and seldom used:
+// each is a file of its own, which no other start reads.
 //
 // The format is CommonJS, because Node's loader of ECMAScript modules costs 2 MiB at each start.
 //
@@ -32,11 +32,11 @@ const netlinkAddOn = {
 };
 
 /** @type {import('esbuild').Plugin} */
-const re2Apart = {
-  name: 're2js apart',
+const seldomApart = {
+  name: 'seldom used libraries apart',
   setup(bundler) {
-    bundler.onResolve({ filter: /^re2js$/ }, ({ kind }) =>
-      kind === 'dynamic-import' ? { path: './re2js.js', external: true } : undefined,
+    bundler.onResolve({ filter: /^(?:re2js|yaml)$/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' ? { path: `./${path}.js`, external: true } : undefined,
     );
   },
 };
@@ -48,6 +48,7 @@ await build({
     main: 'agent/main.ts',
     'forwarder-worker': 'backends/udp/forwarder-worker.ts',
     re2js: 're2js',
+    yaml: 'yaml',
   },
   outdir: OUT,
   bundle: true,
@@ -61,7 +62,7 @@ await build({
   sourcemap: 'linked',
   define: { 'import.meta.url': 'importMetaUrl' },
   banner: { js: "const importMetaUrl=require('node:url').pathToFileURL(__filename).href;" },
-  plugins: [netlinkAddOn, re2Apart],
+  plugins: [netlinkAddOn, seldomApart],
   logLevel: 'warning',
 });
 // package.json of the project says `module`.

@@ -6,10 +6,10 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const EVERY_MS = 100;
-const LIMIT_MS = 20 * 60_000;
+const LIMIT_MS = 30 * 60_000;
 
 /**
- * Runs `work` under the lock of a name and a folder. Waits for at most 20 minutes.
+ * Runs `work` under the lock of a name and a folder. Waits for at most 30 minutes.
  *
  * @template T
  * @param {string} name

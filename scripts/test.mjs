@@ -22,6 +22,7 @@ const PARTS = [
   'unit',
   'dgram-native',
   'conformance',
+  'kubernetes',
   'simulation',
   'kernel',
   'e2e',
@@ -69,6 +70,14 @@ async function fillCaches() {
     const { buildEtcdVersions, etcdCacheFolder } = await import('../dist/lab/test/lab/etcd-versions.js');
     await withLock('etcd', etcdCacheFolder(), () => buildEtcdVersions(say));
   }
+  if (runs('kubernetes')) {
+    const { buildEtcdVersions, etcdCacheFolder } = await import('../dist/lab/test/lab/etcd-versions.js');
+    const { buildKubernetes, KUBERNETES_ETCD, kubernetesCacheFolder } = await import(
+      '../dist/lab/test/lab/kubernetes/programs.js'
+    );
+    await withLock('etcd', etcdCacheFolder(), () => buildEtcdVersions(say, [KUBERNETES_ETCD]));
+    await withLock('kubernetes', kubernetesCacheFolder(), () => buildKubernetes(say));
+  }
   if (runs('containers')) {
     const { fillEngineCache, engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
     await withLock('engines', engineCacheFolder(), () => fillEngineCache(say));
@@ -90,7 +99,7 @@ async function fillCaches() {
  */
 function runs(part) {
   const args = process.argv.slice(2).filter((arg) => PARTS.includes(arg) || arg.includes('test/'));
-  return args.length === 0 || args.some((arg) => arg.includes(part));
+  return args.length === 0 || args.some((arg) => arg === part || arg.includes(`test/${part}`));
 }
 
 /**

@@ -6,6 +6,7 @@
 // heartbeats, of which nobody is told.
 //
 // A list that is older than one seen before, or that lacks this node's own Node, needs a second one to confirm it.
+import { createHash } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
@@ -34,12 +35,17 @@ export interface NodeWatchOptions {
 
 interface Peer {
   readonly uid: string;
-  /** All that a lease is made of, to compare. */
-  readonly content: string;
+  /** Of all that a lease is made of, to compare. The text itself would be a third of what is kept. */
+  readonly digest: string;
   /** Undefined: it has none, or none that is well-formed. */
   readonly lease: Lease | undefined;
   readonly malformed: MalformedEntry | undefined;
 }
+
+/** What is kept of a Node: all of the own one, and of another one the peer that it is. */
+type Seen =
+  | { readonly name: string; readonly own: NodeObject }
+  | { readonly name: string; readonly own: undefined; readonly peer: Peer };
 
 /** Tells of the own Node: it came, changed, or is gone (undefined). Heartbeats count as changes. */
 export type OwnListener = (node: NodeObject | undefined) => void;
@@ -47,7 +53,7 @@ export type OwnListener = (node: NodeObject | undefined) => void;
 export class NodeWatch implements LeaseSource {
   readonly lengths = 'any';
   readonly #options: NodeWatchOptions;
-  readonly #read: Reader<NodeObject>;
+  readonly #read: Reader<Seen>;
   #peers = new Map<string, Peer>();
   #own: NodeObject | undefined;
   #listener: OwnListener | undefined;
@@ -58,7 +64,15 @@ export class NodeWatch implements LeaseSource {
 
   constructor(options: NodeWatchOptions) {
     this.#options = options;
-    this.#read = createNodeReader(options.names);
+    const readNode = createNodeReader(options.names);
+    // Whole Nodes are garbage one by one while a list arrives.
+    this.#read = (object) => {
+      const node = readNode(object);
+      if (node === undefined) return undefined;
+      const { name } = node;
+      if (name === options.nodeName) return { name, own: node };
+      return { name, own: undefined, peer: peerOf(node, this.#peers.get(name)) };
+    };
   }
 
   /** Undefined: not known yet, or it does not exist. */
@@ -106,24 +120,21 @@ export class NodeWatch implements LeaseSource {
     this.#options.client[Symbol.dispose]();
   }
 
-  #doubtOf({ items, resourceVersion }: ApiList<NodeObject>): string | undefined {
+  #doubtOf({ items, resourceVersion }: ApiList<Seen>): string | undefined {
     const { nodeName } = this.#options;
     const isOlder = Number(resourceVersion) < this.#version;
     if (isOlder) return 'the Nodes of the cluster are those of an earlier time';
     const mayBeMissing = this.#isKnown && this.#own === undefined;
-    if (mayBeMissing || items.some(({ name }) => name === nodeName)) return undefined;
+    if (mayBeMissing || items.some(({ own }) => own !== undefined)) return undefined;
     return `Node ${nodeName}, which is this node, is not among the Nodes of the cluster`;
   }
 
-  #takeList({ items, resourceVersion }: ApiList<NodeObject>): StoreEvent {
-    const { nodeName, config } = this.#options;
-    const before = this.#peers;
-    this.#peers = new Map();
-    const peers = items.filter(({ name }) => name !== nodeName);
-    for (const node of peers) this.#peers.set(node.name, peerOf(node, before.get(node.name)));
+  #takeList({ items, resourceVersion }: ApiList<Seen>): StoreEvent {
+    const { config } = this.#options;
+    this.#peers = new Map(items.flatMap((seen) => (seen.own === undefined ? [[seen.name, seen.peer]] : [])));
     this.#isKnown = true;
     this.#version = Number(resourceVersion) || 0;
-    this.#setOwn(items.find(({ name }) => name === nodeName));
+    this.#setOwn(items.find(({ own }) => own !== undefined)?.own);
     const known = [...this.#peers.values()];
     return {
       type: 'snapshot',
@@ -134,14 +145,14 @@ export class NodeWatch implements LeaseSource {
     };
   }
 
-  #take(event: Exclude<FollowEvent<NodeObject>, { type: 'listed' }>): readonly StoreEvent[] {
+  #take(event: Exclude<FollowEvent<Seen>, { type: 'listed' }>): readonly StoreEvent[] {
     if (event.type === 'connected' || event.type === 'disconnected') return [event];
-    const { object: node, type } = event;
+    const { object: seen, type } = event;
+    const { name } = seen;
     const revision = Number(event.resourceVersion) || 0;
     this.#version = Math.max(this.#version, revision);
-    const { name } = node;
-    if (name === this.#options.nodeName) {
-      this.#setOwn(type === 'gone' ? undefined : node);
+    if (seen.own !== undefined) {
+      this.#setOwn(type === 'gone' ? undefined : seen.own);
       return [];
     }
     const before = this.#peers.get(name);
@@ -150,7 +161,7 @@ export class NodeWatch implements LeaseSource {
       this.#peers.delete(name);
       return before === undefined ? [] : [removed];
     }
-    const after = peerOf(node, before);
+    const after = seen.peer;
     this.#peers.set(name, after);
     if (after === before) return [];
     // Made again under its name: nothing of the former Node counts.
@@ -176,10 +187,11 @@ function newsOf(before: Peer | undefined, { lease, malformed }: Peer): readonly 
 function peerOf(node: NodeObject, before: Peer | undefined): Peer {
   const { uid, podCidrs, annotations } = node;
   const content = JSON.stringify([uid, podCidrs, annotations]);
-  if (content === before?.content) return before;
+  const digest = createHash('sha256').update(content).digest('base64');
+  if (digest === before?.digest) return before;
   const found = readPeer(node);
   const former = before?.uid === uid ? before.lease : undefined;
-  if (found === undefined) return { uid, content, lease: former, malformed: undefined };
-  if ('reason' in found) return { uid, content, lease: former, malformed: found };
-  return { uid, content, lease: found, malformed: undefined };
+  if (found === undefined) return { uid, digest, lease: former, malformed: undefined };
+  if ('reason' in found) return { uid, digest, lease: former, malformed: found };
+  return { uid, digest, lease: found, malformed: undefined };
 }

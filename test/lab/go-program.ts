@@ -12,12 +12,16 @@ export interface GoProgram {
   readonly title: string;
   /** Its file in the cache, which exists if it was built. */
   readonly path: string;
-  /** Makes a Go module in an empty folder, and returns the folder of its main package. */
+  /** Makes a Go module in an empty folder, and returns the folder from which to build. */
   readonly makeModule: (folder: string) => Promise<string>;
+  /** The import path of its main package. Default: the package in that folder. */
+  readonly mainPackage?: string;
   /** Further flags of `go build`. */
   readonly flags: readonly string[];
   /** Whether it holds C code. */
   readonly cgo: boolean;
+  /** Longest time of the build. Default: 8 minutes. */
+  readonly limitMs?: number;
 }
 
 const BUILD_LIMIT_MS = 8 * 60_000;
@@ -56,7 +60,8 @@ export async function buildOnce(program: GoProgram, say: (line: string) => void)
   }
 }
 
-async function build({ path, makeModule, flags, cgo }: GoProgram): Promise<void> {
+async function build(program: GoProgram): Promise<void> {
+  const { path, makeModule, mainPackage = '.', flags, cgo, limitMs = BUILD_LIMIT_MS } = program;
   await mkdir(dirname(path), { recursive: true });
   const folder = await mkdtemp(join(dirname(path), '.build-'));
   try {
@@ -64,8 +69,8 @@ async function build({ path, makeModule, flags, cgo }: GoProgram): Promise<void>
     const made = join(folder, 'module');
     await mkdir(made);
     const env = goEnvironment(cgo);
-    const words = ['-trimpath', '-buildvcs=false', ...flags, '-o', output, '.'];
-    await run(['go', '-C', await makeModule(made), 'build', ...words], { timeoutMs: BUILD_LIMIT_MS, env });
+    const words = ['-trimpath', '-buildvcs=false', ...flags, '-o', output, mainPackage];
+    await run(['go', '-C', await makeModule(made), 'build', ...words], { timeoutMs: limitMs, env });
     await rename(output, path);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -74,7 +74,7 @@ export const TEST_LAYERS: readonly Layer[] = [
   { name: 'bench', files: /^test\/bench\//, uses: ['lab', 'faults'] },
   // The tests' own tools have unit tests too.
   { name: 'unit', files: /^test\/unit\//, uses: [...TEST_BASE, 'bench'] },
-  ...['conformance', 'kernel', 'e2e', 'hostile', 'containers', 'hosts'].map((name) => ({
+  ...['conformance', 'kubernetes', 'kernel', 'e2e', 'hostile', 'containers', 'hosts'].map((name) => ({
     name,
     files: new RegExp(`^test/${name}/`),
     uses: TEST_BASE,

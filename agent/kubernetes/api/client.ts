@@ -6,7 +6,7 @@ import type { JsonValue } from '../../base/schema.ts';
 import type { ApiAccess } from './access.ts';
 import { ApiError, type Attempt, failureOf, parseAnswer, Unreadable } from './api-error.ts';
 import { LIMITS } from './limits.ts';
-import { type ApiList, listAll } from './list.ts';
+import { type ApiList, listAll, readVersion } from './list.ts';
 import { pathOf, type Resource } from './resource.ts';
 import { createTransport, type Transport } from './transport.ts';
 import { openWatch, type WatchEvent } from './watch.ts';
@@ -33,6 +33,8 @@ export interface ApiClient extends Disposable {
   get(resource: Resource, name: string, signal: AbortSignal): Promise<unknown>;
   /** All objects, in pages, as they are at one moment, which is no earlier than the call. */
   list<T>(resource: Resource, read: Reader<T>, signal: AbortSignal): Promise<ApiList<T>>;
+  /** The version that the store has at this moment. Reads one object at most. */
+  version(resource: Resource, signal: AbortSignal): Promise<string>;
   /**
    * The changes after a resource version. Resolves when the server begins to tell of them. Ends when the server ends
    * the watch, after minutes.
@@ -79,6 +81,7 @@ export function createApiClient(access: ApiAccess, { clock, random }: ApiClientD
       }
     },
     list: (resource, read, signal) => listAll({ transport, resource, read }, signal),
+    version: (resource, signal) => readVersion({ transport, resource }, signal),
     watch(resource, resourceVersion, read, signal) {
       const { watchLeastMs: least, watchMostMs: most } = LIMITS;
       const lastsMs = least + random() * (most - least);

@@ -1,9 +1,12 @@
 // Knows the objects of a resource for as long as it runs: one list, then one watch after the other. Only lost history
 // costs another list.
 //
-//     list ──► watch ──(ended, or broken)──► back off ──► watch from the version last seen
-//       ▲        └──(history gone, or refused again and again)──┐
-//       └───────────────────────────────────────────────────────┘
+//     list ──► watch ──(broken)──► back off ──► has the store reached our version? ──► watch from there
+//       ▲        └──(history gone, or refused)──┐                │
+//       └───────────────────────────────────────┴───────no───────┘
+//
+// A store that was restored from a copy has an older version than ours. Its servers take a watch from ours all the
+// same, and are silent until the store has reached it.
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import { createYieldTurn } from '../../base/yield-turn.ts';
@@ -43,11 +46,15 @@ export async function* follow<T>(
   let version: string | undefined;
   let isConnected = true;
   let failures = 0;
-  let refusals = 0;
+  /** Whether the last watch broke, so that another store may answer now. */
+  let isInDoubt = false;
   while (!signal.aborted) {
     let sinceMs: number | undefined;
     let ended: unknown;
     try {
+      if (isInDoubt && version !== undefined && isBefore(await client.version(resource, signal), version))
+        version = undefined;
+      isInDoubt = false;
       if (version === undefined) {
         const list = await client.list(resource, read, signal);
         if (!isConnected) yield { type: 'connected' };
@@ -62,7 +69,6 @@ export async function* follow<T>(
       for await (const event of events) {
         await yieldTurn();
         version = event.resourceVersion;
-        refusals = 0;
         if (event.type !== 'progress') yield event;
       }
     } catch (error) {
@@ -70,7 +76,7 @@ export async function* follow<T>(
     }
     if (signal.aborted) return;
     const isStable = sinceMs !== undefined && clock.monotonicMs() - sinceMs >= LIMITS.watchStableMs;
-    if (isStable) [failures, refusals] = [0, 0];
+    if (isStable) failures = 0;
     // The server has ended the watch, as it was asked to.
     if (ended === undefined && isStable) continue;
     if (ended !== undefined && !(ended instanceof ApiError)) throw ended;
@@ -80,9 +86,9 @@ export async function* follow<T>(
       // What we know is out of date until the objects are listed, so the first list does not wait.
       if (failures === 1) continue;
     }
-    // A store that was restored from a copy has not reached our version, and its servers refuse it for ever.
-    if (ended?.kind === 'busy' || ended?.kind === 'rejected') refusals += 1;
-    if (refusals >= LIMITS.watchRefusals) [version, refusals] = [undefined, 0];
+    // The same watch would be refused again.
+    if (ended?.kind === 'rejected') version = undefined;
+    isInDoubt = true;
     if (ended?.kind === 'given-up') continue;
     if (ended !== undefined) {
       isConnected = false;
@@ -90,4 +96,9 @@ export async function* follow<T>(
     }
     await clock.sleep(pauseMs(ended, failures, random), signal).catch(() => undefined);
   }
+}
+
+/** Whether one version is older than another. Versions that are no numbers cannot be compared. */
+function isBefore(a: string, b: string): boolean {
+  return /^\d+$/.test(a + b) && Number(a) < Number(b);
 }

@@ -33,8 +33,6 @@ export const LIMITS = {
   watchSilenceMs: 150_000,
   /** A watch that lasted this long resets the back-off. */
   watchStableMs: 5_000,
-  /** After this number of watches in a row that a server refused, the objects are listed again. */
-  watchRefusals: 5,
   /** Pauses between attempts, and the longest pause that a server may ask for. */
   backoff: BACKOFF,
   retryAfterMs: 300_000,

@@ -55,7 +55,7 @@ async function listOnce<T>(listing: Listing<T>, signal: AbortSignal): Promise<Ap
   let next = '';
   for (;;) {
     const before = seen;
-    const page = await readPage({ ...listing, attempt, take, next }, signal);
+    const page = await readPage({ ...listing, attempt, take, next, limit: LIMITS.pageItems }, signal);
     if (page.next === '') return { items, resourceVersion: page.resourceVersion };
     // Pages without an object would never end.
     if (seen === before) throw failureOf(attempt, new Unreadable('a page that is not the last one is empty'));
@@ -69,14 +69,28 @@ interface PageRequest {
   readonly attempt: Attempt;
   readonly take: (bytes: Buffer) => void;
   readonly next: string;
+  readonly limit: number;
+}
+
+/** The version that the store has at this moment. */
+export async function readVersion(
+  { transport, resource }: Pick<PageRequest, 'transport' | 'resource'>,
+  signal: AbortSignal,
+): Promise<string> {
+  const attempt: Attempt = { verb: 'list', resource: resource.plural, server: transport.server };
+  const page = await readPage(
+    { transport, resource, attempt, take: () => undefined, next: '', limit: 1 },
+    signal,
+  );
+  return page.resourceVersion;
 }
 
 async function readPage(
-  { transport, resource, attempt, take, next }: PageRequest,
+  { transport, resource, attempt, take, next, limit }: PageRequest,
   signal: AbortSignal,
 ): Promise<Page> {
   const query = new URLSearchParams({
-    limit: String(LIMITS.pageItems),
+    limit: String(limit),
     ...(next === '' ? {} : { continue: next }),
   });
   using answer = await transport.send(

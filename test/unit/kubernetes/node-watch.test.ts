@@ -38,19 +38,20 @@ async function start(version: number, ...nodes: readonly NodeJson[]): Promise<Be
   let lists = 0;
   let push: ((step: NodeJson | ApiError, type?: 'put' | 'gone') => void) | undefined;
   const client = {
-    async list(_resource: unknown, read: Reader<NodeObject>) {
+    async list(_resource: unknown, read: Reader<object>) {
       lists += 1;
       return { items: held.nodes.flatMap((node) => read(node) ?? []), resourceVersion: String(held.version) };
     },
-    async watch(_resource: unknown, _version: string, read: Reader<NodeObject>, signal: AbortSignal) {
-      const steps: (WatchEvent<NodeObject> | ApiError)[] = [];
+    version: async () => String(held.version),
+    async watch(_resource: unknown, _version: string, read: Reader<object>, signal: AbortSignal) {
+      const steps: (WatchEvent<object | undefined> | ApiError)[] = [];
       let wake: (() => void) | undefined;
       signal.addEventListener('abort', () => wake?.());
       push = (step, type = 'put') => {
         if (step instanceof ApiError) steps.push(step);
         else {
-          const object = read(step) as NodeObject;
-          steps.push({ type, object, resourceVersion: object.resourceVersion });
+          const { resourceVersion } = step['metadata'] as { readonly resourceVersion: string };
+          steps.push({ type, object: read(step), resourceVersion });
         }
         wake?.();
       };

@@ -27,6 +27,8 @@ type Watch = {
 
 interface Script {
   readonly list?: () => ApiError | string;
+  /** Default: a newer one than all. */
+  readonly version?: () => string;
   readonly watch: (version: string) => Watch | ApiError;
 }
 
@@ -38,7 +40,7 @@ interface Bed {
   readonly stop: () => Promise<void>;
 }
 
-function start({ list = () => '7', watch }: Script, random = () => 1): Bed {
+function start({ list = () => '7', version = () => '99', watch }: Script, random = () => 1): Bed {
   const clock = createVirtualClock();
   const requests: string[] = [];
   const note = (what: string): number => requests.push(`${clock.monotonicMs() / 1000} ${what}`);
@@ -46,9 +48,13 @@ function start({ list = () => '7', watch }: Script, random = () => 1): Bed {
     server: 'https://server',
     async list() {
       note('list');
-      const version = list();
-      if (version instanceof ApiError) throw version;
-      return { items: ['n1'], resourceVersion: version };
+      const listed = list();
+      if (listed instanceof ApiError) throw listed;
+      return { items: ['n1'], resourceVersion: listed };
+    },
+    async version() {
+      note('version');
+      return version();
     },
     async watch(_resource: unknown, version: string, _read: unknown, signal: AbortSignal) {
       note(`watch ${version}`);
@@ -98,7 +104,7 @@ describe('following a resource', () => {
   it('backs off from a server that ends each watch at once, and reports no fault', async () => {
     const bed = start({ watch: () => ({}) });
     await bed.clock.advance(600_000);
-    expect(bed.requests.length).toBeLessThan(30);
+    expect(bed.requests.length).toBeLessThan(60);
     expect(bed.events.map(({ type }) => type)).toEqual(['listed']);
     await bed.stop();
   });
@@ -127,7 +133,7 @@ describe('following a resource', () => {
       const bed = start({ watch: () => (isBroken ? fail(kind) : { lastsMs: 400_000 }) }, seededRandom(1));
       await bed.clock.advance(600_000);
       expect(bed.requests.length).toBeGreaterThan(20);
-      expect(bed.requests.length).toBeLessThan(60);
+      expect(bed.requests.length).toBeLessThan(80);
       expect(bed.requests.filter((request) => request.endsWith('watch 7')).length).toBeGreaterThan(15);
       isBroken = false;
       await bed.clock.advance(31_000);
@@ -137,16 +143,30 @@ describe('following a resource', () => {
     },
   );
 
-  it('lists again where a restored store refuses its version for ever', async () => {
-    let version = '9';
+  it('lists again where the store has an older version after a watch broke: it was restored', async () => {
+    const watches: Watch[] = [{ lastsMs: 10_000, error: fail('unreachable') }, { lastsMs: 400_000 }];
+    const versions = ['9', '5'];
     const bed = start({
-      list: () => version,
-      watch: (from) => (from === '9' ? fail('busy') : { lastsMs: 400_000 }),
+      list: () => versions.shift() ?? '',
+      version: () => '5',
+      watch: () => watches.shift() as Watch,
     });
-    await bed.clock.advance(5_000);
-    version = '5';
     await bed.clock.advance(30_000);
-    expect(bed.requests.at(-1)).toBe(`${bed.requests.at(-2)?.split(' ')[0]} watch 5`);
+    expect(bed.requests).toEqual(['0 list', '0 watch 9', '10.5 version', '10.5 list', '10.5 watch 5']);
+    await bed.stop();
+  });
+
+  it('lists again where a watch is refused as it is', async () => {
+    const bed = start({ watch: (from) => (from === '7' ? fail('rejected') : { lastsMs: 400_000 }) });
+    await bed.clock.advance(3_000);
+    expect(bed.requests).toEqual([
+      '0 list',
+      '0 watch 7',
+      '0.5 list',
+      '0.5 watch 7',
+      '1.5 list',
+      '1.5 watch 7',
+    ]);
     await bed.stop();
   });
 
@@ -171,7 +191,7 @@ describe('following a resource', () => {
     const watches: Watch[] = [{ lastsMs: 10_000, error: fail('given-up') }, { lastsMs: 400_000 }];
     const bed = start({ watch: () => watches.shift() as Watch });
     await bed.clock.advance(20_000);
-    expect(bed.requests).toEqual(['0 list', '0 watch 7', '10 watch 7']);
+    expect(bed.requests).toEqual(['0 list', '0 watch 7', '10 version', '10 watch 7']);
     expect(bed.events.map(({ type }) => type)).toEqual(['listed']);
     await bed.stop();
   });
@@ -183,7 +203,7 @@ describe('following a resource', () => {
     ];
     const bed = start({ watch: () => watches.shift() as Watch });
     await bed.clock.advance(20_000);
-    expect(bed.requests).toEqual(['0 list', '0 watch 7', '0.5 watch 9']);
+    expect(bed.requests).toEqual(['0 list', '0 watch 7', '0.5 version', '0.5 watch 9']);
     await bed.stop();
   });
 });

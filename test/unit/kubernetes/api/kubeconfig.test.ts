@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findAccess } from '../../../../agent/kubernetes/api/find-access.ts';
 import { kubeconfigAccess } from '../../../../agent/kubernetes/api/kubeconfig.ts';
 import { LIMITS } from '../../../../agent/kubernetes/api/limits.ts';
 
@@ -92,6 +93,24 @@ describe('a kubeconfig', () => {
     expect((await read(text(), '10.0.0.9:8080')).server).toBe('http://10.0.0.9:8080/');
     const cluster = `certificate-authority-data: ${data('the ca')}`;
     expect((await read(text({ cluster }), '10.0.0.9:6443')).server).toBe('https://10.0.0.9:6443/');
+  });
+
+  it('is one of three ways, which the flags choose as in flannel', async () => {
+    await writeFile(path, text());
+    const pod = { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' };
+    const apiUrl = 'https://10.0.0.9:6443';
+    const ways = await Promise.all([
+      findAccess({ kubeconfigFile: undefined, apiUrl: undefined }, pod),
+      findAccess({ kubeconfigFile: undefined, apiUrl }, pod),
+      findAccess({ kubeconfigFile: path, apiUrl: undefined }, pod),
+      findAccess({ kubeconfigFile: path, apiUrl }, pod),
+    ]);
+    expect(ways.map(({ server, token }) => [server.host, token])).toEqual([
+      ['10.96.0.1', { file: '/var/run/secrets/kubernetes.io/serviceaccount/token' }],
+      ['10.0.0.9:6443', undefined],
+      ['10.0.0.1:6443', { text: 'abc' }],
+      ['10.0.0.9:6443', { text: 'abc' }],
+    ]);
   });
 
   it('may be JSON, may have no user, and may trust any certificate', async () => {

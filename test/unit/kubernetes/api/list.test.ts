@@ -68,6 +68,12 @@ describe('a list', () => {
     expect(bed.api.calls.length).toBe(6 + 6);
   });
 
+  it('of one object tells the version of the store', async () => {
+    bed.api.respond = (_, response) => sendJson(response, listJson([nodeJson('n1')], 7, 'more'));
+    expect(await bed.client.version(NODES, never)).toBe('7');
+    expect(bed.api.calls.map(({ query }) => query.toString())).toEqual(['limit=1']);
+  });
+
   it.each([
     ['pages without objects', listJson([], 7, 'x'), 'is empty'],
     ['no version', { kind: 'NodeList', metadata: {}, items: [] }, 'resource version'],
