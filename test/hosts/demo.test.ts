@@ -23,17 +23,16 @@ async function traces(): Promise<readonly string[]> {
 describe.skipIf(NEED.missing)(title('the demo under systemd', NEED), () => {
   it('shows how the VMs of the Vagrantfile become nodes, and removes them', async () => {
     const before = await traces();
-    const argv = [SCRIPT, '--systemd', '--backend', 'udp'];
-    const { exitCode, stdout, stderr } = await exec(process.execPath, argv, {
+    const { exitCode, stdout, stderr } = await exec(process.execPath, [SCRIPT, '--systemd'], {
       timeoutMs: LIMIT_MS,
       env: process.env,
     });
     expect(stderr).toBe('');
     expect(exitCode, stdout).toBe(0);
-    expect(stdout).toContain('3 hosts with systemd, backend udp, datastore etcd on n1\n');
+    expect(stdout).toContain('3 hosts with systemd, backend vxlan, datastore etcd on n1\n');
     for (const name of ['Packages', 'Hosts', 'n1', 'n2', 'n3'])
       expect(stdout).toMatch(new RegExp(`^ {2}\\d  ${name} .* \\d+\\.\\d\\d s$`, 'm'));
-    expect(stdout).toMatch(/ etcd\.sh 192\.168\.77\.1 udp +\d+\.\d\d s\n/);
+    expect(stdout).toMatch(/ etcd\.sh 192\.168\.77\.1 vxlan +\d+\.\d\d s\n/);
     expect(stdout).toContain("6 of 6 pairs reach each other, and see each other's own address\n");
     expect(stdout).toMatch(/Every container reaches every other one\. \d+\.\d\d s in total\.\n\n$/);
     expect(await traces()).toEqual(before);
