@@ -3,9 +3,9 @@
 import { copyFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type LabEtcd, startLabEtcd } from '../lab/datastore.ts';
 import { type EngineContainer, sourceSeenBy } from '../lab/engines/engine.ts';
 import { IMAGE } from '../lab/engines/image.ts';
+import { type EtcdServer, startEtcd } from '../lab/etcd.ts';
 import { readFlanneld } from '../lab/flanneld.ts';
 import { type Lab, OVERLAY, openLab } from '../lab/lab.ts';
 import { run } from '../lab/namespace.ts';
@@ -26,10 +26,15 @@ const NEED = allOf(NEEDS_HOSTS, needsProgram('npm'), needsProgram('go'), {
 });
 const CHAPTER = await readChapter('From flanneld to Twill and back on VMs');
 const SECTIONS = sectionsIn(CHAPTER);
+const PREFIX = '/coreos.com/network';
 const PACKAGE_MS = 60_000;
 /** The most packets of a hundred a second that a step may lose on a busy machine. The page has the usual figures. */
 const MOST_LOST = { vxlan: [50, 0], 'host-gw': [0, 0], udp: [600, 600] } as const;
 type Type = keyof typeof MOST_LOST;
+
+function configOf(type: Type): string {
+  return JSON.stringify({ Network: OVERLAY, Backend: { Type: type } });
+}
 
 function stepsOf(title: string): readonly Step[] {
   const section = SECTIONS.find((each) => each.title === title);
@@ -39,7 +44,7 @@ function stepsOf(title: string): readonly Step[] {
 
 describe.skipIf(NEED.missing)(title(`README's way from ${FLANNEL.title} to Twill and back`, NEED), () => {
   let lab: Lab;
-  let etcd: LabEtcd;
+  let etcd: EtcdServer;
   /** With a unit by hand, and with flannel's settings. */
   let systems: readonly [byHand: System, packaged: System];
   let dockers: readonly SystemDocker[];
@@ -49,7 +54,12 @@ describe.skipIf(NEED.missing)(title(`README's way from ${FLANNEL.title} to Twill
   beforeAll(async () => {
     await run([process.execPath, join(PROJECT_ROOT, 'scripts/package.mjs')], { timeoutMs: PACKAGE_MS });
     lab = await openLab({ hosts: 2 });
-    etcd = await startLabEtcd(lab);
+    etcd = await startEtcd({
+      address: lab.host(1).address,
+      port: 2379,
+      netns: lab.host(1).namespace.name,
+      folder: join(lab.folder, 'etcd'),
+    });
     const booted = await Promise.all(
       HOSTS.map(({ folder }, place) => System.boot(lab.host(place + 1), folder)),
     );
@@ -72,7 +82,10 @@ describe.skipIf(NEED.missing)(title(`README's way from ${FLANNEL.title} to Twill
     await byHand.run('sh', '-ec', 'cd /root; tar -xf twill-*.tar.gz; ./twill-*-amd64/install.sh');
     await packaged.run('sh', '-ec', 'dpkg --install /root/twill_*.deb');
   });
-  afterAll(() => lab?.close());
+  afterAll(async () => {
+    await etcd?.[Symbol.asyncDispose]();
+    await lab?.close();
+  });
 
   async function forget(system: System): Promise<void> {
     await system.run('systemctl', 'stop', DOCKER, 'docker.socket', FLANNELD, UNIT);
@@ -91,8 +104,8 @@ describe.skipIf(NEED.missing)(title(`README's way from ${FLANNEL.title} to Twill
   /** Both hosts run flanneld on a network of that type, and have a container each. */
   async function useFlannel(type: Type): Promise<void> {
     await Promise.all(systems.map(forget));
-    await etcd.etcdctl('del', '--prefix', '/coreos.com/network/subnets');
-    await etcd.setNetwork({ Network: OVERLAY, Backend: { Type: type } });
+    await etcd.etcdctl('del', '--prefix', `${PREFIX}/subnets`);
+    await etcd.etcdctl('put', `${PREFIX}/config`, configOf(type));
     await Promise.all(dockers.map(startDocker));
     containers = await Promise.all(dockers.map((docker) => docker.run(`web-${type}`)));
   }
@@ -141,6 +154,13 @@ describe.skipIf(NEED.missing)(title(`README's way from ${FLANNEL.title} to Twill
 
   describe.each(['vxlan', 'host-gw', 'udp'] as const)('with %s', (type) => {
     beforeAll(() => useFlannel(type));
+
+    it("Twill finds flannel's configuration", async () => {
+      const [look] = stepsOf(SECTIONS[0]?.title ?? '');
+      if (look === undefined) throw new Error('the chapter has no block before its sections');
+      for (const system of systems)
+        expect(JSON.parse(await on(system, look))).toEqual(JSON.parse(configOf(type)));
+    });
 
     it("a host with flannel's settings changes to twill.service", async () => {
       const system = systems[1];
