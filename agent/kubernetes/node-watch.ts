@@ -7,6 +7,7 @@
 //
 // A list that is older than one seen before, or that lacks this node's own Node, needs a second one to confirm it.
 import { createHash } from 'node:crypto';
+import { type Bell, createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
@@ -54,6 +55,7 @@ export class NodeWatch implements LeaseSource {
   readonly lengths = 'any';
   readonly #options: NodeWatchOptions;
   readonly #read: Reader<Seen>;
+  readonly #hurry: Bell;
   #peers = new Map<string, Peer>();
   #own: NodeObject | undefined;
   #listener: OwnListener | undefined;
@@ -64,6 +66,7 @@ export class NodeWatch implements LeaseSource {
 
   constructor(options: NodeWatchOptions) {
     this.#options = options;
+    this.#hurry = createBell(options.clock);
     const readNode = createNodeReader(options.names);
     // Whole Nodes are garbage one by one while a list arrives.
     this.#read = (object) => {
@@ -91,7 +94,7 @@ export class NodeWatch implements LeaseSource {
     let doubt: string | undefined;
     while (!signal.aborted) {
       for await (const event of follow(
-        { client, resource: NODES, read: this.#read, clock, random },
+        { client, resource: NODES, read: this.#read, clock, random, hurry: this.#hurry },
         signal,
       )) {
         if (event.type === 'listed') {
@@ -114,6 +117,7 @@ export class NodeWatch implements LeaseSource {
 
   reconnect(): void {
     this.#options.client.reconnect();
+    this.#hurry.ring();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -41,16 +41,25 @@ export interface LeaseAttrs {
 
 /** Subnets and their owner, as read from the datastore. */
 export interface Lease {
-  /** Identifies the lease: its subnets as flannel's keys name them, see `formatSubnetKey`. */
+  /**
+   * Identifies the lease: its subnets as flannel's keys name them, see `formatSubnetKey`. On Kubernetes the name of the
+   * Node, because two Nodes may have one subnet.
+   */
   readonly key: string;
   /** One subnet a family; a lease of the key-value stores always has an IPv4 subnet. */
   readonly subnets: PerFamily<Prefix>;
   readonly attrs: LeaseAttrs;
   /** Grows with every write of this lease; the datastore's token for "only if unchanged". */
   readonly revision: number;
-  /** Its age: the revision of the datastore at which the lease was created. Later writes leave it as it is. */
+  /**
+   * Its age: the revision of the datastore at which the lease was created, on Kubernetes the time at which the Node was,
+   * in milliseconds. Later writes leave it as it is.
+   */
   readonly created: number;
-  /** The datastore's token for keeping the lease alive; undefined for a reservation, which never expires. */
+  /**
+   * The datastore's token for keeping the lease alive; undefined for a reservation, which never expires. On Kubernetes
+   * the uid of the Node: another one is another Node of that name.
+   */
   readonly session: string | undefined;
   /** The node that asks whether the holder is alive; undefined: nobody asks. A holder writes its lease without it. */
   readonly asked: NodeIdentity | undefined;

@@ -10,6 +10,7 @@ import { kubeconfigAccess } from '../../agent/kubernetes/api/kubeconfig.ts';
 import { NODES } from '../../agent/kubernetes/api/resource.ts';
 import { changesOf, formatAnnouncement } from '../../agent/kubernetes/node-lease.ts';
 import { createNodeReader, type NodeObject } from '../../agent/kubernetes/node-object.ts';
+import { annotationPatch, networkAvailablePatch } from '../../agent/kubernetes/node-patch.ts';
 import { type ApiServer, startApiServer, TOKENS } from '../lab/kubernetes/api-server.ts';
 import { mapLimited } from '../lab/wait.ts';
 import { leaseAttrs } from '../support/build.ts';
@@ -39,12 +40,7 @@ describe.skipIf(NEEDS_API_SERVER.missing)(title('a client of a real API server',
       backendData: { ipv4: { VNI: 1, VtepMAC: '02:00:00:00:00:02' } },
     };
     const changes = changesOf(before, formatAnnouncement(attrs)) ?? {};
-    const annotations = Object.fromEntries(
-      Object.entries(changes).map(([end, value]) => [`${DEFAULT_PREFIX}/${end}`, value]),
-    );
-    const after = read(
-      await client.patch(NODES, 'n1', { ...STATUS, body: { metadata: { annotations } } }, never),
-    );
+    const after = read(await client.patch(NODES, 'n1', annotationPatch(names, changes), never));
     expect(after?.annotations).toEqual(formatAnnouncement(attrs));
     expect(after?.podCidrs).toEqual(['10.244.1.0/24']);
     expect(changesOf(after as NodeObject, formatAnnouncement(attrs))).toBeUndefined();
@@ -53,9 +49,8 @@ describe.skipIf(NEEDS_API_SERVER.missing)(title('a client of a real API server',
   it('merges a condition into the others with a strategic patch', async () => {
     using client = clientOf(server, TOKENS.agent);
     const ready = { conditions: [{ type: 'Ready', status: 'True' }] };
-    const network = { conditions: [{ type: 'NetworkUnavailable', status: 'False', reason: 'FlannelIsUp' }] };
     await client.patch(NODES, 'n1', { ...STATUS, body: { status: ready } }, never);
-    const node = await client.patch(NODES, 'n1', { ...STATUS, body: { status: network } }, never);
+    const node = await client.patch(NODES, 'n1', networkAvailablePatch(systemClock.wallMs()), never);
     const { conditions } = (node as { status: { conditions: { type: string }[] } }).status;
     expect(conditions.map(({ type }) => type).sort()).toEqual(['NetworkUnavailable', 'Ready']);
     expect(read(node)?.networkUnavailable).toBe('False');

@@ -12,6 +12,8 @@ import { title } from '../support/needs.ts';
 import { vxlanAnnotations } from '../support/node-json.ts';
 import { clientOf, grant, LEAST_RIGHTS, NEEDS_API_SERVER, newNode } from './bed.ts';
 
+/** The pauses of a client grow while a server starts. */
+const RESTARTED_MS = 40_000;
 /** A restored store is believed after refused watches and a second look. */
 const RESTORED_MS = 50_000;
 
@@ -104,7 +106,7 @@ describe.skipIf(NEEDS_API_SERVER.missing)(title('the Nodes of a real cluster', N
     await expect.poll(() => events.at(-1)?.type).toBe('disconnected');
     await server.start();
     await remove('n2');
-    await expect.poll(known, { timeout: 20_000 }).toEqual(['n1 10.244.1.0/24 192.168.77.11']);
+    await expect.poll(known, { timeout: RESTARTED_MS }).toEqual(['n1 10.244.1.0/24 192.168.77.11']);
     expect(snapshots()).toBe(before);
   });
 
@@ -116,7 +118,7 @@ describe.skipIf(NEEDS_API_SERVER.missing)(title('the Nodes of a real cluster', N
     await server.start();
     await create('n3', '10.244.3.0/24', '192.168.77.13');
     await expect
-      .poll(known, { timeout: 20_000 })
+      .poll(known, { timeout: RESTARTED_MS })
       .toEqual(['n1 10.244.1.0/24 192.168.77.11', 'n3 10.244.3.0/24 192.168.77.13']);
     expect(snapshots()).toBe(before + 1);
   });

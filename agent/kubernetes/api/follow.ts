@@ -7,6 +7,7 @@
 //
 // A store that was restored from a copy has an older version than ours. Its servers take a watch from ours all the
 // same, and are silent until the store has reached it.
+import type { Bell } from '../../base/bell.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import { createYieldTurn } from '../../base/yield-turn.ts';
@@ -33,6 +34,8 @@ export interface Following<T> {
   readonly read: Reader<T>;
   readonly clock: Clock;
   readonly random: Random;
+  /** Rung: the next attempt does not wait, because the host's network has changed. */
+  readonly hurry: Bell;
 }
 
 /** Follows a resource until `signal` is aborted. Failures of the server are events and do not end it. */
@@ -40,7 +43,7 @@ export async function* follow<T>(
   following: Following<T>,
   signal: AbortSignal,
 ): AsyncGenerator<FollowEvent<T>> {
-  const { client, resource, read, clock, random } = following;
+  const { client, resource, read, clock, random, hurry } = following;
   const yieldTurn = createYieldTurn(clock);
   /** The last version seen; undefined: the objects have to be listed. */
   let version: string | undefined;
@@ -94,7 +97,7 @@ export async function* follow<T>(
       isConnected = false;
       yield { type: 'disconnected', error: ended };
     }
-    await clock.sleep(pauseMs(ended, failures, random), signal).catch(() => undefined);
+    await hurry.wait(signal, pauseMs(ended, failures, random)).catch(() => undefined);
   }
 }
 

@@ -12,6 +12,10 @@ export interface Resource {
 
 export const NODES: Resource = { apiVersion: 'v1', plural: 'nodes' };
 
+export function podsIn(namespace: string): Resource {
+  return { apiVersion: 'v1', plural: 'pods', namespace };
+}
+
 /** The path of an object, or of all objects. */
 export function pathOf({ apiVersion, plural, namespace }: Resource, name?: string): string {
   const inside = namespace === undefined ? [] : ['namespaces', namespace];

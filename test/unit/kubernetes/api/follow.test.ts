@@ -1,5 +1,6 @@
 // Following a resource in virtual time, against a client that does what the test says.
 import { describe, expect, it } from 'vitest';
+import { type Bell, createBell } from '../../../../agent/base/bell.ts';
 import { ApiError, type ApiFailureKind } from '../../../../agent/kubernetes/api/api-error.ts';
 import type { ApiClient } from '../../../../agent/kubernetes/api/client.ts';
 import { type FollowEvent, follow } from '../../../../agent/kubernetes/api/follow.ts';
@@ -37,11 +38,13 @@ interface Bed {
   readonly events: FollowEvent<string>[];
   /** Times and requests, such as `0 list` and `0.5 watch 7`. */
   readonly requests: string[];
+  readonly hurry: Bell;
   readonly stop: () => Promise<void>;
 }
 
 function start({ list = () => '7', version = () => '99', watch }: Script, random = () => 1): Bed {
   const clock = createVirtualClock();
+  const hurry = createBell(clock);
   const requests: string[] = [];
   const note = (what: string): number => requests.push(`${clock.monotonicMs() / 1000} ${what}`);
   const client = {
@@ -71,7 +74,7 @@ function start({ list = () => '7', version = () => '99', watch }: Script, random
   const events: FollowEvent<string>[] = [];
   const running = (async () => {
     const source = follow<string>(
-      { client, resource: NODES, read: () => undefined, clock, random },
+      { client, resource: NODES, read: () => undefined, clock, random, hurry },
       controller.signal,
     );
     for await (const event of source) events.push(event);
@@ -80,6 +83,7 @@ function start({ list = () => '7', version = () => '99', watch }: Script, random
     clock,
     events,
     requests,
+    hurry,
     async stop() {
       controller.abort();
       await clock.settle();
@@ -184,6 +188,16 @@ describe('following a resource', () => {
       'connected',
       'listed',
     ]);
+    await bed.stop();
+  });
+
+  it('waits no longer for its next attempt when the network of the host has changed', async () => {
+    const bed = start({ list: () => fail('unreachable'), watch: () => ({}) });
+    await bed.clock.advance(40_000);
+    const before = bed.requests.length;
+    bed.hurry.ring();
+    await bed.clock.settle();
+    expect(bed.requests.slice(before)).toEqual(['40 list']);
     await bed.stop();
   });
 

@@ -227,6 +227,17 @@ describe('a watch', () => {
     await expect.poll(() => isClosed).toBe(true);
   });
 
+  it('that nobody has read yet survives the end of its connection', async () => {
+    const { api, client } = await open((_, response) => {
+      response.writeHead(200);
+      response.write(bookmark('1'));
+    });
+    const events = await client.watch(NODES, '1', nameOf, never);
+    api.disconnect();
+    await systemClock.sleep(50);
+    expect((await read(events)).error).toMatchObject({ kind: 'unreachable' });
+  });
+
   it('frees its connection when its reader leaves', async () => {
     let isClosed = false;
     const { client } = await open((_, response) => {
