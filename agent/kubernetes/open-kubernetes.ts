@@ -7,10 +7,9 @@ import type { ConfigSource } from '../model/config-source.ts';
 import { addressesOf, type KubernetesOptions } from '../model/datastore-options.ts';
 import type { HolderInput } from '../model/lease-holder.ts';
 import { annotationNames } from './annotation-names.ts';
-import { type ApiAccess, anonymousAccess, parseServer, podAccess } from './api/access.ts';
 import type { ApiError } from './api/api-error.ts';
 import { createApiClient } from './api/client.ts';
-import { kubeconfigAccess } from './api/kubeconfig.ts';
+import { findAccess } from './api/find-access.ts';
 import { readNetConf } from './net-conf.ts';
 import { NodeHolder } from './node-holder.ts';
 import type { NodeObject } from './node-object.ts';
@@ -59,7 +58,7 @@ export async function openKubernetes(
   const names = annotationNames(prefix, where);
   const conf = await readNetConf(options.netConfigPath);
   const hint = readNodeHint(options.environment);
-  const access = await readAccess(options);
+  const access = await findAccess(options, options.environment);
   const client = createApiClient(access, deps);
   let nodeName: string;
   let node: NodeObject;
@@ -86,12 +85,4 @@ export async function openKubernetes(
       new NodeHolder({ ...input, nodeName, source: nodes, writer, setsAvailable, clock, random }),
     [Symbol.asyncDispose]: () => nodes[Symbol.asyncDispose](),
   };
-}
-
-// As in flannel, a URL alone means no credentials: those of the pod are not for any server that a flag names.
-async function readAccess({ apiUrl, kubeconfigFile, environment }: KubernetesOptions): Promise<ApiAccess> {
-  if (kubeconfigFile !== undefined) return kubeconfigAccess(kubeconfigFile, apiUrl?.text);
-  return apiUrl === undefined
-    ? podAccess(environment)
-    : anonymousAccess(parseServer(apiUrl.text, apiUrl.source));
 }
