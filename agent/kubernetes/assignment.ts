@@ -16,8 +16,9 @@ export type Assignment =
 
 export interface AssignmentRules {
   readonly nodeName: string;
-  /** The whole overlay. */
+  /** The whole overlay, and a part of it as an example of a podCIDR. */
   readonly network: Prefix;
+  readonly example: Prefix;
   /** Prefixes that this host needs itself. */
   readonly spared: readonly Prefix[];
 }
@@ -25,7 +26,7 @@ export interface AssignmentRules {
 /** The assignment by the own Node; undefined: it does not exist. */
 export function readAssignment(
   node: NodeObject | undefined,
-  { nodeName, network, spared }: AssignmentRules,
+  { nodeName, network, example, spared }: AssignmentRules,
 ): Assignment {
   const refuse = (why: string): Assignment => ({ kind: 'failing', reason: `Node ${nodeName}: ${why}` });
   if (node === undefined) {
@@ -34,7 +35,8 @@ export function readAssignment(
       reason: `Node ${nodeName} does not exist: waiting until kubelet registers it, which a start of kubelet does`,
     };
   }
-  if (node.podCidrs.length === 0) return { kind: 'waiting', reason: waitingFor(nodeName) };
+  if (node.podCidrs.length === 0)
+    return { kind: 'waiting', reason: waitingFor(nodeName, formatPrefix(example)) };
   let subnets: ReturnType<typeof parseSubnets>;
   try {
     subnets = parseSubnets(node);
@@ -56,9 +58,9 @@ export function readAssignment(
   return { kind: 'assigned', subnet };
 }
 
-function waitingFor(nodeName: string): string {
-  const patch = `kubectl patch node ${nodeName} -p '{"spec":{"podCIDR":"10.244.1.0/24"}}'`;
-  return `waiting for a podCIDR of Node ${nodeName}: start kube-controller-manager with --allocate-node-cidrs, or assign one: ${patch}`;
+function waitingFor(nodeName: string, example: string): string {
+  const patch = `kubectl patch node ${nodeName} -p '{"spec":{"podCIDR":"${example}"}}'`;
+  return `waiting for a podCIDR of Node ${nodeName}: start kube-controller-manager with --allocate-node-cidrs, or assign a free one: ${patch}`;
 }
 
 /** The condition of an assignment; undefined: it has none. */

@@ -149,7 +149,8 @@ export class NodeHolder implements LeaseHolder {
 
   #read(): Assignment {
     const { nodeName, config, spared, source } = this.#deps;
-    return readAssignment(source.own, { nodeName, network: config.network, spared: spared() });
+    const { network, subnetMin: example } = config;
+    return readAssignment(source.own, { nodeName, network, example, spared: spared() });
   }
 
   /** Makes the subnets those of the present assignment. True: they changed. */

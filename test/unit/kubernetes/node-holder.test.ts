@@ -14,7 +14,7 @@ describe('the subnet of a node', () => {
     const bed = await holderBed({ node: { podCidrs: [] } });
     expect(bed.subnet()).toBeUndefined();
     expect(bed.reason()).toBe(
-      `waiting for a podCIDR of Node n1: start kube-controller-manager with --allocate-node-cidrs, or assign one: kubectl patch node n1 -p '{"spec":{"podCIDR":"10.244.1.0/24"}}'`,
+      `waiting for a podCIDR of Node n1: start kube-controller-manager with --allocate-node-cidrs, or assign a free one: kubectl patch node n1 -p '{"spec":{"podCIDR":"10.244.1.0/24"}}'`,
     );
     expect(bed.lines.join()).toContain('--allocate-node-cidrs');
     await bed.clock.advance(MINUTE);

@@ -3,8 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { NodeHolder } from '../../../agent/kubernetes/node-holder.ts';
 import type { NodeObject } from '../../../agent/kubernetes/node-object.ts';
 import type { OwnListener } from '../../../agent/kubernetes/node-watch.ts';
+import { formatHostState } from '../../../agent/model/host-state.ts';
+import type { Lease } from '../../../agent/model/lease.ts';
 import type { HolderInput } from '../../../agent/model/lease-holder.ts';
+import { createPlanner } from '../../../agent/node/planner.ts';
+import { createBackend } from '../../../backends/index.ts';
 import type { VirtualClock } from '../../fakes/virtual-clock.ts';
+import { hostFacts, leaseAttrs, prefix } from '../../support/build.ts';
 import { nodeObject } from '../../support/node-object.ts';
 import { nodeBed } from './node-bed.ts';
 
@@ -115,4 +120,38 @@ describe('a node of Kubernetes', () => {
       await clock.advance(600_000);
       expect(node.annotations()).toHaveProperty('public-ip', '192.168.77.7');
     }));
+});
+
+describe('podCIDRs that controllers have assigned twice', () => {
+  const of = (name: string, created: number, subnet: string, publicIP: string): Lease => ({
+    key: name,
+    subnets: { ipv4: prefix(subnet) },
+    attrs: leaseAttrs(publicIP, { backendType: 'host-gw' }),
+    revision: 5,
+    created,
+    session: `uid-${name}`,
+    asked: undefined,
+  });
+  const older = of('n9', 1_000, '10.5.2.0/24', '192.168.77.9');
+  const other = of('n4', 3_000, '10.5.4.0/24', '192.168.77.4');
+
+  it('the older Node has one, whoever came first, and a third Node is left alone', async () => {
+    const younger = of('n2', 2_000, '10.5.2.0/24', '192.168.77.2');
+    for (const leases of [
+      [younger, other, older],
+      [older, other, younger],
+    ]) {
+      const planner = createPlanner({
+        backend: await createBackend({ type: 'host-gw', options: {} }, 'test'),
+        overlays: { ipv4: { network: prefix('10.5.0.0/16'), subnetLength: undefined } },
+        blackholeRoute: false,
+      });
+      planner.plan(hostFacts(), { ipv4: prefix('10.5.1.0/24') }, []);
+      for (const lease of leases) planner.update(lease.key, lease);
+      expect(formatHostState(planner.state())).toBe(
+        'route 10.5.2.0/24 via 192.168.77.9 dev eth0\nroute 10.5.4.0/24 via 192.168.77.4 dev eth0\n',
+      );
+      expect(planner.conditions().map(({ peer }) => peer.publicIP)).toEqual(['192.168.77.2']);
+    }
+  });
 });
