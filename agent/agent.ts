@@ -2,11 +2,11 @@
 import { assertWritable } from './base/atomic-file.ts';
 import { systemClock as clock } from './base/clock.ts';
 import { allowGrowth, allowOptimising } from './base/engine.ts';
+import { type TwillError, withHint } from './base/errors.ts';
 import { exec } from './base/exec.ts';
-import { createLogger } from './base/log.ts';
+import { createLogger, type Logger } from './base/log.ts';
 import { systemRandom as random } from './base/random.ts';
 import { runTasks } from './base/tasks.ts';
-import { openLeaseStore } from './datastore/open-store.ts';
 import { openFirewall } from './firewall/open-firewall.ts';
 import { createTunnelFilter } from './firewall/tunnel-filter.ts';
 import { engineForms, handOffFiles } from './handoff/hand-off-files.ts';
@@ -17,13 +17,14 @@ import { rulesetReader } from './kernel/netlink/ruleset.ts';
 import { watchRuleset } from './kernel/netlink/ruleset-monitor.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { readTableSizes } from './kernel/old-iptables.ts';
-import { KvLeaseHolder } from './lease/kv-lease-holder.ts';
+import { type Condition, conditionsIn, createConditionSlot } from './model/condition.ts';
 import type { DataPlaneMemory } from './model/data-plane-memory.ts';
-import { datastoreAddresses } from './model/datastore-options.ts';
+import type { Kernel } from './model/kernel.ts';
 import type { ChainsInUse } from './model/ruleset.ts';
 import { Node } from './node/node.ts';
 import { startHealthServer } from './observe/health.ts';
 import { createServiceNotifier, type ServiceManager } from './observe/sd-notify.ts';
+import { type OpenLeases, openLeases } from './open-leases.ts';
 import type { AgentOptions } from './options.ts';
 
 /** The agent's input from its process. */
@@ -39,55 +40,89 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   const log = createLogger('twill', options.logLevel);
   const forms = await engineForms(options.handOff, clock);
   for (const path of [options.subnetFile, ...forms.map((form) => form.path)]) await assertWritable(path);
-  await using store = await openLeaseStore(options.datastore, { clock, random, log: log.for('datastore') });
-  await using kernel = openNetlinkKernel();
   const notifier = createServiceNotifier({ manager: context.serviceManager, clock, log });
-  const lastRun = context.dataPlaneMemory.resumed?.input;
-  const knownOptions = { ...options, datastoreAddresses: datastoreAddresses(options.datastore) };
-  const chains: ChainsInUse = { names: undefined, changed: () => undefined };
-  const node = new Node(knownOptions, {
-    clock,
-    random,
-    log,
-    leaseSource: store,
-    configSource: store.config,
-    createHolder: (input) =>
-      new KvLeaseHolder({
-        ...input,
-        store,
-        clock,
-        random,
-        renewMarginMinutes: options.renewMarginMinutes,
-      }),
-    kernel,
-    hostSource: createHostSource({ ...options, lastAddress: lastRun?.planes[0]?.plane.end.address }),
-    hostChecks: createHostChecks(),
-    handOff: handOffFiles({ subnetFile: options.subnetFile, forms, log }),
-    dataPlaneMemory: context.dataPlaneMemory,
-    async openFirewall({ enableNFTables }) {
-      const reads = { reader: rulesetReader, readSizes: readTableSizes, chains };
-      return (await openFirewall({ enableNFTables, log: log.for('firewall'), exec, ...reads })).active;
-    },
-    tunnelFilter: createTunnelFilter({ exec, reader: rulesetReader, sets: addressSets }),
-    watchRuleset: (onChange, signal) => watchRuleset(chains, onChange, signal),
-    async onReady(summary) {
-      allowOptimising();
-      await notifier.ready(summary);
-    },
-    onLarge: allowGrowth,
-  });
-  const hangs = (): string | undefined => node.hangs();
+  const start = createConditionSlot('start', log);
+  start.wait('starting');
+  /** Undefined before the leases are open. Probes are answered all the same. */
+  let node: Node | undefined;
+  let leases: OpenLeases | undefined;
+  const hangs = (): string | undefined => node?.hangs();
+  const conditions = (): readonly Condition[] => node?.conditions() ?? conditionsIn(start);
   await using _server =
     options.healthz &&
     (await startHealthServer({
       ...options.healthz,
       hangs,
-      conditions: () => node.conditions(),
-      metrics: () => node.metrics(),
+      conditions,
+      metrics: () => [...(node?.metrics() ?? []), ...(leases?.metrics?.() ?? [])],
     }));
-  const status = (): string | undefined => node.conditions()[0]?.reason ?? node.summary();
+  const status = (): string | undefined => conditions()[0]?.reason ?? node?.summary();
   await runTasks(context.signal, [
-    (signal) => node.run(signal),
+    async (signal) => {
+      const onFailure = (error: TwillError): void => start.fail(withHint(error), error.hint ?? error.message);
+      await using opened = await openLeases(options, { clock, random, log, onFailure }, signal);
+      await using kernel = openNetlinkKernel();
+      leases = opened;
+      const onReady = async (summary: string): Promise<void> => {
+        opened.noticeReady?.();
+        await notifier.ready(summary);
+      };
+      node = createNode({
+        options,
+        dataPlaneMemory: context.dataPlaneMemory,
+        forms,
+        leases: opened,
+        kernel,
+        onReady,
+        log,
+      });
+      await node.run(signal);
+    },
     (signal) => notifier.run({ hangs, status }, signal),
   ]);
+}
+
+interface NodeParts {
+  readonly options: AgentOptions;
+  readonly dataPlaneMemory: DataPlaneMemory;
+  readonly forms: Awaited<ReturnType<typeof engineForms>>;
+  readonly leases: OpenLeases;
+  readonly kernel: Kernel;
+  readonly onReady: (summary: string) => Promise<void>;
+  readonly log: Logger;
+}
+
+/** Puts a node into the real world. */
+function createNode({ options, dataPlaneMemory, forms, leases, kernel, onReady, log }: NodeParts): Node {
+  const { leaseSource, configSource, createHolder, addresses, publicIP, knownMac } = leases;
+  const lastAddress = dataPlaneMemory.resumed?.input.planes[0]?.plane.end.address;
+  const wish = { ...options, publicIP: publicIP ?? options.publicIP, lastAddress, knownMac };
+  const chains: ChainsInUse = { names: undefined, changed: () => undefined };
+  return new Node(
+    { ...options, datastoreAddresses: addresses },
+    {
+      clock,
+      random,
+      log,
+      leaseSource,
+      configSource,
+      createHolder,
+      kernel,
+      hostSource: createHostSource(wish),
+      hostChecks: createHostChecks(),
+      handOff: handOffFiles({ subnetFile: options.subnetFile, forms, log }),
+      dataPlaneMemory,
+      async openFirewall({ enableNFTables }) {
+        const reads = { reader: rulesetReader, readSizes: readTableSizes, chains };
+        return (await openFirewall({ enableNFTables, log: log.for('firewall'), exec, ...reads })).active;
+      },
+      tunnelFilter: createTunnelFilter({ exec, reader: rulesetReader, sets: addressSets }),
+      watchRuleset: (onChange, signal) => watchRuleset(chains, onChange, signal),
+      async onReady(summary) {
+        allowOptimising();
+        await onReady(summary);
+      },
+      onLarge: allowGrowth,
+    },
+  );
 }

@@ -1,10 +1,10 @@
 // `twill plan` prints the host state that the agent would want on this host. It claims no lease and changes nothing.
 import { readNetwork } from '../backends/index.ts';
-import { systemClock } from './base/clock.ts';
+import { systemClock as clock } from './base/clock.ts';
+import { TwillError } from './base/errors.ts';
 import { createLogger } from './base/log.ts';
 import { printable } from './base/printable.ts';
-import { type Random, systemRandom } from './base/random.ts';
-import { openLeaseStore } from './datastore/open-store.ts';
+import { type Random, systemRandom as random } from './base/random.ts';
 import { readPreviousSubnet } from './handoff/subnet-env.ts';
 import { readHostFacts } from './kernel/host-facts.ts';
 import { exhausted } from './lease/allocator.ts';
@@ -12,7 +12,6 @@ import { type Choice, choose } from './lease/choose.ts';
 import { createLeaseTable, type LeaseTable } from './lease/lease-table.ts';
 import type { Backend } from './model/backend.ts';
 import { requireConfig } from './model/config-source.ts';
-import { datastoreAddresses } from './model/datastore-options.ts';
 import type { HostFacts } from './model/host-facts.ts';
 import { formatHostState } from './model/host-state.ts';
 import { formatPrefix, type PerFamily, type Prefix } from './model/ip.ts';
@@ -21,26 +20,47 @@ import type { LeaseSource } from './model/lease-source.ts';
 import type { NetworkConfig } from './model/network-config.ts';
 import type { NodeOptions } from './model/node-options.ts';
 import { sparedPrefixes } from './model/plane.ts';
-import { announcement, planHostState } from './node/plan.ts';
+import { announcement, type HostPlanInput, planHostState } from './node/plan.ts';
+import { type OpenLeases, openLeases } from './open-leases.ts';
 import type { AgentOptions } from './options.ts';
 
 /** The text of `twill plan` for this host. */
 export async function planHost(options: AgentOptions, signal: AbortSignal): Promise<string> {
-  const host = await readHostFacts(options);
   const log = createLogger('twill', 'warn');
-  await using store = await openLeaseStore(options.datastore, {
-    clock: systemClock,
-    random: systemRandom,
-    log,
-  });
-  const table = await readTable(store, signal);
-  const text = requireConfig(table.config, store.config);
-  const { config, backend } = await readNetwork(text, store.config.where, table.leases);
-  const { subnet } = await readPreviousSubnet(options.subnetFile);
-  const previous = subnet && { [subnet.family]: subnet };
+  const onFailure = (error: TwillError): never => {
+    throw error;
+  };
+  await using store = await openLeases(options, { clock, random, log, onFailure }, signal);
+  const { leaseSource, configSource, addresses, knownMac, publicIP = options.publicIP } = store;
+  const host = await readHostFacts({ ...options, publicIP, knownMac });
+  const table = await readTable(leaseSource, signal);
+  const text = requireConfig(table.config, configSource);
+  const { config, backend } = await readNetwork(text, configSource.where, table.leases);
   const { leases } = table;
-  const known = { ...options, datastoreAddresses: datastoreAddresses(options.datastore) };
-  return planText({ options: known, host, config, backend, leases, previous, random: systemRandom });
+  const input = { options: { ...options, datastoreAddresses: addresses }, host, config, backend, leases };
+  if (leaseSource.lengths === 'any') return assignedText(input, store, table);
+  const { subnet } = await readPreviousSubnet(options.subnetFile);
+  return planText({ ...input, previous: subnet && { [subnet.family]: subnet }, random });
+}
+
+/** The plan of a node whose subnet another system assigns. Fails as `datastore` where none is assigned. */
+function assignedText(
+  input: Omit<PlanTextInput, 'previous' | 'random'>,
+  { createHolder }: OpenLeases,
+  known: LeaseTable,
+): string {
+  const { options, host, config, backend } = input;
+  const holder = createHolder({
+    log: createLogger('lease', 'error'),
+    config,
+    attrs: announcement(backend, host),
+    known,
+    spared: () => sparedPrefixes(config.network, host.ends, options.datastoreAddresses ?? []),
+  });
+  const { subnets } = holder;
+  if (subnets === undefined)
+    throw new TwillError('datastore', holder.conditions()[0]?.reason ?? 'no subnet is assigned');
+  return stateText({ ...input, subnets, lengths: 'any' }, 'assigned to this node');
 }
 
 export interface PlanTextInput {
@@ -75,13 +95,18 @@ export function planText({
   const choice = next?.kind === 'ask' ? next : first;
   if (choice.kind === 'full') throw exhausted(config, leases);
   const { subnets } = choice.kind === 'claim' ? choice : choice.lease;
+  return stateText({ options, host, config, backend, subnets, leases }, explain(choice));
+}
+
+function stateText(input: HostPlanInput, why: string): string {
+  const { host, config, backend, subnets } = input;
   const comment = [
     `network ${formatPrefix(config.network)}`,
     `backend ${backend.type}`,
-    `subnet ${formatSubnets(subnets)} (${explain(choice)})`,
+    `subnet ${formatSubnets(subnets)} (${why})`,
     `mtu ${backend.mtuBytes(host.underlay)}`,
   ].join(', ');
-  return `# ${comment}\n${formatHostState(planHostState({ options, host, config, backend, subnets, leases }))}`;
+  return `# ${comment}\n${formatHostState(planHostState(input))}`;
 }
 
 function explain(choice: Exclude<Choice, { kind: 'full' }>): string {

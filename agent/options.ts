@@ -7,11 +7,12 @@ import type { DatastoreOptions } from './model/datastore-options.ts';
 import type { HandOffOptions } from './model/hand-off.ts';
 import { isHostAddress, parseAddress, parseIPv4 } from './model/ip.ts';
 import type { NodeOptions } from './model/node-options.ts';
-import { readDatastoreOptions } from './options/datastore-flags.ts';
+import { readKvOptions } from './options/datastore-flags.ts';
 import { type CommandLine, type FlagValues, readFlagValues } from './options/flag-values.ts';
 import type { FlagName } from './options/flags.ts';
 import { readHandOffOptions } from './options/hand-off-flags.ts';
 import { type InterfaceRegex, parseInterfaceRegex } from './options/interface-regex.ts';
+import { readKubernetesOptions } from './options/kubernetes-flags.ts';
 
 export interface AgentOptions extends NodeOptions {
   readonly datastore: DatastoreOptions;
@@ -42,7 +43,7 @@ export async function readAgentOptions(
   const healthzPort = values.int('healthz-port');
   const healthzIP = readHealthzIP(values);
   return {
-    datastore: await readDatastoreOptions(values),
+    datastore: readKubernetesOptions(values, environment) ?? (await readKvOptions(values)),
     iface: values.list('iface'),
     ifaceRegex: await Promise.all(
       values.list('iface-regex').map((source) => parseInterfaceRegex(source, values.source('iface-regex'))),
@@ -70,17 +71,10 @@ export function readLogLevel(values: FlagValues): LogLevel {
   return values.int('v') > 0 ? 'debug' : 'info';
 }
 
-// Refuses a flag that we cannot honour. The other flags for Kubernetes have no effect without its subnet manager.
+// Refuses a flag that we cannot honour.
 function refuseUnsupported(values: FlagValues): void {
   if (values.text('public-ipv6') !== '') {
     throw new TwillError('usage', `${values.source('public-ipv6')}: IPv6 is not supported yet`);
-  }
-  if (values.bool('kube-subnet-mgr')) {
-    throw new TwillError(
-      'usage',
-      `${values.source('kube-subnet-mgr')}: this version has no Kubernetes subnet manager yet`,
-      { hint: 'leave it out and give a datastore with --etcd-endpoints or --store' },
-    );
   }
 }
 

@@ -1,5 +1,6 @@
 // The texts of `twill help` and `--help`, generated from the table of flags.
-import { FLAGS, type Flag, type FlagGroup, spell } from '../options/flags.ts';
+import type { Flag, FlagGroup } from '../options/flag.ts';
+import { FLAGS, spell } from '../options/flags.ts';
 
 /** The commands, with their operands and meanings. */
 export const COMMANDS = {
@@ -31,14 +32,14 @@ const HEADINGS: readonly (readonly [FlagGroup, string])[] = [
   ['node', 'This node'],
   ['hand-off', 'Files for engines: each gives the whole subnet to one'],
   ['logging', 'Logging'],
-  ['kubernetes', 'Kubernetes'],
+  ['kubernetes', 'Kubernetes: all but the first have no effect without it'],
   ['general', 'General'],
 ];
 
 // Every command accepts all flags, so that a unit's flags can be pasted. Its help lists only the relevant groups.
 const RELEVANT: Readonly<Record<CommandName, readonly FlagGroup[]>> = {
   run: HEADINGS.map(([group]) => group),
-  plan: ['datastore', 'underlay', 'node', 'logging', 'general'],
+  plan: ['datastore', 'kubernetes', 'underlay', 'node', 'logging', 'general'],
   network: ['datastore', 'logging', 'general'],
   docker: [],
   podman: [],
@@ -109,6 +110,8 @@ export function formatCommandHelp(name: CommandName): string {
   const notes = [
     '\nEach flag may also be given as an environment variable: FLANNELD_ and its name in capitals, - as _.\n',
     'A switch is turned off by --NAME=false. One dash is as good as two.\n',
+    'With kube-subnet-mgr NODE_NAME names the own Node, or POD_NAMESPACE and POD_NAME a pod on it.\n',
+    "flannel's EVENT_QUEUE_DEPTH and CONT_WHEN_CACHE_NOT_READY have no effect.\n",
     `Accepted for compatibility with flannel, without effect: ${ignored.join(' ')}\n`,
   ];
   const own = OWN_OPTIONS[name]?.map(([option, text]) => column(option, text)) ?? [];

@@ -8,6 +8,7 @@ import { createLogger } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
 import type { KvLeaseStore } from '../datastore/kv-lease-store.ts';
 import { requireConfig } from '../model/config-source.ts';
+import type { KvOptions } from '../model/datastore-options.ts';
 import { NETWORK_CONFIG_BYTES } from '../model/limits.ts';
 import { parseNetworkConfig, tooLong } from '../model/network-config.ts';
 import { echo } from '../options/flag-values.ts';
@@ -40,25 +41,45 @@ export async function networkCommand(
 }
 
 async function getConfig(options: AgentOptions, context: CommandContext): Promise<void> {
-  await using store = await openStore(options);
-  const text = requireConfig(await store.config.read(context.signal), store.config);
-  await context.print(text.endsWith('\n') ? text : `${text}\n`);
+  const { datastore } = options;
+  if (datastore.kind === 'kubernetes') {
+    const { readNetConf } = await import('../kubernetes/net-conf.ts');
+    await printText((await readNetConf(datastore.netConfigPath)).text, context);
+    return;
+  }
+  await using store = await openStore(datastore, options);
+  await printText(requireConfig(await store.config.read(context.signal), store.config), context);
+}
+
+function printText(text: string, context: CommandContext): Promise<void> {
+  return context.print(text.endsWith('\n') ? text : `${text}\n`);
 }
 
 async function setConfig(source: string, options: AgentOptions, context: CommandContext): Promise<void> {
+  const { datastore } = options;
+  if (datastore.kind === 'kubernetes') {
+    throw new TwillError(
+      'usage',
+      `--kube-subnet-mgr: the network configuration is the file ${datastore.netConfigPath}, which is not ours`,
+      { hint: 'edit the ConfigMap that fills it, and restart the agents' },
+    );
+  }
   const { text, where } = await readSource(source, context);
   const config = parseNetworkConfig(text, where);
   const { parseOptions } = await import('../../backends/index.ts');
   await parseOptions(config.backend, where);
-  await using store = await openStore(options);
+  await using store = await openStore(datastore, options);
   await store.config.write(text, context.signal);
   await context.print(`wrote ${store.config.where}\n`);
 }
 
-async function openStore(options: AgentOptions): Promise<KvLeaseStore> {
+async function openStore(
+  datastore: KvOptions,
+  { logLevel }: Pick<AgentOptions, 'logLevel'>,
+): Promise<KvLeaseStore> {
   const { openLeaseStore } = await import('../datastore/open-store.ts');
-  const log = createLogger('network', options.logLevel === 'debug' ? 'debug' : 'warn');
-  return openLeaseStore(options.datastore, { clock: systemClock, random: systemRandom, log });
+  const log = createLogger('network', logLevel === 'debug' ? 'debug' : 'warn');
+  return openLeaseStore(datastore, { clock: systemClock, random: systemRandom, log });
 }
 
 async function readSource(

@@ -1,7 +1,7 @@
 // Opens the store that the options name. The library of a store is loaded only where that store is used.
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
-import { clearTextEndpoints, type DatastoreOptions } from '../model/datastore-options.ts';
+import { clearTextEndpoints, type KvOptions } from '../model/datastore-options.ts';
 import type { Kv } from '../model/kv.ts';
 import { createKvLeaseStore, type KvLeaseStore } from './kv-lease-store.ts';
 
@@ -17,10 +17,7 @@ const EXAMPLE = `'{"Network":"10.5.0.0/16"}'`;
  * Opens the datastore that `options` name. An etcd is not asked anything yet, so that it may come up later. Options
  * that cannot work, such as unreadable certificates or a folder without write permission, fail as `datastore` at once.
  */
-export async function openLeaseStore(
-  options: DatastoreOptions,
-  context: StoreContext,
-): Promise<KvLeaseStore> {
+export async function openLeaseStore(options: KvOptions, context: StoreContext): Promise<KvLeaseStore> {
   return createKvLeaseStore(await openKv(options, context), {
     ...context,
     prefix: options.prefix,
@@ -28,7 +25,7 @@ export async function openLeaseStore(
   });
 }
 
-async function openKv(options: DatastoreOptions, { clock, random, log }: StoreContext): Promise<Kv> {
+async function openKv(options: KvOptions, { clock, random, log }: StoreContext): Promise<Kv> {
   if (options.kind === 'file') {
     const { openFileKv } = await import('./file-kv.ts');
     return openFileKv({ directory: options.directory, clock, random });
@@ -43,7 +40,7 @@ async function openKv(options: DatastoreOptions, { clock, random, log }: StoreCo
   return openEtcdKv(options, { clock, random });
 }
 
-function configHint(options: DatastoreOptions): string {
+function configHint(options: KvOptions): string {
   const prefix = options.prefix === '/coreos.com/network' ? '' : `--etcd-prefix=${options.prefix} `;
   const where =
     options.kind === 'file'

@@ -39,6 +39,8 @@ export interface InterfaceWish {
   readonly publicIP: string | undefined;
   /** The address that the last run used, where it is known; undefined: it is not. */
   readonly lastAddress?: string | undefined;
+  /** The MAC by which peers know our vxlan device; undefined: none. It decides nothing here. */
+  readonly knownMac?: string | undefined;
 }
 
 /** Our end of the underlay. */

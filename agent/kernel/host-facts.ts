@@ -48,6 +48,17 @@ export async function readHostFacts(wish: InterfaceWish): Promise<HostFacts> {
   return (await readUnderlay(wish, undefined)).facts;
 }
 
+/** The MAC of the vxlan device of this name; undefined: there is none. Fails as `host`. */
+export async function readVxlanMac(name: string): Promise<string | undefined> {
+  const socket = openRouteSocket();
+  try {
+    const { links } = await readNetworkOf(socket, name, { lastAddress: undefined });
+    return links.find((link) => link.name === name && link.type === 'vxlan')?.mac;
+  } finally {
+    socket.socket.close();
+  }
+}
+
 interface Underlay {
   readonly facts: HostFacts;
   readonly way: UnderlayWay;
@@ -60,7 +71,8 @@ async function readUnderlay(wish: InterfaceWish, inUse: HostFacts | undefined): 
     await listStrictly(socket).catch(() => undefined);
     const { end, way } = await readWay(socket, wish, inUse && endOf(inUse));
     const { address, why } = end;
-    const ipv4 = { address, publicIP: wish.publicIP ?? address, onLink: way.onLink };
+    const { publicIP = address, knownMac } = wish;
+    const ipv4 = { address, publicIP, knownMac, onLink: way.onLink };
     return { facts: { node: await readIdentity(way.mac), why, underlay: way.underlay, ends: { ipv4 } }, way };
   } finally {
     socket.socket.close();

@@ -1,4 +1,8 @@
-// Limits of what is read from Nodes. Sizes are in characters, times in milliseconds.
+// Limits of what is read from Nodes and written into the own one. Sizes are in characters, times in milliseconds.
+import type { Backoff } from '../base/retry.ts';
+
+const REWRITE_BACKOFF: Backoff = { firstMs: 2_000, maxMs: 60_000 };
+
 export const LIMITS = {
   /** Longest prefix of annotations: the API takes names of 253 and 63 characters, with a slash between. */
   prefixChars: 300,
@@ -11,4 +15,10 @@ export const LIMITS = {
   podCidrChars: 64,
   /** Pause before a second look at a list that is hard to believe; up to half of it is added. */
   secondLookMs: 8_000,
+  /** Pauses between writes that others demand by their own: the first is at once. */
+  rewriteBackoff: REWRITE_BACKOFF,
+  /** After this time without such a write the pauses begin anew. */
+  quietMs: 300_000,
+  /** For this time the answer to a write counts more than an older Node that the watch tells of. */
+  staleMs: 10_000,
 } as const;

@@ -22,12 +22,42 @@ export interface FileStoreOptions {
   readonly prefix: string;
 }
 
-export type DatastoreOptions = EtcdOptions | FileStoreOptions;
+/** A value of the operator's that is checked where it is used, and its source for messages: a flag or a variable. */
+export interface Given {
+  readonly text: string;
+  readonly source: string;
+}
+
+/** Kubernetes as the datastore: it assigns the subnets, and its Nodes are the leases. */
+export interface KubernetesOptions {
+  readonly kind: 'kubernetes';
+  /** The API server. Undefined: that of the kubeconfig, or that of the pod's environment. */
+  readonly apiUrl: Given | undefined;
+  /** Path of a kubeconfig. Undefined: the credentials of the pod; with an `apiUrl` none at all. */
+  readonly kubeconfigFile: string | undefined;
+  readonly annotationPrefix: Given;
+  /** Path of the file with the network configuration. */
+  readonly netConfigPath: string;
+  /** Keep the Node's condition NetworkUnavailable False. */
+  readonly setsNetworkUnavailable: boolean;
+  /** The variables that the pod is given. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** A store of keys and values: nodes claim subnets in it. */
+export type KvOptions = EtcdOptions | FileStoreOptions;
+
+export type DatastoreOptions = KvOptions | KubernetesOptions;
 
 /** The endpoints that are given as addresses. Names are left out: their addresses change. */
-export function datastoreAddresses(options: DatastoreOptions): readonly string[] {
+export function datastoreAddresses(options: KvOptions): readonly string[] {
   if (options.kind !== 'etcd') return [];
-  const hosts = options.endpoints.map((endpoint) => new URL(endpoint).hostname.replace(/^\[|\]$/g, ''));
+  return addressesOf(options.endpoints.map((endpoint) => new URL(endpoint)));
+}
+
+/** The hosts of URLs that are addresses. */
+export function addressesOf(urls: readonly URL[]): readonly string[] {
+  const hosts = urls.map(({ hostname }) => hostname.replace(/^\[|\]$/g, ''));
   return hosts.flatMap((host) => parseAddress(host)?.address ?? []);
 }
 

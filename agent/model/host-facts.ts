@@ -28,6 +28,8 @@ export interface UnderlayEnd {
   readonly address: string;
   /** The address that peers reach us at; `address`, unless the operator said otherwise. */
   readonly publicIP: string;
+  /** The MAC by which peers know our vxlan device already. Undefined: none, so that the backend chooses one. */
+  readonly knownMac?: string | undefined;
   /** The prefixes that are reached without a gateway. */
   readonly onLink: readonly OnLinkPrefix[];
 }

@@ -19,6 +19,8 @@ export interface HostPlanInput {
   readonly backend: Backend;
   /** Our own subnets. */
   readonly subnets: PerFamily<Prefix>;
+  /** Default: as configured. */
+  readonly lengths?: LeaseSource['lengths'];
   /** Everyone's leases. */
   readonly leases: readonly Lease[];
 }
@@ -32,9 +34,10 @@ export function overlaysOf(
 }
 
 /** The host state of this node, in one go. Pure. */
-export function planHostState({ options, host, config, backend, subnets, leases }: HostPlanInput): HostState {
+export function planHostState(input: HostPlanInput): HostState {
+  const { options, host, config, backend, subnets, lengths = 'configured', leases } = input;
   const { blackholeRoute, datastoreAddresses: datastore = [] } = options;
-  const overlays = overlaysOf(config, 'configured');
+  const overlays = overlaysOf(config, lengths);
   const planner = createPlanner({ backend, overlays, blackholeRoute, datastore });
   planner.plan(host, subnets, leases);
   return planner.state();

@@ -3,7 +3,7 @@ import { posix } from 'node:path';
 import { reasonOf, TwillError } from '../base/errors.ts';
 import { readWholeFile } from '../base/read-file.ts';
 import { excerpt } from '../base/schema.ts';
-import type { DatastoreOptions, EtcdOptions } from '../model/datastore-options.ts';
+import type { EtcdOptions, KvOptions } from '../model/datastore-options.ts';
 import type { FlagValues } from './flag-values.ts';
 import type { FlagName } from './flags.ts';
 
@@ -12,8 +12,8 @@ const MAX_PREFIX = 512;
 /** Longest file of a password, in bytes. */
 const MAX_PASSWORD_FILE = 4_096;
 
-/** The datastore of the flags. Fails as `usage`, or as `host` for a file. No message contains a password. */
-export async function readDatastoreOptions(values: FlagValues): Promise<DatastoreOptions> {
+/** The store of the flags. Fails as `usage`, or as `host` for a file. No message contains a password. */
+export async function readKvOptions(values: FlagValues): Promise<KvOptions> {
   const store = values.text('store');
   const prefix = readPrefix(values);
   if (store.startsWith('file:')) {

@@ -3,7 +3,8 @@
 // operand, and no argument is silently ignored.
 import { TwillError } from '../base/errors.ts';
 import { excerpt } from '../base/schema.ts';
-import { environmentName, FLAGS, type Flag, type FlagName, findFlag, spell } from './flags.ts';
+import type { Flag } from './flag.ts';
+import { environmentName, FLAGS, type FlagName, findFlag, spell } from './flags.ts';
 import { nearestWord } from './nearest.ts';
 
 /** The values of a flag and their source. */

@@ -2,52 +2,18 @@
 // `tunnel-filter`, `ip-forward` and the group `hand-off`). Values are checked against their kind by flag-values.ts and
 // further by ../options.ts.
 
-/** Heading of a flag in the help. Flags of `ignored` are accepted and have no effect. */
-export type FlagGroup =
-  | 'datastore'
-  | 'underlay'
-  | 'firewall'
-  | 'node'
-  | 'hand-off'
-  | 'kubernetes'
-  | 'logging'
-  | 'general'
-  | 'ignored';
+import {
+  type Flag,
+  ignoredSwitch,
+  ignoredText,
+  list,
+  number,
+  request,
+  secret,
+  text,
+  toggle,
+} from './flag.ts';
 
-interface FlagBase {
-  readonly name: string;
-  readonly group: FlagGroup;
-  /** For the help: its effect, without the default. */
-  readonly meaning: string;
-  /** For the help: a placeholder for its value. */
-  readonly value?: string;
-  /** False: the flag is never read from the environment. */
-  readonly environment?: false;
-}
-
-/** A flag. If it is given several times, the last value counts, except for a list. */
-export type Flag =
-  | (FlagBase & { readonly kind: 'bool'; readonly default: boolean })
-  | (FlagBase & {
-      readonly kind: 'string';
-      readonly default: string;
-      /** A name or a password: never shown, and any text is a value. */
-      readonly isSecret?: true;
-    })
-  | (FlagBase & {
-      readonly kind: 'int';
-      /** Only in base 10. */
-      readonly isDecimal?: true;
-      readonly default: number;
-      readonly min: number;
-      readonly max: number;
-      /** A smaller or larger number counts as `min` or `max`. Otherwise it is refused. */
-      readonly clamps?: 'below' | 'both';
-    })
-  /** All values count, in order. */
-  | (FlagBase & { readonly kind: 'list' });
-
-const WITHOUT_KUBERNETES = 'has no effect without kube-subnet-mgr';
 const ETCD_ENDPOINTS = 'http://127.0.0.1:4001,http://127.0.0.1:2379';
 
 export const FLAGS = [
@@ -190,12 +156,40 @@ export const FLAGS = [
     'the network NAME for Podman with netavark, in /etc/containers/networks',
   ),
 
-  toggle('kube-subnet-mgr', 'kubernetes', false, 'not supported yet'),
-  text('kube-api-url', 'kubernetes', 'URL', '', WITHOUT_KUBERNETES),
-  text('kube-annotation-prefix', 'kubernetes', 'TEXT', 'flannel.alpha.coreos.com', WITHOUT_KUBERNETES),
-  text('kubeconfig-file', 'kubernetes', 'FILE', '', WITHOUT_KUBERNETES),
-  text('net-config-path', 'kubernetes', 'FILE', '/etc/kube-flannel/net-conf.json', WITHOUT_KUBERNETES),
-  toggle('set-node-network-unavailable', 'kubernetes', true, WITHOUT_KUBERNETES),
+  toggle(
+    'kube-subnet-mgr',
+    'kubernetes',
+    false,
+    'take the subnet from the own Node of Kubernetes and peers from the other ones; flags of the datastore have no effect',
+  ),
+  text(
+    'kube-api-url',
+    'kubernetes',
+    'URL',
+    '',
+    'API server, in place of that of the kubeconfig; without one it is asked without credentials',
+  ),
+  text('kubeconfig-file', 'kubernetes', 'FILE', '', "credentials, in place of the pod's ServiceAccount"),
+  text(
+    'kube-annotation-prefix',
+    'kubernetes',
+    'TEXT',
+    'flannel.alpha.coreos.com',
+    'start of the names of annotations: a DNS name, perhaps with a slash and a label',
+  ),
+  text(
+    'net-config-path',
+    'kubernetes',
+    'FILE',
+    '/etc/kube-flannel/net-conf.json',
+    'network configuration; its SubnetLen, SubnetMin and SubnetMax have no effect',
+  ),
+  toggle(
+    'set-node-network-unavailable',
+    'kubernetes',
+    true,
+    "keep the Node's condition NetworkUnavailable False while the agent is ready",
+  ),
 
   {
     ...number(
@@ -225,53 +219,6 @@ export const FLAGS = [
     ] as const
   ).map(ignoredSwitch),
 ] as const satisfies readonly Flag[];
-
-function text<const N extends string>(
-  name: N,
-  group: FlagGroup,
-  value: string,
-  byDefault: string,
-  meaning: string,
-) {
-  return { name, kind: 'string', group, value, default: byDefault, meaning } as const;
-}
-
-function secret<const N extends string>(name: N, value: string, meaning: string) {
-  return { ...text(name, 'datastore', value, '', meaning), isSecret: true } as const;
-}
-
-function toggle<const N extends string>(name: N, group: FlagGroup, byDefault: boolean, meaning: string) {
-  return { name, kind: 'bool', group, default: byDefault, meaning } as const;
-}
-
-function number<const N extends string>(
-  name: N,
-  group: FlagGroup,
-  value: string,
-  range: Pick<Extract<Flag, { readonly kind: 'int' }>, 'default' | 'min' | 'max' | 'clamps'>,
-  meaning: string,
-) {
-  return { name, kind: 'int', group, value, ...range, meaning } as const;
-}
-
-function list<const N extends string>(name: N, group: FlagGroup, value: string, meaning: string) {
-  return { name, kind: 'list', group, value, meaning } as const;
-}
-
-// A flag that prints a text instead of running the command. Never read from the environment: people use
-// FLANNELD_VERSION for the tag of an image.
-function request<const N extends string>(name: N, meaning: string) {
-  return { ...toggle(name, 'general', false, meaning), environment: false } as const;
-}
-
-// A flag of flannel's logging library. Unit files contain such flags; here they have no effect.
-function ignoredText<const N extends string>(name: N) {
-  return { ...text(name, 'ignored', 'TEXT', '', 'has no effect'), environment: false } as const;
-}
-
-function ignoredSwitch<const N extends string>(name: N) {
-  return { ...toggle(name, 'ignored', false, 'has no effect'), environment: false } as const;
-}
 
 /** A name of a flag of a kind. */
 export type FlagName<K extends Flag['kind'] = Flag['kind']> = Extract<

@@ -4,7 +4,8 @@
 //                         ── neigh 10.5.34.0 lladdr <the peer's MAC>
 //                         ── fdb   <the peer's MAC> dst 192.168.77.2 ── UDP 8472 ──▶ the peer
 //
-// The device's MAC is a digest of the node's identity: a device that is made again has the MAC that peers know.
+// The device's MAC is the one that peers know, where the node knows of one. Else it is a digest of the node's identity:
+// a device that is made again has the same.
 import { createHash } from 'node:crypto';
 import type { JsonValue } from '../../agent/base/schema.ts';
 import * as v from '../../agent/base/valibot.ts';
@@ -85,7 +86,8 @@ function parseVtepMac(data: JsonValue | undefined): string | undefined {
  * The MAC of this node's end of the tunnel. The public address is part of it: machines that were cloned with
  * their machine id still differ in it, and two ends with one MAC would take each other's packets.
  */
-function vtepMac(node: NodeIdentity, { publicIP }: UnderlayEnd, vni: number): string {
+function vtepMac(node: NodeIdentity, { publicIP, knownMac }: UnderlayEnd, vni: number): string {
+  if (knownMac !== undefined) return knownMac;
   const digest = createHash('sha256').update(`vtep\n${node.id}\n${publicIP}\n${vni}`).digest();
   // Locally administered, not a group address.
   const first = ((digest[0] ?? 0) & 0xfc) | 0x02;

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { InterfaceWish } from '../../agent/kernel/external-interface.ts';
-import { createHostSource } from '../../agent/kernel/host-facts.ts';
+import { createHostSource, readVxlanMac } from '../../agent/kernel/host-facts.ts';
 import type { HostFacts } from '../../agent/model/host-facts.ts';
 import { formatPrefix } from '../../agent/model/ip.ts';
 import { NEEDS_PRIVATE_NETNS, title } from '../support/needs.ts';
@@ -179,6 +179,14 @@ describe.skipIf(NEEDS_PRIVATE_NETNS.missing)(title('the underlay on Linux', NEED
     expect(await choice()).toBe('eth0 10.0.2.15 mtu 1200');
     ip('route add 10.40.0.0/16 dev eth0 mtu 576');
     expect(await choice()).toBe('eth0 10.0.2.15 mtu 1200');
+  });
+
+  test('the MAC that peers know is part of the facts, and a vxlan device that stands tells its own', async () => {
+    expect((await read({ knownMac: '02:00:00:00:00:0a' })).ends.ipv4?.knownMac).toBe('02:00:00:00:00:0a');
+    expect(await readVxlanMac('flannel.1')).toBeUndefined();
+    expect(await readVxlanMac('eth0')).toBeUndefined();
+    ip('link add flannel.1 address 02:00:00:00:00:0b type vxlan id 1 dev eth0 dstport 8472 local 10.0.2.15');
+    expect(await readVxlanMac('flannel.1')).toBe('02:00:00:00:00:0b');
   });
 
   test('an address of a bridge that no route leads out of has the MTU of the way out', async () => {

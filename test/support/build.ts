@@ -29,12 +29,13 @@ export function hostFacts(changes: FactChanges = {}): HostFacts {
     mtuBytes = 1500,
     hasCarrier = true,
     carriesPackets = true,
+    knownMac,
   } = changes;
   return {
     node: { id: nodeId, mac: '02:00:00:00:00:01', name: 'h1' },
     why: 'the default route',
     underlay: { name, carriesPackets, mtuBytes, hasCarrier },
-    ends: { ipv4: { address, publicIP, onLink: onLink.map(onLinkPrefix) } },
+    ends: { ipv4: { address, publicIP, knownMac, onLink: onLink.map(onLinkPrefix) } },
   };
 
   function onLinkPrefix(text: string): OnLinkPrefix {

@@ -53,7 +53,7 @@ export const LAYERS: readonly Layer[] = [
   // The agent connects the parts. It runs them, plans a host and cleans it up.
   {
     name: 'agent',
-    files: /^agent\/(?:agent|resume|host-plan|host-cleanup)\.ts$/,
+    files: /^agent\/(?:agent|open-leases|resume|host-plan|host-cleanup)\.ts$/,
     uses: [...FOUNDATION, ...PARTS, 'node'],
   },
   { name: 'cli', files: /^agent\/cli\//, uses: [...FOUNDATION, ...PARTS, 'agent'] },

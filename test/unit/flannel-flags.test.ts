@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { TwillError } from '../../agent/base/errors.ts';
 import { createLeaseKeys } from '../../agent/datastore/lease-keys.ts';
+import type { KubernetesOptions } from '../../agent/model/datastore-options.ts';
 import { parseCommandLine } from '../../agent/options/flag-values.ts';
 import { type AgentOptions, readAgentOptions } from '../../agent/options.ts';
 
@@ -29,6 +30,16 @@ interface Row {
 
 const PORT = '--healthz-port: must be a whole number from 0 to 65535';
 const health = (ip: string, port = 8080) => ({ healthz: { ip, port } });
+const kubernetes = (changes: Partial<KubernetesOptions>): KubernetesOptions => ({
+  kind: 'kubernetes',
+  apiUrl: undefined,
+  kubeconfigFile: undefined,
+  annotationPrefix: { text: 'flannel.alpha.coreos.com', source: '--kube-annotation-prefix' },
+  netConfigPath: '/etc/kube-flannel/net-conf.json',
+  setsNetworkUnavailable: true,
+  environment: {},
+  ...changes,
+});
 const ADDRESS = 'must be an IPv4 address such as 192.168.77.1';
 
 const NUMBERS: readonly Row[] = [
@@ -128,10 +139,36 @@ const KUBERNETES: readonly Row[] = [
     flannel: 'no effect',
     ours: {},
   },
+  { args: ['--kube-subnet-mgr=1'], flannel: 'Kubernetes', ours: { datastore: kubernetes({}) } },
   {
-    args: ['--kube-subnet-mgr=1'],
-    flannel: 'Kubernetes',
-    ours: '--kube-subnet-mgr: this version has no Kubernetes subnet manager yet',
+    args: ['--kube-subnet-mgr', '--etcd-endpoints=ftp://a', '--store=redis', '--etcd-prefix=a b'],
+    flannel: 'flags of etcd have no effect',
+    ours: { datastore: kubernetes({}) },
+  },
+  {
+    args: [
+      '--kube-subnet-mgr',
+      '--kube-api-url=https://10.0.0.1:6443',
+      '--kubeconfig-file=/y',
+      '--kube-annotation-prefix=x.org/y',
+      '--net-config-path=/x',
+      '--set-node-network-unavailable=false',
+    ],
+    flannel: 'all of them count',
+    ours: {
+      datastore: kubernetes({
+        apiUrl: { text: 'https://10.0.0.1:6443', source: '--kube-api-url' },
+        kubeconfigFile: '/y',
+        annotationPrefix: { text: 'x.org/y', source: '--kube-annotation-prefix' },
+        netConfigPath: '/x',
+        setsNetworkUnavailable: false,
+      }),
+    },
+  },
+  {
+    args: ['--kube-subnet-mgr', '--net-config-path='],
+    flannel: 'cannot read it',
+    ours: '--net-config-path: must be the path of a file, is ""',
   },
 ];
 
@@ -194,6 +231,7 @@ describe('variables in an odd spelling', () => {
     ['FLANNELD_SUBNET_LEASE_RENEW_MARGIN', '', 'not set', { renewMarginMinutes: 60 }],
     ['FLANNELD_IP_MASQ', 'T', 'true', { ipMasq: true }],
     ['FLANNELD_KUBE_API_URL', 'http://a', 'no effect', {}],
+    ['FLANNELD_KUBE_SUBNET_MGR', 'true', 'Kubernetes', { datastore: kubernetes({}) }],
     ['FLANNELD_HELP', 'x', 'no flag', {}],
     ['flanneld_ip_masq', 'true', 'not read', { ipMasq: false }],
   ])('%s=%s is to flannel: %s', async (name, text, _, ours) => {
@@ -220,7 +258,8 @@ describe('the prefix of the keys', () => {
     ['/..', '/config'],
   ])('--etcd-prefix=%s has its configuration at %s, as in flannel', async (text, key) => {
     const found = await meaning([`--etcd-prefix=${text}`]);
-    if (typeof found === 'string') throw new Error(found);
+    if (typeof found === 'string' || found.datastore.kind === 'kubernetes')
+      throw new Error('no store of keys');
     const keys = createLeaseKeys(found.datastore.prefix);
     expect(keys.config).toBe(key);
     expect(keys.leases).toBe(key.replace(/config$/, 'subnets/'));

@@ -147,11 +147,6 @@ describe('options', () => {
     ],
     [['--store=redis'], '--store: must be "etcd" or "file:DIR", is "redis"'],
     [['--store=file:data'], '--store: must name an absolute directory after "file:", is "file:data"'],
-    [
-      ['--kube-subnet-mgr'],
-      '--kube-subnet-mgr: this version has no Kubernetes subnet manager yet',
-      'leave it out and give a datastore with --etcd-endpoints or --store',
-    ],
   ];
 
   const rows = refused.map(([args, message, hint]) => ({ args, message, hint }));
@@ -174,11 +169,7 @@ describe('options', () => {
       '[',
       'FLANNELD_IFACE_REGEX: must be a regular expression in Go\'s syntax, is "[": missing closing ] in "["',
     ],
-    [
-      'FLANNELD_KUBE_SUBNET_MGR',
-      'true',
-      'FLANNELD_KUBE_SUBNET_MGR: this version has no Kubernetes subnet manager yet',
-    ],
+    ['FLANNELD_KUBE_SUBNET_MGR', 'yes', 'FLANNELD_KUBE_SUBNET_MGR: must be true or false, is "yes"'],
   ];
 
   it.each(refusedVariables)('options name the invalid variable %s', async (name, text, message) => {

@@ -5,8 +5,8 @@ import { kubeconfigAccess } from './kubeconfig.ts';
 export interface AccessOptions {
   /** `--kubeconfig-file`. */
   readonly kubeconfigFile: string | undefined;
-  /** `--kube-api-url`. */
-  readonly apiUrl: string | undefined;
+  /** `--kube-api-url`, and its source for messages. */
+  readonly apiUrl: { readonly text: string; readonly source: string } | undefined;
 }
 
 /**
@@ -17,6 +17,6 @@ export async function findAccess(
   { kubeconfigFile, apiUrl }: AccessOptions,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<ApiAccess> {
-  if (kubeconfigFile !== undefined) return kubeconfigAccess(kubeconfigFile, apiUrl);
-  return apiUrl === undefined ? podAccess(env) : anonymousAccess(parseServer(apiUrl, '--kube-api-url'));
+  if (kubeconfigFile !== undefined) return kubeconfigAccess(kubeconfigFile, apiUrl?.text);
+  return apiUrl === undefined ? podAccess(env) : anonymousAccess(parseServer(apiUrl.text, apiUrl.source));
 }

@@ -76,6 +76,13 @@ describe('vxlan', () => {
     ]);
   });
 
+  it('vxlan gives the device the MAC that peers know, and announces that one', async () => {
+    const facts = hostFacts({ knownMac: '02:00:00:00:00:0a' });
+    expect((await text('vxlan', {}, [], facts))[0]).toBe(LINK.replace(/mac \S+/, 'mac 02:00:00:00:00:0a'));
+    const backend = await createBackend({ type: 'vxlan', options: {} }, 'config');
+    expect(announcement(backend, facts).backendData.ipv4).toEqual({ VNI: 1, VtepMAC: '02:00:00:00:00:0a' });
+  });
+
   it('vxlan binds the device to no link where our address is on lo', async () => {
     expect((await text('vxlan', {}, [], bgpFacts()))[0]).toMatch(
       / mtu 1450 mac \S+ local 10\.99\.0\.1 nolearning$/,

@@ -6,7 +6,7 @@ import { KvLeaseHolder } from '../../../agent/lease/kv-lease-holder.ts';
 import type { FirewallRules } from '../../../agent/model/firewall.ts';
 import { formatPrefix } from '../../../agent/model/ip.ts';
 import type { Kv } from '../../../agent/model/kv.ts';
-import type { LeaseHolder } from '../../../agent/model/lease-holder.ts';
+import type { HolderInput, LeaseHolder } from '../../../agent/model/lease-holder.ts';
 import { Node } from '../../../agent/node/node.ts';
 import { createBackend } from '../../../backends/index.ts';
 import { createMemoryFirewall } from '../../fakes/memory-firewall.ts';
@@ -73,7 +73,7 @@ export interface NodeBed {
     n: number,
     wrap?: (kv: Kv) => Kv,
     kernelAnswers?: boolean,
-    holder?: LeaseHolder,
+    holder?: LeaseHolder | ((input: HolderInput) => LeaseHolder),
     refusesRulesAtFirst?: boolean,
   ) => Promise<TestHost>;
   readonly writeConfig: (text: string) => Promise<void>;
@@ -134,7 +134,8 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         leaseSource: leases,
         configSource: leases.config,
         createHolder: (input) =>
-          holder ?? new KvLeaseHolder({ ...input, store: leases, clock, random, renewMarginMinutes: 60 }),
+          (typeof holder === 'function' ? holder(input) : holder) ??
+          new KvLeaseHolder({ ...input, store: leases, clock, random, renewMarginMinutes: 60 }),
         hostSource: {
           read: async () => ({
             ...hostFacts({ address }),

@@ -98,7 +98,7 @@ describe('a kubeconfig', () => {
   it('is one of three ways, which the flags choose as in flannel', async () => {
     await writeFile(path, text());
     const pod = { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' };
-    const apiUrl = 'https://10.0.0.9:6443';
+    const apiUrl = { text: 'https://10.0.0.9:6443', source: '--kube-api-url' };
     const ways = await Promise.all([
       findAccess({ kubeconfigFile: undefined, apiUrl: undefined }, pod),
       findAccess({ kubeconfigFile: undefined, apiUrl }, pod),

@@ -1,0 +1,88 @@
+// Opens Kubernetes as the store of leases: finds the own Node, and brings the watch of all Nodes and the holder of the
+// own podCIDR together.
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import type { ConfigSource } from '../model/config-source.ts';
+import { addressesOf, type KubernetesOptions } from '../model/datastore-options.ts';
+import type { HolderInput } from '../model/lease-holder.ts';
+import { annotationNames } from './annotation-names.ts';
+import type { ApiError } from './api/api-error.ts';
+import { createApiClient } from './api/client.ts';
+import { findAccess } from './api/find-access.ts';
+import { readNetConf } from './net-conf.ts';
+import { NodeHolder } from './node-holder.ts';
+import type { NodeObject } from './node-object.ts';
+import { createNodeReader } from './node-object.ts';
+import { NodeWatch } from './node-watch.ts';
+import { createNodeWriter } from './node-writer.ts';
+import { announcedMac, readAddress } from './own-annotations.ts';
+import { findNode, findNodeName, readNodeHint } from './own-node.ts';
+
+export interface KubernetesDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Called for each failed attempt to find the own Node. If it throws, there are no further ones. */
+  readonly onFailure: (error: ApiError) => void;
+}
+
+/** Kubernetes, once the own Node is known. Disposing closes all connections. */
+export interface Kubernetes extends AsyncDisposable {
+  readonly nodes: NodeWatch;
+  readonly configSource: ConfigSource;
+  readonly nodeName: string;
+  /** The address of the API server, where it is known as an address. */
+  readonly addresses: readonly string[];
+  /** The public address that an operator has given to the own Node; undefined: none. */
+  readonly publicIP: string | undefined;
+  /** The MAC by which peers know this node's vxlan device; undefined: none. */
+  readonly announcedMac: string | undefined;
+  /** The holder of the own podCIDR. */
+  createHolder(input: HolderInput): NodeHolder;
+}
+
+/**
+ * Opens Kubernetes, as soon as the API server answers and the own Node exists.
+ *
+ * Fails as `usage` or `config` for flags, variables and files that cannot work, before the API is asked. Fails with the
+ * reason of an aborted signal.
+ */
+export async function openKubernetes(
+  options: KubernetesOptions,
+  deps: KubernetesDeps,
+  signal: AbortSignal,
+): Promise<Kubernetes> {
+  const { clock, random, log } = deps;
+  const { text: prefix, source: where } = options.annotationPrefix;
+  const names = annotationNames(prefix, where);
+  const conf = await readNetConf(options.netConfigPath);
+  const hint = readNodeHint(options.environment);
+  const access = await findAccess(options, options.environment);
+  const client = createApiClient(access, deps);
+  let nodeName: string;
+  let node: NodeObject;
+  try {
+    nodeName = await findNodeName(hint, { ...deps, client }, signal);
+    node = await findNode(nodeName, createNodeReader(names), { ...deps, client }, signal);
+  } catch (error) {
+    client[Symbol.dispose]();
+    throw error;
+  }
+  const { address, fault } = readAddress(node, 'node-public-ip');
+  if (fault !== undefined) log.warn(fault);
+  const nodes = new NodeWatch({ client, nodeName, names, config: conf.text, clock, random });
+  const writer = createNodeWriter({ client, nodeName, names, clock });
+  const setsAvailable = options.setsNetworkUnavailable;
+  return {
+    nodes,
+    configSource: conf,
+    nodeName,
+    addresses: addressesOf([access.server]),
+    publicIP: address,
+    announcedMac: announcedMac(node),
+    createHolder: (input) =>
+      new NodeHolder({ ...input, nodeName, source: nodes, writer, setsAvailable, clock, random }),
+    [Symbol.asyncDispose]: () => nodes[Symbol.asyncDispose](),
+  };
+}
