@@ -76,7 +76,7 @@ export class DataPlaneKeeper implements AsyncDisposable {
 
   /**
    * Takes notice of leases that came, changed or went. A resumed data plane ends if the lease of its subnet is another
-   * node's; of a data plane with the real input the lease holder knows better. A lease with another key says nothing.
+   * node's; of a data plane with the real input the lease holder knows better. A lease of other subnets says nothing.
    */
   noticeLeases(leases: Iterable<Lease>, { node, ends }: HostFacts): void {
     this.#told = undefined;
@@ -88,7 +88,7 @@ export class DataPlaneKeeper implements AsyncDisposable {
     const publicIP = ends.ipv4?.publicIP;
     const self = { node, publicIP: publicIP === undefined ? {} : { ipv4: publicIP } };
     for (const lease of leases) {
-      if (lease.key !== key) continue;
+      if (formatSubnetKey(lease.subnets) !== key) continue;
       const relation = ownership(lease, self);
       // A clone of this machine is alive more often than this machine comes back on another interface.
       if (relation !== undefined && relation !== 'clone') continue;

@@ -152,6 +152,12 @@ describe('the keeper of a data plane', () => {
     expect(lines.join()).toContain('is another node');
   });
 
+  it("the data plane keeper ends the data plane when its subnet is another Node's of Kubernetes", () => {
+    start(RECORD);
+    keeper.noticeLeases([lease('10.5.1.0/24', leaseAttrs('192.168.77.9'), { key: 'n2' })], FACTS);
+    expect(keeper.isOpen).toBe(false);
+  });
+
   it("the data plane keeper ends the data plane when its subnet is a clone's", async () => {
     start(RECORD);
     const clone = { ...FACTS.node, mac: '02:00:00:00:00:09' };
@@ -166,7 +172,12 @@ describe('the keeper of a data plane', () => {
     ["contains another node's lease", [lease('10.5.1.0/25', leaseAttrs('192.168.77.9'))]],
     [
       "is another node's by a second key",
-      [lease('10.5.1.0/24', leaseAttrs('192.168.77.9'), { key: '10.5.1.0-24&fd00:5:1::-64' })],
+      [
+        lease('10.5.1.0/24', leaseAttrs('192.168.77.9'), {
+          key: '10.5.1.0-24&fd00:5:1::-64',
+          subnets: { ipv4: prefix('10.5.1.0/24'), ipv6: prefix('fd00:5:1::/64') },
+        }),
+      ],
     ],
     ['was ours at another address', [lease('10.5.1.0/24', leaseAttrs('192.168.77.9', { node: FACTS.node }))]],
     [
