@@ -1,13 +1,11 @@
-// Writes what this node says into its own Node: annotations and the condition NetworkUnavailable, both as flannel
-// does. A role needs the verb `patch` on nodes/status for it, and no right on the Nodes themselves: the API keeps
-// annotations that come with the status.
+// Writes what this node says into its own Node: annotations and the condition NetworkUnavailable. The last writer wins.
 import type { Clock } from '../base/clock.ts';
-import type { JsonValue } from '../base/schema.ts';
-import type { Annotation, AnnotationNames } from './annotation-names.ts';
-import type { ApiClient } from './api/client.ts';
+import type { AnnotationNames } from './annotation-names.ts';
+import type { ApiClient, Patch } from './api/client.ts';
 import { NODES } from './api/resource.ts';
 import type { Announcement } from './node-lease.ts';
 import { createNodeReader, type NodeObject } from './node-object.ts';
+import { annotationPatch, networkAvailablePatch } from './node-patch.ts';
 
 /** Calls fail as `ApiError`. They give the Node as it is then; undefined: the answer is no Node. */
 export interface NodeWriter {
@@ -26,28 +24,10 @@ export interface NodeWriterOptions {
 
 export function createNodeWriter({ client, nodeName, names, clock }: NodeWriterOptions): NodeWriter {
   const read = createNodeReader(names);
-  // The last writer wins: there is no resourceVersion in it.
-  const patch = async (body: JsonValue, signal: AbortSignal): Promise<NodeObject | undefined> =>
-    read(await client.patch(NODES, nodeName, { type: 'strategic', subresource: 'status', body }, signal));
+  const write = async (patch: Patch, signal: AbortSignal): Promise<NodeObject | undefined> =>
+    read(await client.patch(NODES, nodeName, patch, signal));
   return {
-    annotate(changes, signal) {
-      const annotations = Object.fromEntries(
-        Object.entries(changes).map(([end, value]) => [names[end as Annotation], value]),
-      );
-      return patch({ metadata: { annotations } }, signal);
-    },
-    setAvailable(signal) {
-      // In whole seconds, as all times of the API.
-      const now = new Date(clock.wallMs()).toISOString().replace(/\.\d+/, '');
-      const condition = {
-        type: 'NetworkUnavailable',
-        status: 'False',
-        reason: 'FlannelIsUp',
-        message: 'Flannel is running on this node',
-        lastTransitionTime: now,
-        lastHeartbeatTime: now,
-      };
-      return patch({ status: { conditions: [condition] } }, signal);
-    },
+    annotate: (changes, signal) => write(annotationPatch(names, changes), signal),
+    setAvailable: (signal) => write(networkAvailablePatch(clock.wallMs()), signal),
   };
 }

@@ -6,7 +6,7 @@ import type { Random } from '../base/random.ts';
 import { ApiError, record } from './api/api-error.ts';
 import type { ApiClient, Reader } from './api/client.ts';
 import { persist } from './api/persist.ts';
-import { NODES } from './api/resource.ts';
+import { NODES, podsIn } from './api/resource.ts';
 import type { NodeObject } from './node-object.ts';
 
 export interface OwnNodeDeps {
@@ -35,7 +35,7 @@ export async function findNodeName(hint: NodeHint, deps: OwnNodeDeps, signal: Ab
   if ('nodeName' in hint) return hint.nodeName;
   const { namespace, pod } = hint;
   const attempt = async (): Promise<string> => {
-    const found = await deps.client.get({ apiVersion: 'v1', plural: 'pods', namespace }, pod, signal);
+    const found = await deps.client.get(podsIn(namespace), pod, signal);
     const { nodeName } = record(record(found)['spec']);
     if (typeof nodeName === 'string' && nodeName !== '') return nodeName;
     throw new ApiError('not-found', `the pod ${namespace}/${pod} is on no Node`, {

@@ -118,38 +118,6 @@ describe('Kubernetes as the store of leases', () => {
     });
   });
 
-  it('sets NetworkUnavailable as flannel does', async () => {
-    const answer = cluster(vxlanAnnotations('192.168.77.2'));
-    await using api = await startScriptedApi((call, response) => sendJson(response, answer(call)));
-    await using kubernetes = await openKubernetes(options(api), deps(), never);
-    const { createNodeWriter } = await import('../../../agent/kubernetes/node-writer.ts');
-    const { createApiClient } = await import('../../../agent/kubernetes/api/client.ts');
-    const { anonymousAccess } = await import('../../../agent/kubernetes/api/access.ts');
-    const { annotationNames } = await import('../../../agent/kubernetes/annotation-names.ts');
-    using client = createApiClient(anonymousAccess(new URL(api.url)), {
-      clock: systemClock,
-      random: () => 0,
-    });
-    const names = annotationNames('x.org/y', 'prefix');
-    const clock = { ...systemClock, wallMs: () => Date.UTC(2026, 10, 30, 10, 0, 0, 123) };
-    await createNodeWriter({ client, nodeName: 'n1', names, clock }).setAvailable(never);
-    expect(kubernetes.nodeName).toBe('n1');
-    expect(JSON.parse(api.calls.at(-1)?.body ?? '')).toEqual({
-      status: {
-        conditions: [
-          {
-            type: 'NetworkUnavailable',
-            status: 'False',
-            reason: 'FlannelIsUp',
-            message: 'Flannel is running on this node',
-            lastTransitionTime: '2026-11-30T10:00:00Z',
-            lastHeartbeatTime: '2026-11-30T10:00:00Z',
-          },
-        ],
-      },
-    });
-  });
-
   it('asks nothing of the API where an option cannot work', async () => {
     await using api = await startScriptedApi((_, response) => sendStatus(response, 500, 'asked'));
     const refused: readonly (readonly [Partial<KubernetesOptions>, string])[] = [
