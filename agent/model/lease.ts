@@ -52,8 +52,8 @@ export interface Lease {
   /** Grows with every write of this lease; the datastore's token for "only if unchanged". */
   readonly revision: number;
   /**
-   * Its age: the revision of the datastore at which the lease was created, on Kubernetes the time at which the Node was,
-   * in milliseconds. Later writes leave it as it is.
+   * Its age: the revision of the datastore at which the lease was created, on Kubernetes the time at which the Node
+   * was, in milliseconds. Later writes leave it as it is.
    */
   readonly created: number;
   /**
