@@ -2,7 +2,7 @@
 // send its packets to the oldest of them (`node/contest.ts`).
 import type { Condition } from '../model/condition.ts';
 import { overlaps, type Prefix } from '../model/ip.ts';
-import type { Lease } from '../model/lease.ts';
+import { byAge, type Lease } from '../model/lease.ts';
 import type { KnownLeases } from '../model/lease-holder.ts';
 import type { StoreEvent } from '../model/lease-source.ts';
 import type { NodeObject } from './node-object.ts';
@@ -61,10 +61,4 @@ export class Rivals {
     this.#leases.set(lease.key, lease);
     return true;
   }
-}
-
-type Aged = Pick<Lease, 'created' | 'key'>;
-
-function byAge(a: Aged, b: Aged): number {
-  return a.created - b.created || (a.key < b.key ? -1 : 1);
 }

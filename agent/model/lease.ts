@@ -181,3 +181,8 @@ export function formatLeaseValue(attrs: LeaseAttrs, asked?: NodeIdentity): strin
 function formatNode(node: NodeIdentity | undefined): IdentityFields {
   return node && { ID: node.id, MAC: node.mac, Name: node.name };
 }
+
+/** The order of leases by their age, the oldest first. */
+export function byAge(a: Pick<Lease, 'created' | 'key'>, b: Pick<Lease, 'created' | 'key'>): number {
+  return a.created - b.created || (a.key < b.key ? -1 : 1);
+}

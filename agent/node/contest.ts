@@ -15,7 +15,7 @@
 //
 // One update costs the claims of that lease and of its rivals.
 import { formatObject, type HostObject } from '../model/host-state.ts';
-import type { Lease } from '../model/lease.ts';
+import { byAge, type Lease } from '../model/lease.ts';
 import { createFirsts } from './firsts.ts';
 
 /** A thing that one node alone can have, and the meaning that a lease gives it. Equal meanings are no conflict. */
@@ -249,11 +249,6 @@ export function createContest({ room, onThing }: ContestOptions): Contest {
     },
     keys: () => [...new Set([...claimants.keys(), ...firsts.creditors()])],
   };
-}
-
-/** The order of leases by their age, the oldest first. */
-export function byAge(a: Lease, b: Lease): number {
-  return a.created - b.created || (a.key < b.key ? -1 : 1);
 }
 
 /** A claim that a lease has lost to others; undefined: all others give way. */

@@ -20,11 +20,11 @@ import {
   type ObjectChange,
 } from '../model/host-state.ts';
 import { formatPrefix, type PerFamily, type Prefix } from '../model/ip.ts';
-import { formatSubnetKey, formatSubnets, type Lease } from '../model/lease.ts';
+import { byAge, formatSubnetKey, formatSubnets, type Lease } from '../model/lease.ts';
 import { conflictOf, type Overlay, type Peer, type Plane, planesOf } from '../model/plane.ts';
 import { intrusionOf, misfitOf } from '../model/trust.ts';
 import { claimsOfHost, claimsOfPeer, HOSTS, isPublicAddress } from './claims.ts';
-import { byAge, type Claim, createContest, type Defeat, meaningOf } from './contest.ts';
+import { type Claim, createContest, type Defeat, meaningOf } from './contest.ts';
 import { PublicAddresses } from './public-addresses.ts';
 
 export interface PlannerOptions {

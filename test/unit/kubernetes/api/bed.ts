@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { type ApiAccess, anonymousAccess } from '../../../../agent/kubernetes/api/access.ts';
 import { type ApiClient, createApiClient } from '../../../../agent/kubernetes/api/client.ts';
@@ -27,7 +28,7 @@ export interface ApiBed extends AsyncDisposable {
 }
 
 /** The certificates of two authorities, `one` and `two`, in a new folder. */
-export async function makeCertificates(): Promise<string> {
+async function makeCertificates(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'tw-kube-'));
   await makeAuthority(folder, 'one');
   await makeAuthority(folder, 'two');
@@ -35,7 +36,7 @@ export async function makeCertificates(): Promise<string> {
   return folder;
 }
 
-export async function openApiBed(folder: string): Promise<ApiBed> {
+async function openApiBed(folder: string): Promise<ApiBed> {
   const file = (name: string): string => join(folder, name);
   const useCa = async (name: string): Promise<void> =>
     writeFile(file('ca.pem'), await readFile(file(`${name}-ca.pem`)));
@@ -74,4 +75,19 @@ export async function openApiBed(folder: string): Promise<ApiBed> {
       await rm(file('token'), { force: true });
     },
   };
+}
+
+/** Opens a bed before each test of a file, and closes it after it. */
+export function useApiBed(): () => ApiBed {
+  let folder: string;
+  let bed: ApiBed;
+  beforeAll(async () => {
+    folder = await makeCertificates();
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+  beforeEach(async () => {
+    bed = await openApiBed(folder);
+  });
+  afterEach(() => bed[Symbol.asyncDispose]());
+  return () => bed;
 }

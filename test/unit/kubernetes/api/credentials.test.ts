@@ -1,38 +1,27 @@
 // Tokens, certificates and CAs that are exchanged while a client runs.
 import { rm, writeFile } from 'node:fs/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { NODES } from '../../../../agent/kubernetes/api/resource.ts';
 import { sendJson } from '../../../fakes/scripted-api.ts';
 import { nodeJson } from '../../../support/node-json.ts';
-import { type ApiBed, makeCertificates, nameOf, never, openApiBed } from './bed.ts';
+import { nameOf, never, useApiBed } from './bed.ts';
 
-let folder: string;
-let bed: ApiBed;
-
-beforeAll(async () => {
-  folder = await makeCertificates();
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
-
-beforeEach(async () => {
-  bed = await openApiBed(folder);
-});
-afterEach(() => bed[Symbol.asyncDispose]());
+const bed = useApiBed();
 
 describe('credentials', () => {
   it('the token is read again for each request, and is in no message', async () => {
-    await writeFile(bed.file('token'), 'first\n');
-    bed.open({ token: { file: bed.file('token') } });
-    await bed.client.get(NODES, 'n1', never);
-    await writeFile(bed.file('token'), 'second');
-    await bed.client.get(NODES, 'n1', never);
-    await writeFile(bed.file('token'), 'a\nb');
-    await expect(bed.client.get(NODES, 'n1', never)).rejects.toThrow(
+    await writeFile(bed().file('token'), 'first\n');
+    bed().open({ token: { file: bed().file('token') } });
+    await bed().client.get(NODES, 'n1', never);
+    await writeFile(bed().file('token'), 'second');
+    await bed().client.get(NODES, 'n1', never);
+    await writeFile(bed().file('token'), 'a\nb');
+    await expect(bed().client.get(NODES, 'n1', never)).rejects.toThrow(
       /^[^\n]*token[^\n]*is not one of printable characters$/,
     );
-    await rm(bed.file('token'));
-    await expect(bed.client.get(NODES, 'n1', never)).rejects.toThrow('cannot use the token');
-    expect(bed.api.calls.map(({ headers }) => headers.authorization)).toEqual([
+    await rm(bed().file('token'));
+    await expect(bed().client.get(NODES, 'n1', never)).rejects.toThrow('cannot use the token');
+    expect(bed().api.calls.map(({ headers }) => headers.authorization)).toEqual([
       'Bearer first',
       'Bearer second',
     ]);
@@ -40,7 +29,7 @@ describe('credentials', () => {
 
   it('a client certificate is shown', async () => {
     const shown: unknown[] = [];
-    bed.api.respond = (_, response) => {
+    bed().api.respond = (_, response) => {
       shown.push(
         (
           response.socket as unknown as { getPeerCertificate(): { subject?: { CN: string } } }
@@ -48,54 +37,54 @@ describe('credentials', () => {
       );
       sendJson(response, nodeJson('n1'));
     };
-    bed.open({
-      client: { cert: { file: bed.file('one-agent.pem') }, key: { file: bed.file('one-agent.key') } },
+    bed().open({
+      client: { cert: { file: bed().file('one-agent.pem') }, key: { file: bed().file('one-agent.key') } },
     });
-    await bed.client.get(NODES, 'n1', never);
+    await bed().client.get(NODES, 'n1', never);
     expect(shown).toEqual(['agent']);
   });
 
   it('a server with a certificate of another CA is not trusted, unless that is asked for', async () => {
-    bed.api.setCertificate(await bed.certificate('two'));
-    await expect(bed.client.get(NODES, 'n1', never)).rejects.toMatchObject({
+    bed().api.setCertificate(await bed().certificate('two'));
+    await expect(bed().client.get(NODES, 'n1', never)).rejects.toMatchObject({
       kind: 'unreachable',
       hint: expect.stringContaining('certificate-authority'),
     });
-    expect(bed.api.calls).toEqual([]);
-    bed.open({ ca: undefined, isVerified: false });
-    expect(nameOf(await bed.client.get(NODES, 'n1', never))).toBe('n1');
+    expect(bed().api.calls).toEqual([]);
+    bed().open({ ca: undefined, isVerified: false });
+    expect(nameOf(await bed().client.get(NODES, 'n1', never))).toBe('n1');
   });
 
   it('a server with another name is not trusted', async () => {
-    bed.open({ serverName: 'kubernetes.default' });
-    await expect(bed.client.get(NODES, 'n1', never)).rejects.toThrow(/does not match/);
-    expect(bed.api.calls).toEqual([]);
+    bed().open({ serverName: 'kubernetes.default' });
+    await expect(bed().client.get(NODES, 'n1', never)).rejects.toThrow(/does not match/);
+    expect(bed().api.calls).toEqual([]);
   });
 
   it('the file of the CA may be exchanged before the certificate of the server', async () => {
-    await bed.client.get(NODES, 'n1', never);
-    await bed.useCa('two');
-    bed.client.reconnect();
-    await bed.client.get(NODES, 'n1', never);
-    await writeFile(bed.file('ca.pem'), 'half wri');
-    bed.client.reconnect();
-    await bed.client.get(NODES, 'n1', never);
-    await bed.useCa('two');
-    bed.api.setCertificate(await bed.certificate('two'));
-    bed.client.reconnect();
-    await bed.client.get(NODES, 'n1', never);
+    await bed().client.get(NODES, 'n1', never);
+    await bed().useCa('two');
+    bed().client.reconnect();
+    await bed().client.get(NODES, 'n1', never);
+    await writeFile(bed().file('ca.pem'), 'half wri');
+    bed().client.reconnect();
+    await bed().client.get(NODES, 'n1', never);
+    await bed().useCa('two');
+    bed().api.setCertificate(await bed().certificate('two'));
+    bed().client.reconnect();
+    await bed().client.get(NODES, 'n1', never);
     // The new one has proven right: the former is trusted no more.
-    bed.api.setCertificate(await bed.certificate('one'));
-    bed.client.reconnect();
-    await expect(bed.client.get(NODES, 'n1', never)).rejects.toMatchObject({ kind: 'unreachable' });
+    bed().api.setCertificate(await bed().certificate('one'));
+    bed().client.reconnect();
+    await expect(bed().client.get(NODES, 'n1', never)).rejects.toMatchObject({ kind: 'unreachable' });
   });
 
   it('the certificate of the server may be exchanged before the file of the CA', async () => {
-    await bed.client.get(NODES, 'n1', never);
-    bed.api.setCertificate(await bed.certificate('two'));
-    bed.client.reconnect();
-    await expect(bed.client.get(NODES, 'n1', never)).rejects.toMatchObject({ kind: 'unreachable' });
-    await bed.useCa('two');
-    await bed.client.get(NODES, 'n1', never);
+    await bed().client.get(NODES, 'n1', never);
+    bed().api.setCertificate(await bed().certificate('two'));
+    bed().client.reconnect();
+    await expect(bed().client.get(NODES, 'n1', never)).rejects.toMatchObject({ kind: 'unreachable' });
+    await bed().useCa('two');
+    await bed().client.get(NODES, 'n1', never);
   });
 });

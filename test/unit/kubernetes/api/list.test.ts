@@ -1,25 +1,13 @@
 // Lists of a server that behaves well and badly.
-import { rm } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../../../agent/kubernetes/api/limits.ts';
 import { NODES } from '../../../../agent/kubernetes/api/resource.ts';
 import { type Respond, sendJson, sendStatus } from '../../../fakes/scripted-api.ts';
 import { listJson, nodeJson } from '../../../support/node-json.ts';
-import { type ApiBed, makeCertificates, nameOf, never, openApiBed } from './bed.ts';
+import { nameOf, never, useApiBed } from './bed.ts';
 
-let folder: string;
-let bed: ApiBed;
-
-beforeAll(async () => {
-  folder = await makeCertificates();
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
-
-beforeEach(async () => {
-  bed = await openApiBed(folder);
-});
-afterEach(() => bed[Symbol.asyncDispose]());
+const bed = useApiBed();
 
 describe('a list', () => {
   const pages: Respond = ({ query }, response) => {
@@ -29,49 +17,49 @@ describe('a list', () => {
   };
 
   it('is read in pages', async () => {
-    bed.api.respond = pages;
-    expect(await bed.client.list(NODES, nameOf, never)).toEqual({
+    bed().api.respond = pages;
+    expect(await bed().client.list(NODES, nameOf, never)).toEqual({
       items: ['n1', 'n2', 'n3'],
       resourceVersion: '7',
     });
-    expect(bed.api.calls.map(({ query }) => query.toString())).toEqual([
+    expect(bed().api.calls.map(({ query }) => query.toString())).toEqual([
       'limit=500',
       'limit=500&continue=x%26y',
     ]);
   });
 
   it('is read where the server packs it', async () => {
-    bed.api.respond = ({ headers }, response) => {
+    bed().api.respond = ({ headers }, response) => {
       expect(headers['accept-encoding']).toBe('gzip');
       response.writeHead(200, { 'content-encoding': 'gzip' });
       response.end(gzipSync(JSON.stringify(listJson([nodeJson('n1')], 7))));
     };
-    expect(await bed.client.list(NODES, nameOf, never)).toEqual({ items: ['n1'], resourceVersion: '7' });
+    expect(await bed().client.list(NODES, nameOf, never)).toEqual({ items: ['n1'], resourceVersion: '7' });
   });
 
   it('leaves out the objects of which nothing is kept', async () => {
-    bed.api.respond = pages;
+    bed().api.respond = pages;
     const some = (object: unknown) => (nameOf(object) === 'n2' ? undefined : nameOf(object));
-    expect((await bed.client.list(NODES, some, never)).items).toEqual(['n1', 'n3']);
+    expect((await bed().client.list(NODES, some, never)).items).toEqual(['n1', 'n3']);
   });
 
   it('begins again where its pages expire, and gives up in the end', async () => {
     let expired = 0;
-    bed.api.respond = (call, response) => {
+    bed().api.respond = (call, response) => {
       if (call.query.get('continue') === null || expired >= 2) return pages(call, response);
       expired += 1;
       sendStatus(response, 410, 'The provided continue parameter is too old');
     };
-    expect((await bed.client.list(NODES, nameOf, never)).items).toEqual(['n1', 'n2', 'n3']);
+    expect((await bed().client.list(NODES, nameOf, never)).items).toEqual(['n1', 'n2', 'n3']);
     expired = Number.NEGATIVE_INFINITY;
-    await expect(bed.client.list(NODES, nameOf, never)).rejects.toMatchObject({ kind: 'gone' });
-    expect(bed.api.calls.length).toBe(6 + 6);
+    await expect(bed().client.list(NODES, nameOf, never)).rejects.toMatchObject({ kind: 'gone' });
+    expect(bed().api.calls.length).toBe(6 + 6);
   });
 
   it('of one object tells the version of the store', async () => {
-    bed.api.respond = (_, response) => sendJson(response, listJson([nodeJson('n1')], 7, 'more'));
-    expect(await bed.client.version(NODES, never)).toBe('7');
-    expect(bed.api.calls.map(({ query }) => query.toString())).toEqual(['limit=1']);
+    bed().api.respond = (_, response) => sendJson(response, listJson([nodeJson('n1')], 7, 'more'));
+    expect(await bed().client.version(NODES, never)).toBe('7');
+    expect(bed().api.calls.map(({ query }) => query.toString())).toEqual(['limit=1']);
   });
 
   it.each([
@@ -79,15 +67,15 @@ describe('a list', () => {
     ['no version', { kind: 'NodeList', metadata: {}, items: [] }, 'resource version'],
     ['an object in place of a list', nodeJson('n1'), 'resource version'],
   ])('with %s is refused', async (_, answer, reason) => {
-    bed.api.respond = (_call, response) => sendJson(response, answer);
-    await expect(bed.client.list(NODES, nameOf, never)).rejects.toThrow(reason);
+    bed().api.respond = (_call, response) => sendJson(response, answer);
+    await expect(bed().client.list(NODES, nameOf, never)).rejects.toThrow(reason);
   });
 
   it('with too many objects is refused, however they are packed', async () => {
     const many = `{"kind":"NodeList","metadata":{"resourceVersion":"1"},"items":[${'{},'.repeat(LIMITS.listedItems)}{}]}`;
-    bed.api.respond = (_, response) =>
+    bed().api.respond = (_, response) =>
       response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(many));
-    await expect(bed.client.list(NODES, () => undefined, never)).rejects.toMatchObject({
+    await expect(bed().client.list(NODES, () => undefined, never)).rejects.toMatchObject({
       kind: 'unreadable',
       message: expect.stringContaining('more than 50000 objects'),
     });
