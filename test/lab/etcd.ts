@@ -1,4 +1,5 @@
 // A real etcd on the loopback address or in a namespace. A test can stop, freeze and restart it on its data.
+import { randomInt } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -6,6 +7,10 @@ import { join } from 'node:path';
 import { run } from './namespace.ts';
 import { LabProcess } from './process.ts';
 import { waitFor } from './wait.ts';
+
+// The default of net.ipv4.ip_local_port_range starts at the second.
+const LOWEST_PORT = 12_000;
+const LOWEST_OUTGOING_PORT = 32_768;
 
 /** Paths of PEM files for a server that speaks TLS. */
 export interface EtcdTls {
@@ -141,15 +146,25 @@ export async function startEtcd(options: LabEtcdOptions = {}): Promise<EtcdServe
   };
 }
 
-/** A TCP port without a listener at the moment. */
+/**
+ * A TCP port without a listener at the moment. It lies below the range from which the kernel takes the ports of
+ * outgoing connections: else one of them could take the port before its listener starts.
+ */
 export async function freePort(address: string): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = randomInt(LOWEST_PORT, LOWEST_OUTGOING_PORT);
+    if (await canListen(port, address)) return port;
+  }
+  throw new Error(`no free port at ${address}`);
+}
+
+function canListen(port: number, address: string): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, address, resolve);
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(false);
+      else reject(error);
+    });
+    server.listen(port, address, () => server.close(() => resolve(true)));
   });
-  const bound = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (bound === null || typeof bound === 'string') throw new Error('no port was given');
-  return bound.port;
 }
