@@ -11,6 +11,8 @@ import { waitFor } from './wait.ts';
 // The default of net.ipv4.ip_local_port_range starts at the second.
 const LOWEST_PORT = 12_000;
 const LOWEST_OUTGOING_PORT = 32_768;
+// From a random one on, each port is given once: an etcd asks for two before it listens on the first.
+let nextPort = randomInt(LOWEST_PORT, LOWEST_OUTGOING_PORT);
 
 /** Paths of PEM files for a server that speaks TLS. */
 export interface EtcdTls {
@@ -152,7 +154,8 @@ export async function startEtcd(options: LabEtcdOptions = {}): Promise<EtcdServe
  */
 export async function freePort(address: string): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt += 1) {
-    const port = randomInt(LOWEST_PORT, LOWEST_OUTGOING_PORT);
+    const port = nextPort;
+    nextPort = port + 1 < LOWEST_OUTGOING_PORT ? port + 1 : LOWEST_PORT;
     if (await canListen(port, address)) return port;
   }
   throw new Error(`no free port at ${address}`);

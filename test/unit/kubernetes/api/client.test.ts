@@ -154,8 +154,9 @@ describe('a failure', () => {
 
   it('is an answer that is cut off', async () => {
     bed().api.respond = (_, response) => {
-      response.write('{"kind":"NodeList","metadata":{"resourceVersion":"1"},"items":[]}');
-      void systemClock.sleep(20).then(() => response.destroy());
+      response.write('{"kind":"NodeList","metadata":{"resourceVersion":"1"},"items":[]}', () =>
+        response.destroy(),
+      );
     };
     await expect(bed().client.list(NODES, nameOf, never)).rejects.toMatchObject({ kind: 'unreachable' });
   });
