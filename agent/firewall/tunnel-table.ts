@@ -47,32 +47,37 @@ table ${TABLE} {
 }`;
 }
 
+// Each packet of the tunnel meets all rules of its hooks. Comparisons with a constant come first in a rule, and the sets
+// last: a packet of a node costs one lookup, and one of another port none.
 function planChains({ tunnel, network, subnet, addresses }: TunnelRules) {
   const { device, port } = tunnel;
-  const ours = `ip daddr { ${[...new Set(addresses)].join(', ')} }`;
-  const ofContainers = `ip saddr ${formatPrefix(network)} ip daddr @nodes ${GUARDED}`;
+  const toPort = `udp dport ${port}`;
+  const addressSet = `{ ${[...new Set(addresses)].join(', ')} }`;
+  const toNode = `ip daddr @nodes ${GUARDED}`;
+  const ofContainers = `ip saddr ${formatPrefix(network)}`;
   if (device === undefined) {
     // The agent's socket has its port for itself, and peers look at the port. A user may still bind that port of our
     // bridge, whose address is masqueraded.
     return {
-      input: [`${ours} ${GUARDED} ip saddr != @nodes drop`],
-      forward: [`${ofContainers} drop`],
-      output: [`ip saddr ${formatPrefix(subnet)} ip daddr @nodes ${GUARDED} drop`],
+      input: [`${toPort} ip saddr != @nodes ip daddr ${addressSet} ${GUARDED} drop`],
+      forward: [`${toPort} ${ofContainers} ${toNode} drop`],
+      output: [`${toPort} ip saddr ${formatPrefix(subnet)} ${toNode} drop`],
       postrouting: [],
     };
   }
   // The network identifier in the VXLAN header: other devices of this host may share the port.
-  const ofNetwork = `@th,96,24 ${device.vni}`;
+  const toTunnel = `${toPort} @th,96,24 ${device.vni}`;
   return {
     // The kernel's socket receives at all addresses of this host.
     input: [
-      `${GUARDED} ${ofNetwork} ip saddr != @nodes drop`,
-      `${GUARDED} ${ofNetwork} ${ours.replace('daddr', 'daddr !=')} drop`,
+      `${toTunnel} ip saddr != @nodes ${GUARDED} drop`,
+      `${toTunnel} ip daddr != ${addressSet} ${GUARDED} drop`,
     ],
-    forward: [`${ofContainers} ${ofNetwork} drop`],
+    forward: [`${toTunnel} ${ofContainers} ${toNode} drop`],
     output: [
-      `udp dport ${port} meta mark & ${MARK} == ${MARK} meta mark set meta mark & ${NOT_MARK} accept`,
-      `ip daddr @nodes ${GUARDED} ${ofNetwork} meta skuid != 0 drop`,
+      `${toPort} meta mark & ${MARK} == ${MARK} meta mark set meta mark & ${NOT_MARK} accept`,
+      // Packets that the kernel forwards into the tunnel have no user.
+      `${toTunnel} meta skuid != 0 ${toNode} drop`,
     ],
     postrouting: [`oifname "${device.name}" meta skuid != 0 meta mark set meta mark | ${MARK}`],
   };
