@@ -47,37 +47,36 @@ table ${TABLE} {
 }`;
 }
 
-// Each packet of the tunnel meets all rules of its hooks. Comparisons with a constant come first in a rule, and the sets
-// last: a packet of a node costs one lookup, and one of another port none.
+// Each packet of the tunnel meets all rules of its hooks, so the cheapest tests that let it pass come first: a packet of
+// a node costs one lookup in a set, and one of another port none.
 function planChains({ tunnel, network, subnet, addresses }: TunnelRules) {
   const { device, port } = tunnel;
   const toPort = `udp dport ${port}`;
   const addressSet = `{ ${[...new Set(addresses)].join(', ')} }`;
-  const toNode = `ip daddr @nodes ${GUARDED}`;
-  const ofContainers = `ip saddr ${formatPrefix(network)}`;
+  const ofContainers = `ip saddr ${formatPrefix(network)} ip daddr @nodes`;
   if (device === undefined) {
     // The agent's socket has its port for itself, and peers look at the port. A user may still bind that port of our
     // bridge, whose address is masqueraded.
     return {
       input: [`${toPort} ip saddr != @nodes ip daddr ${addressSet} ${GUARDED} drop`],
-      forward: [`${toPort} ${ofContainers} ${toNode} drop`],
-      output: [`${toPort} ip saddr ${formatPrefix(subnet)} ${toNode} drop`],
+      forward: [`${toPort} ${ofContainers} ${GUARDED} drop`],
+      output: [`${toPort} ip saddr ${formatPrefix(subnet)} ip daddr @nodes ${GUARDED} drop`],
       postrouting: [],
     };
   }
   // The network identifier in the VXLAN header: other devices of this host may share the port.
-  const toTunnel = `${toPort} @th,96,24 ${device.vni}`;
+  const ofNetwork = `@th,96,24 ${device.vni} ${GUARDED}`;
   return {
     // The kernel's socket receives at all addresses of this host.
     input: [
-      `${toTunnel} ip saddr != @nodes ${GUARDED} drop`,
-      `${toTunnel} ip daddr != ${addressSet} ${GUARDED} drop`,
+      `${toPort} ip saddr != @nodes ${ofNetwork} drop`,
+      `${toPort} ip daddr != ${addressSet} ${ofNetwork} drop`,
     ],
-    forward: [`${toTunnel} ${ofContainers} ${toNode} drop`],
+    forward: [`${toPort} ${ofContainers} ${ofNetwork} drop`],
     output: [
       `${toPort} meta mark & ${MARK} == ${MARK} meta mark set meta mark & ${NOT_MARK} accept`,
       // Packets that the kernel forwards into the tunnel have no user.
-      `${toTunnel} meta skuid != 0 ${toNode} drop`,
+      `${toPort} meta skuid != 0 ip daddr @nodes ${ofNetwork} drop`,
     ],
     postrouting: [`oifname "${device.name}" meta skuid != 0 meta mark set meta mark | ${MARK}`],
   };

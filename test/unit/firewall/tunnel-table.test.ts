@@ -31,11 +31,11 @@ describe('the table of the tunnel filter', () => {
 
   it('lets vxlan packets of nodes in at their address, and out by the kernel or by root', () => {
     expect(rulesOf(formatTunnelTable(VXLAN, [], 600))).toEqual([
-      'udp dport 8472 @th,96,24 1 ip saddr != @nodes udp dport @guarded drop',
-      'udp dport 8472 @th,96,24 1 ip daddr != { 10.0.0.3, 203.0.113.3 } udp dport @guarded drop',
-      'udp dport 8472 @th,96,24 1 ip saddr 10.5.0.0/16 ip daddr @nodes udp dport @guarded drop',
+      'udp dport 8472 ip saddr != @nodes @th,96,24 1 udp dport @guarded drop',
+      'udp dport 8472 ip daddr != { 10.0.0.3, 203.0.113.3 } @th,96,24 1 udp dport @guarded drop',
+      'udp dport 8472 ip saddr 10.5.0.0/16 ip daddr @nodes @th,96,24 1 udp dport @guarded drop',
       'udp dport 8472 meta mark & 0x00002000 == 0x00002000 meta mark set meta mark & 0xffffdfff accept',
-      'udp dport 8472 @th,96,24 1 meta skuid != 0 ip daddr @nodes udp dport @guarded drop',
+      'udp dport 8472 meta skuid != 0 ip daddr @nodes @th,96,24 1 udp dport @guarded drop',
       'oifname "flannel.1" meta skuid != 0 meta mark set meta mark | 0x00002000',
     ]);
   });
