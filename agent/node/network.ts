@@ -11,7 +11,6 @@ import { createBell } from '../base/bell.ts';
 import { asTwillError, TwillError, withHint } from '../base/errors.ts';
 import { backoffMs, retry } from '../base/retry.ts';
 import { runTasks } from '../base/tasks.ts';
-import { planFirewall } from '../firewall/rules.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { LeaseTable, TableChange } from '../lease/lease-table.ts';
 import type { Backend } from '../model/backend.ts';
@@ -37,8 +36,8 @@ import { warnOfNamesake } from './namesake.ts';
 import { PeerFaults } from './peer-faults.ts';
 import { announcement, overlaysOf } from './plan.ts';
 import { createPlanner, type Planner } from './planner.ts';
+import { createRulesPlan } from './rules-plan.ts';
 import { watchSuspension } from './suspension.ts';
-import { trafficOf } from './traffic.ts';
 import type { TunnelKeeper } from './tunnel-keeper.ts';
 import type { NodeWorld } from './world.ts';
 
@@ -67,6 +66,7 @@ export class NodeNetwork {
   readonly #slot;
   readonly #holder: LeaseHolder;
   readonly #planner: Planner;
+  readonly #planRules;
   readonly #firewall: FirewallKeeper | undefined;
   readonly #handOff: HandOffKeeper;
   readonly #checker: HostChecker;
@@ -85,6 +85,7 @@ export class NodeNetwork {
     const { blackholeRoute, ipForward: opens, datastoreAddresses: datastore = [] } = options;
     const overlays = overlaysOf(config, deps.world.leaseSource.lengths);
     this.#planner = createPlanner({ backend, overlays, blackholeRoute, datastore });
+    this.#planRules = createRulesPlan(options);
     this.peerFaults = new PeerFaults(log);
     this.#handOff = new HandOffKeeper({ handOff, clock, random, log });
     this.#checker = new HostChecker({ checks, opens, network: config.network, clock, log });
@@ -270,9 +271,8 @@ export class NodeNetwork {
   #wantRules(): void {
     const { planes, links } = this.#planner;
     if (planes[0] === undefined) return;
-    const [{ options }, { bridges }] = [this.#deps, this.#checker];
-    const traffic = options.forwardRules ? trafficOf(planes[0], links, bridges) : undefined;
-    this.#firewall?.want(planFirewall({ ...options, ...planes[0], links, bridges }), traffic);
+    const { rules, traffic } = this.#planRules(planes[0], links, this.#checker.bridges);
+    this.#firewall?.want(rules, traffic);
   }
 
   #wantHandOff({ underlay }: HostFacts, { ipv4: subnet }: PerFamily<Prefix>): void {

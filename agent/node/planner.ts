@@ -50,7 +50,10 @@ export interface Planner {
   readonly planes: readonly Plane[];
   /** Everything that is wanted since the last call. */
   state(): HostState;
-  /** Names of the links that packets of peers come in by: our own, and those that our routes lead to. In order. */
+  /**
+   * Names of the links that packets of peers come in by: our own, and those that our routes lead to. In order; the same
+   * array until one comes or goes.
+   */
   readonly links: readonly string[];
   /** The public addresses of the peers that are not left out. */
   readonly publicAddresses: PublicAddresses;
@@ -82,11 +85,14 @@ export function createPlanner({
   let changes = new Map<string, ObjectChange>();
   /** How many of the wanted objects are each link, or lead there. */
   const users = new Map<string, number>();
+  /** Their names in order; undefined: some came or went. */
+  let links: readonly string[] | undefined;
 
   const count = (object: HostObject | undefined, change: 1 | -1): void => {
     const link = object && arrivalLinkOf(object);
     if (link === undefined) return;
     const next = (users.get(link) ?? 0) + change;
+    if (next === 0 || !users.has(link)) links = undefined;
     if (next === 0) users.delete(link);
     else users.set(link, next);
   };
@@ -191,7 +197,8 @@ export function createPlanner({
     },
     state: () => [...wanted.values()],
     get links() {
-      return [...users.keys()].sort();
+      links ??= [...users.keys()].sort();
+      return links;
     },
     publicAddresses,
     peers: (plane) => [...contest.admitted()].flatMap((lease) => peerIn(plane, lease) ?? []),
