@@ -47,8 +47,8 @@ table ${TABLE} {
 }`;
 }
 
-// Each packet of the tunnel meets all rules of its hooks, so the cheapest tests that let it pass come first: a packet of
-// a node costs one lookup in a set, and one of another port none.
+// Each packet of the tunnel meets all rules of its hooks, so the cheapest tests that let it pass come first: a packet
+// of a node costs one lookup in a set, and one of another port none.
 function planChains({ tunnel, network, subnet, addresses }: TunnelRules) {
   const { device, port } = tunnel;
   const toPort = `udp dport ${port}`;
