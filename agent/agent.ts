@@ -9,7 +9,7 @@ import { systemRandom as random } from './base/random.ts';
 import { runTasks } from './base/tasks.ts';
 import { openFirewall } from './firewall/open-firewall.ts';
 import { createTunnelFilter } from './firewall/tunnel-filter.ts';
-import { engineForms, handOffFiles } from './handoff/hand-off-files.ts';
+import { engineForms, handOffFiles, retractAfterBoot } from './handoff/hand-off-files.ts';
 import { createHostChecks } from './kernel/host-checks.ts';
 import { createHostSource } from './kernel/host-facts.ts';
 import { addressSets } from './kernel/netlink/address-sets.ts';
@@ -19,6 +19,7 @@ import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { readTableSizes } from './kernel/old-iptables.ts';
 import { type Condition, conditionsIn, createConditionSlot } from './model/condition.ts';
 import type { DataPlaneMemory } from './model/data-plane-memory.ts';
+import type { HandOff } from './model/hand-off.ts';
 import type { Kernel } from './model/kernel.ts';
 import type { ChainsInUse } from './model/ruleset.ts';
 import { Node } from './node/node.ts';
@@ -40,6 +41,8 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   const log = createLogger('twill', options.logLevel);
   const forms = await engineForms(options.handOff, clock);
   for (const path of [options.subnetFile, ...forms.map((form) => form.path)]) await assertWritable(path);
+  const handOff = handOffFiles({ subnetFile: options.subnetFile, forms, log });
+  await retractAfterBoot(handOff, options.subnetFile);
   const notifier = createServiceNotifier({ manager: context.serviceManager, clock, log });
   const start = createConditionSlot('start', log);
   start.wait('starting');
@@ -70,7 +73,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
       node = createNode({
         options,
         dataPlaneMemory: context.dataPlaneMemory,
-        forms,
+        handOff,
         leases: opened,
         kernel,
         onReady,
@@ -85,7 +88,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
 interface NodeParts {
   readonly options: AgentOptions;
   readonly dataPlaneMemory: DataPlaneMemory;
-  readonly forms: Awaited<ReturnType<typeof engineForms>>;
+  readonly handOff: HandOff;
   readonly leases: OpenLeases;
   readonly kernel: Kernel;
   readonly onReady: (summary: string) => Promise<void>;
@@ -93,7 +96,7 @@ interface NodeParts {
 }
 
 /** Puts a node into the real world. */
-function createNode({ options, dataPlaneMemory, forms, leases, kernel, onReady, log }: NodeParts): Node {
+function createNode({ options, dataPlaneMemory, handOff, leases, kernel, onReady, log }: NodeParts): Node {
   const { leaseSource, configSource, createHolder, addresses, publicIP, knownMac } = leases;
   const lastAddress = dataPlaneMemory.resumed?.input.planes[0]?.plane.end.address;
   const wish = { ...options, publicIP: publicIP ?? options.publicIP, lastAddress, knownMac };
@@ -110,7 +113,7 @@ function createNode({ options, dataPlaneMemory, forms, leases, kernel, onReady, 
       kernel,
       hostSource: createHostSource(wish),
       hostChecks: createHostChecks(),
-      handOff: handOffFiles({ subnetFile: options.subnetFile, forms, log }),
+      handOff,
       dataPlaneMemory,
       async openFirewall({ enableNFTables }) {
         const reads = { reader: rulesetReader, readSizes: readTableSizes, chains };

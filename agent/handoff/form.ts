@@ -7,6 +7,7 @@ import { readFileStart } from '../base/read-file.ts';
 import { parseJson } from '../base/schema.ts';
 import type * as v from '../base/valibot.ts';
 import type { SubnetEnv } from '../model/hand-off.ts';
+import { type Prefix, samePrefix } from '../model/ip.ts';
 import { LIMITS } from './limits.ts';
 
 export interface Form {
@@ -19,6 +20,13 @@ export interface Form {
    * it may have written any text, since the path is its own.
    */
   readonly isOurs?: (text: string) => boolean;
+  /** Whether the text is another program's, which ours may replace. It is never removed. Default: none is. */
+  readonly replaces?: (text: string) => boolean;
+  /**
+   * The subnet in which an engine starts containers because this text of ours is there; undefined: the text names none.
+   * Default: no engine waits for the file.
+   */
+  readonly subnetOf?: (text: string) => Prefix | undefined;
   /** A line for each thing of this host that keeps the program from taking these values. */
   readonly readWarnings?: (env: SubnetEnv) => Promise<readonly string[]>;
 }
@@ -30,7 +38,7 @@ export interface Form {
 export async function writeForm(form: Form, env: SubnetEnv): Promise<boolean> {
   const { path, mode } = form;
   const old = await readForm(form, 'write');
-  if (old !== undefined && !old.isOurs) {
+  if (old !== undefined && !old.isOurs && form.replaces?.(old.text) !== true) {
     throw new TwillError(
       'host',
       `cannot write ${path}: another program or user wrote that file; move it away`,
@@ -47,11 +55,29 @@ export async function removeForm(form: Form): Promise<'removed' | 'kept' | 'abse
   const old = await readForm(form, 'remove');
   if (old === undefined) return 'absent';
   if (!old.isOurs) return 'kept';
+  await remove(form.path);
+  return 'removed';
+}
+
+/**
+ * Removes the file of a form by which an engine starts containers, if it is ours, unless they get addresses of `subnet`;
+ * undefined: in any case. True: it was removed. Fails as `host`.
+ */
+export async function retractForm(form: Form, subnet: Prefix | undefined): Promise<boolean> {
+  if (form.subnetOf === undefined) return false;
+  const old = await readForm(form, 'remove');
+  if (old?.isOurs !== true) return false;
+  const theirs = form.subnetOf(old.text);
+  if (theirs !== undefined && subnet !== undefined && samePrefix(theirs, subnet)) return false;
+  await remove(form.path);
+  return true;
+}
+
+async function remove(path: string): Promise<void> {
   try {
-    await rm(form.path);
-    return 'removed';
+    await rm(path);
   } catch (error) {
-    throw asTwillError(error, 'host', `cannot remove ${form.path}`);
+    throw asTwillError(error, 'host', `cannot remove ${path}`);
   }
 }
 

@@ -1,20 +1,22 @@
 // The files that hand this node's network over: those for engines, where they are wanted, and then subnet.env. Programs
 // wait for subnet.env, so that the others are there before it.
+import { access } from 'node:fs/promises';
 import type { Clock } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
+import { errnoOf, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { HandOff, HandOffOptions, SubnetEnv } from '../model/hand-off.ts';
-import { type Form, writeForm } from './form.ts';
+import { type Form, retractForm, writeForm } from './form.ts';
 import { readPreviousSubnet, subnetEnvForm } from './subnet-env.ts';
 
 /** The forms of the files for engines, in the order in which they are written. Loads only those that are wanted. */
 export async function engineForms(
-  { dockerOpts, cniConf, podmanNetwork }: HandOffOptions,
+  { dockerOpts, cniConf, cniPods, podmanNetwork }: HandOffOptions,
   clock: Pick<Clock, 'wallMs'>,
 ): Promise<readonly Form[]> {
   const forms: Form[] = [];
   if (dockerOpts !== undefined) forms.push((await import('./docker-opts.ts')).dockerOptsForm(dockerOpts));
   if (cniConf !== undefined) forms.push((await import('./cni-conf.ts')).cniConfForm(cniConf));
+  if (cniPods !== undefined) forms.push((await import('./cni-pods.ts')).cniPodsForm(cniPods));
   if (podmanNetwork !== undefined) {
     forms.push((await import('./podman-network.ts')).podmanNetworkForm(podmanNetwork, clock));
   }
@@ -58,5 +60,23 @@ export function handOffFiles({ subnetFile, forms, log }: HandOffFilesOptions): H
       }
       return writeForm(subnetEnvForm(subnetFile), env);
     },
+    async retract(subnet) {
+      for (const form of forms) {
+        if (await retractForm(form, subnet))
+          log.info(`removed ${form.path}: nothing of ours stands for it yet`);
+      }
+    },
   };
+}
+
+/**
+ * Takes back, at the first start of a boot, the files for which engines wait: nothing leads to the peers yet. The subnet
+ * file is written last, and its folder is emptied by a boot. Fails as `host`.
+ */
+export async function retractAfterBoot(handOff: HandOff, subnetFile: string): Promise<void> {
+  const isGone = await access(subnetFile).then(
+    () => false,
+    (error: unknown) => errnoOf(error) === 'ENOENT',
+  );
+  if (isGone) await handOff.retract(undefined);
 }

@@ -3,6 +3,8 @@
 export const LIMITS = {
   /** Bytes of subnet.env and of the files for engines that are read; none of ours has 1,000. */
   formBytes: 4_096,
+  /** Files beside our conflist that are looked at, in the order of a container runtime. */
+  cniFiles: 64,
   /** Bytes of Docker's daemon.json that are read; one of more than this is nobody's. */
   daemonFileBytes: 1_048_576,
   /** Bytes of the data plane's file that are read: 16,000 peers. */

@@ -18,6 +18,8 @@ export interface HandOffOptions {
   readonly dockerOpts: string | undefined;
   /** A network of CNI. */
   readonly cniConf: string | undefined;
+  /** The network of CNI for the pods of a node in Kubernetes. */
+  readonly cniPods: string | undefined;
   /** A network of Podman, whose name is that of the file without .json. */
   readonly podmanNetwork: string | undefined;
 }
@@ -32,4 +34,9 @@ export interface HandOff {
    * Replaces the values unless they are the same. True: they were not. Fails as `host`; the old values then stay.
    */
   write(env: SubnetEnv): Promise<boolean>;
+  /**
+   * Takes back the files for which an engine waits, so that it starts no containers outside of this subnet; undefined:
+   * none at all. Other values stay. Fails as `host`.
+   */
+  retract(subnet: Prefix | undefined): Promise<void>;
 }

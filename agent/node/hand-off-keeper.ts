@@ -8,6 +8,7 @@ import type { Random } from '../base/random.ts';
 import { backoffMs } from '../base/retry.ts';
 import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
 import type { HandOff, SubnetEnv } from '../model/hand-off.ts';
+import type { Prefix } from '../model/ip.ts';
 import { LIMITS } from './limits.ts';
 
 export interface HandOffKeeperDeps {
@@ -17,11 +18,18 @@ export interface HandOffKeeperDeps {
   readonly log: Logger;
 }
 
+interface Wanted {
+  /** The values to hand over; undefined: none. */
+  readonly env: SubnetEnv | undefined;
+  /** Without values: the subnet in which engines may start containers all the same. */
+  readonly subnet: Prefix | undefined;
+}
+
 export class HandOffKeeper {
   readonly #deps: HandOffKeeperDeps;
   readonly #bell;
   readonly #slot;
-  #wanted: SubnetEnv | undefined;
+  #wanted: Wanted | undefined;
   #stands = false;
 
   constructor(deps: HandOffKeeperDeps) {
@@ -30,10 +38,14 @@ export class HandOffKeeper {
     this.#slot = createConditionSlot('hand-off', deps.log);
   }
 
-  /** Sets the values to hand over; undefined: none, and values that were handed over stay. */
-  want(env: SubnetEnv | undefined): void {
-    if (isDeepStrictEqual(env, this.#wanted)) return;
-    this.#wanted = env;
+  /**
+   * Sets the values to hand over. Undefined: none. Values that were handed over stay then, but no engine starts
+   * containers by them outside of `subnet`; undefined: none at all.
+   */
+  want(env: SubnetEnv | undefined, subnet?: Prefix): void {
+    const wanted = { env, subnet };
+    if (isDeepStrictEqual(wanted, this.#wanted)) return;
+    this.#wanted = wanted;
     this.#stands = false;
     this.#bell.ring();
   }
@@ -55,9 +67,11 @@ export class HandOffKeeper {
       const wanted = this.#wanted;
       if (wanted === undefined) continue;
       try {
-        if (await handOff.write(wanted)) log.info(`wrote ${handOff.name}`);
+        if (wanted.env === undefined) await handOff.retract(wanted.subnet);
+        else if (await handOff.write(wanted.env)) log.info(`wrote ${handOff.name}`);
         failures = 0;
         this.#slot.clear();
+        if (wanted.env === undefined) continue;
         this.#stands = wanted === this.#wanted;
         onChange();
       } catch (error) {

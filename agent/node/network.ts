@@ -236,7 +236,7 @@ export class NodeNetwork {
     if (this.#established?.subnets !== subnets) {
       this.#established = { subnets, call, hadRules: false };
       // Earlier subnets are not handed over any more, even where that has failed so far.
-      this.#handOff.want(undefined);
+      this.#handOff.want(undefined, subnets.ipv4);
     }
     this.#established.hadRules ||= this.#firewall?.stands !== false;
     if (reconciler.applied < this.#established.call || !this.#established.hadRules) {

@@ -32,6 +32,7 @@ export function watchWorld(world: NodeWorld, watchdog: Watchdog): NodeWorld {
       name: handOff.name,
       previousSubnet: () => handOff.previousSubnet(),
       write: (env) => watchdog.during(`writing ${handOff.name}`, () => handOff.write(env)),
+      retract: (subnet) => watchdog.during('removing files for engines', () => handOff.retract(subnet)),
     },
     openFirewall: async (config, signal) => watchFirewall(await world.openFirewall(config, signal), watchdog),
   };

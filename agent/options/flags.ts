@@ -146,7 +146,8 @@ export const FLAGS = [
     'hand-off',
     'FILE.conflist',
     '',
-    'the network twill for containerd, nerdctl, CRI-O and Podman 4; only ip-masq leads its containers outside',
+    'the network twill for containerd, nerdctl, CRI-O and Podman 4, which only ip-masq leads outside; with ' +
+      "kube-subnet-mgr the network of the pods, in place of kube-flannel's file",
   ),
   text(
     'podman-network-file',

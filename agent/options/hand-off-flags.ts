@@ -35,9 +35,12 @@ export function readHandOffOptions(values: FlagValues): HandOffOptions {
     taken.set(resolve(path), flag);
     return path;
   };
+  const [dockerOpts, cni] = [read('docker-opts-file'), read('cni-conf-file')];
+  const forPods = values.bool('kube-subnet-mgr');
   return {
-    dockerOpts: read('docker-opts-file'),
-    cniConf: read('cni-conf-file'),
+    dockerOpts,
+    cniConf: forPods ? undefined : cni,
+    cniPods: forPods ? cni : undefined,
     podmanNetwork: read('podman-network-file'),
   };
 }

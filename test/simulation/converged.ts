@@ -46,7 +46,7 @@ function complaintOf(
   const own = leases.filter(({ attrs }) => host.machine.isWriter(attrs.node));
   // A node may have written two leases: the store may carry out a request long after its client, or the client's
   // process, has given up. The other lease ends with its session.
-  const { env } = host.handOff;
+  const { env, gate } = host.handOff;
   const lease = own.find(({ key }) => env !== undefined && key === formatSubnetKey({ ipv4: env.subnet }));
   if (env === undefined || lease === undefined) {
     const held = own.map(({ subnets }) => formatSubnets(subnets)).join(' ') || 'nothing';
@@ -54,6 +54,7 @@ function complaintOf(
   }
   const { subnets } = lease;
   const { subnet } = env;
+  if (!isDeepStrictEqual(gate, subnet)) return `starts containers in ${gate && formatPrefix(gate)}`;
   if (lease.attrs.publicIP.ipv4 !== host.address) return `announces ${lease.attrs.publicIP.ipv4}`;
   if (lease.asked !== undefined) return `has not answered ${lease.asked.name}`;
   if (!isDeepStrictEqual(lease.attrs.node, host.facts.node)) return `announces ${lease.attrs.node?.name}`;

@@ -185,6 +185,7 @@ export class Host {
             return isNew;
           });
         },
+        retract: (subnet) => this.#takes('retract', life, () => handOff.retract(subnet)),
       },
       dataPlaneMemory: { resumed: undefined, write: async () => undefined },
       openFirewall: async () => this.#firewall(life),

@@ -20,7 +20,7 @@ const ETCD = {
   password: undefined,
 } as const;
 
-const NO_FILES = { dockerOpts: undefined, cniConf: undefined, podmanNetwork: undefined };
+const NO_FILES = { dockerOpts: undefined, cniConf: undefined, cniPods: undefined, podmanNetwork: undefined };
 
 describe('options', () => {
   it("options have flannel's defaults", async () => {
@@ -43,6 +43,14 @@ describe('options', () => {
       firewallResyncSeconds: 5,
       healthz: undefined,
       logLevel: 'info',
+    });
+  });
+
+  it('the file for CNI is that of the pods in Kubernetes', async () => {
+    const args = ['--kube-subnet-mgr', '--cni-conf-file=/a/10-flannel.conflist'];
+    expect((await read(args, { NODE_NAME: 'n1' })).handOff).toEqual({
+      ...NO_FILES,
+      cniPods: '/a/10-flannel.conflist',
     });
   });
 

@@ -29,7 +29,12 @@ describe('the hand-off by files', () => {
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'twill-hand-off-'));
-    const others = { dockerOpts: undefined, cniConf: at('net.conflist'), podmanNetwork: at('web.json') };
+    const others = {
+      dockerOpts: undefined,
+      cniConf: at('net.conflist'),
+      cniPods: undefined,
+      podmanNetwork: at('web.json'),
+    };
     forms = [
       dockerOptsForm(at('docker.env'), at('daemon.json')),
       ...(await engineForms(others, { wallMs: () => 0 })),

@@ -97,6 +97,23 @@ describe('a node of Kubernetes', () => {
       expect(node.annotations()).toHaveProperty('public-ip', '192.168.77.1');
     }));
 
+  it('lets no engine start pods of the former podCIDR from the moment of another one on', () =>
+    nodeBed(async ({ clock, start }) => {
+      const node = ownNode(clock, ['10.5.8.0/24']);
+      const self = await start(1, undefined, true, node.createHolder);
+      expect(self.gate()).toBe('10.5.8.0/24');
+      node.put(undefined);
+      await clock.advance(60_000);
+      expect(self.gate()).toBe('10.5.8.0/24');
+      self.refuseHandOff(true);
+      node.put({ uid: 'another', podCidrs: ['10.5.9.0/24'], annotations: {} });
+      await clock.advance(10_000);
+      expect([self.gate(), self.handedOff()]).toEqual([undefined, '10.5.8.0/24']);
+      self.refuseHandOff(false);
+      await clock.advance(60_000);
+      expect([self.gate(), self.handedOff()]).toEqual(['10.5.9.0/24', '10.5.9.0/24']);
+    }));
+
   it('withdraws everything when another node has its subnet while its Node is gone', () =>
     nodeBed(async ({ clock, start }) => {
       const node = ownNode(clock, ['10.5.2.0/24']);
@@ -105,9 +122,10 @@ describe('a node of Kubernetes', () => {
       await start(2);
       await start(3);
       await clock.advance(1_000);
-      expect([self.reason(), self.routes(), self.rules()]).toEqual([
+      expect([self.reason(), self.routes(), self.rules(), self.gate()]).toEqual([
         expect.stringContaining('Node n1 does not exist'),
         [],
+        undefined,
         undefined,
       ]);
     }));

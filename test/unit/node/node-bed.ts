@@ -45,6 +45,8 @@ export interface TestHost {
   readonly suspend: (ms: number) => void;
   /** Our own subnet as handed off last. */
   readonly handedOff: () => string | undefined;
+  /** The subnet in which an engine starts containers. */
+  readonly gate: () => string | undefined;
   /** Whether the firewall refuses our rules from now on. */
   readonly refuseRules: (refuses: boolean) => void;
   /** Calls of `onReady` so far. */
@@ -151,6 +153,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
             if (refusesHandOff) throw new TwillError('host', 'cannot write subnet.env: no space');
             return handOff.write(env);
           },
+          retract: (subnet) => handOff.retract(subnet),
         },
         dataPlaneMemory: { resumed: undefined, write: async () => undefined },
         openFirewall: async () => ({
@@ -186,6 +189,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
         suspendedMs += ms;
       },
       handedOff: () => handOff.env && formatPrefix(handOff.env.subnet),
+      gate: () => handOff.gate && formatPrefix(handOff.gate),
       answerKernel: () => {
         kernel.read = read;
       },
