@@ -77,6 +77,9 @@ async function fillCaches() {
     );
     await withLock('etcd', etcdCacheFolder(), () => buildEtcdVersions(say, [KUBERNETES_ETCD]));
     await withLock('kubernetes', kubernetesCacheFolder(), () => buildKubernetes(say));
+    const { fillCniPlugins } = await import('../dist/lab/test/lab/engines/cni-plugins.js');
+    const { engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
+    await withLock('engines', engineCacheFolder(), () => fillCniPlugins(say));
   }
   if (runs('containers')) {
     const { fillEngineCache, engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');

@@ -67,6 +67,8 @@ export async function dispatch(invocation: Invocation, context: CommandContext):
       return (await import('./run.ts')).runCommand(options, context);
     case 'plan':
       return (await import('./plan.ts')).planCommand(options, context);
+    case 'hand-back':
+      return (await import('./hand-back.ts')).handBackCommand(options, context);
     case 'cleanup':
       return (await import('./cleanup.ts')).cleanupCommand(options, context);
     case 'network':

@@ -19,6 +19,10 @@ export const COMMANDS = {
     operands: '[-f FILE] [-d FILE] [-i] [-c] [-k KEY] [-m]',
     meaning: "write dockerd's flags for this node's subnet, as mk-docker-opts.sh does",
   },
+  'hand-back': {
+    operands: '',
+    meaning: "prepare this node's pods for a move back to kube-flannel, so that it frees their addresses",
+  },
   cleanup: { operands: '', meaning: 'remove from this host all that the agent made, and nothing else' },
   help: { operands: '[COMMAND]', meaning: 'print this text, or the flags of a command' },
 } as const satisfies Readonly<Record<string, { readonly operands: string; readonly meaning: string }>>;
@@ -44,6 +48,7 @@ const RELEVANT: Readonly<Record<CommandName, readonly FlagGroup[]>> = {
   docker: [],
   podman: [],
   'docker-opts': [],
+  'hand-back': [],
   cleanup: ['node', 'hand-off', 'logging', 'general'],
   help: ['general'],
 };

@@ -5,6 +5,8 @@ export const LIMITS = {
   formBytes: 4_096,
   /** Files beside our conflist that are looked at, in the order of a container runtime. */
   cniFiles: 64,
+  /** Bytes of a reservation of host-local that are read: the id of a container and the name of its interface. */
+  reservationBytes: 1_024,
   /** Bytes of Docker's daemon.json that are read; one of more than this is nobody's. */
   daemonFileBytes: 1_048_576,
   /** Bytes of the data plane's file that are read: 16,000 peers. */

@@ -2,10 +2,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { sourceSeen } from '../lab/datagram.ts';
+import { addByCni } from '../lab/engines/cni-runtime.ts';
 import { sourceSeenBy } from '../lab/engines/engine.ts';
 import { SERVE } from '../lab/engines/image.ts';
 import { NETWORK_FILES } from '../lab/engines/podman.ts';
-import type { PrivateRoot } from '../lab/engines/private-root.ts';
 import { OUTSIDE_ADDRESS } from '../lab/lab.ts';
 import { namespaceAt } from '../lab/namespace.ts';
 import { title } from '../support/needs.ts';
@@ -62,8 +62,14 @@ describe.skipIf(NEED.missing)(title('a conflist of the agent', NEED), () => {
     const pid = (await readFile(root.path(PID_FILE), 'utf8')).trim();
     const conflist = await readFile(own.host.path(CONF_FILE), 'utf8');
     const ports = [{ hostPort: PORT + 1, containerPort: 80, protocol: 'tcp' }];
-    const { ips } = await addByCni(root, conflist, `/proc/${pid}/ns/net`, ports);
-    const address = ips[0]?.address.replace(/\/.*/, '') ?? '';
+    const runtime = {
+      run: root.run.bind(root),
+      env: ['busybox', 'env'],
+      programOf: (type: string) => `/usr/lib/cni/${type}`,
+      folders: ['/usr/lib/cni'],
+    };
+    const pod = { id: 'plugged', netns: `/proc/${pid}/ns/net` };
+    const address = await addByCni(runtime, conflist, pod, ports);
     const namespace = namespaceAt('plugged', root.path(`/proc/${pid}/ns/net`));
 
     expect(await sourceSeenBy(address, peer.web.namespace)).toBe(peer.web.address);
@@ -71,38 +77,3 @@ describe.skipIf(NEED.missing)(title('a conflist of the agent', NEED), () => {
     expect(await sourceSeenBy(own.host.address, peer.web.namespace, PORT + 1)).toBe(peer.host.address);
   });
 });
-
-interface PortMapping {
-  readonly hostPort: number;
-  readonly containerPort: number;
-  readonly protocol: string;
-}
-
-interface CniResult {
-  readonly ips: readonly { readonly address: string }[];
-}
-
-// Calls each plugin of the list with its own part of it, the name and version of the list, the result of the plugin
-// before, and the ports where it asks for them.
-async function addByCni(
-  root: PrivateRoot,
-  conflist: string,
-  netns: string,
-  portMappings: readonly PortMapping[],
-): Promise<CniResult> {
-  const { cniVersion, name, plugins } = JSON.parse(conflist) as {
-    readonly cniVersion: string;
-    readonly name: string;
-    readonly plugins: readonly { readonly type: string; readonly capabilities?: object }[];
-  };
-  let prevResult: CniResult | undefined;
-  for (const plugin of plugins) {
-    const runtimeConfig = plugin.capabilities === undefined ? {} : { portMappings };
-    const input = JSON.stringify({ ...plugin, cniVersion, name, runtimeConfig, prevResult });
-    const words = ['CNI_COMMAND=ADD', 'CNI_CONTAINERID=plugged', `CNI_NETNS=${netns}`, 'CNI_IFNAME=eth0'];
-    const argv = ['busybox', 'env', ...words, 'CNI_PATH=/usr/lib/cni', `/usr/lib/cni/${plugin.type}`];
-    prevResult = JSON.parse(await root.run(argv, { input })) as CniResult;
-  }
-  if (prevResult === undefined) throw new Error('the list has no plugin');
-  return prevResult;
-}

@@ -82,14 +82,20 @@ describe('a command line', () => {
     for (const flag of FLAGS) expect(text).toContain(spell(flag.name));
   });
 
-  it.each([['plan'], ['network'], ['cleanup'], ['docker-opts'], ['docker'], ['podman'], ['run']])(
-    'help %s prints the help of the command',
-    async (name) => {
-      const text = await print(['help', name]);
-      expect(text).toMatch(new RegExp(`^usage: twill ${name}`));
-      expect(text).toBe(await print([name, '--help']));
-    },
-  );
+  it.each([
+    ['plan'],
+    ['network'],
+    ['cleanup'],
+    ['hand-back'],
+    ['docker-opts'],
+    ['docker'],
+    ['podman'],
+    ['run'],
+  ])('help %s prints the help of the command', async (name) => {
+    const text = await print(['help', name]);
+    expect(text).toMatch(new RegExp(`^usage: twill ${name}`));
+    expect(text).toBe(await print([name, '--help']));
+  });
 
   it('-h prints help even if the rest is invalid', async () => {
     expect(await print(['run', '--etcd-certfile=/c', '-h'])).toContain('usage: twill run');
