@@ -60,8 +60,8 @@ export async function removeForm(form: Form): Promise<'removed' | 'kept' | 'abse
 }
 
 /**
- * Removes the file of a form by which an engine starts containers, if it is ours, unless they get addresses of `subnet`;
- * undefined: in any case. True: it was removed. Fails as `host`.
+ * Removes the file of a form by which an engine starts containers, if it is ours, unless they get addresses of
+ * `subnet`; undefined: in any case. True: it was removed. Fails as `host`.
  */
 export async function retractForm(form: Form, subnet: Prefix | undefined): Promise<boolean> {
   if (form.subnetOf === undefined) return false;

@@ -70,8 +70,8 @@ export function handOffFiles({ subnetFile, forms, log }: HandOffFilesOptions): H
 }
 
 /**
- * Takes back, at the first start of a boot, the files for which engines wait: nothing leads to the peers yet. The subnet
- * file is written last, and its folder is emptied by a boot. Fails as `host`.
+ * Takes back, at the first start of a boot, the files for which engines wait: nothing leads to the peers yet. The
+ * subnet file is written last, and its folder is emptied by a boot. Fails as `host`.
  */
 export async function retractAfterBoot(handOff: HandOff, subnetFile: string): Promise<void> {
   const isGone = await access(subnetFile).then(

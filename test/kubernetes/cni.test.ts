@@ -1,5 +1,6 @@
 // The list for pods of an agent on a node of a real API server: when it is there, and CNI's own plugins and flannel's
-// with it. All run in the private network namespace of the suite, and in a mount namespace with empty /run and /var/lib.
+// with it. All run in the private network namespace of the suite, and in a mount namespace with an empty /run and
+// /var/lib.
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,5 +1,5 @@
-// CNI's plugins, and flannel's, for hosts without a container engine. Those of CNI are Debian's. flannel's is built once
-// from the last release of CNI's plugins that holds it: not every module proxy has its later repository.
+// CNI's plugins, and flannel's, for hosts without a container engine. Those of CNI are Debian's. flannel's is built
+// once from the last release of CNI's plugins that holds it: not every module proxy has its later repository.
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
