@@ -1,6 +1,8 @@
 // The conflist that the agent writes, read by Podman's CNI, and by the plugins alone as nerdctl and CRI-O call them.
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { cniPodsForm, POD_NETWORK } from '../../agent/handoff/cni-pods.ts';
+import { writeForm } from '../../agent/handoff/form.ts';
 import { sourceSeen } from '../lab/datagram.ts';
 import { addByCni } from '../lab/engines/cni-runtime.ts';
 import { sourceSeenBy } from '../lab/engines/engine.ts';
@@ -8,6 +10,7 @@ import { SERVE } from '../lab/engines/image.ts';
 import { NETWORK_FILES } from '../lab/engines/podman.ts';
 import { OUTSIDE_ADDRESS } from '../lab/lab.ts';
 import { namespaceAt } from '../lab/namespace.ts';
+import { prefix } from '../support/build.ts';
 import { title } from '../support/needs.ts';
 import { needsPodman, PODMAN_4, type PodmanHost, usePodmans } from './podman-bed.ts';
 
@@ -50,6 +53,26 @@ describe.skipIf(NEED.missing)(title('a conflist of the agent', NEED), () => {
     expect(await sourceSeenBy(bridge, peer.web.namespace, PORT)).toBe(peer.web.address);
     expect(await sourceSeenBy(own.host.address, own.web.namespace, PORT)).toBe(bridge);
     expect(await sourceSeenBy(own.host.address, published.namespace, PORT)).toBe(bridge);
+  });
+
+  it('a runtime with the library of CNI makes and deletes pods by the list for Kubernetes', async () => {
+    const [{ host, podman }] = both();
+    const env = {
+      network: prefix('10.6.0.0/16'),
+      subnet: prefix('10.6.1.0/24'),
+      mtuBytes: 1400,
+      ipMasq: true,
+    };
+    const form = cniPodsForm(host.path(`${NETWORK_FILES}/20-flannel.conflist`));
+    await writeForm(form, env);
+    const pod = await podman.run('pod', '--network', POD_NETWORK);
+    expect(pod.address).toBe('10.6.1.2');
+    expect(await pod.namespace.run(['ip', 'link', 'show', 'eth0'])).toContain(' mtu 1400 ');
+    expect(await pod.namespace.run(['ip', 'route'])).toContain('10.6.0.0/16 via 10.6.1.1 dev eth0');
+    const reserved = podman.root.path(`/var/lib/cni/networks/${POD_NETWORK}`);
+    expect(await readdir(reserved)).toContain('10.6.1.2');
+    await pod.remove();
+    expect(await readdir(reserved)).not.toContain('10.6.1.2');
   });
 
   it('the plugins called one after the other make a container that a peer reaches, with its port', async () => {
