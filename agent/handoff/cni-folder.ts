@@ -42,7 +42,8 @@ export async function readFolderWarnings(
     const file = join(folder, name);
     if (name === own) {
       const extra = (chain ?? []).map(({ type }) => type).filter((type) => !isKnown(type, plugins));
-      if (extra.length > 0)
+      // A file of another network is never replaced.
+      if (theirs === network && extra.length > 0)
         warnings.push(`${file}: its plugins ${extra.join(', ')} are left out: our list has none of them`);
     } else if (name < own) {
       warnings.push(

@@ -196,11 +196,13 @@ describe('the list for pods on a host', () => {
     ]);
   });
 
-  it("plugins that kube-flannel's list had further are named", async () => {
+  it("plugins that kube-flannel's list had further are named, and none of a list that stays", async () => {
     await writePlugins('bridge', 'portmap');
     await writeFile(at(NAME), FLANNELS.replace('"portmap"', '"bandwidth"'));
     expect(await warnings('bin')).toEqual([
       `${at(NAME)}: its plugins bandwidth are left out: our list has none of them`,
     ]);
+    await writeFile(at(NAME), FLANNELS.replace('"portmap"', '"bandwidth"').replace('cbr0', 'mine'));
+    expect(await warnings('bin')).toEqual([]);
   });
 });
