@@ -77,6 +77,7 @@ async function fillCaches() {
     );
     await withLock('etcd', etcdCacheFolder(), () => buildEtcdVersions(say, [KUBERNETES_ETCD]));
     await withLock('kubernetes', kubernetesCacheFolder(), () => buildKubernetes(say));
+    await fillFlannelCache(say);
   }
   if (runs('containers')) {
     const { fillEngineCache, engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
@@ -87,9 +88,14 @@ async function fillCaches() {
     const { fillHostCache } = await import('../dist/lab/test/lab/systemd/debian-hosts.js');
     await withLock('engines', engineCacheFolder(), () => fillHostCache(say));
     await withLock('packages', CACHE, () => fetchParts(say));
-    const { buildFlanneld, flannelCacheFolder } = await import('../dist/lab/test/lab/flanneld.js');
-    await withLock('flannel', flannelCacheFolder(), () => buildFlanneld(say));
+    await fillFlannelCache(say);
   }
+}
+
+/** @param {(line: string) => void} say */
+async function fillFlannelCache(say) {
+  const { buildFlanneld, flannelCacheFolder } = await import('../dist/lab/test/lab/flanneld.js');
+  await withLock('flannel', flannelCacheFolder(), () => buildFlanneld(say));
 }
 
 /**
