@@ -80,6 +80,7 @@ async function fillCaches() {
     const { fillCniPlugins } = await import('../dist/lab/test/lab/engines/cni-plugins.js');
     const { engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
     await withLock('engines', engineCacheFolder(), () => fillCniPlugins(say));
+    await fillFlannelCache(say);
   }
   if (runs('containers')) {
     const { fillEngineCache, engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
@@ -90,9 +91,14 @@ async function fillCaches() {
     const { fillHostCache } = await import('../dist/lab/test/lab/systemd/debian-hosts.js');
     await withLock('engines', engineCacheFolder(), () => fillHostCache(say));
     await withLock('packages', CACHE, () => fetchParts(say));
-    const { buildFlanneld, flannelCacheFolder } = await import('../dist/lab/test/lab/flanneld.js');
-    await withLock('flannel', flannelCacheFolder(), () => buildFlanneld(say));
+    await fillFlannelCache(say);
   }
+}
+
+/** @param {(line: string) => void} say */
+async function fillFlannelCache(say) {
+  const { buildFlanneld, flannelCacheFolder } = await import('../dist/lab/test/lab/flanneld.js');
+  await withLock('flannel', flannelCacheFolder(), () => buildFlanneld(say));
 }
 
 /**

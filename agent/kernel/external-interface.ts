@@ -127,7 +127,8 @@ function* candidates(wish: InterfaceWish, host: HostNetwork): Iterable<Found> {
     return;
   }
   const owner = publicIP === undefined ? undefined : ownerOf(host, publicIP);
-  if (owner !== undefined) yield { link: owner, address: publicIP, why: `it has --public-ip=${publicIP}` };
+  if (owner !== undefined)
+    yield { link: owner, address: publicIP, why: `it has the public address ${publicIP}` };
   else if (ifaceCanReach !== undefined) yield* byTarget(host, ifaceCanReach);
   else yield* byDefault(host);
 }

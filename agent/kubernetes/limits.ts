@@ -17,6 +17,8 @@ export const LIMITS = {
   secondLookMs: 8_000,
   /** Pauses between writes that others demand by their own: the first is at once. */
   rewriteBackoff: REWRITE_BACKOFF,
+  /** So many of these writes without a quiet time between show that another program does not give way. */
+  fightRewrites: 3,
   /** After this time without such a write the pauses begin anew. */
   quietMs: 300_000,
   /** For this time the answer to a write counts more than an older Node that the watch tells of. */

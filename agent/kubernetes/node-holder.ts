@@ -16,6 +16,7 @@ import { type Condition, conditionsIn, createConditionSlot } from '../model/cond
 import { formatPrefix, type PerFamily, type Prefix, samePrefix } from '../model/ip.ts';
 import type { HolderInput, LeaseHolder, OwnAttrs } from '../model/lease-holder.ts';
 import type { StoreEvent } from '../model/lease-source.ts';
+import type { Annotation } from './annotation-names.ts';
 import { ApiError } from './api/api-error.ts';
 import { type Assignment, conditionOf, readAssignment } from './assignment.ts';
 import { LIMITS } from './limits.ts';
@@ -51,8 +52,13 @@ type Task = {
   /** It was written, or found, before: somebody has changed it since. */
   readonly isByOthers: boolean;
 } & (
-  | { readonly kind: 'annotate'; readonly changes: Announcement; readonly wanted: Announcement }
-  | { readonly kind: 'set-available' }
+  | {
+      readonly kind: 'annotate';
+      readonly changes: Announcement;
+      readonly wanted: Announcement;
+      readonly found: Announcement;
+    }
+  | { readonly kind: 'set-available'; readonly found: Readonly<Record<string, string>> }
 );
 
 export class NodeHolder implements LeaseHolder {
@@ -218,7 +224,7 @@ export class NodeHolder implements LeaseHolder {
     if (changes !== undefined) {
       const announced = this.#announced;
       const isByOthers = announced?.uid === uid && isDeepStrictEqual(announced.wanted, wanted);
-      return { kind: 'annotate', uid, changes, wanted, isByOthers };
+      return { kind: 'annotate', uid, changes, wanted, found: foundInstead(own, changes), isByOthers };
     }
     this.#announced = { uid, wanted };
     const isDone = !this.#isReady || !this.#deps.setsAvailable || own.networkUnavailable === 'False';
@@ -227,7 +233,8 @@ export class NodeHolder implements LeaseHolder {
       this.#slot.clear();
       return undefined;
     }
-    return { kind: 'set-available', uid, isByOthers: this.#available === uid };
+    const found = { NetworkUnavailable: own.networkUnavailable ?? 'missing' };
+    return { kind: 'set-available', uid, found, isByOthers: this.#available === uid };
   }
 
   #overwrites(own: NodeObject): Announcement {
@@ -251,18 +258,29 @@ export class NodeHolder implements LeaseHolder {
       this.#slot.fail(withHint(error), error.hint ?? error.message);
       return;
     }
-    this.#pace.succeed(task.isByOthers);
+    const rewrites = this.#pace.succeed(task.isByOthers);
     // Also where the answer lacks the change: somebody who drops it at once overwrites it, too.
     if (task.kind === 'annotate') this.#announced = task;
     else this.#available = task.uid;
-    this.#report(task);
+    this.#report(task, rewrites);
   }
 
-  #report(task: Task): void {
-    const { log } = this.#deps;
+  #report(task: Task, rewrites: number): void {
+    const { log, nodeName } = this.#deps;
     const values = task.kind === 'annotate' ? task.changes : { NetworkUnavailable: 'False' };
     if (!task.isByOthers) return log.info('wrote into the own Node', values);
     this.#rewrites += 1;
     log.warn('others had changed our part of the own Node: wrote it again', values);
+    if (rewrites !== LIMITS.fightRewrites) return;
+    log.error(
+      `another program writes into Node ${nodeName} again and again: one agent may run on a host, Twill or flanneld`,
+      task.found,
+    );
   }
+}
+
+/** The values of others where changes are due. */
+function foundInstead({ annotations }: NodeObject, changes: Announcement): Announcement {
+  const names = Object.keys(changes) as Annotation[];
+  return Object.fromEntries(names.map((name) => [name, annotations[name] ?? 'missing']));
 }

@@ -7,6 +7,7 @@ import type { ConfigSource } from '../model/config-source.ts';
 import { addressesOf, type KubernetesOptions } from '../model/datastore-options.ts';
 import type { HolderInput } from '../model/lease-holder.ts';
 import { annotationNames } from './annotation-names.ts';
+import { sendsClearToken } from './api/access.ts';
 import type { ApiError } from './api/api-error.ts';
 import { createApiClient } from './api/client.ts';
 import { findAccess } from './api/find-access.ts';
@@ -59,6 +60,11 @@ export async function openKubernetes(
   const conf = await readNetConf(options.netConfigPath);
   const hint = readNodeHint(options.environment);
   const access = await findAccess(options, options.environment);
+  if (sendsClearToken(access)) {
+    log.warn('the token crosses the network in clear text: use https:// for the API server', {
+      server: access.server.origin,
+    });
+  }
   const client = createApiClient(access, deps);
   let nodeName: string;
   let node: NodeObject;
@@ -71,6 +77,10 @@ export async function openKubernetes(
   }
   const { address, fault } = readAddress(node, 'node-public-ip');
   if (fault !== undefined) log.warn(fault);
+  if (address !== undefined)
+    log.info(`the annotation ${names['node-public-ip']} of this Node takes the place of --public-ip`, {
+      address,
+    });
   const nodes = new NodeWatch({ client, nodeName, names, config: conf.text, clock, random });
   const writer = createNodeWriter({ client, nodeName, names, clock });
   const setsAvailable = options.setsNetworkUnavailable;

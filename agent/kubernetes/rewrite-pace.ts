@@ -29,14 +29,16 @@ export class RewritePace {
     return atMs - this.#clock.monotonicMs();
   }
 
-  succeed(isByOthers: boolean): void {
+  /** Gives the number of writes in a row that others demanded, with this one; 0: it is none. */
+  succeed(isByOthers: boolean): number {
     this.#failures = 0;
     this.#retryMs = Number.NEGATIVE_INFINITY;
-    if (!isByOthers) return;
+    if (!isByOthers) return 0;
     const nowMs = this.#clock.monotonicMs();
     this.#rewrites = nowMs - this.#rewrittenMs > LIMITS.quietMs ? 1 : this.#rewrites + 1;
     this.#rewrittenMs = nowMs;
     this.#rewriteMs = nowMs + backoffMs(LIMITS.rewriteBackoff, this.#rewrites, this.#random);
+    return this.#rewrites;
   }
 
   fail(error: unknown): void {

@@ -1,4 +1,5 @@
 // The place of the datastore, and the credentials for it.
+import { isLoopbackHost } from '../base/loopback-host.ts';
 import { parseAddress } from './ip.ts';
 
 export interface EtcdOptions {
@@ -66,6 +67,6 @@ export function clearTextEndpoints({ endpoints, password }: EtcdOptions): readon
   if (password === undefined) return [];
   return endpoints.filter((endpoint) => {
     const { protocol, hostname } = new URL(endpoint);
-    return protocol === 'http:' && !/^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname);
+    return protocol === 'http:' && !isLoopbackHost(hostname);
   });
 }

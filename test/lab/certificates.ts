@@ -6,17 +6,22 @@ import { run } from './namespace.ts';
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
 /**
- * Makes an authority, and a server certificate for 127.0.0.1 that it signs, in `folder`: `<name>-ca.pem`,
+ * Makes an authority, and a server certificate for the addresses that it signs, in `folder`: `<name>-ca.pem`,
  * `<name>-server.pem` and `<name>-server.key`.
  */
-export async function makeAuthority(folder: string, name: string): Promise<void> {
+export async function makeAuthority(
+  folder: string,
+  name: string,
+  addresses: readonly string[] = ['127.0.0.1'],
+): Promise<void> {
   const file = (end: string): string => join(folder, `${name}-${end}`);
   const subject = `/CN=${name} authority`;
   await openssl(
     ['req', '-x509', '-days', '2', '-subj', subject, ...NEW_KEY],
     ['-keyout', file('ca.key'), '-out', file('ca.pem')],
   );
-  const names = 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n';
+  const list = addresses.map((address) => `IP:${address}`).join(',');
+  const names = `subjectAltName=${list}\nextendedKeyUsage=serverAuth,clientAuth\n`;
   await sign(folder, name, 'server', `/CN=${name} server`, names);
 }
 

@@ -2,6 +2,7 @@
 // `kubeconfig.ts` has the third way.
 
 import { reasonOf, TwillError } from '../../base/errors.ts';
+import { isLoopbackHost } from '../../base/loopback-host.ts';
 import { readFileStart } from '../../base/read-file.ts';
 import { excerpt } from '../../base/schema.ts';
 import { LIMITS } from './limits.ts';
@@ -34,6 +35,11 @@ export function anonymousAccess(server: URL): ApiAccess {
     serverName: undefined,
     isVerified: true,
   };
+}
+
+/** Whether the token crosses a network in clear text. */
+export function sendsClearToken({ server, token }: ApiAccess): boolean {
+  return token !== undefined && server.protocol === 'http:' && !isLoopbackHost(server.hostname);
 }
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';

@@ -112,6 +112,8 @@ describe('the annotations of a node', () => {
     }
     expect(bed.holder.rewrites).toBeGreaterThan(8);
     expect(bed.holder.rewrites).toBeLessThan(25);
+    const named = bed.lines.filter((line) => line.includes('another program writes into Node n1 again'));
+    expect(named).toEqual([expect.stringContaining('public-ip=missing')]);
     await bed.clock.advance(MINUTE);
     expect(bed.node?.annotations).toEqual(ANNOUNCED);
   });

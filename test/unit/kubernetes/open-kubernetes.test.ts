@@ -38,10 +38,10 @@ const options = (api: ScriptedApi, more: Partial<KubernetesOptions> = {}): Kuber
 });
 
 const failures: string[] = [];
-const deps = () => ({
+const deps = (log = captureLog('kubernetes').log) => ({
   clock: systemClock,
   random: () => 0,
-  log: captureLog('kubernetes').log,
+  log,
   onFailure: (error: Error) => failures.push(error.message),
 });
 const ended = () => AbortSignal.abort(new Error('stopped'));
@@ -72,7 +72,11 @@ describe('Kubernetes as the store of leases', () => {
       else sendJson(response, answer(call));
     });
     const environment = { POD_NAME: 'twill-x', POD_NAMESPACE: 'kube-flannel' };
-    await using kubernetes = await openKubernetes(options(api, { environment }), deps(), never);
+    const opened = captureLog('kubernetes');
+    await using kubernetes = await openKubernetes(options(api, { environment }), deps(opened.log), never);
+    expect(opened.lines.join()).toContain(
+      'flannel.alpha.coreos.com/node-public-ip of this Node takes the place',
+    );
     expect(failures.pop()).toContain('starting');
     expect(kubernetes).toMatchObject({
       nodeName: 'n1',
@@ -137,6 +141,28 @@ describe('Kubernetes as the store of leases', () => {
     for (const [more, message] of refused)
       await expect(openKubernetes(options(api, more), deps(), never)).rejects.toThrow(message);
     expect(api.calls).toEqual([]);
+  });
+
+  it.each([
+    ['http://192.0.2.1:8080', 1],
+    ['https://192.0.2.1:6443', 0],
+    ['http://127.0.0.1:8080', 0],
+  ])('warns of a token in clear text: to %s %d times', async (server, warnings) => {
+    const kubeconfigFile = join(folder, 'kubeconfig');
+    const config = {
+      'current-context': 'c',
+      contexts: [{ name: 'c', context: { cluster: 'k', user: 'u' } }],
+      clusters: [{ name: 'k', cluster: { server } }],
+      users: [{ name: 'u', user: { token: 'secret' } }],
+    };
+    await writeFile(kubeconfigFile, JSON.stringify(config));
+    await using api = await startScriptedApi((_, response) => sendStatus(response, 500, 'asked'));
+    const { log, lines } = captureLog('kubernetes');
+    const opened = openKubernetes(options(api, { apiUrl: undefined, kubeconfigFile }), deps(log), ended());
+    await expect(opened).rejects.toThrow('stopped');
+    const told = lines.filter((line) => line.includes('the token crosses the network in clear text'));
+    expect(told.length).toBe(warnings);
+    expect(lines.join()).not.toContain('secret');
   });
 
   it('ends its attempts when it is told to', async () => {
