@@ -271,11 +271,12 @@ function isElder(a: Claimant, b: Claimant, { thing }: Claim): boolean {
 }
 
 /** The meaning that a lease gives to a thing; undefined: it does not claim it. */
-export function meaningOf(claimant: Claimant, thing: string): Claim['meaning'] | undefined {
+function meaningOf(claimant: Claimant, thing: string): Claim['meaning'] | undefined {
   return claimOf(claimant, thing)?.meaning;
 }
 
-function claimOf({ claims }: Claimant, thing: string): Claim | undefined {
+/** The claim that a lease has to a thing; undefined: none. */
+export function claimOf({ claims }: Claimant, thing: string): Claim | undefined {
   return claims.find((claim) => claim.thing === thing);
 }
 

@@ -19,12 +19,12 @@ import {
   keyOf,
   type ObjectChange,
 } from '../model/host-state.ts';
-import { formatPrefix, type PerFamily, type Prefix } from '../model/ip.ts';
+import { type Family, formatPrefix, type PerFamily, type Prefix } from '../model/ip.ts';
 import { byAge, formatSubnetKey, formatSubnets, type Lease } from '../model/lease.ts';
 import { conflictOf, type Overlay, type Peer, type Plane, planesOf } from '../model/plane.ts';
 import { intrusionOf, misfitOf } from '../model/trust.ts';
-import { claimsOfHost, claimsOfPeer, HOSTS, isPublicAddress } from './claims.ts';
-import { type Claim, createContest, type Defeat, meaningOf } from './contest.ts';
+import { claimsOfHost, claimsOfPeer, isPublicAddress, PART } from './claims.ts';
+import { type Claim, claimOf, createContest, type Defeat } from './contest.ts';
 import { PublicAddresses } from './public-addresses.ts';
 
 export interface PlannerOptions {
@@ -77,6 +77,10 @@ export function createPlanner({
   let ownKey: string | undefined;
   /** The input of the last plan; undefined: it was invalidated. */
   let plannedFor: readonly [HostFacts, PerFamily<Prefix> | undefined] | undefined;
+  /** The lengths of all subnets of this run. Another one changes the claims of all leases. */
+  const lengths = { ipv4: new Set<number>(), ipv6: new Set<number>() };
+  /** False: a lease with a new length has come, and waits until all are planned anew. */
+  let knowsLengths = true;
   const wanted = new Map<string, HostObject>();
   const strangers = new Set<string>();
   /** The leases of this backend that are no peer's by themselves, with the reason. */
@@ -136,7 +140,7 @@ export function createPlanner({
     const objects = backend.peer(plane, peer);
     return objects === undefined
       ? `its announcement is not one of ${backend.type}`
-      : claimsOfPeer(overlay, peer, objects);
+      : claimsOfPeer(overlay, peer, objects, lengths);
   };
 
   const update = (key: string, lease: Lease | undefined): void => {
@@ -154,6 +158,10 @@ export function createPlanner({
     const fault = found.find((each) => typeof each === 'string');
     if (fault !== undefined) faults.set(key, [lease, fault]);
     const claims = found.flatMap((each) => (typeof each === 'string' ? [] : each));
+    if (fault === undefined && claims.length > 0 && learn(lengths, Object.values(lease.subnets))) {
+      knowsLengths = false;
+      return;
+    }
     contest.update(key, { lease, claims: fault === undefined ? claims : [] });
   };
 
@@ -166,12 +174,19 @@ export function createPlanner({
       left.delete(keyOf(object));
     }
     if (planes.length > 0) {
-      contest.own(claimsOfHost(planes, overlays, own));
+      learn(
+        lengths,
+        planes.map(({ subnet }) => subnet),
+      );
       const sorted = [...leases].sort(byAge);
       const there = new Set(sorted.map(({ key }) => key));
       for (const key of [...contest.keys(), ...strangers, ...faults.keys()])
         if (!there.has(key)) update(key, undefined);
-      for (const lease of sorted) update(lease.key, lease);
+      do {
+        knowsLengths = true;
+        contest.own(claimsOfHost(planes, overlays, own, lengths));
+        for (const lease of sorted) update(lease.key, lease);
+      } while (!knowsLengths);
     }
     for (const key of left) if (planes.length === 0 || contest.holder(key) === undefined) set(key, undefined);
   };
@@ -182,7 +197,7 @@ export function createPlanner({
       plannedFor = undefined;
     },
     plan(host, subnets, leases) {
-      if (plannedFor?.[0] !== host || plannedFor[1] !== subnets) {
+      if (plannedFor?.[0] !== host || plannedFor[1] !== subnets || !knowsLengths) {
         plannedFor = [host, subnets];
         ownKey = subnets && formatSubnetKey(subnets);
         planes = subnets === undefined ? [] : planesOf(host, overlays, subnets);
@@ -209,7 +224,7 @@ export function createPlanner({
       if (planes.length === 0) return NO_CONDITIONS;
       conditions ??= [
         ...[...faults.values()].map(([lease, fault]) => conditionOf(lease, fault)),
-        ...[...contest.defeats()].map(([lease, defeat]) => conditionOf(lease, explain(defeat))),
+        ...[...contest.defeats()].map(([lease, defeat]) => conditionOf(lease, explain(lease, defeat))),
       ];
       return conditions;
     },
@@ -221,6 +236,13 @@ export function createPlanner({
 }
 
 const NO_CONDITIONS: readonly PeerCondition[] = [];
+
+/** Adds the lengths of subnets. True: there are new ones. A run has few, so none is forgotten. */
+function learn(lengths: Readonly<Record<Family, Set<number>>>, subnets: readonly Prefix[]): boolean {
+  const fresh = subnets.filter(({ family, length }) => !lengths[family].has(length));
+  for (const { family, length } of fresh) lengths[family].add(length);
+  return fresh.length > 0;
+}
 
 function isSame(a: HostObject | undefined, b: HostObject | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && formatObject(a) === formatObject(b));
@@ -235,14 +257,19 @@ function conditionOf(lease: Lease, fault: string): PeerCondition {
   };
 }
 
-function explain(defeat: Defeat): string {
+function explain(lease: Lease, defeat: Defeat): string {
   if (defeat.kind === 'full') return 'there are more peers than this backend carries';
   const { claim, by } = defeat;
   const owner = by === undefined ? 'this node' : `the lease ${by.lease.key}`;
-  if (claim.meaning === HOSTS) return `its public address is in the ${claim.thing} of ${owner}`;
-  if (by !== undefined && meaningOf(by, claim.thing) === HOSTS)
-    return `the public address of ${owner} is in the ${claim.thing}`;
+  if (claim.meaning === PART) return `its ${partOf(claim, lease)} is in the ${claim.thing} of ${owner}`;
+  const other = by === undefined ? undefined : claimOf(by, claim.thing);
+  if (by !== undefined && other?.meaning === PART)
+    return `the ${partOf(other, by.lease)} of ${owner} is in the ${claim.thing}`;
   return `${owner} has ${claim.thing} already`;
+}
+
+function partOf({ isKeyed = false }: Claim, { subnets }: Lease): string {
+  return isKeyed ? `subnet ${formatSubnets(subnets)}` : 'public address';
 }
 
 function nameOf({ subnets, attrs }: Lease): PeerName {

@@ -38,13 +38,15 @@ export async function bed(type: string, leases: readonly Lease[], network = OVER
     blackholeRoute: false,
   });
   const known = new Map(leases.map((lease) => [lease.key, lease]));
-  planner.plan(FACTS, SUBNETS, known.values());
+  let present = FACTS;
+  planner.plan(present, SUBNETS, known.values());
   const text = (): string => formatHostState(planner.state());
   return {
     planner,
     put(lease) {
       known.set(lease.key, lease);
       planner.update(lease.key, lease);
+      if (planner.planes.length > 0) planner.plan(present, SUBNETS, known.values());
       checkAddresses(planner);
     },
     drop({ key }) {
@@ -60,6 +62,7 @@ export async function bed(type: string, leases: readonly Lease[], network = OVER
     owner: () => new RegExp(`fdb ${MAC} dst (\\S+)`).exec(text())?.[1],
     reasons: () => planner.conditions().map(({ peer: { subnet }, reason }) => `${subnet}: ${reason}`),
     list(facts = FACTS) {
+      present = facts;
       planner.invalidate();
       planner.plan(facts, SUBNETS, known.values());
       checkAddresses(planner);
