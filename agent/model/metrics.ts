@@ -10,10 +10,18 @@ export interface Sample {
   readonly labels?: Labels;
 }
 
-/** The numbers of one family. */
-export type Metric =
-  | { readonly family: FamilyName; readonly samples: readonly Sample[] }
-  | { readonly family: FamilyName; readonly distribution: Distribution };
+/** The numbers of one family. A part gives each family once. */
+export type Metric = SampledMetric | DistributedMetric;
+
+export interface SampledMetric {
+  readonly family: FamilyName;
+  readonly samples: readonly Sample[];
+}
+
+export interface DistributedMetric {
+  readonly family: FamilyName;
+  readonly distribution: Distribution;
+}
 
 export interface Distribution {
   /** Upper bounds, ascending. */

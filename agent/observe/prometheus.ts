@@ -3,23 +3,29 @@
 import type { Metric as LibraryMetric, Registry } from 'prom-client';
 import { printable } from '../base/printable.ts';
 import { type Family, type FamilyName, METRIC_FAMILIES } from '../model/metric-families.ts';
-import type { Distribution, Labels, Metric, Sample } from '../model/metrics.ts';
+import type { DistributedMetric, Labels, Metric, SampledMetric } from '../model/metrics.ts';
 
-/** Undefined as a value of a parameter: the value has any text. */
-type LabelNames = readonly (readonly [string, readonly string[] | undefined])[];
-
+/** `sharedLabels`: the library formats the same object but once. */
 interface Value {
   readonly metricName?: string;
-  readonly labels: Labels;
+  readonly sharedLabels: Labels;
   readonly value: number;
 }
 
-/** The answer to a scrape. Of two metrics of one family the samples are put together. */
+const NO_LABELS: Labels = {};
+/** The known labels of the families that were asked for, by the values of the labels. */
+const KNOWN_LABELS = new Map<FamilyName, ReadonlyMap<string, Labels>>();
+/** The label of each bound of a histogram. */
+const BOUND_LABELS = new Map<number, Labels>();
+
+/** The answer to a scrape. */
 export async function formatMetrics(metrics: readonly Metric[]): Promise<string> {
   const { default: EmptyRegistry } = await import('prom-client/lib/registry.js');
   const registry: Registry = new EmptyRegistry();
-  for (const [family, values] of valuesByFamily(metrics)) {
-    const { type, help }: Family = METRIC_FAMILIES[family];
+  for (const metric of metrics) {
+    const { family } = metric;
+    const { type, help } = METRIC_FAMILIES[family];
+    const values = 'distribution' in metric ? bucketsOf(metric) : valuesOf(metric);
     const get = async () => ({ name: family, help, type, aggregator: 'sum', values });
     // The registry asks a metric for nothing else.
     registry.registerMetric({ name: family, get } as unknown as LibraryMetric);
@@ -27,52 +33,63 @@ export async function formatMetrics(metrics: readonly Metric[]): Promise<string>
   return registry.metrics();
 }
 
-function valuesByFamily(metrics: readonly Metric[]): ReadonlyMap<FamilyName, readonly Value[]> {
-  const values = new Map<FamilyName, Value[]>();
-  const add = (family: FamilyName, more: readonly Value[]): void => {
-    values.set(family, [...(values.get(family) ?? []), ...more]);
-  };
-  for (const metric of metrics) {
-    const { family } = metric;
-    if ('distribution' in metric) add(family, bucketsOf(family, metric.distribution));
-    else add(family, metric.samples.map(clean));
-  }
-  for (const [family, given] of values) {
-    const { labels = {} }: Family = METRIC_FAMILIES[family];
-    add(family, missingOf(Object.entries(labels), given));
-  }
-  return values;
+/** The numbers of a family: one for each of its known labels. */
+function valuesOf({ family, samples }: SampledMetric): readonly Value[] {
+  const known = knownLabelsOf(family);
+  if (known.size === 0) return samples.map(({ labels, value }) => ({ sharedLabels: clean(labels), value }));
+  const given = new Map(samples.map(({ labels = NO_LABELS, value }) => [idOf(labels), value]));
+  return [...known].map(([id, sharedLabels]) => ({ sharedLabels, value: given.get(id) ?? 0 }));
 }
 
 // A name of a link, or of a peer, may hold any characters.
-function clean({ labels = {}, value }: Sample): Value {
-  const pairs = Object.entries(labels).map(([name, text]) => [name, printable(text)] as const);
-  return { labels: Object.fromEntries(pairs), value };
+function clean(labels: Labels = NO_LABELS): Labels {
+  const pairs = Object.entries(labels);
+  return pairs.length === 0
+    ? NO_LABELS
+    : Object.fromEntries(pairs.map(([name, text]) => [name, printable(text)]));
 }
 
-function bucketsOf(name: string, { bounds, atMost, count, sum }: Distribution): readonly Value[] {
-  const bucket = (le: number | string, value: number): Value => ({
-    metricName: `${name}_bucket`,
-    labels: { le: String(le) },
+function bucketsOf({ family, distribution }: DistributedMetric): readonly Value[] {
+  const { bounds, atMost, count, sum } = distribution;
+  const metricName = `${family}_bucket`;
+  const bucket = (bound: number, value: number): Value => ({
+    metricName,
+    sharedLabels: boundLabels(bound),
     value,
   });
   return [
     ...bounds.map((bound, i) => bucket(bound, atMost[i] ?? 0)),
-    bucket('+Inf', count),
-    { metricName: `${name}_sum`, labels: {}, value: sum },
-    { metricName: `${name}_count`, labels: {}, value: count },
+    bucket(Infinity, count),
+    { metricName: `${family}_sum`, sharedLabels: NO_LABELS, value: sum },
+    { metricName: `${family}_count`, sharedLabels: NO_LABELS, value: count },
   ];
 }
 
-/** Zeros for the known values of the labels that have no number. */
-function missingOf(names: LabelNames, given: readonly Value[]): readonly Value[] {
-  if (names.length === 0) return [];
-  let all: Labels[] = [{}];
-  for (const [name, texts] of names) {
+function boundLabels(bound: number): Labels {
+  const labels = BOUND_LABELS.get(bound) ?? { le: bound === Infinity ? '+Inf' : String(bound) };
+  BOUND_LABELS.set(bound, labels);
+  return labels;
+}
+
+function knownLabelsOf(family: FamilyName): ReadonlyMap<string, Labels> {
+  const { labels }: Family = METRIC_FAMILIES[family];
+  const known = KNOWN_LABELS.get(family) ?? new Map(combinationsOf(labels).map((one) => [idOf(one), one]));
+  KNOWN_LABELS.set(family, known);
+  return known;
+}
+
+/** All labels of a family; none where a label has any text, or where there is no label. */
+function combinationsOf(labels: Family['labels']): readonly Labels[] {
+  if (labels === undefined) return [];
+  let all: readonly Labels[] = [NO_LABELS];
+  for (const [name, texts] of Object.entries(labels)) {
     if (texts === undefined) return [];
-    all = all.flatMap((labels) => texts.map((text) => ({ ...labels, [name]: text })));
+    all = all.flatMap((one) => texts.map((text) => ({ ...one, [name]: text })));
   }
-  const idOf = (labels: Labels): string => JSON.stringify(names.map(([name]) => labels[name]));
-  const known = new Set(given.map(({ labels }) => idOf(labels)));
-  return all.filter((labels) => !known.has(idOf(labels))).map((labels) => ({ labels, value: 0 }));
+  return all;
+}
+
+/** The parts give labels in the order of the table. */
+function idOf(labels: Labels): string {
+  return Object.values(labels).join('\n');
 }
