@@ -21,6 +21,7 @@ import { type Condition, conditionsIn, createConditionSlot } from './model/condi
 import type { DataPlaneMemory } from './model/data-plane-memory.ts';
 import type { HandOff } from './model/hand-off.ts';
 import type { Kernel } from './model/kernel.ts';
+import { conditionMetric, single } from './model/metrics.ts';
 import type { ChainsInUse } from './model/ruleset.ts';
 import { Node } from './node/node.ts';
 import { startHealthServer } from './observe/health.ts';
@@ -34,6 +35,8 @@ export interface AgentContext {
   /** Undefined: none listens. */
   readonly serviceManager: ServiceManager | undefined;
   readonly dataPlaneMemory: DataPlaneMemory;
+  /** The version of Twill. */
+  readonly version: string;
 }
 
 /** Runs this host's node until `signal` is aborted. Everything stays in place then, see `Node.run`. Fails like it. */
@@ -57,7 +60,15 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
       ...options.healthz,
       hangs,
       conditions,
-      metrics: () => [...(node?.metrics() ?? []), ...(leases?.metrics?.() ?? [])],
+      metrics: () => [
+        single('twill_build_info', 1, {
+          version: context.version,
+          node: process.version.slice(1),
+          arch: process.arch,
+        }),
+        ...(node?.metrics() ?? [single('twill_ready', 0), conditionMetric(conditions())]),
+        ...(leases?.metrics() ?? []),
+      ],
     }));
   const status = (): string | undefined => conditions()[0]?.reason ?? node?.summary();
   await runTasks(context.signal, [

@@ -5,11 +5,12 @@ import type { TwillError } from './base/errors.ts';
 import type { Logger } from './base/log.ts';
 import type { Random } from './base/random.ts';
 import { readVxlanMac } from './kernel/host-facts.ts';
+import type { KvLeaseHolder } from './lease/kv-lease-holder.ts';
 import type { ConfigSource } from './model/config-source.ts';
 import { datastoreAddresses, type KubernetesOptions, type KvOptions } from './model/datastore-options.ts';
 import type { HolderInput, LeaseHolder } from './model/lease-holder.ts';
 import type { LeaseSource } from './model/lease-source.ts';
-import type { Metric } from './observe/metrics.ts';
+import { type Metric, single } from './model/metrics.ts';
 import type { AgentOptions } from './options.ts';
 
 export interface OpenLeases extends AsyncDisposable {
@@ -24,7 +25,7 @@ export interface OpenLeases extends AsyncDisposable {
   readonly knownMac?: string | undefined;
   /** Takes notice that the node is ready. */
   noticeReady?(): void;
-  metrics?(): readonly Metric[];
+  metrics(): readonly Metric[];
 }
 
 export interface OpenLeasesDeps {
@@ -52,14 +53,27 @@ async function openStore(
   { clock, random, log }: OpenLeasesDeps,
 ): Promise<OpenLeases> {
   const { openLeaseStore } = await import('./datastore/open-store.ts');
-  const { KvLeaseHolder } = await import('./lease/kv-lease-holder.ts');
-  const store = await openLeaseStore(options, { clock, random, log: log.for('datastore') });
+  const { KvLeaseHolder: Holder } = await import('./lease/kv-lease-holder.ts');
+  const { LeaseNumbers } = await import('./lease/lease-numbers.ts');
+  const opened = await openLeaseStore(options, { clock, random, log: log.for('datastore') });
+  const numbers = new LeaseNumbers(clock);
+  const store = numbers.watch(opened);
+  let holding: { readonly holder: KvLeaseHolder; readonly input: HolderInput } | undefined;
   return {
-    leaseSource: store,
-    configSource: store.config,
-    createHolder: (input) => new KvLeaseHolder({ ...input, store, clock, random, renewMarginMinutes }),
+    leaseSource: opened,
+    configSource: opened.config,
+    createHolder(input) {
+      const holder = new Holder({ ...input, store, clock, random, renewMarginMinutes });
+      holding = { holder, input };
+      return holder;
+    },
     addresses: datastoreAddresses(options),
-    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+    metrics: () => [
+      single('twill_store_info', 1, { kind: options.kind }),
+      ...opened.requests.metrics(),
+      ...(holding === undefined ? [] : numbers.metrics(holding.holder.held, holding.input)),
+    ],
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
 }
 
@@ -87,12 +101,9 @@ async function openNodes(
     },
     noticeReady: () => holder?.noticeReady(),
     metrics: () => [
-      {
-        name: 'rewritten_annotations',
-        help: 'Writes into the own Node because somebody else had changed what this node had written there.',
-        type: 'counter',
-        samples: [{ value: holder?.rewrites ?? 0 }],
-      },
+      single('twill_store_info', 1, { kind: options.kind }),
+      ...kubernetes.requests.metrics(),
+      single('twill_rewritten_annotations_total', holder?.rewrites ?? 0),
     ],
     [Symbol.asyncDispose]: () => kubernetes[Symbol.asyncDispose](),
   };

@@ -1,7 +1,7 @@
 // Bundles the sources into the installed program: dist/agent/main.js, and the worker of the udp backend beside it. All
 // packages are in the bundle, except those with native code. Dynamic imports stay lazy: Node compiles a command, a
-// store or a backend at its first use. The libraries of --iface-regex and of a kubeconfig are large and seldom used:
-// each is a file of its own, which no other start reads.
+// store or a backend at its first use. The libraries of --iface-regex, of a kubeconfig and of metrics are seldom
+// used: each is a file of its own, which no other start reads.
 //
 // The format is CommonJS, because Node's loader of ECMAScript modules costs 2 MiB at each start.
 //
@@ -35,8 +35,8 @@ const netlinkAddOn = {
 const seldomApart = {
   name: 'seldom used libraries apart',
   setup(bundler) {
-    bundler.onResolve({ filter: /^(?:re2js|yaml)$/ }, ({ path, kind }) =>
-      kind === 'dynamic-import' ? { path: `./${path}.js`, external: true } : undefined,
+    bundler.onResolve({ filter: /^(?:re2js|yaml|prom-client\/lib\/registry\.js)$/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' ? { path: `./${path.replace(/\/.*/, '')}.js`, external: true } : undefined,
     );
   },
 };
@@ -47,6 +47,7 @@ await build({
   entryPoints: {
     main: 'agent/main.ts',
     'forwarder-worker': 'backends/udp/forwarder-worker.ts',
+    'prom-client': 'prom-client/lib/registry.js',
     re2js: 're2js',
     yaml: 'yaml',
   },

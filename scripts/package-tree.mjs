@@ -55,7 +55,7 @@ const FOLDERS = [
 ];
 
 /** The bundle. A build of the same commit makes the same source maps, so they stay out. */
-const BUNDLE = ['main.js', 'forwarder-worker.js', 're2js.js', 'yaml.js', 'package.json'];
+const BUNDLE = ['main.js', 'forwarder-worker.js', 'prom-client.js', 're2js.js', 'yaml.js', 'package.json'];
 
 /**
  * The files of npm packages that the bundle loads.

@@ -82,6 +82,11 @@ async function fillCaches() {
     await withLock('engines', engineCacheFolder(), () => fillCniPlugins(say));
     await fillFlannelCache(say);
   }
+  if (runs('kubernetes') || runs('e2e')) {
+    const { fillPromtool } = await import('../dist/lab/test/lab/promtool.js');
+    const { engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
+    await withLock('engines', engineCacheFolder(), () => fillPromtool(say));
+  }
   if (runs('containers')) {
     const { fillEngineCache, engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
     await withLock('engines', engineCacheFolder(), () => fillEngineCache(say));

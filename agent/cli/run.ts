@@ -15,5 +15,6 @@ export async function runCommand(options: AgentOptions, context: CommandContext)
     signal: context.signal,
     serviceManager: parseServiceManager(context.environment, process.pid),
     dataPlaneMemory,
+    version: context.readVersion(),
   });
 }

@@ -3,12 +3,19 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { clearTextEndpoints, type KvOptions } from '../model/datastore-options.ts';
 import type { Kv } from '../model/kv.ts';
+import { StoreRequests } from '../model/store-requests.ts';
 import { createKvLeaseStore, type KvLeaseStore } from './kv-lease-store.ts';
+import { measureKv } from './measured-kv.ts';
 
 export interface StoreContext {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
+}
+
+export interface OpenLeaseStore extends KvLeaseStore {
+  /** Those to the store so far. */
+  readonly requests: StoreRequests;
 }
 
 const EXAMPLE = `'{"Network":"10.5.0.0/16"}'`;
@@ -17,12 +24,15 @@ const EXAMPLE = `'{"Network":"10.5.0.0/16"}'`;
  * Opens the datastore that `options` name. An etcd is not asked anything yet, so that it may come up later. Options
  * that cannot work, such as unreadable certificates or a folder without write permission, fail as `datastore` at once.
  */
-export async function openLeaseStore(options: KvOptions, context: StoreContext): Promise<KvLeaseStore> {
-  return createKvLeaseStore(await openKv(options, context), {
+export async function openLeaseStore(options: KvOptions, context: StoreContext): Promise<OpenLeaseStore> {
+  const requests = new StoreRequests(context.clock);
+  const kv = measureKv(await openKv(options, context), requests);
+  const store = createKvLeaseStore(kv, {
     ...context,
     prefix: options.prefix,
     configHint: configHint(options),
   });
+  return { ...store, requests };
 }
 
 async function openKv(options: KvOptions, { clock, random, log }: StoreContext): Promise<Kv> {

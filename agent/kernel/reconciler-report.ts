@@ -3,6 +3,7 @@ import type { Logger } from '../base/log.ts';
 import type { Condition, PeerCondition, PeerName } from '../model/condition.ts';
 import { formatObject, type HostObject, keyOf } from '../model/host-state.ts';
 import type { Change } from '../model/kernel.ts';
+import { type Metric, Tally } from '../model/metrics.ts';
 import { formatChange } from './diff.ts';
 import type { Fights, NamedFight } from './fights.ts';
 import type { Ledger } from './ledger.ts';
@@ -22,7 +23,7 @@ export class ReconcilerReport {
   #own: Condition | undefined = kernelCondition('waiting', 'the host state has not been applied yet');
   #peers = NO_PEERS;
   #hadDamped = false;
-  #drift = 0;
+  readonly #repaired = new Tally('kind');
   /** The errors about the node that were logged and still stand. */
   readonly #logged = new Set<string>();
 
@@ -31,7 +32,12 @@ export class ReconcilerReport {
   }
 
   get drift(): number {
-    return this.#drift;
+    return this.#repaired.total;
+  }
+
+  /** The objects that were repaired since the start. */
+  metric(): Metric {
+    return this.#repaired.metric('twill_repaired_objects_total');
   }
 
   conditions(): readonly Condition[] {
@@ -49,7 +55,7 @@ export class ReconcilerReport {
   }
 
   repaired(changes: readonly Change[], fights: Fights): void {
-    this.#drift += changes.length;
+    for (const { object } of changes) this.#repaired.add(object.kind);
     const [first] = changes;
     if (first === undefined || changes.some(({ object }) => fights.isNamed(keyOf(object)))) return;
     this.#log.warn('repaired what somebody else had changed', {

@@ -23,6 +23,8 @@ import {
   recognize,
 } from '../model/host-state.ts';
 import type { ChangeFailure, Kernel, KernelEvent } from '../model/kernel.ts';
+import type { Metric } from '../model/metrics.ts';
+import { KernelNumbers } from './kernel-numbers.ts';
 import { Ledger, type Steps } from './ledger.ts';
 import { LIMITS } from './limits.ts';
 import { ReconcilerReport } from './reconciler-report.ts';
@@ -51,6 +53,7 @@ export class Reconciler {
   /** The last repair: its end, how long it took, and how many came before it without a quiet time. */
   #repair = { endMs: -Infinity, tookMs: 0, inRow: 0 };
   readonly #report;
+  readonly #numbers = new KernelNumbers();
 
   constructor(deps: ReconcilerDeps) {
     this.#deps = deps;
@@ -75,6 +78,10 @@ export class Reconciler {
   /** Objects that were repaired after somebody else had changed them, since the start. */
   get drift(): number {
     return this.#report.drift;
+  }
+
+  metrics(): readonly Metric[] {
+    return [...this.#numbers.metrics(this.#ledger.wanted.values()), this.#report.metric()];
   }
 
   /** The conditions about this node. */
@@ -156,6 +163,7 @@ export class Reconciler {
       const failures = await kernel.apply(steps.changes, signal);
       this.#countDrift(steps, failures);
       const nowMs = clock.monotonicMs();
+      this.#numbers.passed(steps.changes, failures, nowMs - startMs);
       ledger.settle(steps, failures, peerOf, nowMs);
       const isChanged = failures.length > 0 || steps.tried.size > 0;
       this.#report.passed(ledger, peerOf, isChanged, nowMs);
@@ -166,6 +174,7 @@ export class Reconciler {
       ledger.doubt();
       signal.throwIfAborted();
       this.#failuresInRow++;
+      this.#numbers.failed(clock.monotonicMs() - startMs);
       this.#report.fail(asTwillError(error, 'host', 'cannot bring the kernel in line').message);
     } finally {
       this.#isReading = false;

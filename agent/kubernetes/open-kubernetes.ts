@@ -6,11 +6,13 @@ import type { Random } from '../base/random.ts';
 import type { ConfigSource } from '../model/config-source.ts';
 import { addressesOf, type KubernetesOptions } from '../model/datastore-options.ts';
 import type { HolderInput } from '../model/lease-holder.ts';
+import { StoreRequests } from '../model/store-requests.ts';
 import { annotationNames } from './annotation-names.ts';
 import { sendsClearToken } from './api/access.ts';
 import type { ApiError } from './api/api-error.ts';
 import { createApiClient } from './api/client.ts';
 import { findAccess } from './api/find-access.ts';
+import { measureClient } from './measured-client.ts';
 import { readNetConf } from './net-conf.ts';
 import { NodeHolder } from './node-holder.ts';
 import type { NodeObject } from './node-object.ts';
@@ -31,6 +33,8 @@ export interface KubernetesDeps {
 /** Kubernetes, once the own Node is known. Disposing closes all connections. */
 export interface Kubernetes extends AsyncDisposable {
   readonly nodes: NodeWatch;
+  /** Those to the API server so far. */
+  readonly requests: StoreRequests;
   readonly configSource: ConfigSource;
   readonly nodeName: string;
   /** The address of the API server, where it is known as an address. */
@@ -65,7 +69,8 @@ export async function openKubernetes(
       server: access.server.origin,
     });
   }
-  const client = createApiClient(access, deps);
+  const requests = new StoreRequests(clock);
+  const client = measureClient(createApiClient(access, deps), requests);
   let nodeName: string;
   let node: NodeObject;
   try {
@@ -86,6 +91,7 @@ export async function openKubernetes(
   const setsAvailable = options.setsNetworkUnavailable;
   return {
     nodes,
+    requests,
     configSource: conf,
     nodeName,
     addresses: addressesOf([access.server]),

@@ -7,6 +7,7 @@ import type { JsonValue } from '../base/schema.ts';
 import type { UnderlayEnd, UnderlayLink } from './host-facts.ts';
 import type { HostObject } from './host-state.ts';
 import type { NodeIdentity } from './lease.ts';
+import type { Metric } from './metrics.ts';
 import type { CarriedPlane, Peer, Plane } from './plane.ts';
 import type { Tunnel } from './tunnel-filter.ts';
 
@@ -55,6 +56,6 @@ export interface DataPlane extends AsyncDisposable {
   update(input: DataPlaneInput): void;
   /** The reason why packets do not move, in one line; undefined: they do. */
   trouble(): string | undefined;
-  /** Counters by name, ever growing while the agent runs; reading them costs the data plane nothing. */
-  counters(): Readonly<Record<string, number>>;
+  /** Counters, ever growing while the agent runs; reading them costs the data plane nothing. */
+  metrics(): readonly Metric[];
 }

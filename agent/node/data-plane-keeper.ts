@@ -16,10 +16,10 @@ import type { DataPlaneMemory, DataPlaneRecord } from '../model/data-plane-memor
 import type { HostFacts } from '../model/host-facts.ts';
 import { samePrefix } from '../model/ip.ts';
 import { formatSubnetKey, type Lease } from '../model/lease.ts';
+import type { Metric } from '../model/metrics.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import { ownership } from '../model/ownership.ts';
 import type { Plane } from '../model/plane.ts';
-import { dataPlaneMetrics, type Metric } from '../observe/metrics.ts';
 import { LIMITS } from './limits.ts';
 import type { Planner } from './planner.ts';
 
@@ -140,7 +140,7 @@ export class DataPlaneKeeper implements AsyncDisposable {
 
   metrics(): readonly Metric[] {
     const running = this.#running;
-    return running === undefined ? [] : dataPlaneMetrics(running.type, running.dataPlane.counters());
+    return running === undefined ? [] : running.dataPlane.metrics();
   }
 
   /** Keeps the record for the next run up to date until `signal` is aborted. */

@@ -7,6 +7,7 @@ import type { Logger } from '../base/log.ts';
 import { createRepairBackoff } from '../firewall/repair-backoff.ts';
 import { type Condition, conditionsIn, createConditionSlot } from '../model/condition.ts';
 import type { FirewallRules, NodeFirewall, Traffic } from '../model/firewall.ts';
+import { type Metric, single } from '../model/metrics.ts';
 import type { RulesetChange } from '../model/ruleset.ts';
 import { LIMITS } from './limits.ts';
 import { createPace, type Pace } from './pace.ts';
@@ -45,6 +46,7 @@ export class FirewallKeeper {
   /** The part of the time that searches may take now. It shrinks while chains change and the result stays the same. */
   #searchParts: number = LIMITS.firewallSearchParts;
   #obstacles: readonly string[] = [];
+  #repairs = 0;
 
   constructor(deps: FirewallKeeperDeps) {
     this.#deps = deps;
@@ -82,6 +84,13 @@ export class FirewallKeeper {
 
   conditions(): readonly Condition[] {
     return conditionsIn(this.#rulesSlot, this.#obstacleSlot);
+  }
+
+  metrics(): readonly Metric[] {
+    return [
+      single('twill_firewall_repairs_total', this.#repairs),
+      single('twill_firewall_obstacles', this.#obstacles.length),
+    ];
   }
 
   /** Takes notice of a change of any rules; undefined: some may have changed unheard. */
@@ -159,6 +168,7 @@ export class FirewallKeeper {
         if (isNew) log.info(`set the ${firewall.mode} rules`);
         else {
           log.warn(`repaired the ${firewall.mode} rules`);
+          this.#repairs++;
           this.#backoff.countRepair();
         }
       }

@@ -18,10 +18,11 @@ import { type Condition, conditionsIn, createConditionSlot, type PeerName } from
 import type { NodeFirewall } from '../model/firewall.ts';
 import type { HostFacts } from '../model/host-facts.ts';
 import type { PerFamily, Prefix } from '../model/ip.ts';
-import { formatSubnetKey, formatSubnets } from '../model/lease.ts';
+import { formatSubnets } from '../model/lease.ts';
 import type { LeaseHolder } from '../model/lease-holder.ts';
 import type { StoreEvent } from '../model/lease-source.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
+import type { Metric } from '../model/metrics.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
 import { sparedPrefixes } from '../model/plane.ts';
@@ -33,6 +34,7 @@ import { HostChecker } from './host-checker.ts';
 import type { HostChange, HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
 import { warnOfNamesake } from './namesake.ts';
+import { networkMetrics, networkSummary } from './network-numbers.ts';
 import { PeerFaults } from './peer-faults.ts';
 import { announcement, overlaysOf } from './plan.ts';
 import { createPlanner, type Planner } from './planner.ts';
@@ -139,10 +141,12 @@ export class NodeNetwork {
 
   /** The subnets and the peers, in one line. */
   summary(): string {
-    const { backend, table } = this.#deps;
-    const subnets = this.#established?.subnets ?? {};
-    const peers = table.leaseCount - (table.get(formatSubnetKey(subnets)) === undefined ? 0 : 1);
-    return `subnet ${formatSubnets(subnets)}, ${backend.type}, ${peers} peers`;
+    return networkSummary(this.#deps, this.#established?.subnets);
+  }
+
+  metrics(): readonly Metric[] {
+    const numbers = networkMetrics(this.#deps, this.#established?.subnets, this.peerFaults);
+    return [...numbers, ...(this.#firewall?.metrics() ?? [])];
   }
 
   /** The peer that the object of this key leads to; undefined: the object is the node's own. */

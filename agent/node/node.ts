@@ -14,9 +14,9 @@ import type { TableChange } from '../lease/lease-table.ts';
 import { type Condition, failingFirst, type PeerCondition } from '../model/condition.ts';
 import type { NodeFirewall } from '../model/firewall.ts';
 import { formatPrefix } from '../model/ip.ts';
+import { conditionMetric, type Metric, single } from '../model/metrics.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
-import { gauge, type Metric } from '../observe/metrics.ts';
 import { createWatchdog } from '../observe/watchdog.ts';
 import { DataPlaneKeeper } from './data-plane-keeper.ts';
 import { HostFollower } from './host-follower.ts';
@@ -122,23 +122,13 @@ export class Node {
   }
 
   metrics(): readonly Metric[] {
-    const { table } = this.#store;
+    const conditions = this.conditions();
     return [
-      gauge('ready', 'Whether /readyz answers 200.', Number(this.conditions().length === 0)),
-      gauge('leases', 'Leases in the datastore, our own among them.', table.leaseCount),
-      gauge(
-        'unreached_peers',
-        'Peers that are not reached, by a fault of theirs.',
-        this.#network?.peerFaults.count ?? 0,
-      ),
-      gauge('left_out_leases', 'Leases that were left out because there are too many.', table.leftOutCount),
-      gauge('malformed_entries', 'Entries of the datastore that are no leases.', table.malformedCount),
-      {
-        name: 'repaired_objects',
-        help: 'Links, addresses, routes, neighbours and fdb entries put back after somebody else had changed them.',
-        type: 'counter',
-        samples: [{ value: this.#reconciler.drift }],
-      },
+      single('twill_ready', Number(conditions.length === 0)),
+      conditionMetric(conditions),
+      ...this.#store.metrics(),
+      ...this.#reconciler.metrics(),
+      ...(this.#network?.metrics() ?? []),
       ...this.#dataPlane.metrics(),
     ];
   }

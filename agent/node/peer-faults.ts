@@ -51,6 +51,11 @@ export class PeerFaults {
     return [...this.#told.values()];
   }
 
+  /** Nodes that use another backend than ours. */
+  get strangers(): number {
+    return this.#strangers;
+  }
+
   get count(): number {
     return this.#told.size;
   }

@@ -16,6 +16,7 @@ import { type Condition, conditionsIn, createConditionSlot } from '../model/cond
 import type { ConfigSource } from '../model/config-source.ts';
 import type { Lease } from '../model/lease.ts';
 import type { LeaseSource, StoreEvent } from '../model/lease-source.ts';
+import { type Metric, single } from '../model/metrics.ts';
 import { LIMITS } from './limits.ts';
 
 export interface StoreFollowerDeps {
@@ -66,6 +67,16 @@ export class StoreFollower {
 
   conditions(): readonly Condition[] {
     return conditionsIn(this.#start, this.#connection, this.#vanished);
+  }
+
+  metrics(): readonly Metric[] {
+    const { isComplete, leaseCount, leftOutCount, malformedCount } = this.table;
+    return [
+      single('twill_store_connected', Number(isComplete && this.#connection.current === undefined)),
+      single('twill_leases', leaseCount),
+      single('twill_left_out_leases', leftOutCount),
+      single('twill_malformed_entries', malformedCount),
+    ];
   }
 
   /** Follows the store until `signal` is aborted. */

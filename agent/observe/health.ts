@@ -1,9 +1,11 @@
 // Serves the agent's answers to probes. `/healthz`: is the agent alive? If not, restart it. `/readyz`: is this node's
 // network complete? If not, send no traffic.
+import { systemClock } from '../base/clock.ts';
+import { withoutOptimising } from '../base/engine.ts';
 import { printable } from '../base/printable.ts';
 import type { Condition } from '../model/condition.ts';
+import type { Metric } from '../model/metrics.ts';
 import { type HttpAnswer, type HttpServer, startHttpServer } from './http-server.ts';
-import { formatMetrics, METRICS_TYPE, type Metric } from './metrics.ts';
 
 export interface HealthOptions {
   /** An address, a host name, or empty for all addresses. */
@@ -14,7 +16,7 @@ export interface HealthOptions {
   readonly hangs: () => string | undefined;
   /** Why the node is not ready; empty: it is. */
   readonly conditions: () => readonly Condition[];
-  /** Content of `/metrics`. */
+  /** Content of `/metrics`, beside the numbers of the process. */
   readonly metrics: () => readonly Metric[];
 }
 
@@ -35,9 +37,17 @@ export function startHealthServer({
         return answer(hangs(), 'ok');
       },
       '/readyz': () => answer(conditions()[0]?.reason, 'ready'),
-      '/metrics': () => ({ status: 200, body: formatMetrics(metrics()), contentType: METRICS_TYPE }),
+      '/metrics': () => withoutOptimising(() => answerScrape(metrics)),
     },
   });
+}
+
+// The library and what it needs are loaded by the first scrape.
+async function answerScrape(metrics: () => readonly Metric[]): Promise<HttpAnswer> {
+  const { formatMetrics } = await import('./prometheus.ts');
+  const { processMetrics } = await import('./process-metrics.ts');
+  const body = await formatMetrics([...metrics(), ...processMetrics(systemClock)]);
+  return { status: 200, body, contentType: 'text/plain; version=0.0.4; charset=utf-8' };
 }
 
 function answer(reason: string | undefined, well: string): HttpAnswer {

@@ -4,7 +4,7 @@ import { lookup } from 'node:dns/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '../base/clock.ts';
-import { asTwillError } from '../base/errors.ts';
+import { asTwillError, messageOf } from '../base/errors.ts';
 import { printableLines } from '../base/printable.ts';
 import { HttpConnections } from './http-connections.ts';
 import { LIMITS } from './limits.ts';
@@ -24,7 +24,7 @@ export interface HttpServerOptions {
   /** 0: any free port. */
   readonly port: number;
   /** Answers by path, such as `/healthz`. */
-  readonly routes: Readonly<Record<string, () => HttpAnswer>>;
+  readonly routes: Readonly<Record<string, () => HttpAnswer | Promise<HttpAnswer>>>;
 }
 
 export interface HttpServer extends AsyncDisposable {
@@ -46,8 +46,8 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
       requestTimeout: 0,
       keepAlive: false,
     },
-    (request, response) => {
-      const answer = answerTo(byPath, request.method, request.url);
+    async (request, response) => {
+      const answer = await answerTo(byPath, request.method, request.url);
       const body = printableLines(answer.body);
       response.writeHead(answer.status, {
         'Content-Type': answer.contentType ?? 'text/plain; charset=utf-8',
@@ -98,15 +98,19 @@ async function lookAgainAndAgain(connections: HttpConnections, signal: AbortSign
   }
 }
 
-function answerTo(
-  routes: ReadonlyMap<string, () => HttpAnswer>,
+async function answerTo(
+  routes: ReadonlyMap<string, () => HttpAnswer | Promise<HttpAnswer>>,
   method: string | undefined,
   url: string | undefined,
-): HttpAnswer {
+): Promise<HttpAnswer> {
   const route = routes.get((url ?? '').split('?', 1)[0] ?? '');
   if (route === undefined) return { status: 404, body: 'not found\n' };
   if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'only GET and HEAD\n' };
-  return route();
+  try {
+    return await route();
+  } catch (error) {
+    return { status: 500, body: `${messageOf(error)}\n` };
+  }
 }
 
 function formatEndpoint(ip: string, port: number): string {

@@ -10,6 +10,7 @@ import { TUN_OWNER } from '../../agent/model/kinds/tun-link.ts';
 import type { CarriedPlane } from '../../agent/model/plane.ts';
 import { type RunningForwarder, startForwarder } from './forwarder-control.ts';
 import { LIMITS } from './limits.ts';
+import { metricsOf } from './metrics.ts';
 
 export interface UdpDataPlaneSetup {
   /** Name of the TUN device. */
@@ -109,12 +110,12 @@ export async function openUdpDataPlane(
       else handOverPeers();
     },
     trouble: () => trouble,
-    counters() {
+    metrics() {
       const now: Record<string, number> = { ...before };
       for (const [name, count] of Object.entries(opened?.forwarder.counters() ?? {})) {
         now[name] = (now[name] ?? 0) + count;
       }
-      return now;
+      return metricsOf(now);
     },
     async [Symbol.asyncDispose]() {
       stop.abort();

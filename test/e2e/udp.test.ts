@@ -3,13 +3,15 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { HEALTHZ_PORT } from '../lab/agent-process.ts';
 import { FORGED, forge, innerPacket } from '../lab/forge.ts';
 import type { Host } from '../lab/lab.ts';
 import { TWILL } from '../lab/paths.ts';
 import { ping } from '../lab/ping.ts';
+import { checkMetrics, promtoolFailure } from '../lab/promtool.ts';
+import { scrape } from '../lab/scrape.ts';
 import { waitFor } from '../lab/wait.ts';
 import { NEEDS_CLUSTER, title } from '../support/needs.ts';
+import { readScrape, strangersIn } from '../support/scrape.ts';
 import { useCluster } from './cluster.ts';
 
 const UDP_PORT = 8_285;
@@ -37,6 +39,23 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), 
       HEAL_LIMIT_MS,
       async () => (await metrics(cluster().lab.host(1))).get('ready') === 1,
     );
+  });
+
+  it('the udp backend counts packets and bytes in both directions, in metrics that are in the table', async () => {
+    const [from, to] = pair();
+    const host = cluster().lab.host(1);
+    const series = ['packets_total{direction="in"}', 'packets_total{direction="out"}'].flatMap((end) => [
+      `twill_udp_${end}`,
+      `twill_udp_${end.replace('packets', 'bytes')}`,
+    ]);
+    const before = readScrape(await scrape(host));
+    await ping(from.namespace, to.address, { count: 20 });
+    const text = await scrape(host);
+    const after = readScrape(text);
+    const grown = series.map((name) => (after.get(name) ?? 0) - (before.get(name) ?? 0));
+    expect(Math.min(...grown)).toBeGreaterThanOrEqual(20);
+    expect(strangersIn(text)).toEqual([]);
+    if ((await promtoolFailure()) === undefined) expect(await checkMetrics(text)).toBe('');
   });
 
   it('the udp backend accepts datagrams from peers only', async () => {
@@ -119,8 +138,7 @@ async function waitForRecord(host: Host): Promise<void> {
 }
 
 async function metrics(host: Host): Promise<ReadonlyMap<string, number>> {
-  const program = `fetch('http://127.0.0.1:${HEALTHZ_PORT}/metrics').then((r) => r.text()).then((t) => process.stdout.write(t))`;
-  const text = await host.namespace.run([process.execPath, '-e', program]);
+  const text = await scrape(host);
   const drops = [...text.matchAll(/^twill_udp_dropped_packets_total\{reason="(\w+)"\} (\d+)$/gm)];
   const ready = /^twill_ready (\d)$/m.exec(text)?.[1];
   return new Map([

@@ -7,9 +7,11 @@ import { type ApiServer, startApiServer, TOKENS } from '../lab/kubernetes/api-se
 import { run } from '../lab/namespace.ts';
 import { TWILL } from '../lab/paths.ts';
 import { LabProcess } from '../lab/process.ts';
+import { checkMetrics, promtoolFailure } from '../lab/promtool.ts';
 import { waitFor } from '../lab/wait.ts';
 import { allOf, NEEDS_PRIVATE_NETNS, title } from '../support/needs.ts';
 import { vxlanAnnotations } from '../support/node-json.ts';
+import { readScrape, strangersIn } from '../support/scrape.ts';
 import { grant, LEAST_RIGHTS, NEEDS_API_SERVER, newNode } from './bed.ts';
 
 const NEEDS = allOf(NEEDS_PRIVATE_NETNS, NEEDS_API_SERVER);
@@ -159,6 +161,20 @@ describe.skipIf(NEEDS.missing)(title('an agent on a node of Kubernetes', NEEDS),
     );
     await until('/metrics', 'twill_rewritten_annotations_total 2');
     expect((await own()).status.conditions).toMatchObject([{ ...unavailable, status: 'False' }]);
+  });
+
+  it('tells its metrics, all of which are in the table and pass promtool', async () => {
+    const text = await until('/metrics', 'twill_ready 1');
+    const found = readScrape(text);
+    expect(strangersIn(text)).toEqual([]);
+    if ((await promtoolFailure()) === undefined) expect(await checkMetrics(text)).toBe('');
+    expect(found.get('twill_store_info{kind="kubernetes"}')).toBe(1);
+    expect(found.get('twill_store_requests_total{op="list",result="ok"}')).toBeGreaterThan(0);
+    expect(found.get('twill_store_requests_total{op="update",result="ok"}')).toBeGreaterThan(0);
+    // Its first requests had no right.
+    expect(found.get('twill_store_requests_total{op="read",result="failed"}')).toBeGreaterThan(0);
+    expect(found.get('twill_store_connected')).toBe(1);
+    expect(found.has('twill_lease_expiry_timestamp_seconds')).toBe(false);
   });
 
   it('shows its plan, its configuration and the one place to change that', async () => {

@@ -105,6 +105,7 @@ export const PACKAGE_DOORS: readonly Door[] = [
   { name: 'koffi', doors: ['backends/dgram-native/src/libc.ts'] },
   { name: 'loglevel', doors: ['agent/base/log.ts'] },
   { name: 'netlink', doors: ['agent/kernel/netlink/library.ts'] },
+  { name: 'prom-client', doors: ['agent/observe/prometheus.ts', 'agent/observe/prom-client.d.ts'] },
   { name: 're2js', doors: ['agent/options/interface-regex.ts'] },
   { name: 'valibot', doors: ['agent/base/valibot.ts'] },
   { name: 'yaml', doors: ['agent/kubernetes/api/kubeconfig.ts'] },

@@ -3,6 +3,7 @@
 import { formatEvent, type LogFields, type Logger, type LogLevel } from '../../../agent/base/log.ts';
 import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
 import { parseSubnetKey } from '../../../agent/model/lease.ts';
+import { valueOf } from '../../support/metric-value.ts';
 import type { Cluster } from '../cluster.ts';
 import { type Host, NETWORK_PREFIX } from '../host.ts';
 import { waysOf } from '../ways.ts';
@@ -91,10 +92,10 @@ export class Volume {
     const { hosts, memory } = this.#cluster;
     const most = memory.entries().filter(({ key }) => key.startsWith(LEASES)).length;
     for (const { name, node } of hosts) {
-      const metrics = new Map(node?.metrics().map((metric) => [metric.name, metric.samples[0]?.value ?? 0]));
+      const metrics = node?.metrics() ?? [];
       // An entry that is garbled now may be a known lease, too.
-      for (const kind of ['leases', 'malformed_entries']) {
-        const held = metrics.get(kind) ?? 0;
+      for (const kind of ['leases', 'malformed_entries'] as const) {
+        const held = valueOf(metrics, `twill_${kind}`) ?? 0;
         if (held > most) return `${name} remembers ${held} ${kind}, and the store holds ${most} entries`;
       }
     }

@@ -1,12 +1,13 @@
 // Whole nodes beside somebody who writes leases in bad faith.
 import { describe, expect, it } from 'vitest';
+import { valueOf } from '../../support/metric-value.ts';
 import type { TestHost } from './node-bed.ts';
 import { nodeBed, PREFIX } from './node-bed.ts';
 
 const value = (publicIP: string): string => JSON.stringify({ PublicIP: publicIP, BackendType: 'host-gw' });
 const ATTACKER = value('192.168.77.99');
 const unreached = ({ node }: TestHost): unknown =>
-  node.metrics().find(({ name }) => name === 'unreached_peers')?.samples[0]?.value;
+  valueOf(node.metrics(), 'twill_peers', { state: 'faulty' });
 
 describe('a node beside leases in bad faith', () => {
   it.each([

@@ -4,6 +4,7 @@ import type { PeerCondition } from '../../../agent/model/condition.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
 import { PeerFaults } from '../../../agent/node/peer-faults.ts';
 import { captureLog } from '../../support/capture-log.ts';
+import { valueOf } from '../../support/metric-value.ts';
 import { nodeBed, PREFIX } from './node-bed.ts';
 
 const at = (publicIP: string): string => JSON.stringify({ PublicIP: publicIP, BackendType: 'host-gw' });
@@ -23,9 +24,8 @@ describe('a node with a peer that cannot be reached', () => {
       const about = (): string[] => node.lines.filter((line) => line.includes('10.5.4.0'));
       expect(about()).toEqual([REFUSED]);
       expect(node.node.peerConditions().map(({ peer }) => peer.subnet)).toEqual(['10.5.4.0/24']);
-      const metric = (): unknown =>
-        node.node.metrics().find(({ name }) => name === 'unreached_peers')?.samples;
-      expect(metric()).toEqual([{ value: 1 }]);
+      const count = (state: string): unknown => valueOf(node.node.metrics(), 'twill_peers', { state });
+      expect([count('routed'), count('faulty'), count('other_backend')]).toEqual([1, 1, 0]);
       const entry = await kv.get(`${PREFIX}/subnets/10.5.4.0-24`);
       if (entry === undefined) throw new Error('no lease');
       await kv.update({ ...entry, session: undefined }, at('192.168.77.4'));
@@ -35,7 +35,7 @@ describe('a node with a peer that cannot be reached', () => {
         REFUSED,
         'info  twill: the fault of peer 192.168.99.4 with 10.5.4.0/24 is over',
       ]);
-      expect([node.node.peerConditions(), metric()]).toEqual([[], [{ value: 0 }]]);
+      expect([node.node.peerConditions(), count('routed'), count('faulty')]).toEqual([[], 2, 0]);
     }));
 
   it('a lease over the addresses of the underlay gets no route, and a condition about its node', () =>
