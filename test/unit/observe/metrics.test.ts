@@ -23,8 +23,8 @@ describe('metrics', () => {
     passes.add('failed');
     passes.add('failed');
     expect(await numbers(passes.metric('twill_kernel_passes_total'))).toEqual([
-      'twill_kernel_passes_total{result="failed"} 2',
       'twill_kernel_passes_total{result="ok"} 0',
+      'twill_kernel_passes_total{result="failed"} 2',
     ]);
     expect(passes.total).toBe(2);
   });
