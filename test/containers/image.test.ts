@@ -132,7 +132,7 @@ describe.skipIf(NEED.missing)(title('the container image', NEED), () => {
         'netlink',
         'node-gyp-build',
       ]
-        .concat(['re2js', 'valibot'])
+        .concat(['prom-client', 're2js', 'valibot', 'yaml'])
         .map((each) => `pkg:npm/${each}`),
     );
   });
