@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import { formatHostState } from '../../../agent/model/host-state.ts';
 import type { Lease } from '../../../agent/model/lease.ts';
+import type { Overlay } from '../../../agent/model/plane.ts';
 import { createPlanner, type Planner } from '../../../agent/node/planner.ts';
 import { createBackend } from '../../../backends/index.ts';
 import { hostFacts, OVERLAYS, prefix } from '../../support/build.ts';
@@ -31,7 +32,11 @@ export interface Bed {
   readonly list: (facts?: typeof FACTS) => void;
 }
 
-export async function bed(type: string, leases: readonly Lease[], network = OVERLAYS.ipv4): Promise<Bed> {
+export async function bed(
+  type: string,
+  leases: readonly Lease[],
+  network: Overlay = OVERLAYS.ipv4,
+): Promise<Bed> {
   const planner = createPlanner({
     backend: await createBackend({ type, options: {} }, 'test'),
     overlays: { ipv4: network },
