@@ -3,7 +3,6 @@
 
 import { ANNOTATIONS, type Annotation, type AnnotationNames } from './annotation-names.ts';
 import { record } from './api/api-error.ts';
-import type { Reader } from './api/client.ts';
 import { LIMITS } from './limits.ts';
 
 export interface NodeObject {
@@ -25,7 +24,7 @@ export interface NodeObject {
 const MOST_POD_CIDRS = 4;
 
 /** Reads Nodes; what is no Node is passed over. `names`: of the annotations to keep. */
-export function createNodeReader(names: AnnotationNames): Reader<NodeObject> {
+export function createNodeReader(names: AnnotationNames): (object: unknown) => NodeObject | undefined {
   return (object) => {
     const { metadata, spec, status } = record(object);
     const { name, uid, resourceVersion, creationTimestamp, annotations } = record(metadata);

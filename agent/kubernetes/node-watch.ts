@@ -69,11 +69,12 @@ export class NodeWatch implements LeaseSource {
     this.#hurry = createBell(options.clock);
     const readNode = createNodeReader(options.names);
     // Whole Nodes are garbage one by one while a list arrives.
-    this.#read = (object) => {
+    this.#read = (object, readWhole) => {
       const node = readNode(object);
       if (node === undefined) return undefined;
       const { name } = node;
-      if (name === options.nodeName) return { name, own: node };
+      // Of the own Node a condition counts, too, which is in its status.
+      if (name === options.nodeName) return { name, own: readNode(readWhole()) ?? node };
       return { name, own: undefined, peer: peerOf(node, this.#peers.get(name)) };
     };
   }

@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import { TwillError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { ApiError, record } from './api/api-error.ts';
-import type { ApiClient, Reader } from './api/client.ts';
+import type { ApiClient } from './api/client.ts';
 import { persist } from './api/persist.ts';
 import { NODES, podsIn } from './api/resource.ts';
 import type { NodeObject } from './node-object.ts';
@@ -48,7 +48,7 @@ export async function findNodeName(hint: NodeHint, deps: OwnNodeDeps, signal: Ab
 /** The Node of this name, as soon as it exists. Fails like `findNodeName`. */
 export async function findNode(
   name: string,
-  read: Reader<NodeObject>,
+  read: (object: unknown) => NodeObject | undefined,
   deps: OwnNodeDeps,
   signal: AbortSignal,
 ): Promise<NodeObject> {

@@ -13,9 +13,9 @@ import { openWatch, type WatchEvent } from './watch.ts';
 
 /**
  * Makes the value that is kept of an object; undefined: none. It is called with anything that is JSON, and must not
- * fail.
+ * fail. In a watch the object may lack its status; `readWhole` parses all of it.
  */
-export type Reader<T> = (object: unknown) => T | undefined;
+export type Reader<T> = (object: unknown, readWhole: () => unknown) => T | undefined;
 
 export interface Patch {
   /** `strategic`: lists with a merge key, such as conditions, are merged by it. `merge`: a list is replaced. */

@@ -24,6 +24,8 @@ export const LIMITS = {
   /** Objects of a whole list, and the bytes around those of one page. */
   listedItems: 50_000,
   envelopeBytes: 65_536,
+  /** Bytes of a list that are looked at together. They hold some objects, and at least one. */
+  batchBytes: 65_536,
   /** How often a list begins again because its pages have expired. */
   listAttempts: 3,
   /** A server is asked to end a watch after a random time between these, so that watches spread over the servers. */

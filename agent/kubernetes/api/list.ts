@@ -46,10 +46,10 @@ async function listOnce<T>(listing: Listing<T>, signal: AbortSignal): Promise<Ap
     resource: listing.resource.plural,
     server: listing.transport.server,
   };
-  const take = (bytes: Buffer): void => {
+  const take = (object: unknown): void => {
     seen += 1;
     if (seen > LIMITS.listedItems) throw new Unreadable(`it has more than ${LIMITS.listedItems} objects`);
-    const kept = listing.read(parseAnswer(bytes));
+    const kept = listing.read(object, () => object);
     if (kept !== undefined) items.push(kept);
   };
   let next = '';
@@ -67,7 +67,7 @@ interface PageRequest {
   readonly transport: Transport;
   readonly resource: Resource;
   readonly attempt: Attempt;
-  readonly take: (bytes: Buffer) => void;
+  readonly take: (object: unknown) => void;
   readonly next: string;
   readonly limit: number;
 }

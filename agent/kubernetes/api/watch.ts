@@ -13,6 +13,7 @@ import type { Reader } from './client.ts';
 import { LIMITS } from './limits.ts';
 import { pathOf, type Resource } from './resource.ts';
 import type { ApiAnswer, Transport } from './transport.ts';
+import { parseWithoutStatus } from './without-status.ts';
 
 /** `resourceVersion`: a later watch goes on from here. */
 export type WatchEvent<T> =
@@ -69,7 +70,7 @@ async function* eventsOf<T>(
   using _ = answer;
   try {
     for await (const line of linesOf(answer.body)) {
-      const event = parseEvent(parseAnswer(line), attempt, read);
+      const event = parseEvent(line, attempt, read);
       if (event !== undefined) yield event;
     }
   } catch (error) {
@@ -102,15 +103,15 @@ async function* linesOf(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
 }
 
 /** Undefined: an event of a kind that came after this program. */
-function parseEvent<T>(value: unknown, attempt: Attempt, read: Reader<T>): WatchEvent<T> | undefined {
-  const { type, object } = record(value);
+function parseEvent<T>(line: Buffer, attempt: Attempt, read: Reader<T>): WatchEvent<T> | undefined {
+  const { type, object } = record(parseWithoutStatus(line) ?? parseAnswer(line));
   if (type === 'ERROR') throw refusalOf(attempt, readStatus(object, 500));
   const { resourceVersion } = record(record(object)['metadata']);
   if (typeof resourceVersion !== 'string' || resourceVersion === '')
     throw new Unreadable('a line of the watch has no resource version');
   if (type === 'BOOKMARK') return { type: 'progress', resourceVersion };
   if (type !== 'ADDED' && type !== 'MODIFIED' && type !== 'DELETED') return undefined;
-  const kept = read(object);
+  const kept = read(object, () => record(parseAnswer(line))['object']);
   if (kept === undefined) return { type: 'progress', resourceVersion };
   return { type: type === 'DELETED' ? 'gone' : 'put', object: kept, resourceVersion };
 }

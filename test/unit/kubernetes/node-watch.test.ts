@@ -40,7 +40,10 @@ async function start(version: number, ...nodes: readonly NodeJson[]): Promise<Be
   const client = {
     async list(_resource: unknown, read: Reader<object>) {
       lists += 1;
-      return { items: held.nodes.flatMap((node) => read(node) ?? []), resourceVersion: String(held.version) };
+      return {
+        items: held.nodes.flatMap((node) => read(node, () => node) ?? []),
+        resourceVersion: String(held.version),
+      };
     },
     version: async () => String(held.version),
     async watch(_resource: unknown, _version: string, read: Reader<object>, signal: AbortSignal) {
@@ -51,7 +54,8 @@ async function start(version: number, ...nodes: readonly NodeJson[]): Promise<Be
         if (step instanceof ApiError) steps.push(step);
         else {
           const { resourceVersion } = step['metadata'] as { readonly resourceVersion: string };
-          steps.push({ type, object: read(step), resourceVersion });
+          const lean = { ...step, status: undefined };
+          steps.push({ type, object: read(lean, () => step), resourceVersion });
         }
         wake?.();
       };

@@ -8,7 +8,7 @@ function split(chunks: readonly Buffer[]): {
   readonly envelope: unknown;
 } {
   const items: unknown[] = [];
-  const splitter = createItemSplitter((bytes) => items.push(JSON.parse(bytes.toString())));
+  const splitter = createItemSplitter((object) => items.push(object));
   for (const chunk of chunks) splitter.push(chunk);
   return { items, envelope: JSON.parse(splitter.end().toString()) };
 }
@@ -40,6 +40,32 @@ describe('the item splitter', () => {
       }
       expect(split(chunks)).toEqual(expected);
     }
+  });
+
+  it('finds objects as the API writes them, with lists of such objects inside, wherever they are cut', () => {
+    const random = seededRandom(3);
+    const inner = { metadata: { name: 'a "}},{"metadata":{" text' } };
+    const items = Array.from({ length: 60 }, (_, i) => ({
+      metadata: { name: `n${i}`, text: 'x'.repeat(random() * 5_000) },
+      spec: i % 7 === 0 ? { templates: Array.from({ length: i }, () => ({ ...inner, spec: { i } })) } : {},
+      status: i % 11 === 5 ? { text: 'y'.repeat(2 * LIMITS.batchBytes) } : {},
+    }));
+    const bytes = Buffer.from(`${JSON.stringify({ kind: 'NodeList', metadata: {}, items })}\n`);
+    for (let round = 0; round < 5; round++) {
+      const chunks: Buffer[] = [];
+      for (let from = 0; from < bytes.length; from += chunks.at(-1)?.length ?? 1)
+        chunks.push(bytes.subarray(from, from + 1 + random() * 10 ** (2 + round)));
+      expect(split(chunks)).toEqual({ items, envelope: { kind: 'NodeList', metadata: {}, items: [] } });
+    }
+  });
+
+  it.each([
+    ['deeply nested', `{"items":[{"metadata":{},"a":${'['.repeat(1_000_000)}`, 'no end'],
+    ['cut off', '{"items":[{"metadata":{"name":"n1"}},{"metadata":{"na', 'no end'],
+    ['no JSON', '{"items":[{"metadata":{x}},{"metadata":{}}]}', 'no JSON'],
+    ['deeply nested to its end', `{"items":[${'['.repeat(100_000)}`, 'no object'],
+  ])('refuses a list that is %s', (_, text, reason) => {
+    expect(() => split([Buffer.from(text)])).toThrow(reason);
   });
 
   it.each(['{"metadata":{},"items":null}', '{"metadata":{},"items":[]}', '{"metadata":{}}'])(
