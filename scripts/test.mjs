@@ -77,6 +77,8 @@ async function fillCaches() {
     );
     await withLock('etcd', etcdCacheFolder(), () => buildEtcdVersions(say, [KUBERNETES_ETCD]));
     await withLock('kubernetes', kubernetesCacheFolder(), () => buildKubernetes(say));
+    const { buildHelm } = await import('../dist/lab/test/lab/kubernetes/helm.js');
+    await withLock('kubernetes', kubernetesCacheFolder(), () => buildHelm(say));
     const { fillCniPlugins } = await import('../dist/lab/test/lab/engines/cni-plugins.js');
     const { engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
     await withLock('engines', engineCacheFolder(), () => fillCniPlugins(say));
