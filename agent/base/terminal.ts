@@ -5,7 +5,7 @@ import { printable } from './printable.ts';
 export interface Line {
   readonly text: string;
   /** Default: plain. */
-  readonly tone?: 'good' | 'warn' | 'bad' | 'weak';
+  readonly tone?: 'good' | 'warn' | 'bad' | 'weak' | undefined;
 }
 
 const CODES = { good: 32, warn: 33, bad: 31, weak: 2 } as const;

@@ -39,5 +39,5 @@ async function askForChanges(
 
 function changesText(whose: string, changes: readonly string[]): string {
   const lines = changes.map((line) => `${line}\n`).join('');
-  return `# ${whose}: ${changes.length === 0 ? 'the kernel needs no change' : `${changes.length} changes`}\n${lines}`;
+  return `# ${whose}: ${changes.length === 0 ? 'the kernel needs no change' : `${changes.length} ${changes.length === 1 ? 'change' : 'changes'}`}\n${lines}`;
 }

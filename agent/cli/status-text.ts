@@ -19,54 +19,68 @@ const STATES = {
 /** The report in lines. Ages are those at the moment of the report. */
 export function formatStatus(report: StatusReport, view: StatusView): readonly Line[] {
   const age = (time: string | null): string => ageOf(report.at, time);
-  const { node, lease, store, backend, kernel, firewall, peers } = report;
-  const { underlay } = backend;
-  const [repair] = kernel.repairs;
-  const ends =
-    lease.expiresAt === null
-      ? lease.kind === null
-        ? 'not held'
-        : LASTING[lease.kind]
-      : `ends in ${ageOf(lease.expiresAt, report.at)}`;
-  const lines: Line[] = [
-    {
-      text: `${known(node.name)}  ${node.ready ? 'ready' : 'not ready'}${node.since === null ? '' : ` for ${age(node.since)}`}  twill ${node.version}, up ${age(node.startedAt)}`,
-      tone: node.ready ? 'good' : 'bad',
-    },
+  const { node, peers } = report;
+  const rest = peers.total - peers.list.length;
+  const lines: readonly Line[] = [
+    header(report, age),
     ...node.conditions.map(
       ({ part, state, reason, since }): Line => ({
         text: `${state === 'failing' ? '✗' : '!'} ${part}: ${reason}${since === null ? '' : ` (${age(since)})`}`,
         tone: state === 'failing' ? 'bad' : 'warn',
       }),
     ),
-    { text: `lease    ${known(lease.subnet)} of ${known(lease.network)}, ${ends}` },
-    {
-      text: `store    ${store.kind}, ${store.connected ? 'connected' : 'not connected'}, ${store.lastHeardAt === null ? 'no news yet' : `news ${age(store.lastHeardAt)} ago`}`,
-      ...(store.connected ? {} : { tone: 'bad' as const }),
-    },
-    {
-      text: `backend  ${known(backend.type)}${backend.device === null ? '' : ` ${backend.device}`} mtu ${known(backend.mtuBytes)} over ${known(underlay.interface)} ${known(underlay.address)}${underlay.publicAddress === underlay.address ? '' : ` announced as ${known(underlay.publicAddress)}`} mtu ${known(underlay.mtuBytes)}`,
-    },
-    {
-      text: `kernel   ${kernel.objects} objects, ${kernel.repaired} repaired${repair === undefined ? '' : `, last ${age(repair.at)} ago: ${repair.change}`}`,
-    },
-    {
-      text: `rules    ${firewall.mode === null ? 'none' : `${firewall.mode}, ${firewall.stands === true ? 'in place' : 'not in place'}`}`,
-      ...(firewall.stands === false ? { tone: 'bad' as const } : {}),
-    },
-    ...firewall.obstacles.map((text): Line => ({ text: `✗ ${text}`, tone: 'bad' })),
-    { text: `peers    ${countText(peers)}` },
+    ...formatFacts(report, age).map((line) => ({ ...line, text: cut(line.text, view) })),
     ...formatPeers(peers.list, age, view),
+    ...(rest > 0 ? [{ text: `  ${rest} more; --all lists them`, tone: 'weak' } as const] : []),
   ];
-  const rest = peers.total - peers.list.length;
-  if (rest > 0) lines.push({ text: `  ${rest} more; --all lists them`, tone: 'weak' });
-  return lines.map((line) => ({ ...line, text: cut(printable(line.text), view) }));
+  // Reasons are not cut: their ends say what to do.
+  return lines.map((line) => ({ ...line, text: printable(line.text) }));
 }
 
-const LASTING = { leased: 'renewed by itself', reserved: 'reserved: it never ends', assigned: 'assigned' };
+function header({ node }: StatusReport, age: Age): Line {
+  const { name, ready, since, version, startedAt } = node;
+  const state = `${ready ? 'ready' : 'not ready'}${since === null ? '' : ` for ${age(since)}`}`;
+  const text = `${known(name)}  ${state}  twill ${version}, up ${age(startedAt)}`;
+  return { text, tone: ready ? 'good' : 'bad' };
+}
+
+/** Everything but the conditions and the list of peers, a line for each part. */
+function formatFacts({ at, lease, store, backend, kernel, firewall, peers }: StatusReport, age: Age): Line[] {
+  const { underlay } = backend;
+  const [repair] = kernel.repairs;
+  const ends =
+    lease.expiresAt === null ? LASTING[lease.kind ?? 'none'] : `ends in ${ageOf(lease.expiresAt, at)}`;
+  const news = store.lastHeardAt === null ? 'no news yet' : `news ${age(store.lastHeardAt)} ago`;
+  const device = backend.device === null ? '' : ` ${backend.device}`;
+  const announced =
+    underlay.publicAddress === underlay.address ? '' : ` announced as ${known(underlay.publicAddress)}`;
+  const way = `${known(underlay.interface)} ${known(underlay.address)}${announced} mtu ${known(underlay.mtuBytes)}`;
+  const last = repair === undefined ? '' : `, last ${age(repair.at)} ago: ${repair.change}`;
+  const rules =
+    firewall.mode === null ? 'none' : `${firewall.mode}, ${firewall.stands === true ? '' : 'not '}in place`;
+  return [
+    { text: `lease    ${known(lease.subnet)} of ${known(lease.network)}, ${ends}` },
+    toned(`store    ${store.kind}, ${store.connected ? '' : 'not '}connected, ${news}`, store.connected),
+    { text: `backend  ${known(backend.type)}${device} mtu ${known(backend.mtuBytes)} over ${way}` },
+    { text: `kernel   ${kernel.objects} objects, ${kernel.repaired} repaired${last}` },
+    toned(`rules    ${rules}`, firewall.stands !== false),
+    { text: `peers    ${countText(peers)}` },
+  ];
+}
+
+function toned(text: string, isGood: boolean): Line {
+  return isGood ? { text } : { text, tone: 'bad' };
+}
+
+const LASTING = {
+  leased: 'renewed by itself',
+  reserved: 'reserved: it never ends',
+  assigned: 'assigned',
+  none: 'not held',
+};
 
 /** One peer, a line for each fact. */
-export function formatPeer(peer: PeerReport, view: StatusView): readonly Line[] {
+export function formatPeer(peer: PeerReport): readonly Line[] {
   const { name, subnet, address, backend, state, reason, since } = peer;
   const facts: readonly (readonly [string, string])[] = [
     ['peer', known(name)],
@@ -77,7 +91,7 @@ export function formatPeer(peer: PeerReport, view: StatusView): readonly Line[] 
     ['reason', known(reason)],
     ['since', known(since)],
   ];
-  return facts.map(([fact, text]) => ({ text: cut(`${fact.padEnd(9)}${printable(text)}`, view) }));
+  return facts.map(([fact, text]) => ({ text: printable(`${fact.padEnd(9)}${text}`) }));
 }
 
 function countText({ total, ...counts }: StatusReport['peers']): string {
@@ -89,8 +103,9 @@ function countText({ total, ...counts }: StatusReport['peers']): string {
 
 type Age = (time: string | null) => string;
 
-/** A table: under 80 columns without address and age, from 120 on with the backend. Reasons end the lines. */
-function formatPeers(list: readonly PeerReport[], age: Age, { columns = 80 }: StatusView): readonly Line[] {
+/** A table: under 80 columns without address and age, from 120 on with the backend. */
+function formatPeers(list: readonly PeerReport[], age: Age, { columns: limit }: StatusView): readonly Line[] {
+  const columns = limit ?? 80;
   if (list.length === 0) return [];
   const cells = (peer: PeerReport): readonly string[] => [
     shortened(peer.name ?? '-'),
@@ -116,10 +131,16 @@ function formatPeers(list: readonly PeerReport[], age: Age, { columns = 80 }: St
     row.map((cell, place) => cell.padEnd(widths[place] ?? 0)).join('  ');
   return [
     { text: `  ${aligned(heading)}`.trimEnd(), tone: 'weak' },
-    ...list.map((peer, place): Line => {
-      const text = `${SIGNS[peer.state]} ${aligned(rows[place] ?? [])}  ${peer.reason ?? ''}`.trimEnd();
+    ...list.flatMap((peer, place): Line[] => {
+      const row = `${SIGNS[peer.state]} ${aligned(rows[place] ?? [])}`;
       const tone = TONES[peer.state];
-      return tone === undefined ? { text } : { text, tone };
+      const reason = printable(peer.reason ?? '');
+      const isShort = limit === undefined || row.length + 2 + reason.length <= limit;
+      if (isShort) return [{ text: `${row}  ${reason}`.trimEnd(), tone }];
+      return [
+        { text: row.trimEnd(), tone },
+        { text: `    ${reason}`, tone },
+      ];
     }),
   ];
 }
@@ -131,7 +152,8 @@ function shortened(name: string): string {
   return name.length <= NAMED_COLUMNS ? name : `${name.slice(0, NAMED_COLUMNS - 1)}…`;
 }
 
-function cut(text: string, { columns }: StatusView): string {
+function cut(foreign: string, { columns }: StatusView): string {
+  const text = printable(foreign);
   return columns === undefined || text.length <= columns ? text : `${text.slice(0, columns - 1)}…`;
 }
 

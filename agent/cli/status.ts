@@ -52,7 +52,7 @@ async function show(
 }
 
 function look(options: StatusOptions, view: StatusView, signal: AbortSignal): Promise<Shown> {
-  return options.peer === undefined ? lookAtNode(options, view, signal) : lookAtPeer(options, view, signal);
+  return options.peer === undefined ? lookAtNode(options, view, signal) : lookAtPeer(options, signal);
 }
 
 async function lookAtNode(options: StatusOptions, view: StatusView, signal: AbortSignal): Promise<Shown> {
@@ -78,7 +78,6 @@ function failureOf({ node, peers }: StatusReport, { checksPeers }: StatusOptions
 
 async function lookAtPeer(
   { socket, peer = '', checksPeers }: StatusOptions,
-  view: StatusView,
   signal: AbortSignal,
 ): Promise<Shown> {
   const page = (await ask(socket, `/v1/peers/${encodeURIComponent(peer)}`, signal)) as PeerPage | undefined;
@@ -87,7 +86,7 @@ async function lookAtPeer(
   const isBad = checksPeers && faulty.length > 0;
   return {
     json: page,
-    lines: guarded(`the answer at ${socket}`, () => page.peers.flatMap((each) => formatPeer(each, view))),
+    lines: guarded(`the answer at ${socket}`, () => page.peers.flatMap(formatPeer)),
     failure: isBad ? new TwillError('unready', `the peer is not reached: ${faulty[0]?.reason}`) : undefined,
   };
 }
