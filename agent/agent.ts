@@ -28,6 +28,7 @@ import { startHealthServer } from './observe/health.ts';
 import { createServiceNotifier, type ServiceManager } from './observe/sd-notify.ts';
 import { type OpenLeases, openLeases } from './open-leases.ts';
 import type { AgentOptions } from './options.ts';
+import { serveStatus } from './serve-status.ts';
 
 /** The agent's input from its process. */
 export interface AgentContext {
@@ -47,7 +48,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   const handOff = handOffFiles({ subnetFile: options.subnetFile, forms, log });
   await retractAfterBoot(handOff, options.subnetFile);
   const notifier = createServiceNotifier({ manager: context.serviceManager, clock, log });
-  const start = createConditionSlot('start', log);
+  const start = createConditionSlot('start', log, clock);
   start.wait('starting');
   /** Undefined before the leases are open. Probes are answered all the same. */
   let node: Node | undefined;
@@ -70,6 +71,13 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
         ...(leases?.metrics() ?? []),
       ],
     }));
+  await using statusService = await serveStatus(options, {
+    node: () => node,
+    conditions,
+    version: context.version,
+    clock,
+    log,
+  });
   const status = (): string | undefined => conditions()[0]?.reason ?? node?.summary();
   await runTasks(context.signal, [
     async (signal) => {
@@ -79,6 +87,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
       leases = opened;
       const onReady = async (summary: string): Promise<void> => {
         opened.noticeReady?.();
+        statusService?.noticeReady();
         await notifier.ready(summary);
       };
       node = createNode({
@@ -93,6 +102,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
       await node.run(signal);
     },
     (signal) => notifier.run({ hangs, status }, signal),
+    async (signal) => statusService?.run(signal),
   ]);
 }
 

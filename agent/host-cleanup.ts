@@ -16,6 +16,7 @@ import { rulesetReader } from './kernel/netlink/ruleset.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { readTableSizes } from './kernel/old-iptables.ts';
 import type { Firewall } from './model/firewall.ts';
+import { statusFile } from './observe/status-file.ts';
 import type { AgentOptions } from './options.ts';
 
 /**
@@ -42,7 +43,14 @@ export async function cleanupHost(options: AgentOptions, signal: AbortSignal): P
   const tunnelFilter = createTunnelFilter({ exec, reader: rulesetReader, sets: addressSets });
   await remove('filter of the tunnel port', () => tunnelFilter.remove(signal));
   const dataPlane = dataPlaneFile(options.subnetFile, systemClock);
-  for (const path of [options.subnetFile, dataPlane.path]) {
+  const { subnetFile, statusSocket } = options;
+  const files = [
+    subnetFile,
+    dataPlane.path,
+    statusFile(subnetFile),
+    ...(statusSocket === undefined ? [] : [statusSocket]),
+  ];
+  for (const path of files) {
     await remove(`file ${path}`, () => removeFile(path));
   }
   for (const form of await engineForms(options.handOff, systemClock)) {

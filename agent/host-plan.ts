@@ -6,14 +6,16 @@ import { createLogger } from './base/log.ts';
 import { printable } from './base/printable.ts';
 import { type Random, systemRandom as random } from './base/random.ts';
 import { readPreviousSubnet } from './handoff/subnet-env.ts';
+import { diff, formatChange } from './kernel/diff.ts';
 import { readHostFacts } from './kernel/host-facts.ts';
+import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { exhausted } from './lease/allocator.ts';
 import { type Choice, choose } from './lease/choose.ts';
 import { createLeaseTable, type LeaseTable } from './lease/lease-table.ts';
 import type { Backend } from './model/backend.ts';
 import { requireConfig } from './model/config-source.ts';
 import type { HostFacts } from './model/host-facts.ts';
-import { formatHostState } from './model/host-state.ts';
+import { formatHostState, type HostState, keyOf, recognize } from './model/host-state.ts';
 import { formatPrefix, type PerFamily, type Prefix } from './model/ip.ts';
 import { formatSubnets, type Lease } from './model/lease.ts';
 import type { LeaseSource } from './model/lease-source.ts';
@@ -26,6 +28,32 @@ import type { AgentOptions } from './options.ts';
 
 /** The text of `twill plan` for this host. */
 export async function planHost(options: AgentOptions, signal: AbortSignal): Promise<string> {
+  return formatPlan(await readPlan(options, signal));
+}
+
+/** The text of `twill plan --diff` for this host, where no agent runs: the comment, and a line for each change. */
+export async function planChanges(
+  options: AgentOptions,
+  signal: AbortSignal,
+): Promise<{ readonly comment: string; readonly changes: readonly string[] }> {
+  const { comment, state } = await readPlan(options, signal);
+  await using kernel = openNetlinkKernel();
+  const wanted = new Map(state.map((object) => [keyOf(object), object]));
+  const actual = (await kernel.read(signal)).map((object) => recognize(wanted, object));
+  return { comment, changes: diff(state, actual).map(formatChange) };
+}
+
+/** A planned host state, and a comment line on its lease. */
+export interface HostPlan {
+  readonly comment: string;
+  readonly state: HostState;
+}
+
+export function formatPlan({ comment, state }: HostPlan): string {
+  return `${comment}${formatHostState(state)}`;
+}
+
+async function readPlan(options: AgentOptions, signal: AbortSignal): Promise<HostPlan> {
   const log = createLogger('twill', 'warn');
   const onFailure = (error: TwillError): never => {
     throw error;
@@ -38,17 +66,17 @@ export async function planHost(options: AgentOptions, signal: AbortSignal): Prom
   const { config, backend } = await readNetwork(text, configSource.where, table.leases);
   const { leases } = table;
   const input = { options: { ...options, datastoreAddresses: addresses }, host, config, backend, leases };
-  if (leaseSource.lengths === 'any') return assignedText(input, store, table);
+  if (leaseSource.lengths === 'any') return assignedPlan(input, store, table);
   const { subnet } = await readPreviousSubnet(options.subnetFile);
-  return planText({ ...input, previous: subnet && { [subnet.family]: subnet }, random });
+  return planOf({ ...input, previous: subnet && { [subnet.family]: subnet }, random });
 }
 
 /** The plan of a node whose subnet another system assigns. Fails as `datastore` where none is assigned. */
-function assignedText(
-  input: Omit<PlanTextInput, 'previous' | 'random'>,
+function assignedPlan(
+  input: Omit<PlanInput, 'previous' | 'random'>,
   { createHolder }: OpenLeases,
   known: LeaseTable,
-): string {
+): HostPlan {
   const { options, host, config, backend } = input;
   const holder = createHolder({
     log: createLogger('lease', 'error'),
@@ -60,10 +88,10 @@ function assignedText(
   const { subnets } = holder;
   if (subnets === undefined)
     throw new TwillError('datastore', holder.conditions()[0]?.reason ?? 'no subnet is assigned');
-  return stateText({ ...input, subnets, lengths: 'any' }, 'assigned to this node');
+  return explained({ ...input, subnets, lengths: 'any' }, 'assigned to this node');
 }
 
-export interface PlanTextInput {
+export interface PlanInput {
   readonly options: Pick<NodeOptions, 'blackholeRoute' | 'datastoreAddresses'>;
   readonly host: HostFacts;
   readonly config: NetworkConfig;
@@ -75,16 +103,8 @@ export interface PlanTextInput {
   readonly random: Random;
 }
 
-/** A comment on the lease, then the host state. Fails as `exhausted`. Pure. */
-export function planText({
-  options,
-  host,
-  config,
-  backend,
-  leases,
-  previous,
-  random,
-}: PlanTextInput): string {
+/** Fails as `exhausted`. Pure. */
+export function planOf({ options, host, config, backend, leases, previous, random }: PlanInput): HostPlan {
   const self = announcement(backend, host);
   const spared = sparedPrefixes(config.network, host.ends, options.datastoreAddresses ?? []);
   const input = { leases, config, self, previous, random, spared };
@@ -95,10 +115,10 @@ export function planText({
   const choice = next?.kind === 'ask' ? next : first;
   if (choice.kind === 'full') throw exhausted(config, leases);
   const { subnets } = choice.kind === 'claim' ? choice : choice.lease;
-  return stateText({ options, host, config, backend, subnets, leases }, explain(choice));
+  return explained({ options, host, config, backend, subnets, leases }, explain(choice));
 }
 
-function stateText(input: HostPlanInput, why: string): string {
+function explained(input: HostPlanInput, why: string): HostPlan {
   const { host, config, backend, subnets } = input;
   const comment = [
     `network ${formatPrefix(config.network)}`,
@@ -106,7 +126,7 @@ function stateText(input: HostPlanInput, why: string): string {
     `subnet ${formatSubnets(subnets)} (${why})`,
     `mtu ${backend.mtuBytes(host.underlay)}`,
   ].join(', ');
-  return `# ${comment}\n${formatHostState(planHostState(input))}`;
+  return { comment: `# ${comment}\n`, state: planHostState(input) };
 }
 
 function explain(choice: Exclude<Choice, { kind: 'full' }>): string {

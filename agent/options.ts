@@ -13,6 +13,7 @@ import type { FlagName } from './options/flags.ts';
 import { readHandOffOptions } from './options/hand-off-flags.ts';
 import { type InterfaceRegex, parseInterfaceRegex } from './options/interface-regex.ts';
 import { readKubernetesOptions } from './options/kubernetes-flags.ts';
+import { statusPlace } from './options/status-flags.ts';
 
 export interface AgentOptions extends NodeOptions {
   readonly datastore: DatastoreOptions;
@@ -30,6 +31,10 @@ export interface AgentOptions extends NodeOptions {
   readonly renewMarginMinutes: number;
   /** An address, a host name, or empty for all addresses. Undefined: no HTTP server. */
   readonly healthz: { readonly ip: string; readonly port: number } | undefined;
+  /** The socket of `twill status`; undefined: none. */
+  readonly statusSocket: string | undefined;
+  /** `plan`: print the changes that the kernel still needs. */
+  readonly diff: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -62,6 +67,12 @@ export async function readAgentOptions(
     blackholeRoute: values.bool('ip-blackhole-route'),
     firewallResyncSeconds: values.int('iptables-resync'),
     healthz: healthzPort === 0 ? undefined : { ip: healthzIP, port: healthzPort },
+    statusSocket: statusPlace(
+      values.text('status-socket'),
+      readSubnetFile(values),
+      values.source('status-socket'),
+    ),
+    diff: values.bool('diff'),
     logLevel: readLogLevel(values),
   };
 }

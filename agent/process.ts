@@ -42,15 +42,28 @@ const context: CommandContext = {
     const file = new URL('../../package.json', import.meta.url);
     return (JSON.parse(readFileSync(file, 'utf8')) as { readonly version: string }).version;
   },
-  print: (text) =>
-    new Promise((resolve, reject) => {
-      process.stdout.write(printableLines(text), (error) => {
-        if (error === null || error === undefined || errnoOf(error) === 'EPIPE') resolve();
-        else reject(asTwillError(error, 'host', 'cannot write to standard output'));
-      });
-    }),
+  print: (text) => write(printableLines(text)),
+  ...(process.stdout.isTTY
+    ? {
+        terminal: {
+          get columns() {
+            return process.stdout.columns;
+          },
+          draw: async (lines, options) => write((await import('./base/terminal.ts')).paint(lines, options)),
+        },
+      }
+    : {}),
   openInput: () => addAbortSignal(stop.signal, process.stdin),
 };
+
+function write(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(text, (error) => {
+      if (error === null || error === undefined || errnoOf(error) === 'EPIPE') resolve();
+      else reject(asTwillError(error, 'host', 'cannot write to standard output'));
+    });
+  });
+}
 
 // A signal is the normal end of `run`. Any other command is interrupted by it.
 function onSignal(name: keyof typeof SIGNAL_NUMBERS): void {

@@ -12,9 +12,20 @@ import { getSystemErrorMap } from 'node:util';
  * - `host`: this machine: interfaces, permissions, missing programs, the kernel's refusals, files
  * - `exhausted`: no free subnet is left in the network
  * - `conflict`: another live host holds what we need
+ * - `unready`: the node that was asked about is not ready
+ * - `absent`: no agent runs
  * - `internal`: a bug in this program
  */
-export type ErrorCode = 'usage' | 'config' | 'datastore' | 'host' | 'exhausted' | 'conflict' | 'internal';
+export type ErrorCode =
+  | 'usage'
+  | 'config'
+  | 'datastore'
+  | 'host'
+  | 'exhausted'
+  | 'conflict'
+  | 'unready'
+  | 'absent'
+  | 'internal';
 
 /** Exit code of the process for each kind of error; 0 is success and 1 a bug. Documented in the README. */
 export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
@@ -25,6 +36,8 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   host: 5,
   exhausted: 6,
   conflict: 7,
+  unready: 8,
+  absent: 9,
 };
 
 /** Details of an error beside its message. */

@@ -50,6 +50,7 @@ export async function dispatch(invocation: Invocation, context: CommandContext):
     await printHelp(command, operands, context);
     return;
   }
+  if (command === 'status') return (await import('./status.ts')).statusCommand(args, context);
   if (command === 'docker') return (await import('./docker.ts')).dockerCommand(args, context);
   if (command === 'podman') return (await import('./podman.ts')).podmanCommand(args, context);
   if (command === 'docker-opts') return (await import('./docker-opts.ts')).dockerOptsCommand(args, context);

@@ -6,6 +6,10 @@ import { FLAGS, spell } from '../options/flags.ts';
 export const COMMANDS = {
   run: { operands: '', meaning: 'run the agent (also: the program called as twilld, or with flags only)' },
   plan: { operands: '', meaning: 'print the host state that the agent would make, and change nothing' },
+  status: {
+    operands: '[OPTIONS]',
+    meaning: 'ask the agent of this host how this node and its peers are',
+  },
   network: {
     operands: 'get | set JSON|@FILE|-',
     meaning: 'read or write the network configuration; it is checked before it is written',
@@ -37,13 +41,15 @@ const HEADINGS: readonly (readonly [FlagGroup, string])[] = [
   ['hand-off', 'Files for engines: each gives the whole subnet to one'],
   ['logging', 'Logging'],
   ['kubernetes', 'Kubernetes: all but the first have no effect without it'],
+  ['plan', 'This command'],
   ['general', 'General'],
 ];
 
 // Every command accepts all flags, so that a unit's flags can be pasted. Its help lists only the relevant groups.
 const RELEVANT: Readonly<Record<CommandName, readonly FlagGroup[]>> = {
-  run: HEADINGS.map(([group]) => group),
-  plan: ['datastore', 'kubernetes', 'underlay', 'node', 'logging', 'general'],
+  run: HEADINGS.map(([group]) => group).filter((group) => group !== 'plan'),
+  status: [],
+  plan: ['plan', 'datastore', 'kubernetes', 'underlay', 'node', 'logging', 'general'],
   network: ['datastore', 'logging', 'general'],
   docker: [],
   podman: [],
@@ -72,11 +78,22 @@ const DOCKER_OPTS: readonly (readonly [string, string])[] = [
   ['-m', 'leave out --ip-masq'],
 ];
 
+const OF_STATUS: readonly (readonly [string, string])[] = [
+  ['--all', 'list all peers; without it at most 20, faulty ones first'],
+  ['--peer NAME|SUBNET|ADDRESS', 'show one peer'],
+  ['--json', 'print JSON with the schema twill.status/1'],
+  ['--watch', 'ask again every 2 seconds'],
+  ['--check peers', 'exit with 8 also where a peer is not reached'],
+  ['--subnet-file FILE', 'the subnet file of the agent (default /run/flannel/subnet.env)'],
+  ['--status-socket PATH', 'the socket of the agent (default: twill.sock beside the subnet file)'],
+];
+
 /** The options of commands that do not take the agent's flags. */
 const OWN_OPTIONS: Partial<Record<CommandName, readonly (readonly [string, string])[]>> = {
   docker: OF_ENGINES,
   podman: OF_ENGINES,
   'docker-opts': DOCKER_OPTS,
+  status: OF_STATUS,
 };
 
 /** Whether a command has options of its own, and of the agent's flags `help` and `version` alone. */
@@ -99,7 +116,8 @@ export function formatHelp(version: string): string {
     'usage: twill COMMAND [FLAGS]\n\n',
     ...commands,
     '\n`twill help run` lists all flags. Errors end with the exit code of their kind:\n',
-    '1 internal, 2 usage, 3 network configuration, 4 datastore, 5 this host, 6 network exhausted, 7 conflict.\n',
+    '1 internal, 2 usage, 3 network configuration, 4 datastore, 5 this host, 6 network exhausted, 7 conflict,\n',
+    '8 this node is not ready (status), 9 no agent runs (status).\n',
   ].join('');
 }
 

@@ -1,6 +1,8 @@
 // The limits of the work on the kernel. Times are in milliseconds, sizes in bytes.
 
 export const LIMITS = {
+  /** The last repairs that are remembered for people. */
+  keptRepairs: 50,
   /** Netlink requests in one message. */
   netlinkBatch: 128,
   /** Addresses of a set of nftables in one request, which holds 64 KiB. */

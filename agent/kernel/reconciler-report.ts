@@ -4,6 +4,7 @@ import type { Condition, PeerCondition, PeerName } from '../model/condition.ts';
 import { formatObject, type HostObject, keyOf } from '../model/host-state.ts';
 import type { Change } from '../model/kernel.ts';
 import { type Metric, Tally } from '../model/metrics.ts';
+import type { Repair } from '../model/status.ts';
 import { formatChange } from './diff.ts';
 import type { Fights, NamedFight } from './fights.ts';
 import type { Ledger } from './ledger.ts';
@@ -24,6 +25,7 @@ export class ReconcilerReport {
   #peers = NO_PEERS;
   #hadDamped = false;
   readonly #repaired = new Tally('kind');
+  readonly #repairs: Repair[] = [];
   /** The errors about the node that were logged and still stand. */
   readonly #logged = new Set<string>();
 
@@ -40,6 +42,11 @@ export class ReconcilerReport {
     return this.#repaired.metric('twill_repaired_objects_total');
   }
 
+  /** The last repairs, oldest first. */
+  get repairs(): readonly Repair[] {
+    return this.#repairs;
+  }
+
   conditions(): readonly Condition[] {
     return this.#own === undefined ? [] : [this.#own];
   }
@@ -49,13 +56,16 @@ export class ReconcilerReport {
   }
 
   /** Nothing could be read or written. */
-  fail(reason: string): void {
-    this.#own = kernelCondition('failing', reason);
+  fail(reason: string, nowMs: number): void {
+    this.#own = this.#failing(reason, nowMs);
     this.#log.error(reason);
   }
 
-  repaired(changes: readonly Change[], fights: Fights): void {
+  repaired(changes: readonly Change[], fights: Fights, nowMs: number): void {
     for (const { object } of changes) this.#repaired.add(object.kind);
+    for (const change of changes.slice(-LIMITS.keptRepairs))
+      this.#repairs.push({ atMs: nowMs, change: formatChange(change) });
+    this.#repairs.splice(0, this.#repairs.length - LIMITS.keptRepairs);
     const [first] = changes;
     if (first === undefined || changes.some(({ object }) => fights.isNamed(keyOf(object)))) return;
     this.#log.warn('repaired what somebody else had changed', {
@@ -82,7 +92,10 @@ export class ReconcilerReport {
       const reason = `${say(fight)}; it is repaired less and less often`;
       faults.push({ peer: peerOf(fight.key), say: () => reason });
     }
-    this.#setOwn(faults.filter(({ peer }) => peer === undefined).map((fault) => fault.say()));
+    this.#setOwn(
+      faults.filter(({ peer }) => peer === undefined).map((fault) => fault.say()),
+      nowMs,
+    );
     if (isChanged || damped.length > 0 || this.#hadDamped) this.#setPeers(faults);
     this.#hadDamped = damped.length > 0;
   }
@@ -98,7 +111,12 @@ export class ReconcilerReport {
     this.#peers = peers.size === 0 ? NO_PEERS : [...peers.values()];
   }
 
-  #setOwn(reasons: readonly string[]): void {
+  #failing(reason: string, nowMs: number): Condition {
+    const sinceMs = this.#own?.state === 'failing' ? this.#own.sinceMs : nowMs;
+    return { ...kernelCondition('failing', reason), sinceMs };
+  }
+
+  #setOwn(reasons: readonly string[], nowMs: number): void {
     const [first] = reasons;
     if (first === undefined) {
       if (this.#own?.state === 'failing') this.#log.info('the kernel is as it should be again');
@@ -106,10 +124,8 @@ export class ReconcilerReport {
       this.#logged.clear();
       return;
     }
-    this.#own = kernelCondition(
-      'failing',
-      reasons.length === 1 ? first : `${first}, and ${reasons.length - 1} more`,
-    );
+    const rest = reasons.length === 1 ? '' : `, and ${reasons.length - 1} more`;
+    this.#own = this.#failing(`${first}${rest}`, nowMs);
     const fresh = reasons.filter((reason) => !this.#logged.has(reason));
     for (const reason of fresh.slice(0, LIMITS.reportedFailures)) {
       this.#logged.add(reason);

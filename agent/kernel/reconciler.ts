@@ -22,8 +22,10 @@ import {
   keyOf,
   recognize,
 } from '../model/host-state.ts';
-import type { ChangeFailure, Kernel, KernelEvent } from '../model/kernel.ts';
+import type { Change, ChangeFailure, Kernel, KernelEvent } from '../model/kernel.ts';
 import type { Metric } from '../model/metrics.ts';
+import type { Repair } from '../model/status.ts';
+import { diff } from './diff.ts';
 import { KernelNumbers } from './kernel-numbers.ts';
 import { Ledger, type Steps } from './ledger.ts';
 import { LIMITS } from './limits.ts';
@@ -75,6 +77,11 @@ export class Reconciler {
     return this.#applied;
   }
 
+  /** Whether anything was wanted yet, perhaps nothing. */
+  get isWanted(): boolean {
+    return this.#calls > 0;
+  }
+
   /** Objects that were repaired after somebody else had changed them, since the start. */
   get drift(): number {
     return this.#report.drift;
@@ -82,6 +89,26 @@ export class Reconciler {
 
   metrics(): readonly Metric[] {
     return [...this.#numbers.metrics(this.#ledger.wanted.values()), this.#report.metric()];
+  }
+
+  /** The last repairs, oldest first. */
+  get repairs(): readonly Repair[] {
+    return this.#report.repairs;
+  }
+
+  /** The objects that are wanted, by key. */
+  get wanted(): ReadonlyMap<string, HostObject> {
+    return this.#ledger.wanted;
+  }
+
+  /** The changes that would make the kernel hold what is wanted now. Reads it, and changes nothing. */
+  async difference(signal: AbortSignal): Promise<readonly Change[]> {
+    const actual = await this.#deps.kernel.read(signal);
+    const { wanted } = this.#ledger;
+    return diff(
+      [...wanted.values()],
+      actual.map((object) => recognize(wanted, object)),
+    );
   }
 
   /** The conditions about this node. */
@@ -174,8 +201,9 @@ export class Reconciler {
       ledger.doubt();
       signal.throwIfAborted();
       this.#failuresInRow++;
-      this.#numbers.failed(clock.monotonicMs() - startMs);
-      this.#report.fail(asTwillError(error, 'host', 'cannot bring the kernel in line').message);
+      const nowMs = clock.monotonicMs();
+      this.#numbers.failed(nowMs - startMs);
+      this.#report.fail(asTwillError(error, 'host', 'cannot bring the kernel in line').message, nowMs);
     } finally {
       this.#isReading = false;
     }
@@ -211,6 +239,7 @@ export class Reconciler {
     this.#report.repaired(
       changes.filter((change) => !failed.has(change)),
       this.#ledger.fights,
+      this.#deps.clock.monotonicMs(),
     );
   }
 

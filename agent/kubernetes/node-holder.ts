@@ -16,6 +16,7 @@ import { type Condition, conditionsIn, createConditionSlot } from '../model/cond
 import { formatPrefix, type PerFamily, type Prefix, samePrefix } from '../model/ip.ts';
 import type { HolderInput, LeaseHolder, OwnAttrs } from '../model/lease-holder.ts';
 import type { StoreEvent } from '../model/lease-source.ts';
+import type { LeaseTerm } from '../model/status.ts';
 import type { Annotation } from './annotation-names.ts';
 import { ApiError } from './api/api-error.ts';
 import { type Assignment, conditionOf, readAssignment } from './assignment.ts';
@@ -90,7 +91,7 @@ export class NodeHolder implements LeaseHolder {
     this.#bell = createBell(deps.clock);
     this.#pace = new RewritePace(deps.clock, deps.random);
     this.#rivals = new Rivals(deps.known);
-    this.#slot = createConditionSlot('lease', deps.log);
+    this.#slot = createConditionSlot('lease', deps.log, deps.clock);
     this.#slot.wait('announcing this node');
     this.#follow();
     deps.source.listen(() => {
@@ -112,6 +113,10 @@ export class NodeHolder implements LeaseHolder {
   noticeReady(): void {
     this.#isReady = true;
     this.#bell.ring();
+  }
+
+  term(): LeaseTerm | undefined {
+    return this.#subnets && { kind: 'assigned', expiresMs: undefined };
   }
 
   conditions(): readonly Condition[] {

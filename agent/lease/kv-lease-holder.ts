@@ -14,11 +14,13 @@ import type { HolderInput, LeaseHolder, OwnAttrs } from '../model/lease-holder.t
 import type { StoreEvent } from '../model/lease-source.ts';
 import type { HeldLease, LeaseStore } from '../model/lease-store.ts';
 import { DATASTORE_BACKOFF } from '../model/limits.ts';
+import type { LeaseTerm } from '../model/status.ts';
 import { exhausted } from './allocator.ts';
 import { Asker, awaitNews } from './challenge.ts';
 import { CheckPace } from './check-pace.ts';
-import { choose, findMisfits, type Question } from './choose.ts';
+import { choose, type Question } from './choose.ts';
 import { LIMITS } from './limits.ts';
+import { releaseMisfits } from './misfits.ts';
 import { renewAfterMs } from './renewal.ts';
 import { newSearch, type Search } from './search.ts';
 import {
@@ -33,7 +35,8 @@ import {
   type Tenure,
   usable,
 } from './tenure.ts';
-import { conditionOf, createForeignWrites, NO_CONFIG, reportChange, reportGranted } from './tenure-report.ts';
+import { createForeignWrites, NO_CONFIG, reportChange, reportGranted } from './tenure-report.ts';
+import { TenureTimes } from './tenure-times.ts';
 import { createTrouble } from './trouble.ts';
 
 export interface KvLeaseHolderDeps extends HolderInput {
@@ -52,6 +55,7 @@ export class KvLeaseHolder implements LeaseHolder {
   #tenure: Tenure = { kind: 'none' };
   /** The usable ones of the tenure. */
   #subnets: PerFamily<Prefix> | undefined;
+  readonly #times;
   /** Our announcement. It is written where the lease was written with another one. */
   #self: OwnAttrs;
   /** Given to `run`. */
@@ -64,6 +68,7 @@ export class KvLeaseHolder implements LeaseHolder {
   constructor(deps: KvLeaseHolderDeps) {
     this.#deps = deps;
     this.#log = deps.log;
+    this.#times = new TenureTimes(deps.clock);
     this.#self = deps.attrs;
     this.#bell = createBell(deps.clock);
     this.#pace = new CheckPace(deps.clock, deps.random);
@@ -81,14 +86,18 @@ export class KvLeaseHolder implements LeaseHolder {
     return this.#subnets;
   }
 
+  term(): LeaseTerm | undefined {
+    return this.#times.term(this.#tenure);
+  }
+
   conditions(): readonly Condition[] {
-    const condition = conditionOf(this.#tenure, this.#deps.known.config !== undefined);
+    const condition = this.#times.condition(this.#tenure, this.#deps.known.config !== undefined);
     return condition === undefined ? [] : [this.#trouble.explain(condition)];
   }
 
   async acquire(previous: PerFamily<Prefix> | undefined, signal: AbortSignal): Promise<void> {
     if (this.#tenure.kind === 'held') return;
-    await this.#releaseMisfits(signal);
+    await releaseMisfits(this.#deps, this.#self, signal);
     const search = newSearch(previous);
     for (let attempt = 0; attempt < LIMITS.claimAttempts; attempt++) {
       if (await this.#attempt(search, signal)) return;
@@ -236,16 +245,6 @@ export class KvLeaseHolder implements LeaseHolder {
     return granted !== undefined;
   }
 
-  // One that lies outside the configured range would block subnets of it for as long as it lives.
-  async #releaseMisfits(signal: AbortSignal): Promise<void> {
-    const { store, config, known } = this.#deps;
-    for (const lease of findMisfits(known.leases, config, this.#self)) {
-      const subnet = formatSubnets(lease.subnets);
-      this.#log.warn('our lease does not fit the network configuration any more', { subnet });
-      await store.release({ lease, ttlSeconds: undefined }, signal);
-    }
-  }
-
   /** Renews the lease, or writes it again. A failure is logged, and is tried again later. */
   async #check(now: Held, signal: AbortSignal): Promise<void> {
     const writes = isByOthers(now) || now.written !== this.#self;
@@ -289,6 +288,7 @@ export class KvLeaseHolder implements LeaseHolder {
     const before = this.#tenure;
     if (next === before) return;
     this.#tenure = next;
+    this.#times.changed(before, next);
     const subnets = usable(next);
     if (!isDeepStrictEqual(subnets, this.#subnets)) this.#subnets = subnets;
     this.#bell.ring();

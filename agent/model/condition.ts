@@ -1,5 +1,6 @@
 // A condition says why a part of the node is not as it should be. Each part keeps its own. A node is ready when no part
 // has one about the node itself.
+import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 
 export interface Condition {
@@ -12,6 +13,8 @@ export interface Condition {
   readonly state: 'waiting' | 'failing';
   /** One line for the operator. */
   readonly reason: string;
+  /** When the part came into this state, on the monotonic clock; undefined: the part does not know. */
+  readonly sinceMs?: number | undefined;
 }
 
 /** The node at the other end, as a condition names it. */
@@ -41,21 +44,29 @@ export interface ConditionSlot {
   clear(): boolean;
 }
 
-export function createConditionSlot(part: string, log: Logger): ConditionSlot {
+export function createConditionSlot(
+  part: string,
+  log: Logger,
+  clock: Pick<Clock, 'monotonicMs'>,
+): ConditionSlot {
   let current: Condition | undefined;
   let currentKind: string | undefined;
+  const set = (state: Condition['state'], reason: string): void => {
+    const sinceMs = current?.state === state ? current.sinceMs : clock.monotonicMs();
+    current = { part, state, reason, sinceMs };
+  };
   return {
     get current() {
       return current;
     },
     wait(reason) {
       currentKind = undefined;
-      current = { part, state: 'waiting', reason };
+      set('waiting', reason);
     },
     fail(reason, kind = reason) {
       if (currentKind !== kind) log.error(reason);
       currentKind = kind;
-      current = { part, state: 'failing', reason };
+      set('failing', reason);
     },
     clear() {
       const had = current !== undefined;

@@ -6,6 +6,7 @@ import type { PerFamily, Prefix } from './ip.ts';
 import type { Lease, LeaseAttrs, NodeIdentity } from './lease.ts';
 import type { StoreEvent } from './lease-source.ts';
 import type { NetworkConfig } from './network-config.ts';
+import type { LeaseTerm } from './status.ts';
 
 /** The attributes that a node of ours announces. */
 export type OwnAttrs = LeaseAttrs & { readonly node: NodeIdentity };
@@ -45,6 +46,8 @@ export interface LeaseHolder {
   notice(event: StoreEvent): void;
   /** The lease may have expired unnoticed: `run` asks the store at once. There is a condition until it answers. */
   recheck(): void;
+  /** How long the lease lasts, for people; undefined: none is held. */
+  term(): LeaseTerm | undefined;
   /** Empty while the lease is surely held. */
   conditions(): readonly Condition[];
   /**

@@ -9,6 +9,7 @@ import { type Condition, conditionsIn, createConditionSlot } from '../model/cond
 import type { FirewallRules, NodeFirewall, Traffic } from '../model/firewall.ts';
 import { type Metric, single } from '../model/metrics.ts';
 import type { RulesetChange } from '../model/ruleset.ts';
+import type { FirewallState } from '../model/status.ts';
 import { LIMITS } from './limits.ts';
 import { createPace, type Pace } from './pace.ts';
 
@@ -55,8 +56,8 @@ export class FirewallKeeper {
     this.#backoff = createRepairBackoff(deps);
     this.#looks = createPace(deps.clock);
     this.#searches = createPace(deps.clock);
-    this.#rulesSlot = createConditionSlot('firewall', deps.log);
-    this.#obstacleSlot = createConditionSlot('obstacle', deps.log);
+    this.#rulesSlot = createConditionSlot('firewall', deps.log, deps.clock);
+    this.#obstacleSlot = createConditionSlot('obstacle', deps.log, deps.clock);
   }
 
   /**
@@ -80,6 +81,12 @@ export class FirewallKeeper {
   /** Whether the rules that are wanted now have been set once, as far as the firewall took them. */
   get stands(): boolean {
     return this.#stands;
+  }
+
+  /** For people. */
+  state(): FirewallState {
+    const stands = this.#stands && this.#rulesSlot.current === undefined;
+    return { mode: this.#deps.firewall.mode, stands, obstacles: this.#obstacles };
   }
 
   conditions(): readonly Condition[] {

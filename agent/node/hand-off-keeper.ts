@@ -35,7 +35,7 @@ export class HandOffKeeper {
   constructor(deps: HandOffKeeperDeps) {
     this.#deps = deps;
     this.#bell = createBell(deps.clock);
-    this.#slot = createConditionSlot('hand-off', deps.log);
+    this.#slot = createConditionSlot('hand-off', deps.log, deps.clock);
   }
 
   /**

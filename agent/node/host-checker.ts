@@ -63,7 +63,7 @@ export class HostChecker {
   constructor(deps: HostCheckerDeps) {
     this.#deps = deps;
     this.#bell = createBell(deps.clock);
-    this.#slot = createConditionSlot('host', deps.log);
+    this.#slot = createConditionSlot('host', deps.log, deps.clock);
   }
 
   /** Sets the plane whose packets the host must carry, and the source of its host state; undefined: none. */

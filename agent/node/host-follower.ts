@@ -43,7 +43,7 @@ export class HostFollower {
     this.#deps = deps;
     this.#facts = first;
     this.#bell = createBell(deps.clock);
-    this.#slot = createConditionSlot('underlay', deps.log);
+    this.#slot = createConditionSlot('underlay', deps.log, deps.clock);
     // The host may have changed since `first` was read.
     this.#bell.ring();
     deps.log.info(`using ${first.underlay.name}`, { ...describe(first), node: first.node.name });

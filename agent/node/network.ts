@@ -35,6 +35,7 @@ import type { HostChange, HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
 import { warnOfNamesake } from './namesake.ts';
 import { networkMetrics, networkSummary } from './network-numbers.ts';
+import { type NetworkState, networkState } from './network-state.ts';
 import { PeerFaults } from './peer-faults.ts';
 import { announcement, overlaysOf } from './plan.ts';
 import { createPlanner, type Planner } from './planner.ts';
@@ -82,13 +83,13 @@ export class NodeNetwork {
     const { host, table, options, backend, config, firewall } = deps;
     const { clock, random, log, handOff, hostChecks: checks, createHolder } = deps.world;
     this.#bell = createBell(clock);
-    this.#slot = createConditionSlot('network', log);
+    this.#slot = createConditionSlot('network', log, clock);
     this.#slot.wait('waiting for subnets');
     const { blackholeRoute, ipForward: opens, datastoreAddresses: datastore = [] } = options;
     const overlays = overlaysOf(config, deps.world.leaseSource.lengths);
     this.#planner = createPlanner({ backend, overlays, blackholeRoute, datastore });
     this.#planRules = createRulesPlan(options);
-    this.peerFaults = new PeerFaults(log);
+    this.peerFaults = new PeerFaults(log, clock);
     this.#handOff = new HandOffKeeper({ handOff, clock, random, log });
     this.#checker = new HostChecker({ checks, opens, network: config.network, clock, log });
     this.#firewall =
@@ -130,13 +131,9 @@ export class NodeNetwork {
   }
 
   conditions(): readonly Condition[] {
-    return [
-      ...this.#holder.conditions(),
-      ...conditionsIn(this.#slot),
-      ...this.#handOff.conditions(),
-      ...(this.#firewall?.conditions() ?? []),
-      ...this.#checker.conditions(),
-    ];
+    const network = { conditions: () => conditionsIn(this.#slot) };
+    const parts = [this.#holder, network, this.#handOff, this.#firewall, this.#checker];
+    return parts.flatMap((part) => part?.conditions() ?? []);
   }
 
   /** The subnets and the peers, in one line. */
@@ -147,6 +144,10 @@ export class NodeNetwork {
   metrics(): readonly Metric[] {
     const numbers = networkMetrics(this.#deps, this.#established?.subnets, this.peerFaults);
     return [...numbers, ...(this.#firewall?.metrics() ?? [])];
+  }
+
+  state(): NetworkState {
+    return networkState(this.#deps, this.#holder, this.#firewall, this.peerFaults);
   }
 
   /** The peer that the object of this key leads to; undefined: the object is the node's own. */

@@ -9,6 +9,7 @@ import { readNetwork } from '../../backends/index.ts';
 import { createBell } from '../base/bell.ts';
 import { messageOf } from '../base/errors.ts';
 import { runTasks } from '../base/tasks.ts';
+import { formatChange } from '../kernel/diff.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
 import type { TableChange } from '../lease/lease-table.ts';
 import { type Condition, failingFirst, type PeerCondition } from '../model/condition.ts';
@@ -17,11 +18,13 @@ import { formatPrefix } from '../model/ip.ts';
 import { conditionMetric, type Metric, single } from '../model/metrics.ts';
 import type { NetworkConfig } from '../model/network-config.ts';
 import type { NodeOptions } from '../model/node-options.ts';
+import type { NodeState } from '../model/status.ts';
 import { createWatchdog } from '../observe/watchdog.ts';
 import { DataPlaneKeeper } from './data-plane-keeper.ts';
 import { HostFollower } from './host-follower.ts';
 import { LIMITS } from './limits.ts';
 import { NodeNetwork } from './network.ts';
+import { NO_NETWORK } from './network-state.ts';
 import { StoreFollower } from './store-follower.ts';
 import { TunnelKeeper } from './tunnel-keeper.ts';
 import { watchWorld } from './watched-world.ts';
@@ -119,6 +122,26 @@ export class Node {
   /** The subnet, the backend and the peers in one line; undefined before the network's configuration is known. */
   summary(): string | undefined {
     return this.#network?.summary();
+  }
+
+  /** Everything that people may ask, from memory. */
+  state(): NodeState {
+    const { wanted, drift: repaired, repairs } = this.#reconciler;
+    const [device] = [...wanted.values()].flatMap((object) => (object.kind === 'link' ? object.name : []));
+    return {
+      ...(this.#network?.state() ?? NO_NETWORK),
+      conditions: this.conditions(),
+      host: this.#host?.facts,
+      leases: this.#store.table,
+      store: this.#store.contact,
+      kernel: { objects: wanted.size, device, repaired, repairs },
+    };
+  }
+
+  /** The changes that the reconciler would make now, a line each; undefined: nothing is planned yet. */
+  async difference(signal: AbortSignal): Promise<readonly string[] | undefined> {
+    if (!this.#reconciler.isWanted) return undefined;
+    return (await this.#reconciler.difference(signal)).map(formatChange);
   }
 
   metrics(): readonly Metric[] {

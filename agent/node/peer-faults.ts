@@ -1,4 +1,5 @@
 // Tells people of peers that cannot be reached: once when it begins or has another reason, once when it is over.
+import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { printable } from '../base/printable.ts';
 import type { PeerCondition, PeerName } from '../model/condition.ts';
@@ -6,19 +7,26 @@ import { LIMITS } from './limits.ts';
 
 export class PeerFaults {
   readonly #log: Logger;
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
   #now: readonly (readonly PeerCondition[])[] = [];
   #told = new Map<string, PeerCondition>();
   #strangers = 0;
 
-  constructor(log: Logger) {
+  constructor(log: Logger, clock: Pick<Clock, 'monotonicMs'>) {
     this.#log = log;
+    this.#clock = clock;
   }
 
   /** Takes the faults as they are now, from all sources. A source that gives the same list again costs nothing. */
   update(...sources: readonly (readonly PeerCondition[])[]): void {
     if (sources.every((source, place) => source === this.#now[place])) return;
     this.#now = sources;
-    const now = new Map(sources.flat().map((fault) => [idOf(fault.peer), fault]));
+    const nowMs = this.#clock.monotonicMs();
+    const begun = (fault: PeerCondition): PeerCondition => {
+      const before = this.#told.get(idOf(fault.peer));
+      return { ...fault, sinceMs: before === undefined ? nowMs : before.sinceMs };
+    };
+    const now = new Map(sources.flat().map((fault) => [idOf(fault.peer), begun(fault)]));
     const fresh = [...now].filter(([id, { reason }]) => this.#told.get(id)?.reason !== reason);
     const over = [...this.#told].filter(([id]) => !now.has(id));
     const tell = (lines: readonly string[], level: 'warn' | 'info', rest: string): void => {

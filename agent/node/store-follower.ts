@@ -17,6 +17,7 @@ import type { ConfigSource } from '../model/config-source.ts';
 import type { Lease } from '../model/lease.ts';
 import type { LeaseSource, StoreEvent } from '../model/lease-source.ts';
 import { type Metric, single } from '../model/metrics.ts';
+import type { NodeState } from '../model/status.ts';
 import { LIMITS } from './limits.ts';
 
 export interface StoreFollowerDeps {
@@ -47,14 +48,16 @@ export class StoreFollower {
   /** Whether a listing is awaited that will find room for them. */
   #awaitsRoom = false;
   readonly #malformedBudget;
+  /** When the datastore told something last. */
+  #heardMs: number | undefined;
 
   constructor(deps: StoreFollowerDeps) {
     this.#deps = deps;
     this.#bell = createBell(deps.clock);
     this.#doubtBell = createBell(deps.clock);
-    this.#start = createConditionSlot('start', deps.log);
-    this.#connection = createConditionSlot('datastore', deps.log);
-    this.#vanished = createConditionSlot('leases', deps.log);
+    this.#start = createConditionSlot('start', deps.log, deps.clock);
+    this.#connection = createConditionSlot('datastore', deps.log, deps.clock);
+    this.#vanished = createConditionSlot('leases', deps.log, deps.clock);
     this.#malformedBudget = createLogBudget({
       clock: deps.clock,
       lines: LIMITS.reportedMalformed,
@@ -63,6 +66,12 @@ export class StoreFollower {
       onRest: (entries) => deps.log.warn('skipped entries that are no leases', { entries }),
     });
     this.#start.wait('starting');
+  }
+
+  /** Whether the datastore answers, as far as it is known, and when it told something last. */
+  get contact(): NodeState['store'] {
+    const isConnected = this.#heardMs !== undefined && this.#connection.current === undefined;
+    return { isConnected, heardMs: this.#heardMs };
   }
 
   conditions(): readonly Condition[] {
@@ -201,7 +210,8 @@ export class StoreFollower {
   }
 
   #noticeConnection(event: StoreEvent): void {
-    const { log } = this.#deps;
+    const { log, clock } = this.#deps;
+    if (event.type !== 'disconnected') this.#heardMs = clock.monotonicMs();
     if (event.type === 'disconnected') {
       // Attempts of one outage fail in several words. The same remedy stands for the same trouble.
       const { message, hint } = event.error;

@@ -1,7 +1,7 @@
 // A small HTTP server for probes. It reads only the request line and headers, and answers one GET or HEAD with text. A
 // connection that takes longer than any honest one is closed, so that a hostile client costs little.
 import { lookup } from 'node:dns/promises';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '../base/clock.ts';
 import { asTwillError, messageOf } from '../base/errors.ts';
@@ -23,20 +23,19 @@ export interface HttpServerOptions {
   readonly ip: string;
   /** 0: any free port. */
   readonly port: number;
-  /** Answers by path, such as `/healthz`. */
-  readonly routes: Readonly<Record<string, () => HttpAnswer | Promise<HttpAnswer>>>;
+  readonly routes: Routes;
 }
+
+/** Answers by path, such as `/healthz`. A path that ends in a slash stands for all those directly below it. */
+export type Routes = Readonly<Record<string, (url: URL) => HttpAnswer | Promise<HttpAnswer>>>;
 
 export interface HttpServer extends AsyncDisposable {
   /** The port it listens at. */
   readonly port: number;
 }
 
-/**
- * Starts to listen. Fails as `host` when the address or port is not available. Disposal closes open connections at
- * once.
- */
-export async function startHttpServer({ ip, port, routes }: HttpServerOptions): Promise<HttpServer> {
+/** A server of `routes` that does not listen yet. */
+export function createHttpServer(routes: Routes): Server {
   const byPath = new Map(Object.entries(routes));
   const server = createServer(
     {
@@ -61,6 +60,15 @@ export async function startHttpServer({ ip, port, routes }: HttpServerOptions): 
   );
   // Clients send further requests without waiting for the answer. They would be answered too, though nobody gets that.
   server.maxRequestsPerSocket = 1;
+  return server;
+}
+
+/**
+ * Starts to listen. Fails as `host` when the address or port is not available. Disposal closes open connections at
+ * once.
+ */
+export async function startHttpServer({ ip, port, routes }: HttpServerOptions): Promise<HttpServer> {
+  const server = createHttpServer(routes);
   const connections = new HttpConnections();
   server.on('connection', (socket) => {
     connections.admit(socket);
@@ -99,15 +107,16 @@ async function lookAgainAndAgain(connections: HttpConnections, signal: AbortSign
 }
 
 async function answerTo(
-  routes: ReadonlyMap<string, () => HttpAnswer | Promise<HttpAnswer>>,
+  routes: ReadonlyMap<string, Routes[string]>,
   method: string | undefined,
   url: string | undefined,
 ): Promise<HttpAnswer> {
-  const route = routes.get((url ?? '').split('?', 1)[0] ?? '');
+  const [path = ''] = (url ?? '').split('?', 1);
+  const route = routes.get(path) ?? routes.get(path.slice(0, path.lastIndexOf('/') + 1));
   if (route === undefined) return { status: 404, body: 'not found\n' };
   if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'only GET and HEAD\n' };
   try {
-    return await route();
+    return await route(new URL(url ?? '', 'http://twill'));
   } catch (error) {
     return { status: 500, body: `${messageOf(error)}\n` };
   }

@@ -23,10 +23,13 @@ interface Call {
 export function createWatchdog(clock: Clock): Watchdog {
   // In the order of their start.
   const calls = new Set<Call>();
-  const longest = (limitOf: (call: Call) => number): string | undefined => {
+  const longest = (limitOf: (call: Call) => number): Condition | undefined => {
     for (const call of calls) {
-      const tookMs = clock.monotonicMs() - call.sinceMs;
-      if (tookMs > limitOf(call)) return `${call.what}: not done after ${Math.floor(tookMs / 1000)} s`;
+      const { what, sinceMs } = call;
+      const tookMs = clock.monotonicMs() - sinceMs;
+      if (tookMs <= limitOf(call)) continue;
+      const reason = `${what}: not done after ${Math.floor(tookMs / 1000)} s`;
+      return { part: 'calls', state: 'failing', reason, sinceMs };
     }
     return undefined;
   };
@@ -41,9 +44,9 @@ export function createWatchdog(clock: Clock): Watchdog {
       }
     },
     conditions(limitMs) {
-      const reason = longest(() => limitMs);
-      return reason === undefined ? [] : [{ part: 'calls', state: 'failing', reason }];
+      const condition = longest(() => limitMs);
+      return condition === undefined ? [] : [condition];
     },
-    hang: (limitMs) => longest(({ boundMs }) => Math.max(limitMs, boundMs)),
+    hang: (limitMs) => longest(({ boundMs }) => Math.max(limitMs, boundMs))?.reason,
   };
 }

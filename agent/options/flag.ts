@@ -9,6 +9,7 @@ export type FlagGroup =
   | 'hand-off'
   | 'kubernetes'
   | 'logging'
+  | 'plan'
   | 'general'
   | 'ignored';
 

@@ -106,6 +106,13 @@ export const FLAGS = [
     '/run/flannel/subnet.env',
     'file that tells Docker and CNI the subnet and the MTU',
   ),
+  text(
+    'status-socket',
+    'node',
+    'PATH|off',
+    '',
+    'unix socket that answers twill status (default: twill.sock beside subnet-file); off: none',
+  ),
   number(
     'subnet-lease-renew-margin',
     'node',
@@ -201,6 +208,16 @@ export const FLAGS = [
       '0 logs what an operator needs, 1 and above everything',
     ),
     isDecimal: true,
+  },
+
+  {
+    ...toggle(
+      'diff',
+      'plan',
+      false,
+      'print the changes that the kernel needs now, instead of the whole state',
+    ),
+    environment: false,
   },
 
   request('help', 'print this text and exit (also -h)'),

@@ -53,7 +53,7 @@ export const LAYERS: readonly Layer[] = [
   // The agent connects the parts. It runs them, plans a host and cleans it up.
   {
     name: 'agent',
-    files: /^agent\/(?:agent|open-leases|resume|host-plan|host-cleanup)\.ts$/,
+    files: /^agent\/(?:agent|open-leases|resume|host-plan|host-cleanup|serve-status)\.ts$/,
     uses: [...FOUNDATION, ...PARTS, 'node'],
   },
   { name: 'cli', files: /^agent\/cli\//, uses: [...FOUNDATION, ...PARTS, 'agent'] },
@@ -117,7 +117,14 @@ export const MODULE_DOORS: readonly Door[] = [
   { name: 'node:dns', doors: ['agent/datastore/rotating-lookup.ts'] },
   { name: 'node:http2', doors: ['agent/datastore/grpc.ts'] },
   { name: 'node:tls', doors: ['agent/datastore/grpc.ts'] },
-  { name: 'node:http', doors: ['agent/kubernetes/api/transport.ts', 'agent/observe/http-server.ts'] },
+  {
+    name: 'node:http',
+    doors: [
+      'agent/kubernetes/api/transport.ts',
+      'agent/observe/http-server.ts',
+      'agent/observe/status-client.ts',
+    ],
+  },
   { name: 'node:https', doors: ['agent/kubernetes/api/transport.ts'] },
   { name: 'node:net', doors: [] },
   { name: 'node:dgram', doors: [] },

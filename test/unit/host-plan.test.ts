@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { planText } from '../../agent/host-plan.ts';
+import { formatPlan, planOf } from '../../agent/host-plan.ts';
 import type { Lease, NodeIdentity } from '../../agent/model/lease.ts';
 import { readNetwork } from '../../backends/index.ts';
 import { hostFacts, lease, leaseAttrs, prefix } from '../support/build.ts';
@@ -11,15 +11,17 @@ const BACKEND = { Type: 'host-gw' };
 /** The plan of a host at 192.168.77.1 with these leases in the store. */
 async function plan(leases: readonly Lease[], previous?: string): Promise<string> {
   const { config, backend } = await readNetwork(JSON.stringify({ ...FOUR, Backend: BACKEND }), 'config', []);
-  return planText({
-    options: { blackholeRoute: true },
-    host: hostFacts(),
-    config,
-    backend,
-    leases,
-    previous: previous === undefined ? undefined : { ipv4: prefix(previous) },
-    random: () => 0.5,
-  });
+  return formatPlan(
+    planOf({
+      options: { blackholeRoute: true },
+      host: hostFacts(),
+      config,
+      backend,
+      leases,
+      previous: previous === undefined ? undefined : { ipv4: prefix(previous) },
+      random: () => 0.5,
+    }),
+  );
 }
 
 describe('the plan of a host', () => {

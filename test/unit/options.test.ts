@@ -39,6 +39,8 @@ describe('options', () => {
       tunnelFilter: true,
       ipForward: true,
       dockerDirect: true,
+      diff: false,
+      statusSocket: '/run/flannel/twill.sock',
       blackholeRoute: false,
       firewallResyncSeconds: 5,
       healthz: undefined,

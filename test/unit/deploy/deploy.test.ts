@@ -24,7 +24,8 @@ describe('the settings of the service', () => {
     }),
   );
   const flags = (FLAGS as readonly Flag[]).filter(
-    ({ name, group }) => !['kubernetes', 'general', 'ignored'].includes(group) && name !== 'public-ipv6',
+    ({ name, group }) =>
+      !['kubernetes', 'plan', 'general', 'ignored'].includes(group) && name !== 'public-ipv6',
   );
 
   it('the settings are all flags that have an effect, with meaning and default', () => {

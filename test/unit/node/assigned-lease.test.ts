@@ -20,6 +20,8 @@ class AssignedLease implements LeaseHolder {
     this.#onChange();
   }
 
+  term(): undefined {}
+
   conditions(): readonly Condition[] {
     if (this.subnets !== undefined) return [];
     return [{ part: 'lease', state: 'waiting', reason: 'no subnet is assigned' }];

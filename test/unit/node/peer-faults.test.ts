@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { PeerCondition } from '../../../agent/model/condition.ts';
 import { LIMITS } from '../../../agent/node/limits.ts';
 import { PeerFaults } from '../../../agent/node/peer-faults.ts';
+import { createVirtualClock } from '../../fakes/virtual-clock.ts';
 import { captureLog } from '../../support/capture-log.ts';
 import { valueOf } from '../../support/metric-value.ts';
 import { nodeBed, PREFIX } from './node-bed.ts';
@@ -63,7 +64,7 @@ describe('the faults of peers', () => {
 
   it('many faults at one time are counted, and only some are logged', () => {
     const { log, lines } = captureLog('twill', 'debug');
-    const faults = new PeerFaults(log);
+    const faults = new PeerFaults(log, createVirtualClock());
     faults.update([fault(2)], [fault(3)]);
     expect(lines).toEqual([
       'warn  twill: peer h2  192.168.77.2 with 10.5.2.0/24 is not reached: refused',
@@ -84,7 +85,7 @@ describe('the faults of peers', () => {
 
   it('another reason for the same peer is logged', () => {
     const { log, lines } = captureLog('twill', 'debug');
-    const faults = new PeerFaults(log);
+    const faults = new PeerFaults(log, createVirtualClock());
     faults.update([fault(2)]);
     faults.update([fault(2)]);
     faults.update([fault(2, 'another')]);
