@@ -101,7 +101,8 @@ async function main(options) {
   if (options.some((option) => /^--(?:platform|push|output)\b/.test(option))) return;
   const { node, packages } = parseParts(habits.runIn(engine)(image, LIST_PARTS));
   const architecture = packages.find(({ name }) => name === 'dpkg')?.architecture ?? '';
-  const npm = ['sbom', '--sbom-format=cyclonedx', '--omit=dev', '--offline'];
+  // With --omit=dev npm leaves out a dependency that a tool of the developers may use too.
+  const npm = ['sbom', '--sbom-format=cyclonedx', '--offline'];
   const sbom = formatSbom({
     npm: JSON.parse(run('npm', npm, ASK_MS)),
     dependencies: Object.keys(dependencies),

@@ -25,8 +25,8 @@ export interface StatusFileDeps {
 }
 
 /**
- * Keeps the file until `signal` is aborted, and writes it once more then. A look costs no call of the system. A file
- * that cannot be written is logged.
+ * Keeps the file until `signal` is aborted, and writes it once more then. An agent that ends before the first look, as
+ * with a wrong configuration, leaves none. A look costs no call of the system. A file that cannot be written is logged.
  */
 export async function keepStatusFile(
   { path, reason, text, bell, log }: StatusFileDeps,
@@ -43,13 +43,12 @@ export async function keepStatusFile(
     }
   };
   let written: { readonly reason: string | undefined } | undefined;
-  while (!signal.aborted) {
+  const pause = (): Promise<unknown> => bell.wait(signal, LIMITS.statusFileMs).catch(() => undefined);
+  for (await pause(); !signal.aborted; await pause()) {
     const now = reason();
-    if (written === undefined || now !== written.reason) {
-      await write();
-      written = { reason: now };
-    }
-    await bell.wait(signal, LIMITS.statusFileMs).catch(() => undefined);
+    if (written !== undefined && now === written.reason) continue;
+    await write();
+    written = { reason: now };
   }
-  await write();
+  if (written !== undefined) await write();
 }

@@ -2,7 +2,7 @@
 // manifests, and a program runs with the capabilities, mounts and arguments that they give.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { messageOf } from '../../agent/base/errors.ts';
 import type { JsonValue } from '../../agent/base/schema.ts';
 import type { Patch } from '../../agent/kubernetes/api/client.ts';
@@ -192,6 +192,7 @@ describe.skipIf(NEEDS.missing)(title('the rights of the pod of an agent', NEEDS)
     const [container] = pod?.containers ?? [];
     if (pod === undefined || container === undefined) throw new Error('the base has no DaemonSet');
     await run(['ip', 'link', 'add', 'pod-up', 'type', 'veth', 'peer', 'name', 'pod-up-end']);
+    onTestFinished(async () => void (await run(['ip', 'link', 'delete', 'pod-up'])));
     await run(['ip', 'link', 'set', 'pod-up-end', 'up']);
     await run(['ip', 'address', 'add', '192.168.80.1/24', 'dev', 'pod-up']);
     await run(['ip', 'link', 'set', 'pod-up', 'up']);

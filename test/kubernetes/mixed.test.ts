@@ -96,9 +96,7 @@ describe.skipIf(NEEDS.missing)(title('flanneld and our agent in one cluster', NE
       const containers = [];
       for (const host of hosts) containers.push(await host.addContainer());
       const matrix = await pingMatrix(containers);
-      expect(matrix.flat().map((result) => result && result.received === result.sent)).toEqual(
-        matrix.flat().map((result) => result && true),
-      );
+      expect(matrix.flat().filter((result) => result && result.received < result.sent)).toEqual([]);
 
       // The same words.
       const announced = await annotationsOf(server, first.name);

@@ -16,9 +16,10 @@ export function schemaFaults(
   }
   const { type, enum: choices, const: only, properties, required, items, maxItems, format, minimum } = schema;
   const faults: string[] = [];
-  if (type !== undefined && ![type].flat().some((name) => isOf(name, value)))
-    faults.push(`${path}: is no ${[type].flat().join(' or ')}`);
-  if (only !== undefined && value !== only) faults.push(`${path}: is not ${String(only)}`);
+  const types = [type ?? []].flat().map((name) => JSON.stringify(name));
+  if (types.length > 0 && ![type].flat().some((name) => isOf(name, value)))
+    faults.push(`${path}: is no ${types.join(' or ')}`);
+  if (only !== undefined && value !== only) faults.push(`${path}: is not ${JSON.stringify(only)}`);
   if (Array.isArray(choices) && !choices.includes(value)) faults.push(`${path}: is none of its words`);
   if (format === 'date-time' && typeof value === 'string' && !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(value))
     faults.push(`${path}: is no time`);
