@@ -1,6 +1,6 @@
 // A program: a Kubernetes API of many Nodes, over TLS on the loopback address. It lists them in pages, and tells a
-// watch of their heartbeats: each Node changes its status every five minutes, one after the other. Nodes are as large as
-// real ones. It writes nothing down but the annotations and conditions that are patched into the own Node, `node-0`.
+// watch of their heartbeats: each Node changes its status every five minutes, one after the other. Nodes are as large
+// as real ones. It writes nothing down but the annotations and conditions that are patched into the own Node, `node-0`.
 //
 //     node node-replay.js COUNT FOLDER
 //
