@@ -49,7 +49,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), 
       `twill_udp_${end.replace('packets', 'bytes')}`,
     ]);
     const before = readScrape(await scrape(host));
-    await ping(from.namespace, to.address, { count: 20 });
+    await ping(from.namespace, to.address, { count: 20, everyMs: 10 });
     const text = await scrape(host);
     const after = readScrape(text);
     const grown = series.map((name) => (after.get(name) ?? 0) - (before.get(name) ?? 0));
@@ -100,7 +100,7 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the udp backend', NEEDS_CLUSTER), 
     } finally {
       etcd?.resume();
     }
-    const stream = ping(from.namespace, to.address, { count: 100 });
+    const stream = ping(from.namespace, to.address, { count: 100, everyMs: 10 });
     await started;
     const { sent, received } = await stream;
     expect(received).toBe(sent);

@@ -6,7 +6,10 @@ import { mapLimited } from './wait.ts';
 export interface PingOptions {
   /** Default 1. */
   readonly count?: number;
-  /** Interval between two packets, in milliseconds; default 10. */
+  /**
+   * Interval between two packets, in milliseconds; default 100. ping waits for the last answer no longer than that or
+   * two round trips, so a busy machine loses answers with less.
+   */
   readonly everyMs?: number;
   /** Size of the payload, without the 28 bytes of the headers. */
   readonly payloadBytes?: number;
@@ -30,7 +33,7 @@ export function pingForever(address: string, everyMs: number): readonly string[]
 
 /** Pings `address`. A missing answer is a result, not an error. */
 export async function ping(from: Namespace, address: string, options: PingOptions = {}): Promise<PingResult> {
-  const { count = 1, everyMs = 10, payloadBytes, dontFragment = false } = options;
+  const { count = 1, everyMs = 100, payloadBytes, dontFragment = false } = options;
   const argv = ['ping', '-n', '-W', '1', '-c', String(count), '-i', String(everyMs / 1_000)];
   if (payloadBytes !== undefined) argv.push('-s', String(payloadBytes));
   if (dontFragment) argv.push('-M', 'do');
@@ -70,7 +73,7 @@ export async function pingMatrix(containers: readonly Container[]): Promise<(Pin
   const results = await mapLimited(pairs, 4, async ({ from, to }) => {
     if (from === to) return undefined;
     const first = await firstAnswer(from, to);
-    return first.received === 0 ? first : ping(from.namespace, to.address, { count: 3, everyMs: 2 });
+    return first.received === 0 ? first : ping(from.namespace, to.address, { count: 3 });
   });
   return containers.map((_, row) => results.slice(row * containers.length, (row + 1) * containers.length));
 }
