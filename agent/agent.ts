@@ -42,7 +42,7 @@ export interface AgentContext {
 
 /** Runs this host's node until `signal` is aborted. Everything stays in place then, see `Node.run`. Fails like it. */
 export async function runAgent(options: AgentOptions, context: AgentContext): Promise<void> {
-  const log = createLogger('twill', options.logLevel);
+  const log = createLogger('twill', options.log);
   const forms = await engineForms(options.handOff, clock);
   for (const path of [options.subnetFile, ...forms.map((form) => form.path)]) await assertWritable(path);
   const handOff = handOffFiles({ subnetFile: options.subnetFile, forms, log });

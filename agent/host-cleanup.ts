@@ -68,7 +68,7 @@ async function firewalls(): Promise<Firewall[]> {
   try {
     const { active, inactive } = await openFirewall({
       enableNFTables: false,
-      log: createLogger('twill', 'error'),
+      log: createLogger('twill', { level: 'error', format: 'text' }),
       exec,
       reader: rulesetReader,
       readSizes: readTableSizes,

@@ -2,7 +2,7 @@
 import { readNetwork } from '../backends/index.ts';
 import { systemClock as clock } from './base/clock.ts';
 import { TwillError } from './base/errors.ts';
-import { createLogger } from './base/log.ts';
+import { createLogger, type Logger } from './base/log.ts';
 import { printable } from './base/printable.ts';
 import { type Random, systemRandom as random } from './base/random.ts';
 import { readPreviousSubnet } from './handoff/subnet-env.ts';
@@ -54,7 +54,7 @@ export function formatPlan({ comment, state }: HostPlan): string {
 }
 
 async function readPlan(options: AgentOptions, signal: AbortSignal): Promise<HostPlan> {
-  const log = createLogger('twill', 'warn');
+  const log = createLogger('twill', { ...options.log, level: 'warn' });
   const onFailure = (error: TwillError): never => {
     throw error;
   };
@@ -66,7 +66,8 @@ async function readPlan(options: AgentOptions, signal: AbortSignal): Promise<Hos
   const { config, backend } = await readNetwork(text, configSource.where, table.leases);
   const { leases } = table;
   const input = { options: { ...options, datastoreAddresses: addresses }, host, config, backend, leases };
-  if (leaseSource.lengths === 'any') return assignedPlan(input, store, table);
+  if (leaseSource.lengths === 'any')
+    return assignedPlan(input, store, table, createLogger('lease', { ...options.log, level: 'error' }));
   const { subnet } = await readPreviousSubnet(options.subnetFile);
   return planOf({ ...input, previous: subnet && { [subnet.family]: subnet }, random });
 }
@@ -76,10 +77,11 @@ function assignedPlan(
   input: Omit<PlanInput, 'previous' | 'random'>,
   { createHolder }: OpenLeases,
   known: LeaseTable,
+  log: Logger,
 ): HostPlan {
   const { options, host, config, backend } = input;
   const holder = createHolder({
-    log: createLogger('lease', 'error'),
+    log,
     config,
     attrs: announcement(backend, host),
     known,

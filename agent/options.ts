@@ -1,7 +1,8 @@
 // Turns the values of flags into the options of the agent, and checks them. Every refusal is one line that starts with
 // the flag or the environment variable of the value.
 import { TwillError } from './base/errors.ts';
-import type { LogLevel } from './base/log.ts';
+import { isJournal } from './base/journal.ts';
+import type { LogOptions } from './base/log.ts';
 import { excerpt } from './base/schema.ts';
 import type { DatastoreOptions } from './model/datastore-options.ts';
 import type { HandOffOptions } from './model/hand-off.ts';
@@ -35,7 +36,7 @@ export interface AgentOptions extends NodeOptions {
   readonly statusSocket: string | undefined;
   /** `plan`: print the changes that the kernel still needs. */
   readonly diff: boolean;
-  readonly logLevel: LogLevel;
+  readonly log: LogOptions;
 }
 
 /** Reads the options from a command line and an environment. Fails as `usage`. */
@@ -73,13 +74,23 @@ export async function readAgentOptions(
       values.source('status-socket'),
     ),
     diff: values.bool('diff'),
-    logLevel: readLogLevel(values),
+    log: readLogOptions(values, environment),
   };
 }
 
-/** The level of the log: `-v` above 0 asks for the full log. */
-export function readLogLevel(values: FlagValues): LogLevel {
-  return values.int('v') > 0 ? 'debug' : 'info';
+/**
+ * How the log is written: `-v` above 0 asks for the full log, and lines for systemd's journal have its form. Fails as
+ * `usage`.
+ */
+export function readLogOptions(
+  values: FlagValues,
+  environment: Readonly<Record<string, string | undefined>>,
+): LogOptions {
+  const level = values.int('v') > 0 ? 'debug' : 'info';
+  const format = values.text('log-format');
+  if (format === 'json') return { level, format };
+  if (format !== 'text') throw refuse(values, 'log-format', 'must be text or json', format);
+  return { level, format: isJournal(environment['JOURNAL_STREAM']) ? 'journal' : 'text' };
 }
 
 // Refuses a flag that we cannot honour.

@@ -5,9 +5,10 @@ import { basename } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { systemClock } from './base/clock.ts';
 import { asTwillError, errnoOf } from './base/errors.ts';
+import type { LogOptions } from './base/log.ts';
 import { printableLines } from './base/printable.ts';
 import type { CommandContext } from './cli/context.ts';
-import { dispatch, type Invocation, isVerbose, parseInvocation } from './cli/dispatch.ts';
+import { dispatch, type Invocation, logOptionsOf, parseInvocation } from './cli/dispatch.ts';
 import { describeFailure } from './cli/failure.ts';
 import { LIMITS } from './cli/limits.ts';
 
@@ -79,7 +80,7 @@ function onSignal(name: keyof typeof SIGNAL_NUMBERS): void {
 
 async function ignoreSignal(name: string): Promise<void> {
   const { createLogger } = await import('./base/log.ts');
-  createLogger('twill', 'info').info(`${name} is ignored`);
+  createLogger('twill', logOptions()).info(`${name} is ignored`);
 }
 
 // Node opened it where SIGUSR1 came before our listener. `close` of node:inspector is the same function, and that
@@ -93,13 +94,17 @@ async function closeDebugger(): Promise<void> {
   }
 }
 
-function verbose(): boolean {
-  return invocation !== undefined && isVerbose(invocation, process.env);
+function logOptions(): LogOptions {
+  return logOptionsOf(invocation ?? { command: 'help', args: [] }, process.env);
 }
 
 function fail(thrown: unknown): never {
   if (isStop(thrown)) process.exit(stopCode);
-  const { text, exitCode } = describeFailure(thrown, verbose());
+  const { text, exitCode } = describeFailure(
+    thrown,
+    logOptions(),
+    new Date(systemClock.wallMs()).toISOString(),
+  );
   process.stderr.write(text);
   process.exit(exitCode);
 }
@@ -118,7 +123,8 @@ process.on('unhandledRejection', fail);
 // Warnings of the runtime are for programmers, not for operators.
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
-  if (verbose()) process.stderr.write(`${printableLines(warning.stack ?? warning.message)}\n`);
+  if (logOptions().level === 'debug')
+    process.stderr.write(`${printableLines(warning.stack ?? warning.message)}\n`);
 });
 // A closed log is no reason to end. `print` reports its own failures.
 process.stderr.on('error', () => undefined);

@@ -8,7 +8,7 @@ import type { DataPlaneMemory } from './model/data-plane-memory.ts';
 import { formatPrefix } from './model/ip.ts';
 import type { AgentOptions } from './options.ts';
 
-type ResumeOptions = Pick<AgentOptions, 'subnetFile' | 'logLevel'>;
+type ResumeOptions = Pick<AgentOptions, 'subnetFile' | 'log'>;
 
 /** Opens the data plane of the last run. Where it has left none, or that cannot be opened, the agent starts without. */
 export async function resumeDataPlane(options: ResumeOptions): Promise<DataPlaneMemory> {
@@ -16,7 +16,7 @@ export async function resumeDataPlane(options: ResumeOptions): Promise<DataPlane
   return { resumed: await openRecorded(), write: (record) => file.write(record) };
 
   async function openRecorded(): Promise<DataPlaneMemory['resumed']> {
-    const log = createLogger('twill', options.logLevel);
+    const log = createLogger('twill', options.log);
     try {
       const record = await file.read();
       if (record === undefined) return undefined;

@@ -1,8 +1,9 @@
 // Finds and runs the command of a command line. A command is loaded only when it is run, because start-up time counts.
 import { TwillError } from '../base/errors.ts';
+import type { LogOptions } from '../base/log.ts';
 import { echo, isSwitchedOn, parseCommandLine, readFlagValues } from '../options/flag-values.ts';
 import { nearestWord } from '../options/nearest.ts';
-import { readAgentOptions, readLogLevel } from '../options.ts';
+import { readAgentOptions, readLogOptions } from '../options.ts';
 import type { CommandContext } from './context.ts';
 import {
   COMMANDS,
@@ -77,12 +78,12 @@ export async function dispatch(invocation: Invocation, context: CommandContext):
   }
 }
 
-/** Whether the operator asked for the full log. False also for an invalid command line. */
-export function isVerbose(invocation: Invocation, environment: CommandContext['environment']): boolean {
+/** How the operator wants the log. For an invalid command line it is the default. */
+export function logOptionsOf(invocation: Invocation, environment: CommandContext['environment']): LogOptions {
   try {
-    return readLogLevel(readFlagValues(parseCommandLine(invocation.args), environment)) === 'debug';
+    return readLogOptions(readFlagValues(parseCommandLine(invocation.args), environment), environment);
   } catch {
-    return false;
+    return { level: 'info', format: 'text' };
   }
 }
 

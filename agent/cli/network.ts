@@ -73,12 +73,12 @@ async function setConfig(source: string, options: AgentOptions, context: Command
   await context.print(`wrote ${store.config.where}\n`);
 }
 
-async function openStore(
-  datastore: KvOptions,
-  { logLevel }: Pick<AgentOptions, 'logLevel'>,
-): Promise<KvLeaseStore> {
+async function openStore(datastore: KvOptions, options: Pick<AgentOptions, 'log'>): Promise<KvLeaseStore> {
   const { openLeaseStore } = await import('../datastore/open-store.ts');
-  const log = createLogger('network', logLevel === 'debug' ? 'debug' : 'warn');
+  const log = createLogger(
+    'network',
+    options.log.level === 'debug' ? options.log : { ...options.log, level: 'warn' },
+  );
   return openLeaseStore(datastore, { clock: systemClock, random: systemRandom, log });
 }
 

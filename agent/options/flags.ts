@@ -209,6 +209,7 @@ export const FLAGS = [
     ),
     isDecimal: true,
   },
+  text('log-format', 'logging', 'text|json', 'text', 'form of a line of the log, and of the last error'),
 
   {
     ...toggle(

@@ -29,7 +29,7 @@ export function leaseStoreOver(kv: Kv, prefix: string): KvLeaseStore {
     prefix,
     clock: systemClock,
     random: systemRandom,
-    log: createLogger('test', 'error'),
+    log: createLogger('test', { level: 'error', format: 'text' }),
     configHint: 'twill network set …',
   });
 }

@@ -61,7 +61,7 @@ function titled<T extends { readonly title: string }>(rows: readonly T[]) {
 
 async function openStore(directory: string): Promise<KvLeaseStore> {
   const options = { kind: 'file', directory, prefix: '/coreos.com/network' } as const;
-  const log = createLogger('test', 'error');
+  const log = createLogger('test', { level: 'error', format: 'text' });
   return openLeaseStore(options, { clock: systemClock, random: systemRandom, log });
 }
 

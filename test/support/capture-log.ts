@@ -10,5 +10,8 @@ export interface CapturedLog {
 /** Creates a logger for one component, with a list in place of stderr. */
 export function captureLog(component: string, level: LogLevel = 'info'): CapturedLog {
   const lines: string[] = [];
-  return { lines, log: createLogger(component, level, (line) => lines.push(line.replace(/^\S+ /, ''))) };
+  return {
+    lines,
+    log: createLogger(component, { level, format: 'text' }, (line) => lines.push(line.replace(/^\S+ /, ''))),
+  };
 }

@@ -16,7 +16,9 @@ export function schemaFaults(
   }
   const { type, enum: choices, const: only, properties, required, items, maxItems, format, minimum } = schema;
   const faults: string[] = [];
-  const types = [type ?? []].flat().map((name) => JSON.stringify(name));
+  const types = [type ?? []]
+    .flat()
+    .map((name: unknown) => (typeof name === 'string' ? name : JSON.stringify(name)));
   if (types.length > 0 && ![type].flat().some((name) => isOf(name, value)))
     faults.push(`${path}: is no ${types.join(' or ')}`);
   if (only !== undefined && value !== only) faults.push(`${path}: is not ${JSON.stringify(only)}`);

@@ -103,30 +103,51 @@ describe('a command line', () => {
 });
 
 describe('the report of a failure', () => {
+  const T = '2026-01-31T12:00:00.000Z';
+  const TEXT = { level: 'info', format: 'text' } as const;
+  const FULL = { level: 'debug', format: 'text' } as const;
+
+  it('a failure report has the form of the log', () => {
+    const error = new TwillError('datastore', 'cannot read\nthe config', { hint: 'start etcd' });
+    expect(describeFailure(error, { ...TEXT, format: 'journal' }, T).text).toBe(
+      '<3>twill: cannot read the config\n<3>hint: start etcd\n',
+    );
+    const { text } = describeFailure(error, { ...TEXT, format: 'json' }, T);
+    expect(text).toMatch(/^.*\n$/);
+    expect(JSON.parse(text)).toEqual({
+      time: T,
+      level: 'error',
+      part: 'twill',
+      msg: 'cannot read the config',
+      hint: 'start etcd',
+      exit_code: 4,
+    });
+  });
+
   it('a failure report is one line and a hint, with the exit code of its kind', () => {
     const error = new TwillError('datastore', 'cannot read\nthe config', { hint: 'start etcd' });
-    expect(describeFailure(error, false)).toEqual({
+    expect(describeFailure(error, TEXT, T)).toEqual({
       text: 'twill: cannot read the config\nhint: start etcd\n',
       exitCode: 4,
     });
   });
 
   it('a failure report contains no terminal codes', () => {
-    const { text } = describeFailure(new TwillError('config', 'is \u001b[2Jx\r'), false);
+    const { text } = describeFailure(new TwillError('config', 'is \u001b[2Jx\r'), TEXT, T);
     expect(text).toBe('twill: is  [2Jx\n');
   });
 
   it('a failure report has a stack only for a bug with the full log', () => {
     const error = new TypeError('x is not a function');
-    expect(describeFailure(error, false)).toEqual({
+    expect(describeFailure(error, TEXT, T)).toEqual({
       text: 'twill: internal error: x is not a function\n',
       exitCode: 1,
     });
-    expect(describeFailure(error, true).text).toContain('cli.test.ts');
+    expect(describeFailure(error, FULL, T).text).toContain('cli.test.ts');
   });
 
   it('a failure report is one line also for a thrown value that is no error', () => {
-    expect(describeFailure('odd', true).text).toBe('twill: internal error: odd\n');
+    expect(describeFailure('odd', FULL, T).text).toBe('twill: internal error: odd\n');
   });
 });
 

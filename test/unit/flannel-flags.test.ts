@@ -72,10 +72,10 @@ const NUMBERS: readonly Row[] = [
   { args: ['--iptables-resync=0'], flannel: 'at once again', ours: { firewallResyncSeconds: 1 } },
   { args: ['--iptables-resync=604800'], flannel: 'a week', ours: { firewallResyncSeconds: 86_400 } },
   // The level of the log is a number of klog, in base 10.
-  { args: ['-v=010'], flannel: '10', ours: { logLevel: 'debug' } },
-  { args: ['-v', '+2'], flannel: '2', ours: { logLevel: 'debug' } },
-  { args: ['--v=100'], flannel: '100', ours: { logLevel: 'debug' } },
-  { args: ['-v=-1'], flannel: '-1', ours: { logLevel: 'info' } },
+  { args: ['-v=010'], flannel: '10', ours: { log: { level: 'debug', format: 'text' } } },
+  { args: ['-v', '+2'], flannel: '2', ours: { log: { level: 'debug', format: 'text' } } },
+  { args: ['--v=100'], flannel: '100', ours: { log: { level: 'debug', format: 'text' } } },
+  { args: ['-v=-1'], flannel: '-1', ours: { log: { level: 'info', format: 'text' } } },
   {
     args: ['-v=0x1'],
     flannel: 'refused',
@@ -90,7 +90,11 @@ const SWITCHES: readonly Row[] = [
   { args: ['--ip-masq='], flannel: 'refused', ours: '--ip-masq: must be true or false, is ""' },
   { args: ['--ip-masq=tRUE'], flannel: 'refused', ours: '--ip-masq: must be true or false, is "tRUE"' },
   { args: ['--ip-masq=on'], flannel: 'refused', ours: '--ip-masq: must be true or false, is "on"' },
-  { args: ['-v=2', '-logtostderr', '-vmodule=a=1'], flannel: 'a full log', ours: { logLevel: 'debug' } },
+  {
+    args: ['-v=2', '-logtostderr', '-vmodule=a=1'],
+    flannel: 'a full log',
+    ours: { log: { level: 'debug', format: 'text' } },
+  },
 ];
 
 const ADDRESSES: readonly Row[] = [

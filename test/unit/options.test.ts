@@ -44,7 +44,7 @@ describe('options', () => {
       blackholeRoute: false,
       firewallResyncSeconds: 5,
       healthz: undefined,
-      logLevel: 'info',
+      log: { level: 'info', format: 'text' },
     });
   });
 
@@ -78,7 +78,7 @@ describe('options', () => {
     [
       'the last of several values',
       ['--v=0', '-v', '2', '--ip-masq', '--ip-masq=false'],
-      { logLevel: 'debug', ipMasq: false },
+      { log: { level: 'debug', format: 'text' }, ipMasq: false },
     ],
     ['all of several interfaces', ['--iface=eth1', '-iface', '10.0.0.1'], { iface: ['eth1', '10.0.0.1'] }],
     ['an empty interface as none', ['--iface='], { iface: [] }],
@@ -173,7 +173,7 @@ describe('options', () => {
   ])[] = [
     ['a string', [], { FLANNELD_SUBNET_FILE: '/e' }, { subnetFile: '/e' }],
     ['a switch', [], { FLANNELD_IP_MASQ: 'true' }, { ipMasq: true }],
-    ['a number', [], { FLANNELD_V: '1' }, { logLevel: 'debug' }],
+    ['a number', [], { FLANNELD_V: '1' }, { log: { level: 'debug', format: 'text' } }],
     ['an interface', [], { FLANNELD_IFACE: 'eth1' }, { iface: ['eth1'] }],
     [
       'a password',
@@ -194,7 +194,12 @@ describe('options', () => {
       { FLANNELD_IFACE: 'eth1' },
       { iface: ['eth0'] },
     ],
-    ['no invalid value if the command line has one', ['-v=0'], { FLANNELD_V: 'x' }, { logLevel: 'info' }],
+    [
+      'no invalid value if the command line has one',
+      ['-v=0'],
+      { FLANNELD_V: 'x' },
+      { log: { level: 'info', format: 'text' } },
+    ],
     ['no value of a variable named like `version`', [], { FLANNELD_VERSION: 'v0.28.9' }, {}],
   ];
 

@@ -15,7 +15,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-const resume = () => resumeDataPlane({ subnetFile: join(folder, 'subnet.env'), logLevel: 'error' });
+const resume = () =>
+  resumeDataPlane({ subnetFile: join(folder, 'subnet.env'), log: { level: 'error', format: 'text' } });
 
 async function record(backend: BackendConfig): Promise<void> {
   const plane = {

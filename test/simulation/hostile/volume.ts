@@ -1,6 +1,6 @@
 // The laws about amounts: whatever others write, a node says little, and holds no more than the leases that the store
 // holds.
-import { formatEvent, type LogFields, type Logger, type LogLevel } from '../../../agent/base/log.ts';
+import { LOG_FORMATS, type LogFields, type Logger, type LogLevel } from '../../../agent/base/log.ts';
 import { createLeaseKeys } from '../../../agent/datastore/lease-keys.ts';
 import { parseSubnetKey } from '../../../agent/model/lease.ts';
 import { valueOf } from '../../support/metric-value.ts';
@@ -38,7 +38,7 @@ export class Volume {
       const now = Math.floor(this.#cluster.clock.monotonicMs() / MINUTE_MS);
       if (now !== minute) [minute, lines, bytes] = [now, 0, 0];
       lines += 1;
-      bytes += formatEvent('', level, component, message, fields).length;
+      bytes += LOG_FORMATS.text({ time: '', level, part: component, message, fields }).length;
       if (lines > MOST_LINES || bytes > MOST_BYTES)
         this.#cluster.laws.break(
           'a log stays small',

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { createLogger, formatEvent, type LogFields, type LogLevel } from '../../../agent/base/log.ts';
+import { createLogger, LOG_FORMATS, type LogFields, type LogLevel } from '../../../agent/base/log.ts';
 
 const T = '2026-01-31T12:00:00.000Z';
 const format = (message: string, fields?: LogFields): string =>
-  formatEvent(T, 'info', 'lease', message, fields);
+  LOG_FORMATS.text({ time: T, level: 'info', part: 'lease', message, fields });
 
 describe('a log event', () => {
   it('a log event is one line of time, level, part, message and fields', () => {
     expect(format('took 10.5.34.0/24', { ttl: 86_400, dual: false, gone: undefined, by: 'h1' })).toBe(
       `${T} info  lease: took 10.5.34.0/24 ttl=86400 dual=false by=h1`,
     );
-    expect(formatEvent(T, 'error', 'x', 'y')).toBe(`${T} error x: y`);
+    expect(LOG_FORMATS.text({ time: T, level: 'error', part: 'x', message: 'y' })).toBe(`${T} error x: y`);
   });
 
   it.each([
@@ -54,7 +54,7 @@ describe('a log event', () => {
 describe('a logger', () => {
   const record = (level: LogLevel): readonly string[] => {
     const lines: string[] = [];
-    const log = createLogger('a', level, (line) => lines.push(line.slice(T.length + 1)));
+    const log = createLogger('a', { level, format: 'text' }, (line) => lines.push(line.slice(T.length + 1)));
     for (const source of [log, log.for('b')]) {
       source.debug('1');
       source.info('2', { n: 2 });
@@ -81,7 +81,37 @@ describe('a logger', () => {
 
   it('a logger writes the time of the machine first', () => {
     const lines: string[] = [];
-    createLogger('a', 'info', (line) => lines.push(line)).info('x');
+    createLogger('a', { level: 'info', format: 'text' }, (line) => lines.push(line)).info('x');
     expect(lines[0]).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info {2}a: x$/);
+  });
+
+  it('a logger writes JSON, an object a line, which no text from others breaks', () => {
+    const lines: string[] = [];
+    const log = createLogger('a', { level: 'debug', format: 'json' }, (line) => lines.push(line));
+    log.warn('took "x"\n{}', { ttl: 86_400, dual: false, gone: undefined, by: 'h1\u202e\u001b[2J' });
+    const [line = ''] = lines;
+    expect(line).toMatch(/^[\x20-\x7e]+$/);
+    expect(JSON.parse(line)).toEqual({
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+      level: 'warn',
+      part: 'a',
+      msg: 'took "x"\n{}',
+      ttl: 86_400,
+      dual: false,
+      by: 'h1\u202e\u001b[2J',
+    });
+  });
+
+  it.each<[LogLevel, string]>([
+    ['debug', '<7>debug a: x n=1'],
+    ['info', '<6>info  a: x n=1'],
+    ['warn', '<4>warn  a: x n=1'],
+    ['error', '<3>error a: x n=1'],
+  ])("a line of level %s for the journal has syslog's number and no time", (level, text) => {
+    const lines: string[] = [];
+    createLogger('a', { level: 'debug', format: 'journal' }, (line) => lines.push(line))[level]('x', {
+      n: 1,
+    });
+    expect(lines).toEqual([text]);
   });
 });

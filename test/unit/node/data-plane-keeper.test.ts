@@ -86,7 +86,7 @@ describe('the keeper of a data plane', () => {
         },
       },
       clock,
-      log: createLogger('test', 'debug', (line) => lines.push(line.slice(25))),
+      log: createLogger('test', { level: 'debug', format: 'text' }, (line) => lines.push(line.slice(25))),
     });
     keeper.run(end.signal).catch(() => undefined);
   };

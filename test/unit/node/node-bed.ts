@@ -209,7 +209,7 @@ export async function nodeBed(work: (bed: NodeBed) => Promise<void>): Promise<vo
       prefix: PREFIX,
       clock,
       random: seededRandom(1),
-      log: createLogger('test', 'error'),
+      log: createLogger('test', { level: 'error', format: 'text' }),
       configHint: '',
     }).config.write(text);
   };
