@@ -40,6 +40,39 @@ export interface ApiServer extends AsyncDisposable {
 
 const READY_MS = 30_000;
 
+/** The range of the addresses of services. The first one is the API server's. */
+const SERVICES = '10.96.0.0/16';
+
+export interface ApiServerPlace {
+  /** Has the authority `kube`, accounts.key and tokens.csv. */
+  readonly folder: string;
+  readonly etcdUrl: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The command line of the server, without the address that it announces. */
+export function apiServerCommand({ folder, etcdUrl, address, port }: ApiServerPlace): [string, ...string[]] {
+  const file = (name: string): string => join(folder, name);
+  return [
+    kubernetesProgram('kube-apiserver'),
+    `--etcd-servers=${etcdUrl}`,
+    `--bind-address=${address}`,
+    `--secure-port=${port}`,
+    `--tls-cert-file=${file('kube-server.pem')}`,
+    `--tls-private-key-file=${file('kube-server.key')}`,
+    `--client-ca-file=${file('kube-ca.pem')}`,
+    `--service-cluster-ip-range=${SERVICES}`,
+    '--service-account-issuer=https://kubernetes.default.svc',
+    `--service-account-key-file=${file('accounts.key')}`,
+    `--service-account-signing-key-file=${file('accounts.key')}`,
+    `--token-auth-file=${file('tokens.csv')}`,
+    '--authorization-mode=RBAC,Node',
+    '--allow-privileged=true',
+    '--shutdown-delay-duration=0s',
+  ];
+}
+
 /** Starts both and waits until the server is ready. Disposing of it removes both. */
 export async function startApiServer(): Promise<ApiServer> {
   const folder = await mkdtemp(join(tmpdir(), 'tw-kube-'));
@@ -79,24 +112,10 @@ export async function startApiServer(): Promise<ApiServer> {
   async function start(): Promise<void> {
     server = new LabProcess(
       [
-        kubernetesProgram('kube-apiserver'),
-        `--etcd-servers=${etcd.url}`,
-        '--bind-address=127.0.0.1',
+        ...apiServerCommand({ folder, etcdUrl: etcd.url, address: '127.0.0.1', port }),
         // A server wants an address of a network to announce. Nobody uses it here.
         '--advertise-address=192.0.2.1',
-        `--secure-port=${port}`,
-        `--tls-cert-file=${file('kube-server.pem')}`,
-        `--tls-private-key-file=${file('kube-server.key')}`,
-        `--client-ca-file=${file('kube-ca.pem')}`,
-        '--service-cluster-ip-range=10.96.0.0/16',
-        '--service-account-issuer=https://kubernetes.default.svc',
-        `--service-account-key-file=${file('accounts.key')}`,
-        `--service-account-signing-key-file=${file('accounts.key')}`,
-        `--token-auth-file=${file('tokens.csv')}`,
-        '--authorization-mode=RBAC,Node',
-        '--allow-privileged=true',
         '--endpoint-reconciler-type=none',
-        '--shutdown-delay-duration=0s',
       ],
       file('apiserver.log'),
     );

@@ -10,7 +10,14 @@ import { run } from '../namespace.ts';
 const VERSION = '1.34.4';
 /** The version of etcd that is run with it. */
 export const KUBERNETES_ETCD: BuiltVersion = '3.6.16';
-const NAMES = ['kube-apiserver', 'kubectl'] as const;
+const NAMES = [
+  'kube-apiserver',
+  'kubectl',
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kubelet',
+  'kube-proxy',
+] as const;
 export type KubernetesProgram = (typeof NAMES)[number] | 'etcd';
 
 /** A first build compiles the whole of Kubernetes: 5 minutes on two idle processors. */

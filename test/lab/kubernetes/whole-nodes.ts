@@ -1,0 +1,57 @@
+// A cluster of whole nodes in a lab: a control plane in the router, and Kubernetes on each host.
+import { join } from 'node:path';
+import { AgentImage, readImageBase } from '../engines/agent-image.ts';
+import { readCniPlugins } from '../engines/cni-plugins.ts';
+import { readDocker } from '../engines/dockers.ts';
+import { type Lab, openLab } from '../lab.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { writePodImage } from './node-images.ts';
+import { WholeNode } from './whole-node.ts';
+
+export interface WholeNodesOptions {
+  readonly nodes: number;
+  /** Default: see `openLab`. */
+  readonly tag?: string;
+}
+
+export interface WholeNodes extends AsyncDisposable {
+  readonly lab: Lab;
+  readonly plane: ControlPlane;
+  readonly nodes: readonly WholeNode[];
+  /** The archive of the agent's image, built of this checkout. */
+  readonly agentArchive: string;
+}
+
+/** Starts everything but an agent. The nodes are not ready: they have no network for pods. */
+export async function openWholeNodes({ nodes: count, tag }: WholeNodesOptions): Promise<WholeNodes> {
+  const engine = await readDocker('bookworm');
+  const plugins = await readCniPlugins();
+  const lab = await openLab({ hosts: count, ...(tag === undefined ? {} : { tag }) });
+  try {
+    const [plane, agentArchive, podArchive] = await Promise.all([
+      startControlPlane(lab),
+      buildAgentImage(lab.folder),
+      writePodImage(lab.folder),
+    ]);
+    const nodes = lab.hosts.map((host) => new WholeNode(host, plane, engine));
+    await Promise.all(
+      nodes.map(async (node) => {
+        await node.prepare(plugins.folder);
+        await node.startRuntime([podArchive, agentArchive]);
+        await node.start();
+      }),
+    );
+    return { lab, plane, nodes, agentArchive, [Symbol.asyncDispose]: () => lab.close() };
+  } catch (error) {
+    await lab.close();
+    throw error;
+  }
+}
+
+async function buildAgentImage(folder: string): Promise<string> {
+  const archive = join(folder, 'agent.tar');
+  const image = await AgentImage.open(join(folder, 'engine'), await readImageBase());
+  await image.build();
+  await image.save(archive);
+  return archive;
+}
