@@ -80,8 +80,9 @@ async function fillCaches() {
     const { buildHelm } = await import('../dist/lab/test/lab/kubernetes/helm.js');
     await withLock('kubernetes', kubernetesCacheFolder(), () => buildHelm(say));
     const { fillCniPlugins } = await import('../dist/lab/test/lab/engines/cni-plugins.js');
-    const { engineCacheFolder } = await import('../dist/lab/test/lab/engines/cache.js');
+    const { engineCacheFolder, fillNodeCache } = await import('../dist/lab/test/lab/engines/cache.js');
     await withLock('engines', engineCacheFolder(), () => fillCniPlugins(say));
+    await withLock('engines', engineCacheFolder(), () => fillNodeCache(say));
     await fillFlannelCache(say);
   }
   if (runs('kubernetes') || runs('e2e')) {

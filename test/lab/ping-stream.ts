@@ -20,8 +20,9 @@ export interface Answer {
 export class PingStream implements AsyncDisposable {
   readonly #process: LabProcess;
 
-  constructor(from: Container, to: Container, logPath: string) {
-    const [program = '', ...rest] = pingForever(to.address, PING_EVERY_MS);
+  /** `everyMs`: the interval between two packets, in milliseconds. */
+  constructor(from: Container, to: Container, logPath: string, everyMs = PING_EVERY_MS) {
+    const [program = '', ...rest] = pingForever(to.address, everyMs);
     this.#process = new LabProcess(from.namespace.command([program, '-D', ...rest]), logPath);
   }
 

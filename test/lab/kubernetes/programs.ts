@@ -10,15 +10,9 @@ import { run } from '../namespace.ts';
 const VERSION = '1.34.4';
 /** The version of etcd that is run with it. */
 export const KUBERNETES_ETCD: BuiltVersion = '3.6.16';
-const NAMES = [
-  'kube-apiserver',
-  'kubectl',
-  'kube-controller-manager',
-  'kube-scheduler',
-  'kubelet',
-  'kube-proxy',
-] as const;
-export type KubernetesProgram = (typeof NAMES)[number] | 'etcd';
+const SERVER = ['kube-apiserver', 'kubectl'] as const;
+const WHOLE = ['kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy'] as const;
+export type KubernetesProgram = (typeof SERVER | typeof WHOLE)[number] | 'etcd';
 
 /** A first build compiles the whole of Kubernetes: 5 minutes on two idle processors. */
 const BUILD_LIMIT_MS = 25 * 60_000;
@@ -36,9 +30,18 @@ export function kubernetesProgram(name: KubernetesProgram): string {
   return name === 'etcd' ? etcdProgram(KUBERNETES_ETCD) : builtPath(name);
 }
 
-/** Why a program is missing, on one line; undefined: none is. */
-export async function kubernetesFailure(): Promise<string | undefined> {
-  const missing = [...NAMES, 'etcd' as const].find((name) => !existsSync(kubernetesProgram(name)));
+/** Why a program of an API server is missing, on one line; undefined: none is. */
+export function kubernetesFailure(): Promise<string | undefined> {
+  return failureOf([...SERVER, 'etcd']);
+}
+
+/** The same of a cluster of whole nodes. */
+export function wholeNodesFailure(): Promise<string | undefined> {
+  return failureOf([...SERVER, ...WHOLE, 'etcd']);
+}
+
+async function failureOf(names: readonly KubernetesProgram[]): Promise<string | undefined> {
+  const missing = names.find((name) => !existsSync(kubernetesProgram(name)));
   if (missing === undefined) return undefined;
   const note =
     missing === 'etcd' ? await etcdBuildFailure(KUBERNETES_ETCD) : await buildFailure(programOf(missing));
@@ -48,7 +51,7 @@ export async function kubernetesFailure(): Promise<string | undefined> {
 /** Builds the programs of Kubernetes that are missing, unless a folder of programs is given. */
 export async function buildKubernetes(say: (line: string) => void): Promise<void> {
   if (process.env['KUBEBUILDER_ASSETS']) return;
-  for (const name of NAMES) await buildOnce(programOf(name), say);
+  for (const name of [...SERVER, ...WHOLE]) await buildOnce(programOf(name), say);
 }
 
 function builtPath(name: string): string {

@@ -5,6 +5,7 @@
 // machine, such as the panic of its kernel: it finds files in their place that have its values.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { cgroupsOf, processesOf } from '../cgroups.ts';
 import type { DockerRelease } from '../engines/dockers.ts';
 import { givePrivateEtc } from '../engines/private-etc.ts';
 import type { Host } from '../host.ts';
@@ -40,6 +41,17 @@ for part in ${CGROUPS.join(' ')}; do
   mkdir -p $folder
   test $part != cpuset || for name in cpus mems; do cat $folder/../cpuset.$name > $folder/cpuset.$name; done
 done
+`;
+
+// The settings of the host in /run/etc stay, as they would on a disk.
+const POWER_OFF = `
+for link in $(ip -o link | sed -n 's/^[0-9]*: \\([^:@]*\\).*/\\1/p'); do
+  test $link = lo || test $link = eth0 || ip link delete $link
+done
+nft flush ruleset
+awk '$2 ~ "^/run/" && $2 !~ "^/run/etc" { print $2 }' /proc/mounts | tac | xargs -r umount -l
+cd /run && ls -A | grep -v '^etc$' | xargs rm -rf
+mkdir flannel
 `;
 
 export class WholeNode {
@@ -112,10 +124,43 @@ export class WholeNode {
     ]);
   }
 
+  /** Gives an image a second name. */
+  async tagImage(name: string, second: string): Promise<void> {
+    const [from, to] = [name, second].map((each) => `docker.io/library/${each}`);
+    await this.host.namespace.run(this.#ctr('images', 'tag', from ?? '', to ?? ''), { env: this.#env });
+  }
+
+  /** The first process of a container. */
+  async pidOf(container: string): Promise<number> {
+    const listed = await this.host.namespace.run(this.#ctr('tasks', 'ls'), { env: this.#env });
+    const pid = new RegExp(`^${container}\\s+(\\d+)`, 'm').exec(listed)?.[1];
+    if (pid === undefined) throw new Error(`the container ${container} does not run on ${this.name}`);
+    return Number(pid);
+  }
+
+  /** Starts containerd, kubelet and kube-proxy again. */
+  async powerOn(): Promise<void> {
+    await this.startRuntime([]);
+    await this.start();
+  }
+
   /** Ends kubelet, kube-proxy and containerd. The pods run on. */
   async stop(): Promise<void> {
     for (const each of this.#processes.reverse()) if (each.isRunning) await each.stop('SIGKILL');
     this.#processes = [];
+  }
+
+  /** Ends everything that a reboot ends: all processes, links, rules, and what is in /run. Nothing starts by itself. */
+  async powerOff(): Promise<void> {
+    await this.stop();
+    const { namespace } = this.host;
+    await waitFor(`the pods of ${this.name} have ended`, START_MS, async () => {
+      const groups = await cgroupsOf(this.host.fullName);
+      const pids = (await Promise.all(groups.map(processesOf))).flat();
+      for (const pid of pids) await namespace.exec(['kill', '-KILL', String(pid)]);
+      return pids.length === 0;
+    });
+    await namespace.run(['sh', '-c', POWER_OFF]);
   }
 
   #start(name: string, argv: readonly string[]): LabProcess {

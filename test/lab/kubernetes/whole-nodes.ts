@@ -6,6 +6,7 @@ import { readDocker } from '../engines/dockers.ts';
 import { type Lab, openLab } from '../lab.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { writePodImage } from './node-images.ts';
+import { wholeNodesFailure } from './programs.ts';
 import { WholeNode } from './whole-node.ts';
 
 export interface WholeNodesOptions {
@@ -22,7 +23,13 @@ export interface WholeNodes extends AsyncDisposable {
   readonly agentArchive: string;
 }
 
-/** Starts everything but an agent. The nodes are not ready: they have no network for pods. */
+/** Why no whole nodes can run, on one line; undefined: they can. */
+export async function readWholeNodesFailure(): Promise<string | undefined> {
+  const parts = [await readDocker('bookworm'), await readCniPlugins(), await readImageBase()];
+  return (await wholeNodesFailure()) ?? parts.find(({ missing }) => missing !== undefined)?.missing;
+}
+
+/** Starts everything but an agent. The nodes have joined and are not ready: they have no network for pods. */
 export async function openWholeNodes({ nodes: count, tag }: WholeNodesOptions): Promise<WholeNodes> {
   const engine = await readDocker('bookworm');
   const plugins = await readCniPlugins();
@@ -39,6 +46,8 @@ export async function openWholeNodes({ nodes: count, tag }: WholeNodesOptions): 
         await node.prepare(plugins.folder);
         await node.startRuntime([podArchive, agentArchive]);
         await node.start();
+        const condition = ['--for=create', '--timeout=30s'];
+        await plane.kubectl('wait', 'node', node.name, ...condition);
       }),
     );
     return { lab, plane, nodes, agentArchive, [Symbol.asyncDispose]: () => lab.close() };
