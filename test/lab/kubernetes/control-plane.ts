@@ -70,6 +70,8 @@ export async function startControlPlane(lab: Lab): Promise<ControlPlane> {
   const server = lab.start('apiserver', [
     ...apiServerCommand({ folder, etcdUrl: etcd.url, address: '0.0.0.0', port: PORT }),
     `--advertise-address=${ROUTER_ADDRESS}`,
+    // For kubectl logs and exec: nobody knows the names of the nodes.
+    '--kubelet-preferred-address-types=InternalIP',
   ]);
   await waitUntilReady(server, 'the API server', () => kubectl('get', '--raw=/readyz'));
   const manager = lab.start('controller-manager', [

@@ -5,7 +5,7 @@
 // machine, such as the panic of its kernel: it finds files in their place that have its values.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cgroupsOf, processesOf } from '../cgroups.ts';
+import { cgroupsOf, processesOf, removeCgroup } from '../cgroups.ts';
 import type { DockerRelease } from '../engines/dockers.ts';
 import { givePrivateEtc } from '../engines/private-etc.ts';
 import type { Host } from '../host.ts';
@@ -30,14 +30,18 @@ const KERNEL_SETTINGS = {
 } as const;
 const CGROUPS = ['cpu', 'cpuacct', 'cpuset', 'memory', 'devices', 'freezer', 'blkio', 'pids', 'systemd'];
 
-// $1: the folder of CNI's plugins, $2: the folder of files for the kernel's settings, $3: the name of the cgroup.
+// $1: the folder of CNI's plugins, $2: the folder of files for the kernel's settings.
 const PREPARE = `
 for folder in /opt /var/lib /var/log; do mount -t tmpfs -o mode=755 tmpfs $folder; done
 mkdir -p /opt/cni/bin /etc/cni/net.d /var/lib/cni /run/flannel
 for name in bridge host-local loopback portmap; do cp "$1/$name" /opt/cni/bin/; done
 for file in $(cd "$2" && find . -type f); do mount --bind "$2/$file" "/proc/sys/$file"; done
+`;
+
+// $1: the name of the cgroup.
+const MAKE_CGROUPS = `
 for part in ${CGROUPS.join(' ')}; do
-  folder=/sys/fs/cgroup/$part/$3
+  folder=/sys/fs/cgroup/$part/$1
   mkdir -p $folder
   test $part != cpuset || for name in cpus mems; do cat $folder/../cpuset.$name > $folder/cpuset.$name; done
 done
@@ -81,7 +85,7 @@ export class WholeNode {
       await mkdir(join(path, '..'), { recursive: true });
       await writeFile(path, `${value}\n`);
     }
-    await host.namespace.run(['sh', '-ec', PREPARE, 'sh', plugins, settings, host.fullName]);
+    await host.namespace.run(['sh', '-ec', PREPARE, 'sh', plugins, settings]);
     await writeFile(this.#file('containerd.toml'), this.#containerdConfig());
     await writeFile(this.#file('kubelet.json'), JSON.stringify(this.#kubeletConfig()));
   }
@@ -104,6 +108,7 @@ export class WholeNode {
 
   /** Starts kubelet and kube-proxy, and does not wait. */
   async start(): Promise<void> {
+    await this.host.namespace.run(['sh', '-ec', MAKE_CGROUPS, 'sh', this.host.fullName]);
     const kubeconfig = await this.#plane.kubeletConfig(this.name);
     this.#start('kubelet', [
       kubernetesProgram('kubelet'),
@@ -160,6 +165,7 @@ export class WholeNode {
       for (const pid of pids) await namespace.exec(['kill', '-KILL', String(pid)]);
       return pids.length === 0;
     });
+    for (const group of await cgroupsOf(this.host.fullName)) await removeCgroup(group);
     await namespace.run(['sh', '-c', POWER_OFF]);
   }
 
