@@ -79,6 +79,11 @@ export function formatSubnets(subnets: PerFamily<Prefix>): string {
     .join(', ');
 }
 
+/** The name of the node that has a lease, for people; undefined: flannel wrote the lease into a key-value store. */
+export function leaseName({ key, attrs }: Pick<Lease, 'key' | 'attrs'>): string | undefined {
+  return attrs.node?.name ?? (parseSubnetKey(key) === undefined ? key : undefined);
+}
+
 /** The subnets that a key names; undefined when it is not exactly of flannel's form or has host bits set. */
 export function parseSubnetKey(key: string): PerFamily<Prefix> | undefined {
   const [first = '', second] = key.split('&');

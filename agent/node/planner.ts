@@ -20,7 +20,7 @@ import {
   type ObjectChange,
 } from '../model/host-state.ts';
 import { type Family, formatPrefix, type PerFamily, type Prefix } from '../model/ip.ts';
-import { byAge, formatSubnetKey, formatSubnets, type Lease } from '../model/lease.ts';
+import { byAge, formatSubnetKey, formatSubnets, type Lease, leaseName } from '../model/lease.ts';
 import { conflictOf, type Overlay, type Peer, type Plane, planesOf } from '../model/plane.ts';
 import { intrusionOf, misfitOf } from '../model/trust.ts';
 import { claimsOfHost, claimsOfPeer, isPublicAddress, PART } from './claims.ts';
@@ -272,9 +272,10 @@ function partOf({ isKeyed = false }: Claim, { subnets }: Lease): string {
   return isKeyed ? `subnet ${formatSubnets(subnets)}` : 'public address';
 }
 
-function nameOf({ subnets, attrs }: Lease): PeerName {
+function nameOf(lease: Lease): PeerName {
+  const { subnets, attrs } = lease;
   const publicIP = Object.values(attrs.publicIP).join(', ');
-  return { subnet: formatSubnets(subnets), publicIP, name: attrs.node?.name };
+  return { subnet: formatSubnets(subnets), publicIP, name: leaseName(lease) };
 }
 
 function peerIn({ family }: Plane, { subnets, attrs }: Lease): Peer | undefined {

@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Condition, PeerCondition } from '../model/condition.ts';
 import { formatPrefix } from '../model/ip.ts';
-import { formatSubnetKey, formatSubnets, type Lease } from '../model/lease.ts';
+import { formatSubnetKey, formatSubnets, type Lease, leaseName } from '../model/lease.ts';
 import type { NodeState } from '../model/status.ts';
 import {
   PEER_STATES,
@@ -110,16 +110,17 @@ function peerReports(state: NodeState, at: WallTimes): readonly PeerReport[] {
 }
 
 function peerReport(
-  { subnets, attrs }: Lease,
+  lease: Lease,
   backendType: string,
   faults: ReadonlyMap<string, PeerCondition>,
   at: WallTimes,
 ): PeerReport {
+  const { subnets, attrs } = lease;
   const [subnet, address] = [formatSubnets(subnets), Object.values(attrs.publicIP).join(', ')];
   const fault = faults.get(`${subnet} ${address}`);
   const isOther = attrs.backendType !== backendType;
   return {
-    name: attrs.node?.name ?? null,
+    name: leaseName(lease) ?? null,
     subnet,
     address,
     backend: attrs.backendType,

@@ -14,6 +14,7 @@ import { LabProcess } from '../lab/process.ts';
 import { waitFor } from '../lab/wait.ts';
 import { allOf, NEEDS_PRIVATE_NETNS, title } from '../support/needs.ts';
 import { grant, LEAST_RIGHTS, NEEDS_API_SERVER, newNode } from './bed.ts';
+import { FLANNELS_LIST } from './kube-flannel.ts';
 
 const PLUGINS = await readCniPlugins();
 const NEEDS = allOf(NEEDS_PRIVATE_NETNS, NEEDS_API_SERVER, {
@@ -25,15 +26,6 @@ const HEALS_MS = 30_000;
 const LIST = '/run/cni/net.d/10-flannel.conflist';
 const SUBNET_ENV = '/run/flannel/subnet.env';
 const RESERVED = '/var/lib/cni/networks/cbr0';
-/** kube-flannel's file. */
-const FLANNELS = JSON.stringify({
-  name: 'cbr0',
-  cniVersion: '0.3.1',
-  plugins: [
-    { type: 'flannel', delegate: { hairpinMode: true, isDefaultGateway: true } },
-    { type: 'portmap', capabilities: { portMappings: true } },
-  ],
-});
 
 describe.skipIf(NEEDS.missing)(title('the list for pods of a node of Kubernetes', NEEDS), () => {
   let server: ApiServer;
@@ -203,7 +195,7 @@ describe.skipIf(NEEDS.missing)(title('the list for pods of a node of Kubernetes'
 
   it('pods outlive a move from kube-flannel and back: no address is given twice, and none leaks', async () => {
     // kube-flannel had this node: the files are there, and its pod.
-    await writeFile(path(LIST), FLANNELS);
+    await writeFile(path(LIST), FLANNELS_LIST);
     const pods = await Promise.all(['p1', 'p2', 'p3', 'p4', 'p5', 'p6'].map(openPod));
     const [p1, p2, p3, p4, p5, p6] = pods as [CniPod, CniPod, CniPod, CniPod, CniPod, CniPod];
     const addresses = [...(await add(p1, p2))];
@@ -217,7 +209,7 @@ describe.skipIf(NEEDS.missing)(title('the list for pods of a node of Kubernetes'
     const said = await twill('hand-back');
     expect(said).toContain(`+ file /var/lib/cni/flannel/p4 for the pod with ${addresses[3]}\n`);
     expect(said).toContain('kube-flannel can delete the 3 pods of this node: 1 were ready for it\n');
-    await writeFile(path(LIST), FLANNELS);
+    await writeFile(path(LIST), FLANNELS_LIST);
     addresses.push(...(await add(p6)));
     expect(new Set(addresses).size).toBe(6);
     for (const address of [addresses[1], addresses[4], addresses[5]])

@@ -1,4 +1,4 @@
-// The chapters of README whose commands the tests run as they stand there.
+// The chapters of README and other pages whose commands the tests run as they stand there.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PROJECT_ROOT } from './paths.ts';
@@ -18,11 +18,11 @@ export interface Section {
   readonly steps: readonly Step[];
 }
 
-/** Reads the chapter with that title, which begins with `## `. */
-export async function readChapter(title: string): Promise<string> {
-  const page = await readFile(join(PROJECT_ROOT, 'README.md'), 'utf8');
-  const chapter = page.split(/^## /m).find((part) => part.startsWith(`${title}\n`));
-  if (chapter === undefined) throw new Error(`README has no chapter "${title}"`);
+/** Reads the chapter of a page with that title, which begins with `## `. */
+export async function readChapter(title: string, page = 'README.md'): Promise<string> {
+  const text = await readFile(join(PROJECT_ROOT, page), 'utf8');
+  const chapter = text.split(/^## /m).find((part) => part.startsWith(`${title}\n`));
+  if (chapter === undefined) throw new Error(`${page} has no chapter "${title}"`);
   return chapter;
 }
 
@@ -38,7 +38,7 @@ function stepsIn(part: string): readonly Step[] {
   return [...part.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => {
     const [, where, remark = '', script = ''] =
       /^# (on each host|on h\d+|in a checkout)(.*)\n([^]*)$/.exec(block) ?? [];
-    if (where === undefined) throw new Error(`a block of README does not say where it runs: ${block}`);
+    if (where === undefined) throw new Error(`a block of commands does not say where it runs: ${block}`);
     const number = Number(/\d+/.exec(where)?.[0]);
     const place = where === 'in a checkout' ? 'checkout' : where === 'on each host' ? 'each' : number;
     return { place, remark, script };

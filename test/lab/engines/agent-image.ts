@@ -92,8 +92,16 @@ export class AgentImage {
   }
 
   /** Writes an archive for `docker load`. */
-  async save(file: string): Promise<void> {
-    await this.buildah('push', '--quiet', this.name, `docker-archive:${file}:${this.name}`);
+  async save(file: string, name = this.name): Promise<void> {
+    await this.buildah('push', '--quiet', name, `docker-archive:${file}:${name}`);
+  }
+
+  /** Makes an image of that name with these programs beside its own, at the root. */
+  async extend(name: string, programs: readonly string[]): Promise<void> {
+    const container = await this.buildah('from', '--pull=never', this.name);
+    await this.buildah('add', '--quiet', container, ...programs, '/');
+    await this.buildah('commit', '--quiet', container, name);
+    await this.buildah('rm', container);
   }
 
   async buildah(...args: readonly string[]): Promise<string> {

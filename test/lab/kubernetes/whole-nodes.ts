@@ -11,6 +11,8 @@ import { WholeNode } from './whole-node.ts';
 
 export interface WholeNodesOptions {
   readonly nodes: number;
+  /** Further images: the agent's with more programs in it. Default: none. */
+  readonly images?: readonly { readonly name: string; readonly programs: readonly string[] }[];
   /** Default: see `openLab`. */
   readonly tag?: string;
 }
@@ -19,8 +21,6 @@ export interface WholeNodes extends AsyncDisposable {
   readonly lab: Lab;
   readonly plane: ControlPlane;
   readonly nodes: readonly WholeNode[];
-  /** The archive of the agent's image, built of this checkout. */
-  readonly agentArchive: string;
 }
 
 /** Why no whole nodes can run, on one line; undefined: they can. */
@@ -30,37 +30,50 @@ export async function readWholeNodesFailure(): Promise<string | undefined> {
 }
 
 /** Starts everything but an agent. The nodes have joined and are not ready: they have no network for pods. */
-export async function openWholeNodes({ nodes: count, tag }: WholeNodesOptions): Promise<WholeNodes> {
+export async function openWholeNodes({
+  nodes: count,
+  tag,
+  images = [],
+}: WholeNodesOptions): Promise<WholeNodes> {
   const engine = await readDocker('bookworm');
   const plugins = await readCniPlugins();
   const lab = await openLab({ hosts: count, ...(tag === undefined ? {} : { tag }) });
   try {
-    const [plane, agentArchive, podArchive] = await Promise.all([
+    const [plane, podArchive, archives] = await Promise.all([
       startControlPlane(lab),
-      buildAgentImage(lab.folder),
       writePodImage(lab.folder),
+      buildImages(lab.folder, images),
     ]);
     const nodes = lab.hosts.map((host) => new WholeNode(host, plane, engine));
     await Promise.all(
       nodes.map(async (node) => {
         await node.prepare(plugins.folder);
-        await node.startRuntime([podArchive, agentArchive]);
+        await node.startRuntime([podArchive, ...archives]);
         await node.start();
         const condition = ['--for=create', '--timeout=30s'];
         await plane.kubectl('wait', 'node', node.name, ...condition);
       }),
     );
-    return { lab, plane, nodes, agentArchive, [Symbol.asyncDispose]: () => lab.close() };
+    return { lab, plane, nodes, [Symbol.asyncDispose]: () => lab.close() };
   } catch (error) {
     await lab.close();
     throw error;
   }
 }
 
-async function buildAgentImage(folder: string): Promise<string> {
-  const archive = join(folder, 'agent.tar');
+/** Builds the agent's image of this checkout, and those that are made of it. */
+async function buildImages(
+  folder: string,
+  more: NonNullable<WholeNodesOptions['images']>,
+): Promise<readonly string[]> {
   const image = await AgentImage.open(join(folder, 'engine'), await readImageBase());
   await image.build();
-  await image.save(archive);
-  return archive;
+  for (const { name, programs } of more) await image.extend(name, programs);
+  const archives: string[] = [];
+  for (const [index, name] of [image.name, ...more.map((each) => each.name)].entries()) {
+    const archive = join(folder, `image-${index}.tar`);
+    await image.save(archive, name);
+    archives.push(archive);
+  }
+  return archives;
 }

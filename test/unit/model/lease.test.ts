@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   formatLeaseValue,
   formatSubnetKey,
+  leaseName,
   parseLeaseValue,
   parseSubnetKey,
 } from '../../../agent/model/lease.ts';
@@ -57,6 +58,18 @@ describe('subnet keys', () => {
     ['something else', '__proto__'],
   ])('a subnet key is refused: %s', (_, key) => {
     expect(parseSubnetKey(key)).toBeUndefined();
+  });
+});
+
+describe('the name of a lease', () => {
+  const node = { id: '00000000000000aa', mac: undefined, name: 'host' };
+  const attrs = { publicIP: { ipv4: '192.168.77.1' }, backendType: 'vxlan', backendData: {}, extra: {} };
+  it.each([
+    ['the host name that the lease has', '10.5.34.0-24', node, 'host'],
+    ["none of flannel's in a key-value store", '10.5.34.0-24', undefined, undefined],
+    ['the name of the Node in Kubernetes', 'worker-1', undefined, 'worker-1'],
+  ] as const)('is %s', (_, key, its, name) => {
+    expect(leaseName({ key, attrs: { ...attrs, node: its } })).toBe(name);
   });
 });
 
