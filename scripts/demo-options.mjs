@@ -20,6 +20,8 @@ between all containers, and the TCP throughput of one pair. Removes everything a
   --engine ${ENGINES.join('|').padEnd(18)}  a real container engine on each host (default none: bare namespaces)
   --systemd                    each host boots Debian 13, and installs the package and Docker by the scripts of the
                                Vagrantfile; of the other options only --backend goes with it
+  --kubernetes                 two whole nodes of Kubernetes, without a network of pods before the DaemonSet of
+                               deploy/kubernetes; of the other options only --backend goes with it
   --keep                       leave the demo running, and print commands to look around
   --remove                     remove a demo that --keep left running
   --help                       print this text
@@ -32,6 +34,7 @@ between all containers, and the TCP throughput of one pair. Removes everything a
  * @property {'file' | 'etcd'} store
  * @property {string} engine
  * @property {boolean} systemd
+ * @property {boolean} kubernetes
  * @property {boolean} keep
  * @property {boolean} remove
  * @property {boolean} help
@@ -46,9 +49,10 @@ between all containers, and the TCP throughput of one pair. Removes everything a
 export function readDemoOptions(args) {
   const { values, tokens } = parse(args);
   const given = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
-  const other = given.find((name) => !['systemd', 'backend', 'help'].includes(name));
-  if (values.systemd && other !== undefined)
-    throw new Error(`--systemd: goes with --backend alone, and not with --${other}`);
+  const alone = ['systemd', 'kubernetes'].find((name) => given.includes(name));
+  const other = given.find((name) => ![alone, 'backend', 'help'].includes(name));
+  if (alone !== undefined && other !== undefined)
+    throw new Error(`--${alone}: goes with --backend alone, and not with --${other}`);
   const nodes = Number(values.nodes);
   if (!/^\d+$/.test(values.nodes) || nodes < MIN_NODES || nodes > MAX_NODES) {
     throw new Error(
@@ -74,6 +78,7 @@ function parse(args) {
         store: { type: 'string', default: 'file' },
         engine: { type: 'string', default: 'none' },
         systemd: { type: 'boolean', default: false },
+        kubernetes: { type: 'boolean', default: false },
         keep: { type: 'boolean', default: false },
         remove: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },

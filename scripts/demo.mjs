@@ -1,5 +1,6 @@
 // `npm run demo`: shows the agent's main job on one machine. It sets up a fresh checkout first.
 import { HELP, readDemoOptions } from './demo-options.mjs';
+import { fillKubernetes } from './kubernetes-cache.mjs';
 import { withLock } from './lock.mjs';
 import { ETCD_PROGRAMS, LAB_PROGRAMS, setUp } from './setup.mjs';
 
@@ -11,10 +12,17 @@ try {
     if (process.getuid?.() !== 0)
       throw new Error('network namespaces need root: run it as root, or with sudo');
     /** @type {readonly import('./setup.mjs').Program[]} */
-    const more = options.systemd ? ['systemd-nspawn'] : options.store === 'etcd' ? ETCD_PROGRAMS : [];
+    const more = options.systemd
+      ? ['systemd-nspawn']
+      : options.kubernetes
+        ? [...ETCD_PROGRAMS, 'openssl', 'buildah']
+        : options.store === 'etcd'
+          ? ETCD_PROGRAMS
+          : [];
     await setUp([...LAB_PROGRAMS, ...more]);
     const engine = options.engine === 'none' || options.remove ? undefined : await openEngine(options.engine);
     const debian = options.systemd ? await openDebian() : undefined;
+    if (options.kubernetes) await fillKubernetes(say);
     const { runDemo } = await import('../dist/lab/test/lab/demo.js');
     process.exitCode = await runDemo({ ...options, engine, debian });
   }

@@ -11,6 +11,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fillKubernetes } from './kubernetes-cache.mjs';
 import { withLock } from './lock.mjs';
 import { CACHE, fetchParts } from './package-parts.mjs';
 import { ALL_PROGRAMS, ROOT, setUp } from './setup.mjs';
@@ -71,18 +72,10 @@ async function fillCaches() {
     await withLock('etcd', etcdCacheFolder(), () => buildEtcdVersions(say));
   }
   if (runs('kubernetes')) {
-    const { buildEtcdVersions, etcdCacheFolder } = await import('../dist/lab/test/lab/etcd-versions.js');
-    const { buildKubernetes, KUBERNETES_ETCD, kubernetesCacheFolder } = await import(
-      '../dist/lab/test/lab/kubernetes/programs.js'
-    );
-    await withLock('etcd', etcdCacheFolder(), () => buildEtcdVersions(say, [KUBERNETES_ETCD]));
-    await withLock('kubernetes', kubernetesCacheFolder(), () => buildKubernetes(say));
+    await fillKubernetes(say);
+    const { kubernetesCacheFolder } = await import('../dist/lab/test/lab/kubernetes/programs.js');
     const { buildHelm } = await import('../dist/lab/test/lab/kubernetes/helm.js');
     await withLock('kubernetes', kubernetesCacheFolder(), () => buildHelm(say));
-    const { fillCniPlugins } = await import('../dist/lab/test/lab/engines/cni-plugins.js');
-    const { engineCacheFolder, fillNodeCache } = await import('../dist/lab/test/lab/engines/cache.js');
-    await withLock('engines', engineCacheFolder(), () => fillCniPlugins(say));
-    await withLock('engines', engineCacheFolder(), () => fillNodeCache(say));
     await fillFlannelCache(say);
   }
   if (runs('kubernetes') || runs('e2e')) {

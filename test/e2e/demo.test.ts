@@ -60,6 +60,8 @@ describe.skipIf(NEEDS_CLUSTER.missing)(title('the demo', NEEDS_CLUSTER), () => {
     [['--store', 'tape'], '--store: must be one of file, etcd, is "tape"'],
     [['--speed'], "Unknown option '--speed'; --help lists the options"],
     [['--systemd', '--nodes', '4'], '--systemd: goes with --backend alone, and not with --nodes'],
+    [['--kubernetes', '--keep'], '--kubernetes: goes with --backend alone, and not with --keep'],
+    [['--kubernetes', '--systemd'], '--systemd: goes with --backend alone, and not with --kubernetes'],
     [['more'], "Unexpected argument 'more'; --help lists the options"],
   ])('the demo refuses %j in one line', async (args, message) => {
     expect(await demo(...args)).toEqual({ exitCode: 1, stdout: '', stderr: `demo: ${message}\n` });

@@ -11,19 +11,19 @@ import { POD_NETWORK } from '../lab/kubernetes/control-plane.ts';
 import { startPods } from '../lab/kubernetes/pods.ts';
 import { kubernetesProgram } from '../lab/kubernetes/programs.ts';
 import type { WholeNode } from '../lab/kubernetes/whole-node.ts';
-import { openWholeNodes, readWholeNodesFailure, type WholeNodes } from '../lab/kubernetes/whole-nodes.ts';
+import { openWholeNodes, type WholeNodes } from '../lab/kubernetes/whole-nodes.ts';
 import { readChapter, sectionsIn } from '../lab/page.ts';
 import { PROJECT_ROOT } from '../lab/paths.ts';
 import { PingStream } from '../lab/ping-stream.ts';
 import { waitFor } from '../lab/wait.ts';
-import { allOf, needsNetns, title } from '../support/needs.ts';
+import { allOf, title } from '../support/needs.ts';
 import { kubeFlannel } from './kube-flannel.ts';
+import { NEEDS_WHOLE_NODES } from './whole-nodes-need.ts';
 
 const flanneld = await readFlanneld();
-const failure = (await readWholeNodesFailure()) ?? flanneld.missing;
-const NEEDS = allOf(needsNetns('ping', 'openssl', 'iptables', 'buildah', 'npm'), {
-  missing: failure !== undefined,
-  reason: failure ?? '',
+const NEEDS = allOf(NEEDS_WHOLE_NODES, {
+  missing: flanneld.missing !== undefined,
+  reason: `needs ${flanneld.title}: ${flanneld.missing}`,
 });
 
 const PAGE = 'deploy/kubernetes/MOVING.md';

@@ -7,25 +7,20 @@ import { sourceSeen } from '../lab/datagram.ts';
 import { sourceSeenBy } from '../lab/engines/engine.ts';
 import { findPod, POD_LABEL, startPods } from '../lab/kubernetes/pods.ts';
 import type { WholeNode } from '../lab/kubernetes/whole-node.ts';
-import { openWholeNodes, readWholeNodesFailure, type WholeNodes } from '../lab/kubernetes/whole-nodes.ts';
+import { openWholeNodes, type WholeNodes } from '../lab/kubernetes/whole-nodes.ts';
 import { OUTSIDE_ADDRESS } from '../lab/lab.ts';
 import { PROJECT_ROOT } from '../lab/paths.ts';
 import { PingStream } from '../lab/ping-stream.ts';
 import { waitFor } from '../lab/wait.ts';
-import { allOf, needsNetns, title } from '../support/needs.ts';
-
-const failure = await readWholeNodesFailure();
-const NEEDS = allOf(needsNetns('ping', 'openssl', 'iptables', 'buildah', 'npm'), {
-  missing: failure !== undefined,
-  reason: failure ?? '',
-});
+import { title } from '../support/needs.ts';
+import { NEEDS_WHOLE_NODES } from './whole-nodes-need.ts';
 
 const MANIFESTS = join(PROJECT_ROOT, 'deploy/kubernetes');
 const CONFLIST = '/etc/cni/net.d/10-flannel.conflist';
 const READY_MS = 60_000;
 const TEST_MS = 150_000;
 
-describe.skipIf(NEEDS.missing)(title('the DaemonSet on whole nodes', NEEDS), () => {
+describe.skipIf(NEEDS_WHOLE_NODES.missing)(title('the DaemonSet on whole nodes', NEEDS_WHOLE_NODES), () => {
   let cluster: WholeNodes;
   let first: WholeNode;
   let second: WholeNode;

@@ -4,10 +4,9 @@ import { messageOf } from '../../agent/base/errors.ts';
 import type { Container } from './container.ts';
 import { type LabDatastore, openFolder, startLabEtcd } from './datastore.ts';
 import type { DemoEngine } from './engines/demo-engine.ts';
-import { sourceSeenBy } from './engines/engine.ts';
 import { type Host, type Lab, OVERLAY, openLab } from './lab.ts';
-import { pingMatrix } from './ping.ts';
-import { createScreen, formatMatrix, formatSeconds, type Screen } from './screen.ts';
+import { createScreen, formatSeconds, type Screen } from './screen.ts';
+import { showPings, showSources } from './show-pairs.ts';
 import { labExists, labName, removeLab } from './sweep.ts';
 import { type DemoDebian, showSystems } from './systemd/demo.ts';
 import { measureThroughput } from './transfer.ts';
@@ -22,6 +21,8 @@ export interface DemoOptions {
   readonly engine: DemoEngine | undefined;
   /** The Debian that each host boots with systemd; undefined: the hosts are bare namespaces. */
   readonly debian: DemoDebian | undefined;
+  /** Whether the hosts are whole nodes of Kubernetes. */
+  readonly kubernetes: boolean;
   readonly keep: boolean;
   readonly remove: boolean;
 }
@@ -31,7 +32,6 @@ const KEPT_TAG = 'demo';
 const THROUGHPUT_MS = 1_000;
 const LEASE_MS = 15_000;
 const ROUTES_SHOWN = 5;
-const SOURCES_SHOWN = 3;
 
 /** Runs the demo and returns its exit code: 0 only if every ping was answered. */
 export async function runDemo(options: DemoOptions): Promise<number> {
@@ -51,11 +51,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   let work: Promise<boolean> | undefined;
   let kept = false;
   try {
-    const { debian } = options;
-    work =
-      debian === undefined
-        ? show(options, tag, screen, stop.signal)
-        : showSystems({ ...options, debian }, tag, screen, stop.signal);
+    work = choose(options, tag, screen, stop.signal);
     const isGood = await Promise.race([work, stop.whenAborted]);
     kept = options.keep && isGood;
     return isGood ? 0 : 1;
@@ -71,6 +67,19 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     }
     stop.off();
   }
+}
+
+async function choose(
+  options: DemoOptions,
+  tag: string,
+  screen: Screen,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { backend, debian, kubernetes } = options;
+  if (kubernetes) return (await import('./kubernetes/demo.ts')).showKubernetes(backend, tag, screen, signal);
+  return debian === undefined
+    ? show(options, tag, screen, signal)
+    : showSystems({ ...options, debian }, tag, screen, signal);
 }
 
 async function show(
@@ -107,20 +116,12 @@ async function show(
       .join(', ')}${nodes > 3 ? ', …' : ''}`,
   );
 
-  const matrix = await pingMatrix(containers);
+  const { answered, pairs } = await showPings(containers, screen);
   signal.throwIfAborted();
-  const pings = matrix.flat().filter((result) => result !== undefined);
-  const answered = pings.filter(({ sent, received }) => received === sent && received > 0).length;
-  screen.step('Ping', `${answered} of ${pings.length} pairs answer; milliseconds, from row to column`);
-  for (const line of formatMatrix(
-    containers.map(({ name }) => name),
-    matrix,
-  ))
-    screen.quote(line);
 
   const areTrue = options.engine === undefined || (await showSources(containers, screen));
   const [first, second] = containers;
-  if (first !== undefined && second !== undefined && answered === pings.length) {
+  if (first !== undefined && second !== undefined && answered === pairs) {
     const { gigabitsPerSecond, received } = await measureThroughput(first, second, THROUGHPUT_MS);
     const amount = `${(received.bytes / 1e9).toFixed(2)} GB in ${formatSeconds(received.tookMs)}`;
     screen.step(
@@ -129,11 +130,11 @@ async function show(
     );
   }
   signal.throwIfAborted();
-  const isGood = answered === pings.length && areTrue;
+  const isGood = answered === pairs && areTrue;
   const fault =
-    answered === pings.length
+    answered === pairs
       ? 'Containers see other addresses than those of the containers that connect'
-      : `${pings.length - answered} pairs do not reach each other`;
+      : `${pairs - answered} pairs do not reach each other`;
   const verdict = isGood ? 'Every container reaches every other one' : fault;
   screen.line(`\n${verdict}. ${formatSeconds(screen.elapsedMs())} in total.\n`);
   if (options.keep && isGood) showWayAround(lab, screen);
@@ -164,23 +165,6 @@ async function startContainers(lab: Lab, engine: DemoEngine | undefined): Promis
     host.containers.push(container);
     return container;
   });
-}
-
-/** Returns whether each container sees the own address of each other one. */
-async function showSources(containers: readonly Container[], screen: Screen): Promise<boolean> {
-  screen.step('Sources', 'of TCP connections, as each container sees them');
-  let areTrue = true;
-  for (const to of containers) {
-    const others = containers.filter((from) => from !== to);
-    const seen = await mapLimited(others, 4, async (from) => {
-      const source = await sourceSeenBy(to.address, from.namespace);
-      areTrue &&= source === from.address;
-      return `${from.name} as ${source}`;
-    });
-    const more = seen.length > SOURCES_SHOWN ? ', …' : '';
-    screen.quote(`${to.name} ${to.address} sees ${seen.slice(0, SOURCES_SHOWN).join(', ')}${more}`);
-  }
-  return areTrue;
 }
 
 async function showRoutes(host: Host, expected: number, screen: Screen): Promise<void> {
