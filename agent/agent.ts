@@ -17,6 +17,7 @@ import { rulesetReader } from './kernel/netlink/ruleset.ts';
 import { watchRuleset } from './kernel/netlink/ruleset-monitor.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { readTableSizes } from './kernel/old-iptables.ts';
+import { NODE_CACHE } from './kubernetes/cache-path.ts';
 import { type Condition, conditionsIn, createConditionSlot } from './model/condition.ts';
 import type { DataPlaneMemory } from './model/data-plane-memory.ts';
 import type { HandOff } from './model/hand-off.ts';
@@ -82,7 +83,8 @@ export async function runAgent(options: AgentOptions, context: AgentContext): Pr
   await runTasks(context.signal, [
     async (signal) => {
       const onFailure = (error: TwillError): void => start.fail(withHint(error), error.hint ?? error.message);
-      await using opened = await openLeases(options, { clock, random, log, onFailure }, signal);
+      const deps = { clock, random, log, onFailure, nodeCache: NODE_CACHE };
+      await using opened = await openLeases(options, deps, signal);
       await using kernel = openNetlinkKernel();
       leases = opened;
       const onReady = async (summary: string): Promise<void> => {

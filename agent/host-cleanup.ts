@@ -15,6 +15,7 @@ import { addressSets } from './kernel/netlink/address-sets.ts';
 import { rulesetReader } from './kernel/netlink/ruleset.ts';
 import { openNetlinkKernel } from './kernel/netlink-kernel.ts';
 import { readTableSizes } from './kernel/old-iptables.ts';
+import { NODE_CACHE } from './kubernetes/cache-path.ts';
 import type { Firewall } from './model/firewall.ts';
 import { statusFile } from './observe/status-file.ts';
 import type { AgentOptions } from './options.ts';
@@ -48,6 +49,7 @@ export async function cleanupHost(options: AgentOptions, signal: AbortSignal): P
     subnetFile,
     dataPlane.path,
     statusFile(subnetFile),
+    NODE_CACHE,
     ...(statusSocket === undefined ? [] : [statusSocket]),
   ];
   for (const path of files) {

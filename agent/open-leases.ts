@@ -34,6 +34,8 @@ export interface OpenLeasesDeps {
   readonly log: Logger;
   /** Called for each failed attempt to reach a store that has to tell something first. */
   readonly onFailure: (error: TwillError) => void;
+  /** Kubernetes: the file of the Nodes as they were seen last. Undefined: it is neither read nor written. */
+  readonly nodeCache?: string | undefined;
 }
 
 /** Opens them. Options that cannot work fail at once; one may be asked until it answers or `signal` is aborted. */
@@ -79,11 +81,15 @@ async function openStore(
 
 async function openNodes(
   options: KubernetesOptions,
-  { log, ...deps }: OpenLeasesDeps,
+  { log, nodeCache, ...deps }: OpenLeasesDeps,
   signal: AbortSignal,
 ): Promise<OpenLeases> {
   const { openKubernetes } = await import('./kubernetes/open-kubernetes.ts');
-  const kubernetes = await openKubernetes(options, { ...deps, log: log.for('kubernetes') }, signal);
+  const kubernetes = await openKubernetes(
+    options,
+    { ...deps, nodeCache, log: log.for('kubernetes') },
+    signal,
+  );
   const { nodes, configSource, publicIP, addresses } = kubernetes;
   const { backend } = await readNetwork((await configSource.read(signal)) ?? '', configSource.where, []);
   const device = backend.tunnel?.device?.name;

@@ -4,8 +4,8 @@
 import { readFile, rm } from 'node:fs/promises';
 import { writeFileAtomic } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
-import { asTwillError, errnoOf, TwillError } from '../base/errors.ts';
-import { readFileStart } from '../base/read-file.ts';
+import { asTwillError } from '../base/errors.ts';
+import { notBelieved, OWN_FILE_MODE, readOwnFile } from '../base/own-file.ts';
 import { type JsonValue, parseJson } from '../base/schema.ts';
 import * as v from '../base/valibot.ts';
 import type { DataPlaneRecord } from '../model/data-plane-memory.ts';
@@ -23,7 +23,6 @@ import { intrusionOf, misfitOf } from '../model/trust.ts';
 import { LIMITS } from './limits.ts';
 
 const VERSION = 1;
-const MODE = 0o600;
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 
 export interface DataPlaneFile {
@@ -40,13 +39,13 @@ export function dataPlaneFile(subnetFile: string, clock: Pick<Clock, 'bootMs'>):
   return {
     path,
     async read() {
-      const text = await readOwn(path);
+      const text = await readOwnFile(path, LIMITS.dataPlaneFileBytes);
       if (text === undefined) return undefined;
       const { bootId, bootMs, backend, planes } = parseJson(fileSchema, text, path, 'host');
-      if (bootId !== (await readBootId())) throw refusal(path, 'it is of another boot');
+      if (bootId !== (await readBootId())) throw notBelieved(path, 'it is of another boot');
       const ageMs = clock.bootMs() - bootMs;
       if (ageMs < 0 || ageMs > LIMITS.dataPlaneAgeMs)
-        throw refusal(path, `it is ${Math.round(ageMs)} ms old`);
+        throw notBelieved(path, `it is ${Math.round(ageMs)} ms old`);
       return { backend, input: { planes } };
     },
     async write(record) {
@@ -57,7 +56,7 @@ export function dataPlaneFile(subnetFile: string, clock: Pick<Clock, 'bootMs'>):
         bootMs: clock.bootMs(),
         ...textsOf(record),
       };
-      await writeFileAtomic(path, JSON.stringify(file), MODE);
+      await writeFileAtomic(path, JSON.stringify(file), OWN_FILE_MODE);
     },
   };
 }
@@ -138,29 +137,10 @@ async function readBootId(): Promise<string> {
   }
 }
 
-async function readOwn(path: string): Promise<string | undefined> {
-  try {
-    const limits = { maxBytes: LIMITS.dataPlaneFileBytes, followLink: false };
-    const { bytes, isPart, stats } = await readFileStart(path, limits);
-    if (stats.uid !== process.geteuid?.()) throw refusal(path, `its owner is user ${stats.uid}`);
-    const mode = stats.mode & 0o7777;
-    if (mode !== MODE) throw refusal(path, `its mode is ${mode.toString(8)}`);
-    if (isPart) throw refusal(path, `it is longer than ${limits.maxBytes} bytes`);
-    return bytes.toString();
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw asTwillError(error, 'host', `cannot read ${path}`);
-  }
-}
-
 async function remove(path: string): Promise<void> {
   try {
     await rm(path, { force: true });
   } catch (error) {
     throw asTwillError(error, 'host', `cannot remove ${path}`);
   }
-}
-
-function refusal(path: string, why: string): TwillError {
-  return new TwillError('host', `${path} is not believed: ${why}`);
 }

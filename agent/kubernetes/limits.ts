@@ -23,4 +23,13 @@ export const LIMITS = {
   quietMs: 300_000,
   /** For this time the answer to a write counts more than an older Node that the watch tells of. */
   staleMs: 10_000,
+  /** podCIDRs that are read of a Node: more are as wrong as three. */
+  podCidrs: 4,
+  /** Bytes of the file of Nodes that are read: 12,000 Nodes. */
+  cacheBytes: 4_194_304,
+  /** The file is used when the API has not answered for this time after the start. */
+  cacheAfterMs: 1_000,
+  /** Time from a change to its write into the file, and least time from that to the next. */
+  cacheDelayMs: 1_000,
+  cachePauseMs: 60_000,
 } as const;

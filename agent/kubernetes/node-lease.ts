@@ -6,6 +6,7 @@ import { excerpt, type JsonValue, parseJson } from '../base/schema.ts';
 import * as v from '../base/valibot.ts';
 import {
   type Family,
+  formatPrefix,
   networkOf,
   type PerFamily,
   type Prefix,
@@ -59,6 +60,19 @@ export function readPeer(node: NodeObject): Lease | MalformedEntry | undefined {
     const where = `Node ${node.name}`;
     return { where, key: node.name, reason: `${where}: ${messageOf(error)}` };
   }
+}
+
+/** A Node that stands for a lease: `readPeer` gives that lease of it. */
+export function formatPeer({ key, subnets, attrs, revision, created, session = '' }: Lease): NodeObject {
+  return {
+    name: key,
+    uid: session,
+    resourceVersion: String(revision),
+    createdMs: created,
+    podCidrs: Object.values(subnets).map(formatPrefix),
+    annotations: formatAnnouncement(attrs),
+    networkUnavailable: undefined,
+  };
 }
 
 /** The subnets by a Node's podCIDRs, host bits cleared: the first one of each family. Throws where they are none. */

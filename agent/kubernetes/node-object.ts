@@ -20,9 +20,6 @@ export interface NodeObject {
   readonly networkUnavailable: string | undefined;
 }
 
-/** More are as wrong as three. */
-const MOST_POD_CIDRS = 4;
-
 /** Reads Nodes; what is no Node is passed over. `names`: of the annotations to keep. */
 export function createNodeReader(names: AnnotationNames): (object: unknown) => NodeObject | undefined {
   return (object) => {
@@ -52,7 +49,7 @@ function podCidrsOf({ podCIDR, podCIDRs }: Readonly<Record<string, unknown>>): r
   const list = Array.isArray(podCIDRs) && podCIDRs.length > 0 ? podCIDRs : [podCIDR];
   return list
     .filter((each) => typeof each === 'string' && each !== '')
-    .slice(0, MOST_POD_CIDRS)
+    .slice(0, LIMITS.podCidrs)
     .map((each) => (each as string).slice(0, LIMITS.podCidrChars));
 }
 

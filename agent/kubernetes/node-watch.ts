@@ -5,7 +5,8 @@
 // malformed value, keeps the lease that it had: others write back old copies of whole Nodes. Most changes of a Node are
 // heartbeats, of which nobody is told.
 //
-// A list that is older than one seen before, or that lacks this node's own Node, needs a second one to confirm it.
+// A list that is older than one seen before, or that lacks this node's own Node, needs a second one to confirm it. Where
+// the API does not answer at the start, the Nodes that were seen before the last reboot are the first ones.
 import { createHash } from 'node:crypto';
 import { type Bell, createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
@@ -19,7 +20,8 @@ import { type FollowEvent, follow } from './api/follow.ts';
 import type { ApiList } from './api/list.ts';
 import { NODES } from './api/resource.ts';
 import { LIMITS } from './limits.ts';
-import { readPeer } from './node-lease.ts';
+import type { CachedNodes } from './node-cache.ts';
+import { formatPeer, readPeer } from './node-lease.ts';
 import { createNodeReader, type NodeObject } from './node-object.ts';
 
 export interface NodeWatchOptions {
@@ -30,6 +32,8 @@ export interface NodeWatchOptions {
   readonly names: AnnotationNames;
   /** The text of the network configuration. It is a file of the node, and stays as it is until the next start. */
   readonly config: string;
+  /** The first Nodes; undefined: the first list tells them. */
+  readonly last?: CachedNodes | undefined;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -53,6 +57,8 @@ export type OwnListener = (node: NodeObject | undefined) => void;
 
 export class NodeWatch implements LeaseSource {
   readonly lengths = 'any';
+  /** Rung when a Node has changed, but for its heartbeats. */
+  readonly changed: Bell;
   readonly #options: NodeWatchOptions;
   readonly #read: Reader<Seen>;
   readonly #hurry: Bell;
@@ -67,6 +73,7 @@ export class NodeWatch implements LeaseSource {
   constructor(options: NodeWatchOptions) {
     this.#options = options;
     this.#hurry = createBell(options.clock);
+    this.changed = createBell(options.clock);
     const readNode = createNodeReader(options.names);
     // Whole Nodes are garbage one by one while a list arrives.
     this.#read = (object, readWhole) => {
@@ -89,8 +96,17 @@ export class NodeWatch implements LeaseSource {
     this.#listener = listener;
   }
 
+  /** All Nodes that are leases, and the own one; undefined: not known yet. */
+  nodes(): CachedNodes | undefined {
+    const own = this.#own;
+    if (own === undefined) return undefined;
+    const peers = [...this.#peers.values()].flatMap(({ lease }) => (lease ? [formatPeer(lease)] : []));
+    return { version: this.#version, own, peers };
+  }
+
   async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent> {
-    const { client, clock, random } = this.#options;
+    const { client, clock, random, last } = this.#options;
+    if (last !== undefined) yield this.#takeLast(last);
     /** The reason why the last list was not believed. */
     let doubt: string | undefined;
     while (!signal.aborted) {
@@ -134,12 +150,22 @@ export class NodeWatch implements LeaseSource {
     return `Node ${nodeName}, which is this node, is not among the Nodes of the cluster`;
   }
 
+  #takeLast({ own, peers, version }: CachedNodes): StoreEvent {
+    const items = peers.map((node) => ({
+      name: node.name,
+      own: undefined,
+      peer: peerOf(node, undefined),
+    }));
+    return this.#takeList({ items: [{ name: own.name, own }, ...items], resourceVersion: String(version) });
+  }
+
   #takeList({ items, resourceVersion }: ApiList<Seen>): StoreEvent {
     const { config } = this.#options;
     this.#peers = new Map(items.flatMap((seen) => (seen.own === undefined ? [[seen.name, seen.peer]] : [])));
     this.#isKnown = true;
     this.#version = Number(resourceVersion) || 0;
     this.#setOwn(items.find(({ own }) => own !== undefined)?.own);
+    this.changed.ring();
     const known = [...this.#peers.values()];
     return {
       type: 'snapshot',
@@ -164,11 +190,13 @@ export class NodeWatch implements LeaseSource {
     const removed: StoreEvent = { type: 'lease-removed', key: name, revision };
     if (type === 'gone') {
       this.#peers.delete(name);
+      this.changed.ring();
       return before === undefined ? [] : [removed];
     }
     const after = seen.peer;
     this.#peers.set(name, after);
     if (after === before) return [];
+    this.changed.ring();
     // Made again under its name: nothing of the former Node counts.
     const isNew = before !== undefined && before.uid !== after.uid;
     return [...(isNew ? [removed] : []), ...newsOf(before, after)];
@@ -176,6 +204,8 @@ export class NodeWatch implements LeaseSource {
 
   #setOwn(node: NodeObject | undefined): void {
     if (node === undefined && this.#own === undefined) return;
+    if (node === undefined || this.#own === undefined || contentOf(node) !== contentOf(this.#own))
+      this.changed.ring();
     this.#own = node;
     this.#listener?.(node);
   }
@@ -188,11 +218,15 @@ function newsOf(before: Peer | undefined, { lease, malformed }: Peer): readonly 
   return [{ type: 'lease', lease }];
 }
 
+/** What heartbeats do not change. */
+function contentOf({ uid, podCidrs, annotations }: NodeObject): string {
+  return JSON.stringify([uid, podCidrs, annotations]);
+}
+
 /** The peer that a Node is; `before` itself where nothing has changed but what nobody reads. */
 function peerOf(node: NodeObject, before: Peer | undefined): Peer {
-  const { uid, podCidrs, annotations } = node;
-  const content = JSON.stringify([uid, podCidrs, annotations]);
-  const digest = createHash('sha256').update(content).digest('base64');
+  const { uid } = node;
+  const digest = createHash('sha256').update(contentOf(node)).digest('base64');
   if (digest === before?.digest) return before;
   const found = readPeer(node);
   const former = before?.uid === uid ? before.lease : undefined;

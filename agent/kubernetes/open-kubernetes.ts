@@ -14,6 +14,7 @@ import { createApiClient } from './api/client.ts';
 import { findAccess } from './api/find-access.ts';
 import { measureClient } from './measured-client.ts';
 import { readNetConf } from './net-conf.ts';
+import { type CachedNodes, keepNodes, type NodeCache, nodeCache } from './node-cache.ts';
 import { NodeHolder } from './node-holder.ts';
 import type { NodeObject } from './node-object.ts';
 import { createNodeReader } from './node-object.ts';
@@ -21,6 +22,7 @@ import { NodeWatch } from './node-watch.ts';
 import { createNodeWriter } from './node-writer.ts';
 import { announcedMac, readAddress } from './own-annotations.ts';
 import { findNode, findNodeName, readNodeHint } from './own-node.ts';
+import { findOrRecall } from './recall.ts';
 
 export interface KubernetesDeps {
   readonly clock: Clock;
@@ -28,6 +30,8 @@ export interface KubernetesDeps {
   readonly log: Logger;
   /** Called for each failed attempt to find the own Node. If it throws, there are no further ones. */
   readonly onFailure: (error: ApiError) => void;
+  /** The file of the Nodes as they were seen last. Undefined: it is neither read nor written. */
+  readonly nodeCache: string | undefined;
 }
 
 /** Kubernetes, once the own Node is known. Disposing closes all connections. */
@@ -48,7 +52,8 @@ export interface Kubernetes extends AsyncDisposable {
 }
 
 /**
- * Opens Kubernetes, as soon as the API server answers and the own Node exists.
+ * Opens Kubernetes, as soon as the API server answers and the own Node exists, or by the Nodes of the last run where it
+ * does not answer.
  *
  * Fails as `usage` or `config` for flags, variables and files that cannot work, before the API is asked. Fails with the
  * reason of an aborted signal.
@@ -73,9 +78,15 @@ export async function openKubernetes(
   const client = measureClient(createApiClient(access, deps), requests);
   let nodeName: string;
   let node: NodeObject;
+  let cache: NodeCache | undefined;
+  let last: CachedNodes | undefined;
   try {
     nodeName = await findNodeName(hint, { ...deps, client }, signal);
-    node = await findNode(nodeName, createNodeReader(names), { ...deps, client }, signal);
+    if (deps.nodeCache !== undefined)
+      cache = nodeCache({ path: deps.nodeCache, nodeName, settings: [prefix, conf.text] });
+    const find = (onFailure: typeof deps.onFailure, until: AbortSignal): Promise<NodeObject> =>
+      findNode(nodeName, createNodeReader(names), { ...deps, client, onFailure }, until);
+    ({ node, last } = await findOrRecall({ ...deps, find, cache }, signal));
   } catch (error) {
     client[Symbol.dispose]();
     throw error;
@@ -86,7 +97,11 @@ export async function openKubernetes(
     log.info(`the annotation ${names['node-public-ip']} of this Node takes the place of --public-ip`, {
       address,
     });
-  const nodes = new NodeWatch({ client, nodeName, names, config: conf.text, clock, random });
+  const nodes = new NodeWatch({ client, nodeName, names, config: conf.text, last, clock, random });
+  const ending = new AbortController();
+  const { changed } = nodes;
+  const keeping =
+    cache && keepNodes({ cache, changed, nodes: () => nodes.nodes(), clock, log }, ending.signal);
   const writer = createNodeWriter({ client, nodeName, names, clock });
   const setsAvailable = options.setsNetworkUnavailable;
   return {
@@ -99,6 +114,10 @@ export async function openKubernetes(
     announcedMac: announcedMac(node),
     createHolder: (input) =>
       new NodeHolder({ ...input, nodeName, source: nodes, writer, setsAvailable, clock, random }),
-    [Symbol.asyncDispose]: () => nodes[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      await keeping;
+      await nodes[Symbol.asyncDispose]();
+    },
   };
 }

@@ -43,6 +43,7 @@ const deps = (log = captureLog('kubernetes').log) => ({
   random: () => 0,
   log,
   onFailure: (error: Error) => failures.push(error.message),
+  nodeCache: undefined as string | undefined,
 });
 const ended = () => AbortSignal.abort(new Error('stopped'));
 const never = new AbortController().signal;
