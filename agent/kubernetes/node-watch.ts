@@ -38,6 +38,8 @@ export interface NodeWatchOptions {
   readonly random: Random;
 }
 
+const LAST_IN_USE = 'the API server has not answered since the start: the Nodes of the last run are in use';
+
 interface Peer {
   readonly uid: string;
   /** Of all that a lease is made of, to compare. The text itself would be a third of what is kept. */
@@ -106,7 +108,10 @@ export class NodeWatch implements LeaseSource {
 
   async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent> {
     const { client, clock, random, last } = this.#options;
-    if (last !== undefined) yield this.#takeLast(last);
+    if (last !== undefined) {
+      yield this.#takeLast(last);
+      yield { type: 'disconnected', error: new TwillError('datastore', LAST_IN_USE) };
+    }
     /** The reason why the last list was not believed. */
     let doubt: string | undefined;
     while (!signal.aborted) {

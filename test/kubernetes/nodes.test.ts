@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { NODE_CACHE } from '../../agent/kubernetes/cache-path.ts';
 import type { Container } from '../lab/container.ts';
 import { sourceSeen } from '../lab/datagram.ts';
 import { sourceSeenBy } from '../lab/engines/engine.ts';
@@ -131,6 +132,9 @@ describe.skipIf(NEEDS_WHOLE_NODES.missing)(title('the DaemonSet on whole nodes',
     'a node that was rebooted comes back with its subnet, and its pods with a network',
     async () => {
       const { subnet } = (await first.host.subnetEnv()) ?? {};
+      await waitFor('the agent keeps the Nodes for a boot without the API', READY_MS, async () =>
+        (await readFile(first.host.path(NODE_CACHE), 'utf8').catch(() => '')).includes(second.host.address),
+      );
       await first.powerOff();
       await first.powerOn();
       await waitFor('the agent has written its subnet', READY_MS, async () => {
@@ -193,7 +197,7 @@ describe.skipIf(NEEDS_WHOLE_NODES.missing)(title('the DaemonSet on whole nodes',
         expect(await namespace.run(['ip', 'link'])).not.toContain('flannel');
         expect(await namespace.run(['ip', 'route', 'show', 'table', 'all', 'proto', '84'])).toBe('');
         expect(await namespace.run(['nft', 'list', 'ruleset'])).not.toMatch(/FLANNEL|TWILL|twill/);
-        expect(await namespace.run(['find', '/run/flannel', '-type', 'f'])).toBe('');
+        expect(await namespace.run(['find', '/run/flannel', '/var/lib/twill', '-type', 'f'])).toBe('');
         expect(await conflist(node)).toBe('');
       }
       expect(await isReady('h1')).toBe(true);

@@ -4,7 +4,8 @@ import { annotationNames, DEFAULT_PREFIX } from '../../../agent/kubernetes/annot
 import { ApiError } from '../../../agent/kubernetes/api/api-error.ts';
 import type { ApiClient, Reader } from '../../../agent/kubernetes/api/client.ts';
 import type { WatchEvent } from '../../../agent/kubernetes/api/watch.ts';
-import type { NodeObject } from '../../../agent/kubernetes/node-object.ts';
+import type { CachedNodes } from '../../../agent/kubernetes/node-cache.ts';
+import { createNodeReader, type NodeObject } from '../../../agent/kubernetes/node-object.ts';
 import { NodeWatch } from '../../../agent/kubernetes/node-watch.ts';
 import type { StoreEvent } from '../../../agent/model/lease-source.ts';
 import { createVirtualClock, type VirtualClock } from '../../fakes/virtual-clock.ts';
@@ -32,7 +33,15 @@ const n1 = nodeJson('n1', { version: 3 });
 const n2 = nodeJson('n2', { version: 4, podCidrs: ['10.244.2.0/24'], address: '192.168.77.3' });
 
 /** A watch that runs until the test ends. */
-async function start(version: number, ...nodes: readonly NodeJson[]): Promise<Bed> {
+const start = (version: number, ...nodes: readonly NodeJson[]): Promise<Bed> =>
+  startWith(undefined, version, ...nodes);
+
+/** The same, with the Nodes of the last run. */
+async function startWith(
+  last: CachedNodes | undefined,
+  version: number,
+  ...nodes: readonly NodeJson[]
+): Promise<Bed> {
   const clock = createVirtualClock();
   let held = { version, nodes };
   let lists = 0;
@@ -80,6 +89,7 @@ async function start(version: number, ...nodes: readonly NodeJson[]): Promise<Be
     nodeName: 'self',
     names: annotationNames(DEFAULT_PREFIX, 'prefix'),
     config: '{"Network":"10.244.0.0/16"}',
+    last,
     clock,
     random: () => 0,
   });
@@ -221,6 +231,72 @@ describe('the Nodes of a cluster', () => {
   it('with one podCIDR are two leases', async () => {
     const { events } = await start(7, self, n1, nodeJson('n2', { version: 4 }));
     expect(short(events)).toEqual(['snapshot n1 n2']);
+  });
+});
+
+describe('the Nodes of the last run', () => {
+  const readNode = createNodeReader(annotationNames(DEFAULT_PREFIX, 'prefix'));
+  const last = (version: number): CachedNodes => {
+    const [own, ...peers] = [self, n1, n2].map((node) => readNode(node) as NodeObject);
+    return { version, own: own as NodeObject, peers };
+  };
+
+  it('are the leases until a list takes their place', async () => {
+    const bed = await startWith(last(7), 9, self, n2);
+    const doubt = expect.stringContaining('disconnected the API server has not answered');
+    expect(short(bed.events)).toEqual(['snapshot n1 n2', doubt, 'snapshot n2']);
+    expect(bed.own.map((node) => node?.name)).toEqual(['self', 'self']);
+    // n2 is as it was, so nothing of it changes.
+    const [before, , after] = bed.events.map((event) => (event.type === 'snapshot' ? event.leases : []));
+    expect(after?.[0]).toEqual(before?.[1]);
+  });
+
+  it('stay where a first list is older, or lacks the own Node, until a second one confirms it', async () => {
+    for (const [version, nodes] of [
+      [3, [self]],
+      [9, []],
+    ] as const) {
+      const bed = await startWith(last(7), version, ...nodes);
+      const [first, ...rest] = short(bed.events);
+      expect(first).toBe('snapshot n1 n2');
+      expect(rest.filter((each) => each.startsWith('snapshot'))).toEqual([]);
+      await bed.clock.advance(12_000);
+      expect(short(bed.events).at(-1)).toBe('snapshot');
+    }
+  });
+
+  it('are known for the next run as the lists and changes tell them', async () => {
+    const bed = await start(7, self, n1);
+    await bed.tell('put', n2);
+    await bed.tell('gone', beat(n1, 10));
+    expect(bed.watch.nodes()).toMatchObject({
+      version: 10,
+      own: { name: 'self', podCidrs: ['10.244.0.0/24'] },
+      peers: [{ name: 'n2', podCidrs: ['10.244.2.0/24'], annotations: { 'public-ip': '192.168.77.3' } }],
+    });
+  });
+
+  it('change with each change but heartbeats', async () => {
+    const bed = await start(7, self, n1);
+    const rings = async (): Promise<boolean> => {
+      const ended = AbortSignal.timeout(0);
+      return bed.watch.changed.wait(ended).then(
+        () => true,
+        () => false,
+      );
+    };
+    expect(await rings()).toBe(true);
+    await bed.tell('put', beat(n1, 8));
+    await bed.tell('put', beat(self, 9));
+    expect(await rings()).toBe(false);
+    for (const [type, node] of [
+      ['put', n2],
+      ['gone', beat(n2, 11)],
+      ['put', nodeJson('self', { version: 12, podCidrs: ['10.244.9.0/24'], address: '192.168.77.1' })],
+    ] as const) {
+      await bed.tell(type, node);
+      expect(await rings()).toBe(true);
+    }
   });
 });
 
