@@ -5,8 +5,8 @@
 // malformed value, keeps the lease that it had: others write back old copies of whole Nodes. Most changes of a Node are
 // heartbeats, of which nobody is told.
 //
-// A list that is older than one seen before, or that lacks this node's own Node, needs a second one to confirm it. Where
-// the API does not answer at the start, the Nodes that were seen before the last reboot are the first ones.
+// A list that is older than one seen before, or that lacks this node's own Node, needs a second one to confirm it.
+// Where the API does not answer at the start, the Nodes that were seen before the last reboot are the first ones.
 import { createHash } from 'node:crypto';
 import { type Bell, createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';

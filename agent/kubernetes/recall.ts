@@ -1,4 +1,5 @@
-// The own Node at a start: the API's, or where the API does not answer soon, that of the last run with all Nodes of then.
+// The own Node at a start: the API's, or where the API does not answer soon, that of the last run with all Nodes of
+// then.
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
