@@ -41,8 +41,10 @@ export const LIMITS = {
    * undone within `quickMs`, the pauses before the repairs double after `freely` of them, up to `maxPauseMs`.
    */
   fight: { namedAt: 10, quietMs: 15_000, quickMs: 3, freely: 5, maxPauseMs: 5_000 },
-  /** Interval of full passes without any event. */
+  /** Interval of full passes without any event, and what each wanted object adds to it beyond that, up to the most. */
   reconcileFullPassMs: 30_000,
+  reconcileObjectMs: 12,
+  reconcileFullPassMostMs: 300_000,
   /** Interfaces that an error lists for a choice. */
   listedInterfaces: 12,
   /** Refusals of the kernel that one pass writes to the log. */

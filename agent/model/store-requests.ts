@@ -7,6 +7,8 @@ export type WatchEnd = 'ended' | 'failed' | 'history_lost' | 'reconnect';
 
 const BOUNDS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
+const CONTACT_MS = 1_000;
+
 export class StoreRequests {
   readonly #clock: Clock;
   readonly #requests = new Tally('op', 'result');
@@ -14,6 +16,8 @@ export class StoreRequests {
   readonly #restarts = new Tally('reason');
   /** On the boot clock. Undefined: it has not answered yet. */
   #contactMs: number | undefined;
+  /** The time of that on the monotonic clock. */
+  #notedMs = -CONTACT_MS;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -37,8 +41,11 @@ export class StoreRequests {
     }
   }
 
-  /** Takes notice of a sign of life. */
+  /** Takes notice of a sign of life, to the second: the boot clock costs a call of the system. */
   noteContact(): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs < this.#notedMs + CONTACT_MS) return;
+    this.#notedMs = nowMs;
     this.#contactMs = this.#clock.bootMs();
   }
 

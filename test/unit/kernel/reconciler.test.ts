@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../../agent/kernel/limits.ts';
-import { formatHostState, type HostState, keyOf } from '../../../agent/model/host-state.ts';
+import { formatHostState, type HostObject, type HostState, keyOf } from '../../../agent/model/host-state.ts';
 import type { Kernel } from '../../../agent/model/kernel.ts';
 import { hostObject } from '../../fakes/host-text.ts';
 import type { MemoryKernel } from '../../fakes/memory-kernel.ts';
@@ -159,6 +159,20 @@ describe('a change by another program', () => {
       expect(reconciler.drift).toBe(0);
       await clock.advance(1_000 + LIMITS.reconcileDelayMs);
       expect(kernel.print()).toBe(formatHostState(state));
+      expect(reconciler.drift).toBe(1);
+    }, silent));
+
+  it('a full pass of very many objects comes later', () =>
+    reconcilerBed(async ({ kernel, clock, settle, reconciler }) => {
+      const routes = Array.from({ length: 3_000 }, (_, i): HostObject => {
+        const dst = `10.${20 + (i >> 8)}.${i & 255}.0/24`;
+        return { kind: 'route', type: 'unicast', dst, via: '192.168.77.2', dev: 'eth0', onlink: false };
+      });
+      await settle(routes);
+      kernel.vanish('route 10.20.7.0/24');
+      await clock.advance(3_000 * LIMITS.reconcileObjectMs - 1_000);
+      expect(reconciler.drift).toBe(0);
+      await clock.advance(1_000 + LIMITS.reconcileDelayMs);
       expect(reconciler.drift).toBe(1);
     }, silent));
 
