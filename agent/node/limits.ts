@@ -44,7 +44,7 @@ export const LIMITS = {
   /** Pauses between passes, or attempts to hand off, that failed. */
   retryBackoff: { firstMs: 100, maxMs: 10_000 },
   /** Most leases of a small network, whose agent saves memory. That of a large one saves time. */
-  smallNetworkLeases: 500,
+  smallNetworkLeases: 2_000,
   /** Shortest and longest pause between two records of the data plane's input. An old record is not believed. */
   recordPauseMs: 1_000,
   recordAgainMs: 60_000,
