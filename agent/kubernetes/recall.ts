@@ -31,7 +31,11 @@ export async function findOrRecall(
   const last = await readBelieved(cache, log);
   if (last === undefined) return { node: await find(onFailure, signal), last };
   const late = new AbortController();
-  const giveUp = (reason: string): void => late.abort(new Error(reason));
+  /** The API knows that the Node is away: its podCIDR will be another one. */
+  let isAway = false;
+  const giveUp = (reason: string): void => {
+    if (!isAway) late.abort(new Error(reason));
+  };
   const either = AbortSignal.any([signal, late.signal]);
   const timer = clock.sleep(LIMITS.cacheAfterMs, either).then(
     () => giveUp(`the API server has not answered for ${LIMITS.cacheAfterMs} ms`),
@@ -40,8 +44,8 @@ export async function findOrRecall(
   try {
     const node = await find((error) => {
       onFailure(error);
-      // The API knows that the Node is away: its podCIDR will be another one.
-      if (error.kind !== 'not-found') giveUp(messageOf(error));
+      isAway ||= error.kind === 'not-found';
+      giveUp(messageOf(error));
     }, either);
     return { node, last: undefined };
   } catch (error) {

@@ -78,10 +78,14 @@ describe('the own Node at a start', () => {
       expect(failures).toEqual(['no route to host']);
       expect(lines).toHaveLength(last === undefined ? 0 : 1);
     }
-    const { clock, found, failures } = start(LAST, [{ afterMs: 10, error: missing }, { afterMs: 500 }]);
-    await clock.advance(600);
+    const { clock, found, failures } = start(LAST, [
+      { afterMs: 10, error: missing },
+      { afterMs: 5_000, error: away },
+      { afterMs: 5_000 },
+    ]);
+    await clock.advance(11_000);
     expect(await found).toEqual({ node: served, last: undefined });
-    expect(failures).toEqual(['Node n1 does not exist']);
+    expect(failures).toEqual(['Node n1 does not exist', 'no route to host']);
   });
 
   it('ends with the reason of its signal', async () => {
