@@ -108,7 +108,8 @@ export class NodeWatch implements LeaseSource {
 
   async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent> {
     const { client, clock, random, last } = this.#options;
-    if (last !== undefined) {
+    // Once: a watch that begins anew knows the API's Nodes, and these would bring back those that went.
+    if (last !== undefined && !this.#isKnown) {
       yield this.#takeLast(last);
       yield { type: 'disconnected', error: new TwillError('datastore', LAST_IN_USE) };
     }

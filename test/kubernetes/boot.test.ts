@@ -152,4 +152,34 @@ describe.skipIf(NEEDS_HOSTS.missing)(title('a node that boots while the API is a
     },
     TEST_MS,
   );
+
+  it(
+    'takes nothing away at once where the first list of the API is empty',
+    async () => {
+      await waitFor('the new peer is in the file', 2 * READY_MS, async () =>
+        (await cached()).includes('"n4"'),
+      );
+      await agent.stop('SIGKILL');
+      await host.namespace.run(['sh', '-ec', REBOOT]);
+      await cutOff(true);
+      agent = bed.startTwill(host);
+      await untilAnswer(host, '/readyz', 'the Nodes of the last run are in use');
+      await waitFor('both peers have a route', READY_MS, async () =>
+        /^10\.244\.2\.0\/24 .*\n10\.244\.4\.0\/24 .*$/.test(await routes()),
+      );
+      const before = await routes();
+      for (const name of ['h1', 'h2', 'n4']) await server.admin('DELETE', `/api/v1/nodes/${name}`);
+      await cutOff(false);
+      await untilAnswer(host, '/readyz', 'is not among the Nodes of the cluster');
+      expect(await routes()).toBe(before);
+      for (const each of bed.lab.hosts) await bed.register(each);
+      // The list is doubted twice: first without this Node, then with half of the peers.
+      await waitFor('the list is followed', 2 * READY_MS, async () => {
+        const text = await routes();
+        return text.includes('10.244.2.0/24') && !text.includes('10.244.4.0/24');
+      });
+      await agent.waitReady(READY_MS);
+    },
+    TEST_MS,
+  );
 });

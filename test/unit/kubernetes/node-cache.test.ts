@@ -1,5 +1,5 @@
 // The file of the Nodes as they were seen last: what is written is read back, and nothing else is believed.
-import { chmod, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -67,6 +67,12 @@ describe('the file of Nodes', () => {
   ])('is not believed: %s', async (_, read, reason) => {
     await cacheOf().write(NODES);
     await expect(read()).rejects.toThrow(reason);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)("is not believed: another user's", async () => {
+    await cacheOf().write(NODES);
+    await chown(path, 65_534, 65_534);
+    await expect(cacheOf().read()).rejects.toThrow('its owner is user 65534');
   });
 
   it('is not believed where it is cut, too long, of another form, or has a value of another kind', async () => {
