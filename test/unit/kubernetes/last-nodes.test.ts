@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { annotationNames, DEFAULT_PREFIX } from '../../../agent/kubernetes/annotation-names.ts';
 import type { CachedNodes } from '../../../agent/kubernetes/node-cache.ts';
 import { createNodeReader, type NodeObject } from '../../../agent/kubernetes/node-object.ts';
+import type { StoreEvent } from '../../../agent/model/lease-source.ts';
 import { nodeJson } from '../../support/node-json.ts';
 import { beat, n1, n2, self, short, start, startWith } from './watch-bed.ts';
 
@@ -21,6 +22,20 @@ describe('the Nodes of the last run', () => {
     // n2 is as it was, so nothing of it changes.
     const [before, , after] = bed.events.map((event) => (event.type === 'snapshot' ? event.leases : []));
     expect(after?.[0]).toEqual(before?.[1]);
+  });
+
+  it('are told once: a watch that begins anew brings back none that went', async () => {
+    const bed = await startWith(last(7), 9, self, n2);
+    const again: StoreEvent[] = [];
+    const controller = new AbortController();
+    const running = (async () => {
+      for await (const event of bed.watch.watch(controller.signal)) again.push(event);
+    })();
+    await bed.clock.settle();
+    expect(short(again)).toEqual(['snapshot n2']);
+    controller.abort();
+    await bed.clock.settle();
+    await running;
   });
 
   it('stay where a first list is older, or lacks the own Node, until a second one confirms it', async () => {
